@@ -1,0 +1,45 @@
+"""Messages between the test process, the warden and the keepers."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+_LIMIT = 64 << 20
+
+
+def pack(*fields: bytes | str | int | float) -> bytes:
+    """One message: a length, then the fields separated by NUL, which none may contain.
+
+    Only the last field of a message may hold arbitrary bytes.
+    """
+    parts = [f if isinstance(f, bytes) else os.fsencode(str(f)) for f in fields]
+    body = b"\0".join(parts)
+    return struct.pack("=I", len(body)) + body
+
+
+class Inbox:
+    """Bytes as they arrive, taken out as whole messages."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Add what was read."""
+        self._data += data
+
+    def take(self) -> bytes | None:
+        """The next whole message, or None.
+
+        :raises ValueError: if the announced length cannot be meant.
+        """
+        if len(self._data) < 4:
+            return None
+        (length,) = struct.unpack_from("=I", self._data)
+        if length > _LIMIT:
+            raise ValueError(f"a message of {length} bytes")
+        if len(self._data) < 4 + length:
+            return None
+        body = bytes(self._data[4 : 4 + length])
+        del self._data[: 4 + length]
+        return body

@@ -1,0 +1,122 @@
+"""Readiness that only a parent can see: probe commands and the sd_notify protocol."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import time
+
+from .processes import CHUNK, descends, kill
+
+
+class Probe:
+    """A command that asks whether the service is ready; one at a time."""
+
+    def __init__(self) -> None:
+        self.env: dict[bytes, bytes] = {}
+        self.cwd = b"/"
+        self.pid = 0
+        self.output = -1
+        #: when it is killed
+        self.end = 0.0
+        self._text = b""
+
+    def start(self, timeout: float, argv: list[bytes]) -> None:
+        """Run it, for `timeout` seconds at most; does nothing while one runs."""
+        if self.pid:
+            return
+        self._text = b""
+        self.end = time.monotonic() + timeout
+        self.output, write = os.pipe()
+        os.set_blocking(self.output, False)
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.setpgid(0, 0)
+                null = os.open(os.devnull, os.O_RDONLY)
+                for target, end in ((0, null), (1, write), (2, write)):
+                    os.dup2(end, target)
+                os.chdir(self.cwd)
+                execute(argv[0], argv, self.env)
+            except OSError as error:
+                os.write(2, os.strerror(error.errno or 0).encode())
+            finally:
+                os._exit(127)
+        os.close(write)
+
+    def read(self) -> None:
+        """Keep the end of what it says."""
+        while self.output >= 0:
+            try:
+                data = os.read(self.output, CHUNK)
+            except BlockingIOError:
+                return
+            if not data:
+                os.close(self.output)
+                self.output = -1
+            self._text = (self._text + data)[-2048:]
+
+    def press(self, now: float) -> None:
+        """Kill it when its time is over."""
+        if self.pid and now >= self.end:
+            kill(-self.pid, signal.SIGKILL)
+            kill(self.pid, signal.SIGKILL)
+
+    def ended(self, status: int) -> tuple[int, bytes]:
+        """Its status, and the last line it said."""
+        self.read()
+        if self.output >= 0:
+            os.close(self.output)
+        self.output, self.pid = -1, 0
+        lines = self._text.strip().splitlines()
+        return status, lines[-1].replace(b"\0", b"") if lines else b""
+
+
+class Notices:
+    """The socket named by NOTIFY_SOCKET."""
+
+    def __init__(self) -> None:
+        self.fd = -1
+        self._socket: socket.socket | None = None
+
+    def listen(self, path: bytes) -> None:
+        """Bind it; a leading "@" stands for an abstract address."""
+        receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        if hasattr(socket, "SO_PASSCRED"):
+            receiver.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        receiver.bind(b"\0" + path[1:] if path.startswith(b"@") else path)
+        if not path.startswith(b"@"):
+            os.chmod(path, 0o600)
+        self._socket, self.fd = receiver, receiver.fileno()
+
+    def ready(self) -> bool:
+        """Receive one notice: whether it says READY=1 and comes from our own descendants."""
+        if self._socket is None:
+            return False
+        space = socket.CMSG_SPACE(12) + socket.CMSG_SPACE(4 * 64)
+        try:
+            data, ancillary, _, _ = self._socket.recvmsg(CHUNK, space, socket.MSG_DONTWAIT)
+        except OSError:
+            return False
+        # without credentials (macOS) the mode of the socket's directory must do
+        own = not hasattr(socket, "SCM_CREDENTIALS")
+        barriers: list[int] = []
+        for _, kind, content in ancillary:
+            if kind == socket.SCM_RIGHTS:
+                barriers += struct.unpack(f"={len(content) // 4}i", content)
+            elif not own and kind == socket.SCM_CREDENTIALS:
+                own = descends(struct.unpack("=3i", content)[0], os.getpid())
+        for fd in barriers:
+            # closing it is the answer that sd_notify_barrier waits for
+            os.close(fd)
+        return own and b"READY=1" in data.split(b"\n")
+
+
+def execute(program: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
+    """Exec with signals as a shell would give them."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    os.execve(program, argv, env)

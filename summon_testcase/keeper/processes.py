@@ -1,0 +1,180 @@
+"""Children, their children, and how to end them all."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Container, Set
+
+#: bytes moved at once
+CHUNK = 65536
+
+
+class Ended(Exception):
+    """The work of this process is over."""
+
+
+def stat_parent(pid: int | str) -> int:
+    """The parent of a process, 0 if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            return int(stream.read().rpartition(b")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def children() -> list[int]:
+    """The direct children of this process, zombies included; empty without /proc."""
+    me = os.getpid()
+    try:
+        with open(f"/proc/self/task/{me}/children", "rb") as stream:
+            return [int(word) for word in stream.read().split()]
+    except OSError:
+        pass
+    try:
+        return [int(p) for p in os.listdir("/proc") if p.isdigit() and stat_parent(p) == me]
+    except OSError:
+        return []
+
+
+def newest_children(span: int = 64) -> list[int]:
+    """Children among the newest pids: a chain that keeps re-forking outruns a full list."""
+    me = os.getpid()
+    try:
+        with open("/proc/loadavg", "rb") as stream:
+            newest = int(stream.read().split()[-1])
+    except (OSError, IndexError, ValueError):
+        return []
+    return [pid for pid in range(newest, max(1, newest - span), -1) if stat_parent(pid) == me]
+
+
+def kill(pid: int, number: int) -> None:
+    """Signal a process, or a group if negative; one that is gone already is no error."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def sweep(
+    spare: Set[int] = frozenset(), reaped: dict[int, int] | None = None, patience: float = 5.0
+) -> list[int]:
+    """SIGKILL every descendant until none is left.
+
+    Only direct children are signalled, whose pids cannot be reused before we reap
+    them; when one dies, its own children become ours (sub-reaper).
+
+    :param spare: children to leave alone; they are reaped all the same.
+    :param reaped: receives the wait status of each child reaped.
+    :param patience: seconds after which a process that cannot be killed is given up.
+    :returns: the children that could not be killed.
+    """
+    end = time.monotonic() + patience
+    quiet = 0
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return []
+        if pid:
+            if reaped is not None:
+                reaped[pid] = status
+            continue
+        found = [p for p in {*children(), *newest_children()} if p not in spare]
+        for child in found:
+            with contextlib.suppress(OSError):
+                group = os.getpgid(child)
+                # the whole group at once: fork cannot outrun a signal to its group
+                if group not in (os.getpgrp(), 0):
+                    os.killpg(group, signal.SIGKILL)
+            kill(child, signal.SIGKILL)
+        quiet = 0 if found else quiet + 1
+        if (spare and quiet > 1) or time.monotonic() > end:
+            return found
+        time.sleep(0.0005 if time.monotonic() < end - patience + 0.1 else 0.01)
+
+
+def become_subreaper() -> None:
+    """Orphaned descendants come to this process (Linux); elsewhere nothing happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
+def remove_tree(path: str) -> None:
+    """Delete a service's directory once nobody else can."""
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def descends(pid: int, ancestor: int) -> bool:
+    """Whether one process descends from another."""
+    while pid > 1 and pid != ancestor:
+        pid = stat_parent(pid)
+    return pid == ancestor
+
+
+def descendants(ancestor: int) -> list[int]:
+    """All that descends from a process, parents before children."""
+    below: dict[int, list[int]] = {}
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                below.setdefault(stat_parent(name), []).append(int(name))
+    found: list[int] = []
+    queue = [ancestor]
+    while queue:
+        queue = [child for pid in queue for child in below.get(pid, [])]
+        found += queue
+    return found
+
+
+class RunnerWatch:
+    """Tells that the test process has died."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.fd = -1
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                self.fd = os.pidfd_open(pid)
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds between looks where nothing announces the death."""
+        return None if self.fd >= 0 else 0.2
+
+    def gone(self, ready: Container[int]) -> bool:
+        """Whether it has died, given the descriptors that poll found ready."""
+        if self.fd >= 0:
+            return self.fd in ready
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+        return False
+
+
+def wake_on_signals() -> int:
+    """A descriptor that becomes readable at SIGCHLD and SIGTERM."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTOU, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    return read
+
+
+def read_wakeups(fd: int) -> bytes:
+    """The numbers of the signals that came."""
+    try:
+        return os.read(fd, 4096)
+    except BlockingIOError:
+        return b""

@@ -1,0 +1,153 @@
+"""The warden: the process that forks a keeper per service."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import time
+
+from .messages import Inbox, pack
+from .processes import (
+    CHUNK,
+    Ended,
+    RunnerWatch,
+    become_subreaper,
+    read_wakeups,
+    remove_tree,
+    sweep,
+    wake_on_signals,
+)
+from .service import Keeper
+
+#: seconds that keepers get to sweep by themselves once the test process is dead
+_KEEPERS_GRACE = 0.3
+
+
+class Warden:
+    """Forks a keeper per service, and covers those that die before their service."""
+
+    def __init__(self, control: socket.socket, runner: RunnerWatch) -> None:
+        self.control = control
+        self.runner = runner
+        self.inbox = Inbox()
+        self.channels: list[int] = []
+        self.keepers: dict[int, str] = {}
+        self.orphaned: list[str] = []
+
+    def listen(self) -> None:
+        """Read and obey what the test process sent."""
+        try:
+            data, fds, _, _ = socket.recv_fds(self.control, CHUNK, 16)
+        except OSError:
+            raise Ended from None
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        self.channels += fds
+        if not data:
+            raise Ended
+        self.inbox.feed(data)
+        while (message := self.inbox.take()) is not None:
+            verb, _, rest = message.partition(b"\0")
+            if verb == b"keep":
+                self.keep(os.fsdecode(rest))
+            elif verb == b"sync":
+                pid = int(rest)
+                if pid in self.keepers:
+                    self.ended(*os.waitpid(pid, 0))
+                self.control.send(pack("synced", pid))
+            else:
+                raise ValueError(f"unknown message {verb!r}")
+
+    def keep(self, directory: str) -> None:
+        """Fork a keeper for the channel that came with the message."""
+        channel = socket.socket(fileno=self.channels.pop(0))
+        try:
+            pid = os.fork()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                channel.send(pack("refused", "keeper", error.errno or errno.EAGAIN))
+        else:
+            if pid == 0:
+                try:
+                    os.setsid()
+                    self.control.close()
+                    become_subreaper()
+                    Keeper(channel, self.runner).run()
+                finally:
+                    os._exit(0)
+            self.keepers[pid] = directory
+        channel.close()
+
+    def ended(self, pid: int, status: int) -> None:
+        """A child ended; a keeper that did not end by itself leaves orphans to us."""
+        directory = self.keepers.pop(pid, "")
+        if directory and status:
+            self.orphaned.append(directory)
+            reaped: dict[int, int] = {}
+            sweep(self.keepers.keys(), reaped)
+            for other, code in reaped.items():
+                self.ended(other, code)
+
+    def reap(self) -> None:
+        """Take note of children that ended."""
+        with contextlib.suppress(ChildProcessError):
+            while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                self.ended(*found)
+
+    def run(self, directory: str) -> None:
+        """Serve until the test process is dead, or has let go of us."""
+        wake = wake_on_signals()
+        poller = select.poll()
+        for fd in (self.control.fileno(), wake, self.runner.fd):
+            if fd >= 0:
+                poller.register(fd, select.POLLIN)
+        interval = self.runner.interval
+        try:
+            while True:
+                ready = dict(poller.poll(interval and interval * 1000))
+                if self.runner.gone(ready):
+                    break
+                if wake in ready and signal.SIGTERM in read_wakeups(wake):
+                    break
+                self.reap()
+                if self.control.fileno() in ready:
+                    self.listen()
+        except Ended:
+            pass
+        finally:
+            self.end(directory)
+
+    def end(self, directory: str) -> None:
+        """Let keepers sweep, then sweep them."""
+        self.control.close()
+        end = time.monotonic() + _KEEPERS_GRACE
+        while self.keepers and time.monotonic() < end:
+            self.reap()
+            time.sleep(0.002)
+        self.orphaned += self.keepers.values()
+        sweep()
+        for path in self.orphaned:
+            remove_tree(path)
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
+
+
+def main() -> None:
+    """Run with the arguments CONTROL-FD RUNNER-PID DIRECTORY, as the test process does."""
+    control, runner, directory = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    # The process that the runner waits for ends here: the warden is nobody's child there,
+    # so that a test's own os.wait() never meets it.
+    if os.fork():
+        os._exit(0)
+    os.set_inheritable(control, False)
+    become_subreaper()
+    # a keeper shares these pages for life; a collection would copy them all
+    gc.disable()
+    gc.freeze()
+    Warden(socket.socket(fileno=control), RunnerWatch(runner)).run(directory)

@@ -1,0 +1,345 @@
+"""The keeper: parent, terminal and reaper of one service."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import signal
+import socket
+import time
+
+from .capture import Capture
+from .messages import Inbox, pack
+from .probing import Notices, Probe, execute
+from .processes import (
+    CHUNK,
+    Ended,
+    RunnerWatch,
+    children,
+    descendants,
+    kill,
+    read_wakeups,
+    remove_tree,
+    sweep,
+    wake_on_signals,
+)
+
+#: bytes of output that are still read once the service has ended
+_LAST_OUTPUT = 4 << 20
+
+
+class Keeper:
+    """Serves one channel until the service is gone or nobody wants it any more."""
+
+    def __init__(self, channel: socket.socket, runner: RunnerWatch) -> None:
+        self.channel = channel
+        self.runner = runner
+        self.inbox = Inbox()
+        self.outbox = bytearray()
+        self.capture = Capture()
+        self.probe = Probe()
+        self.notices = Notices()
+        self.directory = ""
+        #: pid of the main process while it is not reaped
+        self.main = 0
+        self.status: int | None = None
+        #: neither the main process nor anything that it left is alive
+        self.empty = False
+        #: the test process wants to be told of the next output
+        self.watched = False
+        self.told_lost = self.told_exit = False
+        self.stop_signal = 0
+        self.stop_half = self.stop_end = 0.0
+        self.asked_to_end: set[int] = set()
+
+    # -- talking with the test process --
+
+    def tell(self, *fields: bytes | str | int | float) -> None:
+        """Queue a message; never blocks."""
+        self.outbox += pack(*fields)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is queued, as far as it is taken."""
+        try:
+            while self.outbox:
+                del self.outbox[: self.channel.send(self.outbox)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.outbox.clear()
+
+    def listen(self) -> None:
+        """Read and obey what the test process sent."""
+        try:
+            data = self.channel.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            raise Ended
+        self.inbox.feed(data)
+        while (message := self.inbox.take()) is not None:
+            verb, _, rest = message.partition(b"\0")
+            self.obey(verb, rest)
+
+    def obey(self, verb: bytes, rest: bytes) -> None:
+        """Do what one message asks."""
+        if verb == b"watch":
+            self.watched = True
+            self.announce(int(rest))
+        elif verb == b"send":
+            self.capture.send(rest)
+        elif verb == b"probe":
+            timeout, *argv = rest.split(b"\0")
+            self.probe.start(float(timeout), argv)
+        elif verb == b"signal":
+            number, everything = rest.split(b"\0")
+            self.signal(int(number), everything == b"1")
+        elif verb == b"stop":
+            number, grace = rest.split(b"\0")
+            self.begin_stop(int(number), float(grace))
+        elif verb == b"kill":
+            self.finish()
+        elif verb == b"launch" and not self.directory:
+            self.launch(rest.split(b"\0"))
+        else:
+            raise ValueError(f"unexpected message {verb!r}")
+
+    # -- the service --
+
+    def launch(self, fields: list[bytes]) -> None:
+        """Open the log and the terminal, start the service, say how it went."""
+        directory, log, cwd, tty, notify, program, count, *words = fields
+        argv, pairs = words[: int(count)], words[int(count) :]
+        env = dict(pair.split(b"=", 1) for pair in pairs)
+        self.directory = os.fsdecode(directory)
+        self.probe.env, self.probe.cwd = env, cwd
+        stage = "log"
+        try:
+            self.capture.open_log(log)
+            if notify:
+                stage = "notify"
+                self.notices.listen(notify)
+            stage = "terminal"
+            ends = self.capture.open_terminal() if tty == b"1" else self.capture.open_pipes()
+            stage = "fork"
+            stage, number = self.spawn(program, argv, env, cwd, ends)
+        except OSError as error:
+            number = error.errno or errno.EIO
+        if number:
+            # its directory now belongs to the test process again
+            self.directory = ""
+            self.tell("refused", stage, number)
+            raise Ended
+        self.tell("up", self.main, os.getpid())
+
+    def spawn(
+        self,
+        program: bytes,
+        argv: list[bytes],
+        env: dict[bytes, bytes],
+        cwd: bytes,
+        ends: tuple[int, int],
+    ) -> tuple[str, int]:
+        """Fork and exec; the stage that failed and its errno, which is 0 on success."""
+        failure, report = os.pipe()
+        terminal = self.capture.terminal
+        self.main = os.fork()
+        if self.main == 0:
+            stage = "group"
+            try:
+                os.setpgid(0, 0)
+                if terminal >= 0:
+                    os.tcsetpgrp(terminal, os.getpid())
+                for target, end in ((0, ends[0]), (1, ends[1]), (2, ends[1])):
+                    os.dup2(end, target)
+                stage = "cwd"
+                os.chdir(cwd)
+                stage = "exec"
+                execute(program, argv, env)
+            except OSError as error:
+                os.write(report, f"{stage} {error.errno}".encode())
+            finally:
+                os._exit(127)
+        os.close(report)
+        with contextlib.suppress(OSError):
+            os.setpgid(self.main, self.main)
+        if terminal < 0:
+            os.close(ends[0])
+            os.close(ends[1])
+        with open(failure, "rb") as stream:
+            stage, _, number = stream.read().decode().partition(" ")
+        return stage, int(number or 0)
+
+    def drain(self, limit: int = 1 << 20) -> None:
+        """Move output to the log, and say that there is some if that is wanted."""
+        before = self.capture.stored
+        self.capture.drain(limit)
+        self.announce(before)
+        if self.capture.log_errno and not self.told_lost:
+            self.told_lost = True
+            self.tell("lost", self.capture.log_errno)
+
+    def announce(self, position: int) -> None:
+        """Say that there is output beyond a position, if that is wanted."""
+        if self.watched and self.capture.stored > position:
+            self.watched = False
+            self.tell("output")
+
+    def signal(self, number: int, everything: bool) -> None:
+        """Signal the main process, or all that descends from this keeper."""
+        if not everything:
+            if self.main:
+                kill(self.main, number)
+            return
+        seen = {os.getpid()}
+        # a tree may grow while it is being stopped: look until it stays the same
+        while new := [pid for pid in descendants(os.getpid()) if pid not in seen]:
+            for pid in new:
+                kill(pid, number)
+            seen.update(new)
+        self.tell("signalled")
+
+    # -- its end --
+
+    def reap(self) -> None:
+        """Take note of children that ended."""
+        left = True
+        try:
+            while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                pid, code = found[0], os.waitstatus_to_exitcode(found[1])
+                if pid == self.main:
+                    # what was written before the end is read before the end is told
+                    self.main, self.status = 0, code
+                elif pid == self.probe.pid:
+                    self.tell("probed", *self.probe.ended(code))
+                self.asked_to_end.discard(pid)
+        except ChildProcessError:
+            left = False
+        if self.status is None or self.empty:
+            return
+        if not left or not self.told_exit:
+            self.told_exit = True
+            self.drain(_LAST_OUTPUT)
+            self.empty = not left
+            self.tell("exited", self.status, int(left))
+        if self.stop_signal:
+            if self.empty:
+                self.finish()
+            self.end_orphans()
+
+    def begin_stop(self, number: int, grace: float) -> None:
+        """Ask the main process to end; what it leaves behind is asked when it has."""
+        if self.empty:
+            self.finish()
+        now = time.monotonic()
+        self.stop_signal, self.stop_half, self.stop_end = number, now + grace / 2, now + grace
+        if self.main:
+            kill(self.main, number)
+            kill(self.main, signal.SIGCONT)
+        else:
+            self.end_orphans()
+
+    def end_orphans(self) -> None:
+        """Ask once each process that came to us when its parent ended."""
+        for pid in children():
+            if pid not in self.asked_to_end and pid not in (self.main, self.probe.pid):
+                self.asked_to_end.add(pid)
+                kill(pid, signal.SIGTERM)
+                kill(pid, signal.SIGCONT)
+
+    def press(self) -> None:
+        """What is due by the clock."""
+        now = time.monotonic()
+        self.probe.press(now)
+        if not self.stop_signal:
+            return
+        if now >= self.stop_end:
+            self.finish()
+        if self.stop_half and now >= self.stop_half:
+            self.stop_half = 0.0
+            if self.main:
+                kill(-self.main, self.stop_signal)
+                kill(-self.main, signal.SIGCONT)
+            else:
+                self.end_orphans()
+
+    def finish(self) -> None:
+        """Kill what is left, tell how it ended, and end."""
+        main = self.main
+        reaped: dict[int, int] = {}
+        immortal = sweep(reaped=reaped)
+        reaped.pop(self.probe.pid, None)
+        if main in reaped:
+            self.status = os.waitstatus_to_exitcode(reaped[main])
+        killed = [pid for pid, status in reaped.items() if status == signal.SIGKILL]
+        self.drain(_LAST_OUTPUT)
+        status = "" if self.status is None else self.status
+        self.tell("gone", status, int(main in killed), len(killed), len(immortal))
+        self.directory = ""
+        if self.outbox:
+            self.channel.settimeout(1)
+            self.flush()
+        raise Ended
+
+    # -- the loop --
+
+    def run(self) -> None:
+        """Serve until the service is gone or nobody wants it any more."""
+        wake = wake_on_signals()
+        self.channel.setblocking(False)
+        try:
+            while True:
+                self.turn(wake)
+        except Ended:
+            pass
+        finally:
+            sweep()
+            if self.directory:
+                remove_tree(self.directory)
+
+    def turn(self, wake: int) -> None:
+        """Wait for something to happen, and deal with it."""
+        capture, probe = self.capture, self.probe
+        poller = select.poll()
+        poller.register(self.channel, select.POLLIN | (select.POLLOUT if self.outbox else 0))
+        for fd in (wake, self.runner.fd, capture.output, self.notices.fd, probe.output):
+            if fd >= 0:
+                poller.register(fd, select.POLLIN)
+        if capture.pending_input and capture.input >= 0:
+            both = select.POLLIN if capture.input == capture.output else 0
+            poller.register(capture.input, select.POLLOUT | both)
+        ready = dict(poller.poll(self.patience()))
+        if self.runner.gone(ready):
+            raise Ended
+        woken = read_wakeups(wake) if wake in ready else b""
+        if signal.SIGTERM in woken:
+            raise Ended
+        if capture.output in ready:
+            self.drain()
+        if capture.pending_input:
+            capture.feed()
+        if self.notices.fd in ready and self.notices.ready():
+            self.tell("ready")
+        if probe.output in ready:
+            probe.read()
+        if woken:
+            self.reap()
+        self.flush()
+        if self.channel.fileno() in ready:
+            self.listen()
+        self.press()
+
+    def patience(self) -> float | None:
+        """Milliseconds until something is due by the clock, None if nothing is."""
+        due = [self.probe.end] if self.probe.pid else []
+        if self.stop_signal:
+            due.append(self.stop_half or self.stop_end)
+        waits = [max(0.0, moment - time.monotonic()) for moment in due]
+        if self.runner.interval:
+            waits.append(self.runner.interval)
+        return min(waits) * 1000 + 1 if waits else None
