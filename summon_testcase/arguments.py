@@ -1,0 +1,104 @@
+"""Arguments that cannot work are refused where they are written."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Collection, Mapping
+
+from .errors import InvalidArgument
+
+
+def seconds(label: str, argument: str, value: float | None, unlimited: bool = False) -> None:
+    """Refuse what is no duration.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    if value is None and unlimited:
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not (value is not None and 0 <= value < math.inf):
+        also = ", or None for no limit" if unlimited else ""
+        raise InvalidArgument(
+            f"{label}: {argument}={value!r} is no duration: write seconds, 0 or more{also}",
+            executor=label,
+        )
+
+
+def port(label: str, value: int | None) -> None:
+    """Refuse what is no TCP port.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 65536:
+        raise InvalidArgument(
+            f"{label}: port={value!r} is no TCP port: write a number from 1 to 65535, or "
+            "leave it out for a free one",
+            executor=label,
+        )
+
+
+def text(label: str, argument: str, value: object, instead: str) -> str:
+    """Refuse what is no text, or empty.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    if not isinstance(value, str) or not value:
+        raise InvalidArgument(f"{label}: {argument}={value!r}: write {instead}", executor=label)
+    return value
+
+
+def environment(label: str, env: Mapping[str, object]) -> dict[str, str | None]:
+    """Refuse names that cannot be in an environment; numbers become text.
+
+    Values are never shown: they may be secrets.
+
+    :raises InvalidArgument: naming the variable.
+    """
+    found: dict[str, str | None] = {}
+    for key, value in env.items():
+        if not isinstance(key, str) or not key or "=" in key or "\0" in key:
+            raise InvalidArgument(
+                f"{label}: env= has {key!r} for a name: write a name without '='", executor=label
+            )
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = str(value)
+        if value is not None and (not isinstance(value, str) or "\0" in value):
+            raise InvalidArgument(
+                f"{label}: env= has no text for {key!r} but {type(value).__name__}: write a "
+                "str, or None to remove the variable",
+                executor=label,
+            )
+        found[key] = value
+    return found
+
+
+def signal_number(label: str, value: int) -> int:
+    """Refuse what is no signal.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    try:
+        return int(signal.Signals(value))
+    except ValueError:
+        raise InvalidArgument(
+            f"{label}: stop_signal={value!r} is no signal: write one of signal.SIGTERM, "
+            "signal.SIGINT, signal.SIGQUIT, …",
+            executor=label,
+        ) from None
+
+
+def statuses(label: str, value: int | Collection[int]) -> frozenset[int]:
+    """One exit status or several, as a set.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    given = [value] if isinstance(value, int) else list(value)
+    if not all(isinstance(status, int) and -65 < status < 256 for status in given):
+        raise InvalidArgument(
+            f"{label}: expected_exit={value!r}: write an exit status such as 143, or several",
+            executor=label,
+        )
+    return frozenset(given)

@@ -1,0 +1,87 @@
+"""What is known of a service when something went wrong: a record that renders itself."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from dataclasses import dataclass
+
+#: lines of output that an error message shows
+TAIL_LINES = 20
+
+
+def describe_exit(status: int) -> str:
+    """Say in words how a process ended.
+
+    :param status: as in :attr:`subprocess.Popen.returncode`, negative for a signal.
+
+    >>> describe_exit(3)
+    'exited with status 3'
+    >>> describe_exit(-9)
+    'was killed by SIGKILL'
+    """
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"was killed by {name}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun in the right form.
+
+    >>> counted(1, "attempt"), counted(2, "attempt")
+    ('1 attempt', '2 attempts')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+@dataclass(frozen=True)
+class Report:
+    """The facts that follow the first sentence of an error.
+
+    :param command: the command as it was run; empty if it never was.
+    :param cwd: the directory it ran in.
+    :param seconds: how long it had been running, or was waited for.
+    :param waiting_for: what the start waited for, in words.
+    :param refusal: the last answer of the probe, in words.
+    :param exit: how the main process ended, in words; empty while it lives.
+    :param output: the last lines of the service's output.
+    :param log_path: where the full output is.
+
+    Values of environment variables are never part of it.
+    """
+
+    command: tuple[str, ...] = ()
+    cwd: str = ""
+    seconds: float | None = None
+    waiting_for: str = ""
+    refusal: str = ""
+    exit: str = ""
+    output: tuple[str, ...] = ()
+    log_path: str = ""
+
+    def __str__(self) -> str:
+        lines = []
+        if self.waiting_for:
+            lines.append(f"  waited for: {self.waiting_for}")
+        if self.refusal:
+            lines.append(f"  last answer: {self.refusal}")
+        if self.seconds is not None:
+            lines.append(f"  after: {self.seconds:.2f} s")
+        if self.command:
+            lines.append(f"  command: {shlex.join(self.command)}")
+        if self.cwd:
+            lines.append(f"  directory: {self.cwd}")
+        if self.exit:
+            lines.append(f"  process: {self.exit}")
+        if self.output:
+            lines.append(f"  last {counted(len(self.output), 'line')} of output:")
+            lines += [f"    | {line}" for line in self.output]
+        elif self.log_path:
+            lines.append("  output: none")
+        if self.log_path:
+            lines.append(f"  full log: {self.log_path}")
+        return "\n".join(lines)

@@ -1,0 +1,147 @@
+"""Waits that many starts and stops can share.
+
+Starting and stopping are generators that yield a :class:`Pause` where a blocking call
+would block, and return when they are done.  :func:`drive` runs one of them to its end;
+:func:`together` makes one of many, so that hundreds of services start at the same time
+in a process that has no second thread.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import time
+from collections.abc import Generator, Iterable
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Pause(NamedTuple):
+    """A wait: until one of some descriptors is readable, or a moment has come.
+
+    :param fds: descriptors; none of them may be negative.
+    :param until: a moment of :func:`time.monotonic`; may be infinite.
+    """
+
+    fds: tuple[int, ...]
+    until: float
+
+
+Steps = Generator[Pause, None, T]
+
+
+def wait(pause: Pause) -> None:
+    """Sleep as a pause says, to the precision of the clock where that is possible."""
+    seconds = pause.until - time.monotonic()
+    if seconds <= 0 and not pause.fds:
+        return
+    if not pause.fds:
+        time.sleep(min(seconds, 86400.0))
+    elif len(pause.fds) <= 8 and max(pause.fds) < 1024:
+        # poll counts in whole milliseconds; select does not, but refuses high descriptors
+        timeout = None if seconds == math.inf else max(0.0, seconds)
+        select.select(pause.fds, [], [], timeout)
+    else:
+        poller = select.poll()
+        for fd in pause.fds:
+            poller.register(fd, select.POLLIN)
+        poller.poll(None if seconds == math.inf else max(0, int(seconds * 1000)))
+
+
+def drive(steps: Steps[T]) -> T:
+    """Run a start or a stop to its end, in the calling thread.
+
+    An exception that comes while it waits, KeyboardInterrupt above all, is raised inside
+    it, so that it can clean up.
+    """
+    try:
+        pause = next(steps)
+        while True:
+            try:
+                wait(pause)
+            except BaseException as error:
+                pause = steps.throw(error)
+            else:
+                pause = next(steps)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+class Crew:
+    """Several starts or stops under way at the same time."""
+
+    def __init__(self) -> None:
+        self._pauses: dict[Steps[None], Pause] = {}
+        self._due: list[Steps[None]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._pauses or self._due)
+
+    def add(self, steps: Steps[None]) -> None:
+        """Take one more; its first step is done by the next :meth:`advance`."""
+        self._due.append(steps)
+
+    def pause(self) -> Pause:
+        """The wait after which one of them can go on."""
+        if self._due:
+            return Pause((), 0.0)
+        fds = tuple(fd for pause in self._pauses.values() for fd in pause.fds)
+        return Pause(fds, min((p.until for p in self._pauses.values()), default=0.0))
+
+    def advance(self) -> list[tuple[Steps[None], BaseException | None]]:
+        """Let those go on that can; those that ended, with the error that ended them."""
+        now = time.monotonic()
+        awake = _readable([fd for pause in self._pauses.values() for fd in pause.fds])
+        due, self._due = self._due, []
+        for steps, pause in self._pauses.items():
+            if pause.until <= now or not awake.isdisjoint(pause.fds):
+                due.append(steps)
+        ended: list[tuple[Steps[None], BaseException | None]] = []
+        for steps in due:
+            self._pauses.pop(steps, None)
+            try:
+                self._pauses[steps] = next(steps)
+            except StopIteration:
+                ended.append((steps, None))
+            except Exception as error:
+                ended.append((steps, error))
+        return ended
+
+    def cancel(self) -> list[BaseException]:
+        """Close all that are under way; the errors of doing so."""
+        errors: list[BaseException] = []
+        for steps in [*self._pauses, *self._due]:
+            try:
+                steps.close()
+            except Exception as error:
+                errors.append(error)
+        self._pauses.clear()
+        self._due.clear()
+        return errors
+
+
+def _readable(fds: list[int]) -> set[int]:
+    if not fds:
+        return set()
+    poller = select.poll()
+    for fd in fds:
+        poller.register(fd, select.POLLIN)
+    return {fd for fd, _ in poller.poll(0)}
+
+
+def together(all_steps: Iterable[Steps[None]]) -> Steps[list[BaseException]]:
+    """Run several to their ends at the same time; their errors."""
+    crew = Crew()
+    errors: list[BaseException] = []
+    for steps in all_steps:
+        crew.add(steps)
+    try:
+        while crew:
+            errors += [error for _, error in crew.advance() if error is not None]
+            if crew:
+                yield crew.pause()
+    finally:
+        errors += crew.cancel()
+    return errors
