@@ -1,0 +1,197 @@
+"""Declared arguments turned into what is run: templates, words, programs."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .errors import CommandNotFound, InvalidArgument, UnknownReference
+
+#: what ``{field}`` may name of the executor itself
+OWN_FIELDS = ("port", "host", "url", "tmpdir", "name")
+#: what ``{service.field}`` may name of another, beside its banner's groups
+OTHER_FIELDS = (*OWN_FIELDS, "pid", "log_path")
+
+_TEMPLATE = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\}")
+
+_PACKAGES = {
+    "redis-server": "redis-server",
+    "redis-cli": "redis-tools",
+    "postgres": "postgresql",
+    "initdb": "postgresql",
+    "pg_isready": "postgresql-client",
+    "psql": "postgresql-client",
+    "nginx": "nginx",
+    "memcached": "memcached",
+    "mariadbd": "mariadb-server",
+    "mysqld": "mariadb-server",
+    "mosquitto": "mosquitto",
+    "nc": "netcat-openbsd",
+    "rabbitmq-server": "rabbitmq-server",
+    "gunicorn": "gunicorn",
+    "apache2": "apache2",
+    "haproxy": "haproxy",
+    "etcd": "etcd-server",
+    "node": "nodejs",
+    "java": "default-jre-headless",
+}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command as it is run.
+
+    :param argv: its words, the program as it was written first.
+    :param program: the program's full path.
+    :param env: the whole environment.
+    :param cwd: the directory, absolute.
+    :param tty: whether it gets a terminal; pipes otherwise.
+    :param notify: the address of the sd_notify socket, or empty.
+    """
+
+    argv: tuple[str, ...]
+    program: str
+    env: Mapping[str, str]
+    cwd: str
+    tty: bool = True
+    notify: str = ""
+
+
+def split(
+    command: str | Sequence[str], shell: bool, label: str, argument: str = "command"
+) -> tuple[str, ...]:
+    """The words of a command as it was declared.
+
+    :param label: how the executor is called in an error.
+    :param argument: how the argument is called.
+    :raises InvalidArgument: if there is no command, or its quotes are not closed.
+    """
+    if shell:
+        if not isinstance(command, str):
+            raise InvalidArgument(
+                f"{label}: {argument}= is a sequence, but shell=True takes one string: write "
+                f"command={shlex.join(map(str, command))!r}, or leave shell=True out",
+                executor=label,
+            )
+        words = ["/bin/sh", "-c", command] if command.strip() else []
+    elif isinstance(command, str):
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise InvalidArgument(
+                f"{label}: {argument}= cannot be split into words ({str(error).lower()} in "
+                f"{command!r}): close the quote, or pass a list of words",
+                executor=label,
+            ) from None
+    else:
+        words = [os.fspath(word) for word in command]
+    if not words or not words[0]:
+        raise InvalidArgument(
+            f"{label}: {argument}= is empty: write the program and its arguments, such as "
+            '"redis-server --port {port}"',
+            executor=label,
+        )
+    for word in words:
+        if "\0" in word:
+            raise InvalidArgument(f"{label}: {argument}= contains a NUL byte", executor=label)
+    return tuple(words)
+
+
+def references(texts: Iterable[str]) -> set[tuple[str, str]]:
+    """The ``(service, field)`` pairs that templates in some texts name."""
+    return {
+        (match[1], match[2]) for text in texts for match in _TEMPLATE.finditer(text) if match[2]
+    }
+
+
+def templates(texts: Iterable[str]) -> bool:
+    """Whether there is anything to fill in."""
+    return any(
+        match[2] or match[1] in OWN_FIELDS for text in texts for match in _TEMPLATE.finditer(text)
+    )
+
+
+def fill(text: str, own: Callable[[str], str], other: Callable[[str, str], str | None]) -> str:
+    """Fill in the templates of a text; whatever else is in braces stays as it is.
+
+    :param own: gives the value of one of :data:`OWN_FIELDS`.
+    :param other: gives the value of another service's field, None to leave it as it is.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name, field = match[1], match[2]
+        if field:
+            found = other(name, field)
+            return match[0] if found is None else found
+        return own(name) if name in OWN_FIELDS else match[0]
+
+    return _TEMPLATE.sub(value, text)
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The declared name that was probably meant."""
+    found = difflib.get_close_matches(name, list(names), 1, 0.6)
+    return found[0] if found else None
+
+
+def unknown_service(label: str, name: str, field: str, declared: Iterable[str]) -> UnknownReference:
+    """The error for a template that names a service which is not declared."""
+    declared = sorted(declared)
+    meant = nearest(name, declared)
+    if meant:
+        hint = f"did you mean {{{meant}.{field}}}?"
+    elif declared:
+        hint = f"declared here: {', '.join(declared)}"
+    else:
+        hint = "no other service is declared here"
+    return UnknownReference(
+        f"{label}: {{{name}.{field}}} names no declared service: {hint}", executor=label
+    )
+
+
+def unknown_field(label: str, name: str, field: str, fields: Iterable[str]) -> UnknownReference:
+    """The error for a template that names what a service does not offer."""
+    fields = list(fields)
+    meant = nearest(field, fields)
+    hint = f"did you mean {{{name}.{meant}}}?" if meant else f"it offers {', '.join(fields)}"
+    return UnknownReference(
+        f"{label}: {{{name}.{field}}} cannot be filled in: {hint}", executor=label
+    )
+
+
+def package_of(program: str) -> str | None:
+    """The Debian package of a well-known server."""
+    return _PACKAGES.get(os.path.basename(program))
+
+
+def find_program(word: str, env: Mapping[str, str], cwd: str, label: str) -> str:
+    """The full path of a program, sought on the PATH of the service's own environment.
+
+    :raises CommandNotFound: if there is none, or it may not be executed.
+    """
+    name = os.path.join(cwd, word) if os.sep in word else word
+    found = shutil.which(name, path=env.get("PATH", os.defpath))
+    if found:
+        return os.path.join(cwd, found)
+    package = package_of(word)
+    elsewhere = shutil.which(word, path="/usr/sbin:/usr/local/sbin:/sbin")
+    if os.path.isdir(name):
+        reason = f"{word!r} is a directory"
+    elif os.sep in word and os.path.exists(name):
+        reason = f"{word!r} may not be executed: set its x permission, or name its interpreter"
+    elif os.sep in word:
+        reason = f"{word!r} does not exist in {cwd}" if word[0] != "/" else f"no file {word!r}"
+    elif elsewhere:
+        reason = f"{word!r} is not on the PATH: write {elsewhere!r}"
+    elif package:
+        reason = f"{word!r} is not installed: install the Debian package {package}"
+    else:
+        reason = f"{word!r} is not on the PATH: install it, or write its full path"
+    raise CommandNotFound(
+        f"{label}: command not found: {reason}", executor=label, program=word, package=package
+    )

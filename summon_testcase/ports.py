@@ -1,0 +1,315 @@
+"""Free ports, without races between parallel processes.
+
+Binding port 0 and closing it again hands the same port to two processes sooner
+or later.  Here a process locks a whole block of ports first (one descriptor for
+32 ports: 500 services fit under ``ulimit -n 1024``), then picks inside it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import random
+import socket
+import stat
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from . import kernel
+from .errors import StartFailed
+from .report import counted
+
+#: ports that share one lock
+BLOCK = 32
+#: where the search begins: well-known services live below
+LOWEST = 20000
+#: with less room than this, parallel processes would starve each other
+ENOUGH = 64 * BLOCK
+
+# The user's seed must neither choose our ports nor see its sequence disturbed,
+# and a forked child must not repeat its parent's choices.
+_random = random.SystemRandom()
+
+
+class Lock(Protocol):
+    """A lock on a block that ends with close(), at the latest with the process."""
+
+    def close(self) -> None: ...
+
+
+class _FileLock:
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def close(self) -> None:
+        # Not unlocked by name: that would also take it from a parent that forked.
+        os.close(self._fd)
+
+
+def lock_by_socket(block: int) -> Lock | None:
+    """Lock a block by the name of an abstract unix socket (Linux): no file is left.
+
+    :returns: the lock, None if another holds it.
+    :raises OSError: if the system has no abstract sockets.
+    """
+    if sys.platform != "linux":
+        raise OSError(errno.EOPNOTSUPP, "abstract unix sockets exist on Linux only")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        sock.bind(f"\0summon_testcase-ports-{block}")
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise
+    return sock
+
+
+def lock_by_file(block: int) -> Lock | None:
+    """Lock a block by a file in a directory of this user's own.
+
+    :returns: the lock, None if another holds it.
+    :raises StartFailed: if the directory is not this user's alone.
+    :raises OSError: if it cannot be made, or the file cannot be opened.
+    """
+    directory = _private_directory()
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(os.path.join(directory, str(block)), flags, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except BaseException:
+        os.close(fd)
+        raise
+    return _FileLock(fd)
+
+
+def _private_directory() -> str:
+    user = os.getuid()
+    path = os.path.join(tempfile.gettempdir(), f"summon_testcase-ports-{user}")
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    # Anybody may have made it first: a link would lead our writes elsewhere.
+    facts = os.lstat(path)
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != user or facts.st_mode & 0o077:
+        raise StartFailed(
+            f"no port can be leased: {path} must be a directory (not a link) that belongs to "
+            f"user {user} with mode 0700; remove it, or set TMPDIR to a directory of your own"
+        )
+    return path
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody uses a port, on any address of IPv4 or IPv6.
+
+    Strict: bound but not listening counts as used, and so does a connection
+    that still lingers in TIME_WAIT, since SO_REUSEADDR is not set.
+
+    :raises OSError: when the question cannot be asked (too many open files).
+    """
+    if not 0 < port < 65536:
+        return False
+    return _binds(socket.AF_INET, port) and _binds(socket.AF_INET6, port)
+
+
+def _binds(family: socket.AddressFamily, port: int) -> bool:
+    absent = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            if family == socket.AF_INET6:
+                # Otherwise it would meet the IPv4 listeners, which were asked already.
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(("", port))
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
+        return family == socket.AF_INET6 and error.errno in absent
+    return True
+
+
+def room(ephemeral: tuple[int, int], privileged: int = 1024) -> range:
+    """Where to look for ports: outside the range of the kernel's own choices.
+
+    Inside it any outgoing connection may take the port between the test and
+    the service's bind, and a connecting probe may reach itself.
+
+    :param ephemeral: the lowest and the highest port that the kernel chooses.
+    :param privileged: ports below are root's.
+    """
+    low, high = ephemeral
+    below = range(max(LOWEST, privileged), low)
+    above = range(max(high + 1, privileged), 65536)
+    for ports in (below, above):
+        if len(ports) >= ENOUGH:
+            return ports
+    return range(max(1024, privileged), 65536)
+
+
+def _system_room() -> range:
+    base = "/proc/sys/net/ipv4"
+    try:
+        with open(f"{base}/ip_local_port_range") as file:
+            low, high = map(int, file.read().split())
+    except (OSError, ValueError):
+        low, high = 49152, 65535  # what IANA says and macOS does
+    try:
+        with open(f"{base}/ip_unprivileged_port_start") as file:
+            privileged = max(int(file.read()), 1024)
+    except (OSError, ValueError):
+        privileged = 1024
+    return room((low, high), privileged)
+
+
+class Leases:
+    """The blocks that one process has locked, and the ports it has handed out.
+
+    :param ports: where to look; None for what the system leaves free.
+    :param lock: locks the block of a number, or returns None; None for the
+        best that the system has.
+    """
+
+    def __init__(
+        self, ports: range | None = None, lock: Callable[[int], Lock | None] | None = None
+    ) -> None:
+        self._ports = ports
+        self._lock_block = lock
+        self._mutex = threading.Lock()
+        self._blocks: dict[int, Lock] = {}
+        self._leased: set[int] = set()
+
+    def lease(self) -> int:
+        """A free port that no other lease of this machine has.
+
+        :raises StartFailed: when none is left; the message says who has them.
+        """
+        with self._mutex:
+            try:
+                return self._take()
+            except OSError as error:
+                raise StartFailed(f"no port can be leased: {error}") from error
+
+    def release(self, port: int) -> None:
+        """End a lease.  A port that is not leased (or the parent's) is ignored."""
+        with self._mutex:
+            if port not in self._leased:
+                return
+            self._leased.discard(port)
+            block = port // BLOCK
+            # The last block stays: the next class of tests will want it at once.
+            if len(self._blocks) > 1 and self._leased.isdisjoint(_members(block)):
+                self._blocks.pop(block).close()
+
+    def forget(self) -> None:
+        """In a forked child: the leases are the parent's, and so are the locks."""
+        self._mutex = threading.Lock()
+        for lock in self._blocks.values():
+            lock.close()
+        self._blocks.clear()
+        self._leased.clear()
+
+    def locked(self) -> int:
+        """How many blocks this process holds."""
+        with self._mutex:
+            return len(self._blocks)
+
+    def _take(self) -> int:
+        port = self._choose([port for block in self._blocks for port in _members(block)])
+        if port is not None:
+            return port
+        ports = _system_room() if self._ports is None else self._ports
+        numbers = range(-(-ports.start // BLOCK), ports.stop // BLOCK)
+        foreign = 0
+        for block in _at_random([n for n in numbers if n not in self._blocks]):
+            lock = self._lock(block)
+            if lock is None:
+                foreign += 1
+                continue
+            try:
+                port = self._choose(list(_members(block)))
+            except BaseException:
+                lock.close()
+                raise
+            if port is not None:
+                self._blocks[block] = lock
+                return port
+            lock.close()
+        raise StartFailed(
+            f"no free port is left in {ports.start}-{ports.stop - 1}: of "
+            f"{counted(len(numbers), 'block')} of {BLOCK} ports {foreign} are locked by other "
+            f"processes that use summon_testcase, and this process holds "
+            f"{counted(len(self._leased), 'port')} in {counted(len(self._blocks), 'block')}; "
+            f"run fewer test processes at once, stop services that no test needs, or give "
+            f"a port= of your own"
+        )
+
+    def _choose(self, candidates: list[int]) -> int | None:
+        for port in _at_random([port for port in candidates if port not in self._leased]):
+            if is_free(port):
+                self._leased.add(port)
+                return port
+        return None
+
+    def _lock(self, block: int) -> Lock | None:
+        if self._lock_block is None:
+            try:
+                lock = lock_by_socket(block)
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    raise
+                self._lock_block = lock_by_file
+            else:
+                self._lock_block = lock_by_socket
+                return lock
+        return self._lock_block(block)
+
+
+def _at_random(numbers: list[int]) -> Iterator[int]:
+    # Not shuffled as a whole: each draw asks the kernel, and the first mostly will do.
+    while numbers:
+        at = _random.randrange(len(numbers))
+        numbers[at], numbers[-1] = numbers[-1], numbers[at]
+        yield numbers.pop()
+
+
+def _members(block: int) -> range:
+    return range(block * BLOCK, (block + 1) * BLOCK)
+
+
+_leases = Leases()
+os.register_at_fork(after_in_child=_leases.forget)
+
+
+def lease() -> int:
+    """A free port that no other lease of this machine has, until :func:`release`.
+
+    It lies outside the range from which the kernel serves outgoing connections,
+    as far as the system's settings leave room there.
+
+    :raises StartFailed: when none is left; the message says who has them.
+    """
+    return _leases.lease()
+
+
+def release(port: int) -> None:
+    """End a lease.  A port that is not leased is ignored."""
+    _leases.release(port)
+
+
+def owner(port: int, host: str = "127.0.0.1") -> tuple[int | None, str | None]:
+    """Who listens on a port: pid and command, each None where the system does not tell.
+
+    :param port: the TCP port.
+    :param host: a numeric address.
+    :raises ValueError: for a host that is a name.
+    """
+    inode = kernel.listener(host, port)
+    pid = kernel.any_socket_holder(inode) if inode else None
+    return pid, None if pid is None else kernel.command_line(pid)

@@ -1,0 +1,89 @@
+"""Real servers that tests need: skip without them, or fail where skips are forbidden.
+
+On a class or a test::
+
+    @needs("redis-server")
+    class RedisTest(SummonMixin, TestCase):
+        redis = TCPCoordinatedExecutor([binary("redis-server"), "--port", "{port}"])
+
+For a whole module, at its top::
+
+    POSTGRES = find("postgres", package="postgresql")
+
+``SUMMON_FORBID_SKIPS=1`` in the environment turns each skip into a failure.
+"""
+
+from __future__ import annotations
+
+import functools
+import glob
+import os
+import re
+import shutil
+import unittest
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def _places() -> str:
+    """Where Debian keeps servers that a user's PATH leaves out, newest postgres first."""
+    postgres = glob.glob("/usr/lib/postgresql/*/bin")
+    postgres.sort(key=lambda place: [int(n) for n in re.findall(r"\d+", place)], reverse=True)
+    return os.pathsep.join(["/usr/sbin", "/usr/local/sbin", *postgres])
+
+
+def locate(name: str) -> str | None:
+    """The full path of a program, or None."""
+    return shutil.which(name) or shutil.which(name, path=_places())
+
+
+def binary(name: str) -> str:
+    """The full path of a program, or its bare name: for declarations under ``@needs``."""
+    return locate(name) or name
+
+
+def find(name: str, package: str | None = None) -> str:
+    """The full path of a program; without it, skip the test or module that asks."""
+    path = locate(name)
+    if path is None:
+        _give_up(_reason(name, package))
+    return path
+
+
+def needs(name: str, package: str | None = None) -> Callable[[Decorated], Decorated]:
+    """Decorate a class or test that cannot run without this program."""
+
+    def decorate(decorated: Decorated) -> Decorated:
+        if locate(name) is not None:
+            return decorated
+        reason = _reason(name, package)
+        if not _skips_are_forbidden():
+            return unittest.skip(reason)(decorated)
+        if isinstance(decorated, type):
+            # Not at import: the other tests of the module shall still run.
+            decorated.setUpClass = classmethod(lambda cls: _give_up(reason))  # type: ignore[attr-defined]
+            return decorated
+
+        @functools.wraps(decorated)
+        def fail(*args: object, **kwargs: object) -> NoReturn:
+            _give_up(reason)
+
+        return fail  # type: ignore[return-value]
+
+    return decorate
+
+
+def _reason(name: str, package: str | None) -> str:
+    return f"{name} is not installed (Debian package: {package or name})"
+
+
+def _skips_are_forbidden() -> bool:
+    return os.environ.get("SUMMON_FORBID_SKIPS") == "1"
+
+
+def _give_up(reason: str) -> NoReturn:
+    if _skips_are_forbidden():
+        raise AssertionError(f"{reason}, and SUMMON_FORBID_SKIPS=1 forbids to skip")
+    raise unittest.SkipTest(reason)
