@@ -1,0 +1,178 @@
+"""Questions beside those about addresses and files, and how questions are combined."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+
+from .errors import PortInUse, SummonError
+from .observer import Observer
+from .probes import Probe, View
+from .report import describe_exit
+
+
+class Plain:
+    """What most questions have in common: nothing to check, to occupy or to close."""
+
+    #: only news from the keeper can change the answer
+    shortest: float = math.inf
+    longest: float = math.inf
+
+    def check(self) -> None:
+        """Nothing can be wrong with it."""
+
+    def occupied(self, name: str) -> PortInUse | None:
+        """Nobody else can give the answer."""
+        return None
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Spawned(Plain):
+    """Ready at once: the process runs."""
+
+    def describe(self) -> str:
+        """What is waited for."""
+        return "its process"
+
+    def look(self, view: View, left: float = math.inf) -> str | None:
+        """Always ready."""
+        return None
+
+
+class Completed(Plain):
+    """Ready when the process has exited with status 0."""
+
+    def describe(self) -> str:
+        """What is waited for."""
+        return "its end with status 0 (one_shot=True)"
+
+    def look(self, view: View, left: float = math.inf) -> str | None:
+        """None once it has ended well."""
+        if view.exit_code is None:
+            return "it still runs"
+        return None if view.exit_code == 0 else describe_exit(view.exit_code)
+
+
+class Notified(Plain):
+    """Ready when the service has sent READY=1."""
+
+    def describe(self) -> str:
+        """What is waited for."""
+        return "READY=1 on its NOTIFY_SOCKET"
+
+    def look(self, view: View, left: float = math.inf) -> str | None:
+        """None once it was received."""
+        return None if view.notified else "no READY=1 from a process of this service"
+
+
+class CommandProbe(Plain):
+    """Ready when a command, run by the keeper, exits with status 0."""
+
+    shortest = 0.005
+    longest = 0.1
+
+    def __init__(self, argv: tuple[str, ...], timeout: float) -> None:
+        self._argv, self._timeout = argv, timeout
+
+    def describe(self) -> str:
+        """What is waited for."""
+        return f"{os.path.basename(self._argv[0])} to exit with status 0"
+
+    def look(self, view: View, left: float = math.inf) -> str | None:
+        """None once a run of it has succeeded; begins the next run otherwise."""
+        done = view.probed
+        if done is not None and done[0] == 0:
+            return None
+        view.probe(self._timeout, self._argv)
+        if done is None:
+            return f"{os.path.basename(self._argv[0])} has not answered yet"
+        said = f": {done[1]}" if done[1] else ""
+        return f"{os.path.basename(self._argv[0])} {describe_exit(done[0])}{said}"
+
+
+class Until(Plain):
+    """Ready when a user's callable says so; an exception of it is a refusal."""
+
+    shortest = 0.001
+    longest = 0.02
+
+    def __init__(self, ask: Callable[[], object]) -> None:
+        self._ask = ask
+
+    def describe(self) -> str:
+        """What is waited for."""
+        return "until= to return true"
+
+    def look(self, view: View, left: float = math.inf) -> str | None:
+        """None once it has returned something true."""
+        try:
+            answer = self._ask()
+        except Exception as error:
+            return f"until= raised {type(error).__name__}: {error}"
+        return None if answer else f"until= returned {answer!r}"
+
+
+class NoFailure(Plain):
+    """Never refuses, but raises once the output matches a pattern of failure."""
+
+    def __init__(self, observer: Observer, seen: Callable[[str], SummonError]) -> None:
+        self._observer, self._seen = observer, seen
+
+    def describe(self) -> str:
+        """Nothing is waited for."""
+        return ""
+
+    def look(self, view: View, left: float = math.inf) -> str | None:
+        """:raises FailurePatternSeen: once the output matches."""
+        match = self._observer.search(view, left)
+        if match is not None:
+            raise self._seen(match.group())
+        return None
+
+
+class AllOf:
+    """Ready when all questions are answered yes, asked in order."""
+
+    def __init__(self, probes: Sequence[Probe]) -> None:
+        self._probes = probes
+        self._refusing = probes[-1]
+
+    @property
+    def shortest(self) -> float:
+        """As the question that was refused last."""
+        return self._refusing.shortest
+
+    @property
+    def longest(self) -> float:
+        """As the question that was refused last."""
+        return self._refusing.longest
+
+    def check(self) -> None:
+        """Check all."""
+        for probe in self._probes:
+            probe.check()
+
+    def occupied(self, name: str) -> PortInUse | None:
+        """The first who is in the way."""
+        return next((e for p in self._probes if (e := p.occupied(name)) is not None), None)
+
+    def describe(self) -> str:
+        """What is waited for."""
+        return ", and ".join(said for probe in self._probes if (said := probe.describe()))
+
+    def look(self, view: View, left: float = math.inf) -> str | None:
+        """None when none of them refuses."""
+        for probe in self._probes:
+            refusal = probe.look(view, left)
+            if refusal is not None:
+                self._refusing = probe
+                return refusal
+        return None
+
+    def close(self) -> None:
+        """Close all."""
+        for probe in self._probes:
+            probe.close()

@@ -1,0 +1,258 @@
+"""pexpect's pattern matching over captured output."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from pexpect import EOF, TIMEOUT
+from pexpect.expect import Expecter, searcher_re
+from pexpect.spawnbase import SpawnBase
+
+from .deadline import Deadline
+from .errors import InvalidArgument
+from .log import Log
+from .probes import View
+from .steps import Pause, wait
+
+_CHUNK = 65536
+#: characters that a match may span; twice the chunk, so that none is skipped
+_WINDOW = 2 * _CHUNK
+#: seconds for which a match at the end of an unfinished line waits for the rest of it
+_HOLD = 0.02
+
+Pattern = str | re.Pattern[str]
+
+
+def compile_patterns(
+    patterns: Pattern | Iterable[Pattern], label: str, argument: str
+) -> list[re.Pattern[str]]:
+    """Compile what a user gave as a pattern or a list of them.
+
+    A string is a regular expression; ``^`` and ``$`` match at lines.
+
+    :raises InvalidArgument: naming the argument, if one is no pattern.
+    """
+    given = [patterns] if isinstance(patterns, (str, re.Pattern)) else list(patterns)
+    compiled = []
+    for pattern in given:
+        if isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
+            compiled.append(pattern)
+            continue
+        if not isinstance(pattern, str):
+            raise InvalidArgument(
+                f"{label}: {argument}= must be a str or a pattern compiled from one, not "
+                f"{pattern!r}",
+                executor=label,
+            )
+        try:
+            compiled.append(re.compile(pattern, re.MULTILINE))
+        except re.error as error:
+            raise InvalidArgument(
+                f"{label}: {argument}={pattern!r} is not a regular expression: {error}; to "
+                f"match it literally write re.escape({pattern!r})",
+                executor=label,
+            ) from None
+    if not compiled or any(p.match("") and not p.pattern for p in compiled):
+        raise InvalidArgument(
+            f"{label}: {argument}= is empty: write what the output will contain", executor=label
+        )
+    return compiled
+
+
+class _Searcher(searcher_re):  # type: ignore[misc]
+    """pexpect's searcher, which can hold back a match that may still grow."""
+
+    def __init__(self, patterns: Sequence[re.Pattern[str]]) -> None:
+        super().__init__(patterns)
+        self.hold = True
+        self.held = False
+
+    def search(self, buffer: str, freshlen: int, searchwindowsize: int | None = None) -> int:
+        # A window that was cut off keeps one character as context: "^" must not match
+        # where the cut happens to be.
+        cut = searchwindowsize is not None and len(buffer) >= searchwindowsize
+        index: int = super().search(buffer, freshlen, len(buffer) - 1 if cut else None)
+        self.held = (
+            index >= 0 and self.hold and self.end == len(buffer) and not buffer.endswith("\n")
+        )
+        return -1 if self.held else index
+
+
+class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
+    """Looks for patterns in a log from a position on; any number may watch one log.
+
+    :param position: byte offset at which to begin.
+    """
+
+    _buffer: io.StringIO
+    _before: io.StringIO
+
+    def __init__(self, log: Log, patterns: Sequence[re.Pattern[str]], position: int = 0) -> None:
+        super().__init__(
+            timeout=None,
+            maxread=_CHUNK,
+            searchwindowsize=_WINDOW,
+            encoding="utf-8",
+            codec_errors="surrogateescape",
+        )
+        self.delayafterread = None
+        self.position = position
+        self._log_file = log
+        self._ended = False
+        self._searcher = _Searcher(patterns)
+        self._expecter = Expecter(self, self._searcher, _WINDOW)
+        self._held_since = math.inf
+
+    def read_nonblocking(self, size: int = 1, timeout: float | None = None) -> str:
+        """At most `size` bytes as text, in pexpect's terms; never blocks."""
+        data = self._log_file.read(self.position, size)
+        if not data:
+            raise EOF("end of output") if self._ended else TIMEOUT("no more output")
+        self.position += len(data)
+        text: str = self._decoder.decode(data, final=False)
+        return text
+
+    @property
+    def holding(self) -> bool:
+        """Whether there is a match that may still grow."""
+        return self._held_since < math.inf
+
+    def search(self, view: View, left: float = math.inf) -> re.Match[str] | None:
+        """Read what there is, for `left` seconds at most; the first match in it."""
+        deadline = Deadline(None if left == math.inf else left)
+        self._ended = view.ended
+        index = None
+        while index is None and not deadline.expired():
+            try:
+                text = self.read_nonblocking(self.maxread)
+            except (EOF, TIMEOUT):
+                break
+            index = self._expecter.new_data(text)
+            if index is None:
+                self._trim()
+        if index is None and self._searcher.held:
+            now = time.monotonic()
+            self._held_since = min(self._held_since, now)
+            if self._ended or now - self._held_since >= _HOLD or deadline.expired():
+                self._searcher.hold = False
+                index = self._expecter.existing_data()
+        if index is None:
+            view.watch(self.position)
+            return None
+        found: re.Match[str] = self.match
+        return found
+
+    def _trim(self) -> None:
+        # pexpect keeps everything since the last match, for its `before`
+        if self._before.tell() > 2 * _WINDOW:
+            kept = self._before.getvalue()[-_WINDOW:]
+            self._before = self.buffer_type()
+            self._before.write(kept)
+
+    def after_match(self) -> int:
+        """Byte offset of the end of the match."""
+        rest = len(self._buffer.getvalue().encode("utf-8", "surrogateescape"))
+        return self.position - rest - len(self._decoder.getstate()[0])
+
+    def after_line(self) -> int:
+        """Byte offset after the line that the match ends in, if that line is complete."""
+        end = self.after_match()
+        rest = self._log_file.read(end, _CHUNK)
+        newline = rest.find(b"\n")
+        ends_line = (self.match.group() or "").endswith("\n")
+        return end if newline < 0 or ends_line else end + newline + 1
+
+
+class OutputProbe:
+    """Ready when the output matches one of some patterns."""
+
+    def __init__(self, observer: Observer, patterns: Sequence[re.Pattern[str]]) -> None:
+        self.observer = observer
+        self.match: re.Match[str] | None = None
+        self._said = " or ".join(repr(pattern.pattern) for pattern in patterns)
+
+    @property
+    def shortest(self) -> float:
+        """Only output can help, but for a match that waits for the end of its line."""
+        return _HOLD / 4 if self.observer.holding else math.inf
+
+    @property
+    def longest(self) -> float:
+        """As the shortest."""
+        return self.shortest
+
+    def check(self) -> None:
+        """The patterns are compiled already."""
+
+    def occupied(self, name: str) -> None:
+        """Nobody else can give the answer."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def describe(self) -> str:
+        """What is waited for."""
+        return f"output matching {self._said}"
+
+    def look(self, view: View, left: float = math.inf) -> str | None:
+        """None once it has matched."""
+        if self.match is None:
+            self.match = self.observer.search(view, left)
+        if self.match is not None:
+            return None
+        return f"{self.observer.position} bytes of output, none of them matching {self._said}"
+
+
+class _OutputBytes(io.RawIOBase):
+    """Output from a position on; the end of it is the end of the service."""
+
+    def __init__(
+        self,
+        log: Log,
+        source: View,
+        position: int,
+        timeout: float | None,
+        late: Callable[[float], Exception],
+    ) -> None:
+        self._log, self._source, self._position = log, source, position
+        self._timeout, self._late = timeout, late
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        deadline = Deadline(self._timeout)
+        while True:
+            self._source.pump()
+            over = self._source.ended
+            data = self._log.read(self._position, len(buffer))
+            if data or over:
+                buffer[: len(data)] = data
+                self._position += len(data)
+                return len(data)
+            if deadline.expired():
+                raise self._late(deadline.elapsed())
+            self._source.watch(self._position)
+            fd = self._source.fileno()
+            wait(Pause((fd,) if fd >= 0 else (), deadline.at))
+
+
+def open_output(
+    log: Log,
+    source: View,
+    position: int,
+    timeout: float | None,
+    late: Callable[[float], Exception],
+) -> io.TextIOWrapper:
+    """Output as a text stream, which ends when the service has.
+
+    :param timeout: seconds that one read may wait; None for no limit.
+    :param late: makes the error of a read that waited longer.
+    """
+    raw = _OutputBytes(log, source, position, timeout, late)
+    return io.TextIOWrapper(io.BufferedReader(raw), "utf-8", "replace", newline="\n")

@@ -1,0 +1,70 @@
+"""The one polling loop: is it ready? is it alive? is there time?"""
+
+from __future__ import annotations
+
+import enum
+import time
+from dataclasses import dataclass
+
+from .deadline import Deadline
+from .probes import Probe, View
+from .steps import Pause, Steps
+
+
+class Verdict(enum.Enum):
+    """How a wait ended."""
+
+    READY = "ready"
+    EXITED = "exited"
+    EXPIRED = "expired"
+
+
+@dataclass
+class Outcome:
+    """The end of a wait.
+
+    :param refusal: the last answer that was not yes.
+    :param attempts: how often the question was asked.
+    """
+
+    verdict: Verdict
+    refusal: str
+    attempts: int
+
+
+#: share of the time already waited that the next pause may take
+_SHARE = 1 / 64
+
+
+def failed(view: View) -> bool:
+    """Whether a service cannot become ready any more.
+
+    A main process that ended well and left others alive is a daemon on its way.
+    """
+    return view.ended or view.exit_code not in (None, 0)
+
+
+def until_ready(view: View, probe: Probe, deadline: Deadline) -> Steps[Outcome]:
+    """Ask until the answer is yes, the process has ended, or time is over.
+
+    Pauses grow with the time already waited, within the limits of the probe, so that the
+    delay they add stays a small share of it.  News from the keeper end a pause at once.
+    """
+    attempts = 0
+    refusal = ""
+    while True:
+        view.pump()
+        # the end is looked at before the question, so that the answer knows all output
+        over = failed(view)
+        answer = probe.look(view, deadline.left())
+        attempts += 1
+        if answer is None and view.exit_code in (None, 0):
+            return Outcome(Verdict.READY, refusal, attempts)
+        refusal = answer or refusal
+        if over:
+            return Outcome(Verdict.EXITED, refusal, attempts)
+        if deadline.expired():
+            return Outcome(Verdict.EXPIRED, refusal, attempts)
+        step = min(max(deadline.elapsed() * _SHARE, probe.shortest), probe.longest)
+        fd = view.fileno()
+        yield Pause((fd,) if fd >= 0 else (), min(time.monotonic() + step, deadline.at))

@@ -1,0 +1,228 @@
+"""One run of a service: from the declared arguments to a process, and to its end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .command import Launch
+from .deadline import Deadline
+from .errors import (
+    PortInUse,
+    ProcessExited,
+    SpawnFailed,
+    StartFailed,
+    StopFailed,
+    SummonError,
+    TimeoutExpired,
+)
+from .log import ServiceFiles
+from .probes import Probe
+from .readiness import Outcome, Verdict, failed, until_ready
+from .report import TAIL_LINES, Report, counted, describe_exit
+from .steps import Pause, Steps, drive, wait
+from .warden import ANSWER, Process, refusal
+
+logger = logging.getLogger("summon_testcase")
+Error = TypeVar("Error", bound=SummonError)
+#: what a service gets unless the user sets it: output meant for a log
+PLAIN = {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "250", "LINES": "50"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How a run is to end, and when it is given up."""
+
+    timeout: float | None
+    stop_signal: int
+    stop_timeout: float
+    expected_exit: frozenset[int]
+
+
+class Run:
+    """A process, its files, and what has been learnt of it."""
+
+    def __init__(self, name: str, files: ServiceFiles, launch: Launch, limits: Limits) -> None:
+        self.name = name
+        self.files = files
+        self.log = files.log
+        self.launch = launch
+        self.limits = limits
+        self.began = time.monotonic()
+        #: the log has been named to the user, who will want to read it
+        self.log_named = False
+        #: where wait_for_output and output() begin
+        self.mark = 0
+        self.output_from = 0
+        self.paused = False
+        self.process = Process(launch, files)
+
+    # -- the start --
+
+    def get_ready(self, probe: Probe) -> Steps[None]:
+        """Wait until spawned and ready; on any failure leave nothing running."""
+        deadline = Deadline(self.limits.timeout)
+        try:
+            yield from self._spawned()
+            outcome = yield from until_ready(self.process, probe, deadline)
+            if outcome.verdict is not Verdict.READY:
+                raise self._not_ready(probe, outcome, deadline.elapsed())
+        except BaseException as error:
+            if isinstance(error, PortInUse):
+                # found by the probe, which does not know whose it is
+                error = self.error(PortInUse, f"{self.name}: {error.message}", **vars(error))
+            self.kill()
+            raise error from None
+
+    def _not_ready(self, probe: Probe, outcome: Outcome, waited: float) -> StartFailed:
+        said = f"{outcome.refusal} (asked {counted(outcome.attempts, 'time')})"
+        facts = {"waiting_for": probe.describe(), "refusal": said, "seconds": waited}
+        if outcome.verdict is Verdict.EXITED:
+            return self.exited("before it was ready", **facts)
+        return self.error(
+            TimeoutExpired,
+            f"{self.name}: not ready within {self.limits.timeout:g} s",
+            timeout=self.limits.timeout,
+            **facts,
+        )
+
+    def _spawned(self) -> Steps[None]:
+        process, deadline = self.process, Deadline(ANSWER)
+        while not process.pid and not process.gone:
+            yield Pause((process.fileno(),), deadline.at)
+            process.pump()
+            if deadline.expired():
+                process.abandon()
+        if process.pid:
+            return
+        if process.refused is None:
+            said = "its keeper died, or did not answer"
+        else:
+            said = refusal(*process.refused, self.launch)
+        raise self.error(SpawnFailed, f"{self.name}: not started: {said}")
+
+    # -- errors --
+
+    def error(self, kind: type[Error], sentence: str, **facts: object) -> Error:
+        """An error of some kind with all that is known; `facts` go to it or its report."""
+        self.process.pump()
+        known = {
+            key: facts.pop(key) for key in ("waiting_for", "refusal", "seconds") if key in facts
+        }
+        report = Report(
+            command=self.launch.argv,
+            cwd=self.launch.cwd,
+            exit=self.exit_words(),
+            output=tuple(self.log.tail(TAIL_LINES)),
+            log_path=self.log.path,
+            **{"seconds": time.monotonic() - self.began, **known},  # type: ignore[arg-type]
+        )
+        self.log_named = True
+        return kind(sentence, **{**facts, "executor": self.name, "report": report})
+
+    def exit_words(self) -> str:
+        """How the main process ended; empty while it lives."""
+        status = self.process.exit_code
+        if status is not None:
+            return describe_exit(status)
+        return "its keeper was killed, and so was it" if self.process.lost else ""
+
+    def exited(self, when: str, **facts: object) -> ProcessExited:
+        """The error for a process that ended when it was needed."""
+        how = self.exit_words() or "has ended"
+        return self.error(
+            ProcessExited,
+            f"{self.name}: {how} {when}",
+            exit_code=self.process.exit_code,
+            **facts,
+        )
+
+    # -- the end --
+
+    def kill(self) -> None:
+        """SIGKILL everything that the service started, and wait until it is gone."""
+        drive(self._gone(self.process.request_kill, ANSWER))
+
+    def _gone(self, request: Callable[[], None], patience: float) -> Steps[None]:
+        process = self.process
+        if not process.mine():
+            return
+        process.pump()
+        if not process.gone:
+            request()
+        deadline = Deadline(patience)
+        while not process.gone:
+            yield Pause((process.fileno(),), deadline.at)
+            process.pump()
+            if deadline.expired():
+                process.abandon()
+
+    def stop(self) -> Steps[None]:
+        """End it politely, then by force.
+
+        :raises StopFailed: if it had to be killed, or ended with an unexpected status.
+        """
+        process, limits = self.process, self.limits
+        process.pump()
+        was_running = process.exit_code is None and not process.gone
+        if self.paused:
+            process.signal(signal.SIGCONT, everything=True)
+        began = time.monotonic()
+        try:
+            yield from self._gone(
+                lambda: process.request_stop(limits.stop_signal, limits.stop_timeout),
+                limits.stop_timeout + ANSWER,
+            )
+        except BaseException:
+            self.kill()
+            raise
+        took = time.monotonic() - began
+        signal_name = signal.Signals(limits.stop_signal).name
+        main_killed, killed, immortal = process.killed
+        if immortal:
+            raise self.error(
+                StopFailed,
+                f"{self.name}: {counted(immortal, 'process')} could not be killed: "
+                "it belongs to another user, or hangs in the kernel",
+                seconds=took,
+            )
+        if process.lost and was_running:
+            raise self.error(
+                StopFailed, f"{self.name}: its keeper was killed, and it with it", seconds=took
+            )
+        if main_killed or killed:
+            who = "it" if main_killed else f"{counted(killed, 'process')} that it left"
+            raise self.error(
+                StopFailed,
+                f"{self.name}: {who} did not end within {limits.stop_timeout:g} s of "
+                f"{signal_name} and was killed: give it longer with stop_timeout=, or another "
+                "stop_signal=",
+                seconds=took,
+            )
+        status = process.exit_code
+        accepted = {0, -limits.stop_signal, *limits.expected_exit, None}
+        if was_running and status not in accepted:
+            raise self.error(
+                StopFailed,
+                f"{self.name}: {self.exit_words()} when it was stopped by {signal_name}: if "
+                f"that is how it ends, declare expected_exit={status}",
+                seconds=took,
+            )
+
+    def signal_everything(self, number: int) -> None:
+        """Signal all processes of the service, and wait until that is done."""
+        process, deadline = self.process, Deadline(ANSWER)
+        before = process.signalled
+        process.signal(number, everything=True)
+        while process.signalled == before and not process.gone and not deadline.expired():
+            wait(Pause((process.fileno(),), deadline.at))
+            process.pump()
+
+    def running(self) -> bool:
+        """Whether it is alive: the main process, or the daemon that it left."""
+        self.process.pump()
+        return not failed(self.process)
