@@ -1,0 +1,79 @@
+"""Processes that integration tests rely on: started, really ready, stopped, nothing left.
+
+Declare them as class attributes of a ``unittest.TestCase`` with :class:`SummonMixin`, or
+run them for a block with :func:`orchestrated`.
+"""
+
+import sys
+
+if sys.platform == "win32":
+    raise ImportError(
+        "summon_testcase is not supported on Windows: it needs pseudo-terminals, process "
+        "groups and unix sockets; use Linux, macOS or WSL"
+    )
+
+from .errors import (
+    AlreadyRunning,
+    CommandNotFound,
+    DependencyCycle,
+    FailurePatternSeen,
+    InvalidArgument,
+    NotRunning,
+    PortInUse,
+    ProcessExited,
+    RequirementMissing,
+    SpawnFailed,
+    StartFailed,
+    StopFailed,
+    SummonError,
+    TimeoutExpired,
+    UnknownReference,
+)
+from .executor import Executor
+from .executors import (
+    CommandCoordinatedExecutor,
+    FileCoordinatedExecutor,
+    HTTPCoordinatedExecutor,
+    NotifyCoordinatedExecutor,
+    OutputCoordinatedExecutor,
+    TCPCoordinatedExecutor,
+    UnixSocketCoordinatedExecutor,
+)
+from .orchestrator import Orchestrator, orchestrated
+from .simple import SimpleExecutor
+from .testcase import REMOVED, SummonMixin, SummonTestCase, summoned
+
+__version__ = "0.2.0"
+
+__all__ = [
+    "REMOVED",
+    "AlreadyRunning",
+    "CommandCoordinatedExecutor",
+    "CommandNotFound",
+    "DependencyCycle",
+    "Executor",
+    "FailurePatternSeen",
+    "FileCoordinatedExecutor",
+    "HTTPCoordinatedExecutor",
+    "InvalidArgument",
+    "NotRunning",
+    "NotifyCoordinatedExecutor",
+    "Orchestrator",
+    "OutputCoordinatedExecutor",
+    "PortInUse",
+    "ProcessExited",
+    "RequirementMissing",
+    "SimpleExecutor",
+    "SpawnFailed",
+    "StartFailed",
+    "StopFailed",
+    "SummonError",
+    "SummonMixin",
+    "SummonTestCase",
+    "TCPCoordinatedExecutor",
+    "TimeoutExpired",
+    "UnixSocketCoordinatedExecutor",
+    "UnknownReference",
+    "orchestrated",
+    "summoned",
+]

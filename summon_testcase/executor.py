@@ -1,0 +1,96 @@
+"""The optional base of executors: what a TestCase and an orchestrator rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from .command import OTHER_FIELDS
+from .steps import Steps
+
+E = TypeVar("E", bound="Executor")
+
+
+class Executor:
+    """Base of everything that can be declared as a class attribute of a TestCase.
+
+    A subclass writes ``start`` and ``stop``; that is all:
+
+    >>> class Clock(Executor):
+    ...     def start(self):
+    ...         print("tick")
+    ...         return self
+    ...     def stop(self):
+    ...         print("tock")
+    >>> with Clock():
+    ...     pass
+    tick
+    tock
+    """
+
+    #: how messages, templates and reports call it; given by the class attribute, by a
+    #: mapping's key, or by the ``name`` argument
+    name: str = ""
+    #: executors, or their names, that must be ready before this one starts
+    after: tuple[object, ...] = ()
+    #: the attributes that templates of other services may name, ``{this.port}``
+    template_fields: tuple[str, ...] = OTHER_FIELDS
+    #: the declared services that templates can name, once an orchestrator has said so
+    _services: Mapping[str, object] = {}
+
+    def start(self: E) -> E:
+        """Start, and block until ready.
+
+        :returns: the executor itself.
+        :raises SummonError: if that fails; nothing is left running.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no start()")
+
+    def stop(self) -> None:
+        """Stop; does nothing if it is not running.
+
+        :raises StopFailed: if it did not end as it should; it is gone all the same.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no stop()")
+
+    def __enter__(self: E) -> E:
+        return self.start()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        if not self.name:
+            self.name = name
+
+    def __get__(self: E, instance: object, owner: type | None = None) -> E:
+        return self
+
+    # -- for orchestrators --
+
+    def starting(self) -> Steps[None]:
+        """The start as steps, which do not block where that can be avoided."""
+        self.start()
+        return
+        yield
+
+    def stopping(self) -> Steps[None]:
+        """The stop as steps."""
+        self.stop()
+        return
+        yield
+
+    def needs(self) -> Iterable[str]:
+        """Names of the services that templates refer to."""
+        return ()
+
+    def bind(self, services: Mapping[str, object]) -> None:
+        """Learn which services are declared beside this one."""
+        self._services = services
+
+    def check(self, may_appear: bool = False) -> None:
+        """Refuse, before anything is spawned, what cannot work.
+
+        :param may_appear: whether files that are missing now may be made by another service.
+        :raises SummonError: naming the argument and what to write instead.
+        """

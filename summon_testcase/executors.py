@@ -1,0 +1,310 @@
+"""The flavours of executors: each chooses what is asked before it counts as ready."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import urlsplit
+
+from . import arguments
+from . import command as commands
+from .command import OTHER_FIELDS
+from .conditions import CommandProbe, Notified
+from .errors import InvalidArgument
+from .observer import Observer, OutputProbe, Pattern, compile_patterns
+from .probes import FileProbe, HTTPProbe, Probe, Statuses, TCPProbe, UnixSocketProbe
+from .run import Run
+from .simple import SimpleExecutor
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Options(TypedDict, total=False):
+    """The arguments that all executors share; see :class:`SimpleExecutor`."""
+
+    shell: bool
+    timeout: float | None
+    env: Mapping[str, object] | None
+    cwd: str | os.PathLike[str] | None
+    name: str | None
+    after: object
+    stop_signal: int
+    stop_timeout: float
+    fails_on: Pattern | Iterable[Pattern] | None
+    expected_exit: int | Collection[int]
+    tty: bool
+    one_shot: bool
+    requires: str | None
+    until: Callable[[Any], object] | None
+
+
+class AddressOptions(Options, total=False):
+    """Those, and an address for executors that are not told one otherwise."""
+
+    host: str
+    port: int | None
+
+
+class OutputCoordinatedExecutor(SimpleExecutor):
+    r"""Ready when its output matches.
+
+    Named groups of the banner become attributes, and fields of templates: a server may
+    choose its port itself.  End the pattern of a number with what follows it, since
+    output arrives in pieces: ``port (?P<port>\d+)\n``.
+
+    :param command: see :class:`SimpleExecutor`, also for the other arguments.
+    :param banner: a regular expression as text or compiled, or a list: any of them.  It is
+        searched anywhere in the output; ``^`` and ``$`` match at lines.
+    :raises InvalidArgument: if the banner is no regular expression.
+
+    >>> with OutputCoordinatedExecutor(
+    ...     "bash -c 'echo serving on port 4711; sleep 100'",
+    ...     banner=r"port (?P<port>\d+)\n",
+    ... ) as server:
+    ...     server.port
+    4711
+    """
+
+    def __init__(
+        self,
+        command: str | Sequence[str],
+        banner: Pattern | Iterable[Pattern],
+        **options: Unpack[AddressOptions],
+    ) -> None:
+        super().__init__(command, **options)
+        self._banner = compile_patterns(banner, self._declared, "banner")
+        self._groups = {group for pattern in self._banner for group in pattern.groupindex}
+        for group in sorted(self._groups - {"port"}):
+            if hasattr(SimpleExecutor, group):
+                raise InvalidArgument(
+                    f"{self._declared}: banner= has a group {group!r}, which every executor has "
+                    "as an attribute: name it otherwise",
+                    executor=self._declared,
+                )
+        self.template_fields = (*OTHER_FIELDS, *sorted(self._groups - {"port"}))
+        self._banner_seen: OutputProbe | None = None
+
+    def _readiness(self) -> list[Probe]:
+        observer = Observer(self._files_now().log, self._banner)
+        self._banner_seen = OutputProbe(observer, self._banner)
+        return [self._banner_seen]
+
+    def _ready(self, run: Run) -> None:
+        seen = self._banner_seen
+        if seen is not None:
+            self.match = seen.match
+            run.mark = seen.observer.after_match()
+            run.output_from = seen.observer.after_line()
+
+
+class TCPCoordinatedExecutor(SimpleExecutor):
+    """Ready when the service itself listens on a TCP port.
+
+    :param command: see :class:`SimpleExecutor`, also for the other arguments.
+    :param host: the address; of several (``localhost``) one is enough.
+    :param port: the port; default: a free one, which ``{port}`` tells the command.
+    :raises InvalidArgument: if the port is out of range.
+    """
+
+    def __init__(
+        self,
+        command: str | Sequence[str],
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(command, host=host, port=port, **options)
+
+    def _readiness(self) -> list[Probe]:
+        return [TCPProbe(self._host, self._port_now())]
+
+
+class HTTPCoordinatedExecutor(SimpleExecutor):
+    """Ready when a request to it is answered with an accepted status.
+
+    Redirects are not followed; proxies and netrc of the environment are not used.
+
+    :param command: see :class:`SimpleExecutor`, also for the other arguments.
+    :param url: what is requested; templates are filled in.
+    :param method: the method of the request.
+    :param status: what is accepted: an int, a range, a set, or a callable that is given
+        the status; default 200 to 399.
+    :param headers: added to the request.
+    :param verify: as for requests: False, or the path of a bundle of certificates.
+    :raises InvalidArgument: if the URL is not http or https, or has no host.
+    """
+
+    def __init__(
+        self,
+        command: str | Sequence[str],
+        url: str,
+        *,
+        method: str = "GET",
+        status: Statuses = range(200, 400),
+        headers: Mapping[str, str] | None = None,
+        verify: bool | str = True,
+        **options: Unpack[AddressOptions],
+    ) -> None:
+        super().__init__(command, **options)
+        instead = 'a URL such as "http://{host}:{port}/health"'
+        self._url = arguments.text(self._declared, "url", url, instead)
+        # templates stand for what the URL will have in their place
+        sample = commands.fill(url, lambda field: "1", lambda name, field: "1")
+        try:
+            parts = urlsplit(sample)
+            port = parts.port
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise InvalidArgument(
+                f"{self._declared}: url={url!r} has no scheme, no host or no valid port: write "
+                f"{instead}",
+                executor=self._declared,
+            )
+        if "{" not in urlsplit(url).netloc:
+            self._host = parts.hostname or self._host
+            self._port = port or (443 if parts.scheme == "https" else 80)
+        self._ask: dict[str, Any] = {
+            "method": method,
+            "status": status,
+            "headers": dict(headers or {}),
+            "verify": verify,
+        }
+
+    def _texts(self) -> list[str]:
+        return [*super()._texts(), self._url]
+
+    def _url_now(self) -> str:
+        if commands.templates([self._url]) and "{url}" in self._url:
+            raise InvalidArgument(
+                f"{self.called}: url= contains {{url}} itself: write {{host}} and {{port}}",
+                executor=self.called,
+            )
+        return self._fill(self._url)
+
+    def _readiness(self) -> list[Probe]:
+        self._filled_url = self._url_now()
+        return [HTTPProbe(self._filled_url, **self._ask)]
+
+    @property
+    def url(self) -> str:
+        """The URL that was requested until it was ready.
+
+        :raises NotRunning: if it is not running.
+        """
+        if not commands.templates([self._url]):
+            return self._url
+        if self._leased_port is None:
+            self._current("url")
+        return self._filled_url
+
+
+class _PathExecutor(SimpleExecutor):
+    """An executor that is ready when something is at a path."""
+
+    _example = ""
+
+    def __init__(
+        self,
+        command: str | Sequence[str],
+        path: str | os.PathLike[str],
+        **options: Unpack[AddressOptions],
+    ) -> None:
+        super().__init__(command, **options)
+        instead = f'a path such as "{self._example}"'
+        self._path = arguments.text(self._declared, "path", os.fspath(path), instead)
+
+    def _texts(self) -> list[str]:
+        return [*super()._texts(), self._path]
+
+    @property
+    def path(self) -> str:
+        """The path, filled in.
+
+        :raises NotRunning: if it depends on the run and there is none.
+        """
+        return self._fill(self._path)
+
+
+class UnixSocketCoordinatedExecutor(_PathExecutor):
+    """Ready when a unix socket accepts connections.
+
+    :param command: see :class:`SimpleExecutor`, also for the other arguments.
+    :param path: of the socket; templates are filled in, ``{tmpdir}/app.sock``.
+    :raises InvalidArgument: if the path is empty, or at start longer than a socket may have.
+    """
+
+    _example = "{tmpdir}/app.sock"
+
+    def _readiness(self) -> list[Probe]:
+        return [UnixSocketProbe(self.path)]
+
+
+class FileCoordinatedExecutor(_PathExecutor):
+    """Ready when a file appears that was not there before.
+
+    A file named ``*.pid`` must also hold the number of a live process.
+
+    :param command: see :class:`SimpleExecutor`, also for the other arguments.
+    :param path: of the file; templates are filled in, ``{tmpdir}/app.pid``.
+    :raises InvalidArgument: if the path is empty.
+    """
+
+    _example = "{tmpdir}/app.pid"
+
+    def _readiness(self) -> list[Probe]:
+        path = self.path
+        return [FileProbe(path, FileProbe.snapshot(path))]
+
+
+class NotifyCoordinatedExecutor(SimpleExecutor):
+    """Ready when one of its processes sends ``READY=1`` (the sd_notify protocol).
+
+    It finds the socket in the environment variable ``NOTIFY_SOCKET``.
+
+    :param command: see :class:`SimpleExecutor`, also for the other arguments.
+    """
+
+    def _notify_address(self) -> str:
+        return self._files_now().notify_address
+
+    def _readiness(self) -> list[Probe]:
+        return [Notified()]
+
+
+class CommandCoordinatedExecutor(SimpleExecutor):
+    """Ready when a probe command exits with status 0.
+
+    It is run again and again, with the environment and the directory of the service.
+
+    :param command: see :class:`SimpleExecutor`, also for the other arguments.
+    :param probe: the probe command, as text or as a sequence; templates are filled in:
+        ``"pg_isready -h {host} -p {port}"``.
+    :param probe_timeout: seconds after which a run of it is killed.
+    :raises InvalidArgument: if there is no probe command.
+    """
+
+    def __init__(
+        self,
+        command: str | Sequence[str],
+        probe: str | Sequence[str],
+        *,
+        probe_timeout: float = 5,
+        **options: Unpack[AddressOptions],
+    ) -> None:
+        super().__init__(command, **options)
+        self._probe = commands.split(probe, False, self._declared, "probe")
+        arguments.seconds(self._declared, "probe_timeout", probe_timeout)
+        self._probe_timeout = probe_timeout
+
+    def _texts(self) -> list[str]:
+        return [*super()._texts(), *self._probe]
+
+    def _readiness(self) -> list[Probe]:
+        argv = tuple(self._fill(word) for word in self._probe)
+        env = self._environment(self._fill)
+        program = commands.find_program(argv[0], env, self._directory(self._cwd), self.called)
+        return [CommandProbe((program, *argv[1:]), self._probe_timeout)]

@@ -1,0 +1,351 @@
+"""A service as tests use it: everything that can be asked of it once it runs."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TextIO, TypeVar
+from urllib.parse import urljoin
+
+from . import ports
+from .deadline import Deadline
+from .errors import NotRunning, TimeoutExpired
+from .executor import Executor
+from .log import ServiceFiles
+from .observer import Observer, OutputProbe, Pattern, compile_patterns, open_output
+from .readiness import Verdict, until_ready
+from .run import Limits, Run, logger
+from .steps import Steps, drive, together
+
+S = TypeVar("S", bound="Service")
+
+
+#: what runs is held here: an executor that nobody refers to any more goes on running
+_alive: set[Service] = set()
+
+
+def _stop_all_at_exit() -> None:
+    for error in drive(together([service.stopping() for service in _alive])):
+        logger.error("%s", error)
+
+
+def _after_fork_in_child() -> None:
+    _alive.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class Service(Executor):
+    """What is common to executors that run a process, once it runs."""
+
+    def __init__(self, name: str, label: str, limits: Limits, host: str, port: int | None) -> None:
+        self.name = name
+        self._label = label
+        self._limits = limits
+        self._host = host
+        self._port = port
+        self._leased_port: int | None = None
+        self._files: ServiceFiles | None = None
+        self._run: Run | None = None
+        self._exit_code: int | None = None
+        #: the match of the banner; None without one
+        self.match: re.Match[str] | None = None
+
+    def __repr__(self) -> str:
+        state = "not running"
+        if self.running():
+            state = f"running, pid {self.pid}"
+        elif self.exit_code is not None:
+            state = f"ended with {self.exit_code}"
+        return f"<{type(self).__name__} {self.called}: {state}>"
+
+    @property
+    def called(self) -> str:
+        """Its name, or what stands for one."""
+        return self.name or self._label
+
+    def _current(self, wanted: str) -> Run:
+        if self._run is None:
+            raise NotRunning(
+                f"{self.called}: has no {wanted}, since it is not running: call start() first",
+                executor=self.called,
+            )
+        return self._run
+
+    def _files_now(self) -> ServiceFiles:
+        if self._files is None:
+            raise NotRunning(
+                f"{self.called}: has no directory, since it is not running: call start() first",
+                executor=self.called,
+            )
+        return self._files
+
+    # -- its end --
+
+    def running(self) -> bool:
+        """Whether it is alive: the main process, or the daemon that it left behind."""
+        return self._run is not None and self._run.running()
+
+    def stopping(self) -> Steps[None]:
+        """The stop as steps, for orchestrators."""
+        try:
+            yield from self._stop_steps()
+        finally:
+            self._release_port()
+
+    def _stop_steps(self) -> Steps[None]:
+        run = self._run
+        if run is None or not run.process.mine():
+            return
+        try:
+            yield from run.stop()
+        finally:
+            logger.info("%s: stopped", self.called)
+            self._clear()
+
+    def stop(self) -> None:
+        """Stop it: the stop signal to the main process, TERM to what it leaves, then SIGKILL.
+
+        Does nothing if it is not running.
+
+        :raises StopFailed: if it had to be killed after ``stop_timeout`` seconds, or ended
+            with a status that is not in ``expected_exit``; it is gone all the same.
+        """
+        drive(self.stopping())
+
+    def kill(self) -> None:
+        """SIGKILL it, and everything that it started, at once."""
+        run = self._run
+        try:
+            if run is not None and run.process.mine():
+                run.kill()
+        finally:
+            self._clear()
+            self._release_port()
+
+    def restart(self: S) -> S:
+        """Stop it and start it again, at the same port.
+
+        :returns: the executor itself.
+        :raises SummonError: as ``start()`` and ``stop()`` do.
+        """
+        with self.stopped():
+            pass
+        return self
+
+    @contextlib.contextmanager
+    def stopped(self: S) -> Iterator[S]:
+        """A block in which it is stopped; it is started again, at the same port, after it.
+
+        :raises NotRunning: if it is not running.
+        :raises SummonError: as ``start()`` and ``stop()`` do.
+        """
+        self._current("process to stop")
+        try:
+            drive(self._stop_steps())
+            yield self
+        finally:
+            self.start()
+
+    @contextlib.contextmanager
+    def paused(self: S) -> Iterator[S]:
+        """A block in which it and all its processes are frozen (SIGSTOP).
+
+        :raises NotRunning: if it is not running.
+        """
+        run = self._current("process to pause")
+        run.paused = True
+        run.signal_everything(signal.SIGSTOP)
+        try:
+            yield self
+        finally:
+            run.paused = False
+            run.signal_everything(signal.SIGCONT)
+
+    def _hold(self) -> None:
+        """Keep it alive until it is stopped, at the end of the process at the latest."""
+        if not _alive:
+            # the last to be registered is the first to run: before the warden is let go
+            atexit.unregister(_stop_all_at_exit)
+            atexit.register(_stop_all_at_exit)
+        _alive.add(self)
+
+    def _clear(self) -> None:
+        """Forget the run; its files go, but for a log that an error has named."""
+        _alive.discard(self)
+        run, files, self._run, self._files = self._run, self._files, None, None
+        if run is not None:
+            self._exit_code = run.process.exit_code
+        if files is not None and (run is None or run.process.mine()):
+            files.discard(keep_log=run is not None and run.log_named)
+
+    def _release_port(self) -> None:
+        port, self._leased_port = self._leased_port, None
+        if port is not None:
+            ports.release(port)
+
+    # -- its output --
+
+    def output(self) -> TextIO:
+        """What it wrote after it was ready, as a text stream that begins anew at each call.
+
+        Reading blocks until there is something, until the service ends (end of file), or
+        until ``timeout`` seconds have passed.
+
+        :raises NotRunning: if it was not started.
+        :raises TimeoutExpired: from a read that waited too long.
+        """
+        run = self._current("output")
+
+        def late(waited: float) -> TimeoutExpired:
+            return run.error(
+                TimeoutExpired,
+                f"{self.called}: no output within {waited:g} s",
+                timeout=waited,
+            )
+
+        return open_output(run.log, run.process, run.output_from, self._limits.timeout, late)
+
+    def wait_for_output(
+        self, pattern: Pattern | list[Pattern], timeout: float | None = None
+    ) -> re.Match[str]:
+        """Block until the output matches, from where the last match ended.
+
+        :param pattern: a regular expression as text or compiled, or a list: any of them.
+        :param timeout: seconds; default: the executor's own.
+        :returns: the match.
+        :raises TimeoutExpired: with the last lines of output.
+        :raises ProcessExited: if the service ends without such output.
+        :raises NotRunning: if it was not started.
+        """
+        run = self._current("output")
+        patterns = compile_patterns(pattern, self.called, "pattern")
+        observer = Observer(run.log, patterns, run.mark)
+        probe = OutputProbe(observer, patterns)
+        deadline = Deadline(self._limits.timeout if timeout is None else timeout)
+        outcome = drive(until_ready(run.process, probe, deadline))
+        if probe.match is None:
+            facts = {
+                "waiting_for": probe.describe(),
+                "refusal": outcome.refusal,
+                "seconds": deadline.elapsed(),
+            }
+            if outcome.verdict is Verdict.EXITED:
+                raise run.exited("before it wrote what was waited for", **facts)
+            raise run.error(
+                TimeoutExpired,
+                f"{self.called}: {probe.describe()} did not come within {deadline.seconds:g} s",
+                timeout=deadline.seconds,
+                **facts,
+            )
+        run.mark = observer.after_match()
+        return probe.match
+
+    def send(self, text: str) -> None:
+        """Write text to its standard input.
+
+        A terminal passes on at most 4,096 bytes of a line.
+
+        :raises NotRunning: if it was not started.
+        """
+        self._current("input").process.send(text.encode())
+
+    def sendline(self, text: str = "") -> None:
+        """Write a line to its standard input.
+
+        :raises NotRunning: if it was not started.
+        """
+        self.send(text + "\n")
+
+    def tail(self, lines: int = 20) -> list[str]:
+        """The last lines of its output.
+
+        :raises NotRunning: if it was not started.
+        """
+        return self._current("output").log.tail(lines)
+
+    # -- what is known of it --
+
+    @property
+    def pid(self) -> int:
+        """Process id of the main process."""
+        return self._current("pid").process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the main process ended, negative for a signal; None while it has not."""
+        if self._run is None:
+            return self._exit_code
+        self._run.process.pump()
+        return self._run.process.exit_code
+
+    @property
+    def host(self) -> str:
+        """The address that it was told to listen on."""
+        return self._host
+
+    @property
+    def port(self) -> int:
+        """The TCP port: the one that its banner told, the one given, or the free one found.
+
+        :raises NotRunning: if it has none, now.
+        """
+        told = self.match.groupdict().get("port") if self.match else None
+        if told:
+            return int(told)
+        found = self._port or self._leased_port
+        if found is None:
+            self._current("port")
+            raise NotRunning(
+                f"{self.called}: has no port: give one with port=, or write {{port}} in its "
+                "command for a free one",
+                executor=self.called,
+            )
+        return found
+
+    @property
+    def url(self) -> str:
+        """The address as ``http://host:port``; an HTTP executor's own URL.
+
+        :raises NotRunning: if it has no port, now.
+        """
+        return f"http://{self.host}:{self.port}"
+
+    def url_for(self, path: str) -> str:
+        """The URL of a path on this service.
+
+        :raises NotRunning: if it has no port, now.
+        """
+        return urljoin(self.url, path)
+
+    @property
+    def log_path(self) -> str:
+        """The file that takes all its output; it goes when the service is stopped.
+
+        :raises NotRunning: if it was not started.
+        """
+        return self._current("log").log.path
+
+    @property
+    def tmpdir(self) -> str:
+        """A directory of its own, mode 0700; it goes when the service is stopped.
+
+        :raises NotRunning: if it was not started.
+        """
+        return self._files_now().tmpdir
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, field: str) -> str:
+            """A named group of the banner."""
+            groups = self.__dict__.get("_groups", ())
+            if field not in groups:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {field!r}")
+            if self.match is None:
+                self._current(field)
+            return self.match.group(field)

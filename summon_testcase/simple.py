@@ -1,0 +1,291 @@
+"""The executor that all flavours extend: ready when its process is spawned."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from . import arguments, ports
+from . import command as commands
+from .conditions import AllOf, Completed, NoFailure, Spawned, Until
+from .errors import (
+    AlreadyRunning,
+    CommandNotFound,
+    FailurePatternSeen,
+    InvalidArgument,
+    RequirementMissing,
+)
+from .log import ServiceFiles
+from .observer import Observer, Pattern, compile_patterns
+from .probes import Probe
+from .run import PLAIN, Limits, Run, logger
+from .service import Service
+from .steps import Steps, drive
+
+E = TypeVar("E", bound="SimpleExecutor")
+
+
+class SimpleExecutor(Service):
+    """A process; ready as soon as it is spawned.
+
+    :param command: what to run.  A string is split into words as a shell would; a
+        sequence is taken as it is.  Templates in it are filled in at start: ``{port}``,
+        ``{host}``, ``{url}``, ``{tmpdir}``, ``{name}``, and ``{other.port}`` for another
+        service.  Whatever else is in braces stays as it is.
+    :param shell: give the whole string to ``/bin/sh -c`` instead.
+    :param timeout: seconds until it must be ready; None for no limit.
+    :param env: added to the inherited environment; None removes a variable.
+    :param cwd: the directory to run in; default: the current one.
+    :param name: how it is called; default: the class attribute or mapping key.
+    :param after: executors, or names, that must be ready before this one starts.
+    :param stop_signal: what ``stop()`` sends first.
+    :param stop_timeout: seconds that ``stop()`` waits before it kills.
+    :param fails_on: a pattern in the output that means: give up now.
+    :param expected_exit: statuses that ``stop()`` accepts, beside 0 and the signal's own.
+    :param tty: give it a pseudo-terminal; pipes otherwise.
+    :param one_shot: ready when it has exited with status 0 (migrations).
+    :param requires: a binary whose absence skips the tests instead of failing them.
+    :param until: called with the executor; ready only once it returns something true.
+        An exception counts as "not yet".
+    :param host: the address that ``{host}`` and ``host`` give.
+    :param port: the port that ``{port}`` and ``port`` give; default: a free one.
+    :raises InvalidArgument: naming the argument and what to write instead.
+
+    >>> with SimpleExecutor('echo -n "hello"') as greeting:
+    ...     greeting.output().read()
+    'hello'
+    """
+
+    def __init__(
+        self,
+        command: str | Sequence[str],
+        *,
+        shell: bool = False,
+        timeout: float | None = 60,
+        env: Mapping[str, object] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        after: object | Iterable[object] = (),
+        stop_signal: int = signal.SIGTERM,
+        stop_timeout: float = 10,
+        fails_on: Pattern | Iterable[Pattern] | None = None,
+        expected_exit: int | Collection[int] = (),
+        tty: bool = True,
+        one_shot: bool = False,
+        requires: str | None = None,
+        until: Callable[[Any], object] | None = None,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+    ) -> None:
+        said = command if isinstance(command, str) else " ".join(map(str, command))
+        label = name or f"{type(self).__name__}({said[:40]!r})"
+        self._command = commands.split(command, shell, label)
+        arguments.seconds(label, "timeout", timeout, unlimited=True)
+        arguments.seconds(label, "stop_timeout", stop_timeout)
+        arguments.port(label, port)
+        super().__init__(
+            name or "",
+            os.path.basename(self._command[0]),
+            Limits(
+                timeout,
+                arguments.signal_number(label, stop_signal),
+                stop_timeout,
+                arguments.statuses(label, expected_exit),
+            ),
+            arguments.text(label, "host", host, 'an address such as "127.0.0.1"'),
+            port,
+        )
+        #: how errors call it before it has a name
+        self._declared = label
+        self._env = arguments.environment(label, env or {})
+        self._cwd = None if cwd is None else os.fspath(cwd)
+        several = isinstance(after, Iterable) and not isinstance(after, str)
+        self.after = tuple(after) if several else (after,)  # type: ignore[arg-type]
+        self._fails_on = [] if fails_on is None else compile_patterns(fails_on, label, "fails_on")
+        self._tty = tty
+        self._one_shot = one_shot
+        self._requires = requires
+        self._until = until
+
+    # -- what flavours override --
+
+    def _texts(self) -> list[str]:
+        """Every text in which templates are filled in."""
+        env = [value for value in self._env.values() if value is not None]
+        return [*self._command, *env, *([self._cwd] if self._cwd else [])]
+
+    def _readiness(self) -> list[Probe]:
+        """What is asked until it is ready, made before it is spawned."""
+        return []
+
+    def _notify_address(self) -> str:
+        return ""
+
+    def _url_now(self) -> str:
+        return f"http://{self._host}:{self._port_now()}"
+
+    def _port_now(self) -> int:
+        """The port of this run, leased now if there is none yet."""
+        if self._port is not None:
+            return self._port
+        if self._leased_port is None:
+            self._leased_port = ports.lease()
+        return self._leased_port
+
+    def _ready(self, run: Run) -> None:
+        """Set where output() and wait_for_output() begin; called once it is ready."""
+        if self._readiness() or self._until:
+            run.mark = run.output_from = run.log.size()
+
+    # -- templates --
+
+    def needs(self) -> set[str]:
+        """Names of the services that templates refer to."""
+        return {name for name, _ in commands.references(self._texts()) if name in self._services}
+
+    def _own(self, field: str) -> str:
+        if field == "port":
+            return str(self._port_now())
+        if field == "url":
+            return self._url_now()
+        if field == "tmpdir":
+            return self.tmpdir
+        return self._host if field == "host" else self.called
+
+    def _other(self, name: str, field: str) -> str | None:
+        self._check_reference(name, field)
+        service = self._services.get(name)
+        if service is None:
+            return None
+        if service is self and field in commands.OWN_FIELDS:
+            return self._own(field)
+        return str(getattr(service, field))
+
+    def _check_reference(self, name: str, field: str) -> None:
+        service = self._services.get(name)
+        if service is not None:
+            fields = getattr(service, "template_fields", commands.OTHER_FIELDS)
+            if field not in fields:
+                raise commands.unknown_field(self.called, name, field, fields)
+        elif field in commands.OTHER_FIELDS:
+            raise commands.unknown_service(self.called, name, field, self._services)
+
+    def _fill(self, text: str) -> str:
+        return commands.fill(text, self._own, self._other)
+
+    # -- start --
+
+    def check(self, may_appear: bool = False) -> None:
+        """Refuse, before anything is spawned, what cannot work."""
+        called, texts = self.called, self._texts()
+        for name, field in sorted(commands.references(texts)):
+            self._check_reference(name, field)
+        env = self._environment(lambda text: text)
+        if self._requires:
+            try:
+                commands.find_program(self._requires, env, os.getcwd(), called)
+            except CommandNotFound as error:
+                raise RequirementMissing(error.message, **vars(error)) from None
+        if may_appear:
+            return
+        if not commands.templates([self._cwd or ""]):
+            cwd = self._directory(self._cwd)
+            if not commands.templates([self._command[0], env.get("PATH", "")]):
+                commands.find_program(self._command[0], env, cwd, called)
+
+    def _directory(self, cwd: str | None) -> str:
+        path = os.path.abspath(cwd or os.getcwd())
+        if not os.path.isdir(path):
+            raise InvalidArgument(
+                f"{self.called}: cwd={cwd!r} is no directory: create {path} first, or "
+                "write another",
+                executor=self.called,
+            )
+        return path
+
+    def _environment(self, fill: Callable[[str], str]) -> dict[str, str]:
+        env = {**os.environ, **(PLAIN if self._tty else {})}
+        # systemd's, if the tests themselves run as a unit
+        env.pop("NOTIFY_SOCKET", None)
+        for key, value in self._env.items():
+            if value is None:
+                env.pop(key, None)
+            else:
+                env[key] = fill(value)
+        return env
+
+    def starting(self) -> Steps[None]:
+        """The start as steps, for orchestrators."""
+        if self.running():
+            raise AlreadyRunning(
+                f"{self.called}: is running already (pid {self.pid}): call stop() first, "
+                "or restart()",
+                executor=self.called,
+            )
+        self._clear()
+        self.check()
+        self.match = self._exit_code = None
+        began = time.monotonic()
+        probe: AllOf | None = None
+        try:
+            self._files = ServiceFiles(self.called)
+            probe = self._all_probes()
+            self._run = run = Run(self.called, self._files, self._launch(), self._limits)
+            yield from run.get_ready(probe)
+            self._ready(run)
+            self._hold()
+        except BaseException:
+            self._clear()
+            self._release_port()
+            raise
+        finally:
+            if probe is not None:
+                probe.close()
+        logger.info("%s: ready after %.3f s", self.called, time.monotonic() - began)
+
+    def start(self: E) -> E:
+        """Start the process and block until it is ready.
+
+        :returns: the executor itself.
+        :raises AlreadyRunning: if it runs.
+        :raises StartFailed: of the kind that says why; nothing is left running.
+        """
+        drive(self.starting())
+        return self
+
+    def _all_probes(self) -> AllOf:
+        probes = self._readiness()
+        if self._one_shot:
+            probes.append(Completed())
+        until = self._until
+        if until is not None:
+            probes.append(Until(lambda: until(self)))
+        everything = AllOf(probes or [Spawned()])
+        everything.check()
+        occupied = everything.occupied(self.called)
+        if occupied is not None:
+            raise occupied
+        if self._fails_on:
+            observer = Observer(self._files_now().log, self._fails_on)
+            everything = AllOf([NoFailure(observer, self._failure_seen), everything])
+        return everything
+
+    def _failure_seen(self, matched: str) -> FailurePatternSeen:
+        return self._current("output").error(
+            FailurePatternSeen,
+            f"{self.called}: its output has {matched!r}, which fails_on= means to be fatal",
+            matched=matched,
+        )
+
+    def _launch(self) -> commands.Launch:
+        cwd = self._directory(self._fill(self._cwd) if self._cwd else None)
+        env = self._environment(self._fill)
+        argv = tuple(self._fill(word) for word in self._command)
+        notify = self._notify_address()
+        if notify:
+            env["NOTIFY_SOCKET"] = notify
+        program = commands.find_program(argv[0], env, cwd, self.called)
+        return commands.Launch(argv, program, env, cwd, self._tty, notify)

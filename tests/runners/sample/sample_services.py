@@ -1,0 +1,35 @@
+"""The services of the sample, and the words that its tests use."""
+
+import sys
+from pathlib import Path
+
+from server import ask, note
+
+from summon_testcase import HTTPCoordinatedExecutor, TCPCoordinatedExecutor
+
+__all__ = ["ask", "broken", "http", "note", "ran", "tcp"]
+
+SERVER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("server.py"))]
+
+
+def tcp(name):
+    return TCPCoordinatedExecutor([*SERVER, name, "{port}"])
+
+
+def http(name, *others):
+    return HTTPCoordinatedExecutor(
+        [*SERVER, name, "{port}", *others], url="http://127.0.0.1:{port}/"
+    )
+
+
+def broken(**options):
+    """A service that ends before it is ready, and leaves a line each time it is tried."""
+    code = (
+        "import os; file = open(os.environ['SAMPLE_LOG'], 'a'); "
+        "file.write(f'tried broken {os.getpid()}\\n'); file.close(); raise SystemExit('no luck')"
+    )
+    return TCPCoordinatedExecutor([sys.executable, "-I", "-S", "-c", code], timeout=10, **options)
+
+
+def ran(test):
+    note(f"test {type(test).__name__}.{test._testMethodName}")

@@ -1,0 +1,320 @@
+"""The package has one way down: its modules import only from rows below their own.
+
+Checked by reading the source, so also what is imported in functions or for types counts.
+"""
+
+import ast
+import configparser
+import inspect
+import sys
+import tempfile
+import unittest
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "summon_testcase"
+
+#: from top to bottom; modules in one row are siblings and do not know each other
+ROWS = [
+    {"testcase"},
+    {"executors", "orchestrator"},
+    {"executor"},
+    {"readiness", "observer"},
+    {"warden", "probes", "ports"},
+    {"command", "log"},
+    {"errors"},
+    {"deadline", "report", "kernel", "settings"},
+    {"keeper"},
+]
+#: imports nothing of the package around it, and nothing but the standard library
+PROGRAM = "keeper"
+#: what only one module may import
+ONLY = {"unittest": "testcase", "requests": "probes", "pexpect": "observer"}
+#: what is imported when it is first used, never at the top of a module
+LAZY = {"requests"}
+#: the test process starts no thread and forks nothing: that is the keeper's trade
+FORBIDDEN_NAMES = {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "fork", "forkpty"}
+FORBIDDEN_MODULES = {"pty", "concurrent.futures"}
+LONGEST = 320
+
+
+class Source:
+    """One file of the package, read and parsed.
+
+    :param path: the file.
+    :param folder: the folder of the package that it is in.
+    """
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.text = path.read_text()
+        self.tree = ast.parse(self.text)
+        self.where = str(path.relative_to(folder))
+        parts = path.relative_to(folder).with_suffix("").parts
+        #: the module in the table: a sub-package counts as one
+        self.module = parts[0]
+        #: the package that relative imports start from
+        self.package = [PACKAGE, *parts[:-1]]
+
+    def imports(self) -> Iterator[tuple[ast.stmt, str]]:
+        """Every import in the file, with the full name of what is imported."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield node, alias.name
+            elif isinstance(node, ast.ImportFrom):
+                base = self.package[: len(self.package) + 1 - node.level] if node.level else []
+                origin = [*base, *(node.module or "").split(".")] if node.module else base
+                for alias in node.names:
+                    yield node, ".".join([*origin, alias.name])
+
+
+def is_within(name: str, module: str) -> bool:
+    return name == module or name.startswith(module + ".")
+
+
+def check(folder: Path) -> list[str]:
+    """All complaints about the package in this folder."""
+    sources = [Source(path, folder) for path in sorted(folder.rglob("*.py"))]
+    complaints = list(check_table({source.module for source in sources}))
+    for source in sources:
+        complaints += check_length(source)
+        if source.where == "__init__.py":
+            complaints += check_init(source)
+        else:
+            complaints += check_directions(source)
+            complaints += check_exclusive_imports(source)
+            complaints += check_forbidden(source)
+    return complaints
+
+
+def check_table(found: set[str]) -> Iterator[str]:
+    known = {"__init__"}.union(*ROWS)
+    for module in sorted(found - known):
+        yield f"{module}: is not in the table of rows"
+    for module in sorted(known - found):
+        yield f"{module}: is in the table of rows, but not in the package"
+
+
+def check_length(source: Source) -> Iterator[str]:
+    lines = len(source.text.splitlines())
+    if lines > LONGEST:
+        yield f"{source.where}: has {lines} lines, {LONGEST} are allowed"
+
+
+def is_platform_check(node: ast.If) -> bool:
+    asks = ast.unparse(node.test).startswith(("sys.platform", "os.name"))
+    return asks and all(isinstance(inner, ast.Raise) for inner in [*node.body, *node.orelse])
+
+
+def check_init(source: Source) -> Iterator[str]:
+    """Re-exports, names for them, and the refusal of a platform: nothing else."""
+    for node in source.tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if all(ast.unparse(target) in ("__all__", "__version__") for target in targets):
+                continue
+        if isinstance(node, ast.If) and is_platform_check(node):
+            continue
+        yield f"{source.where}:{node.lineno}: only re-exports, this is more"
+
+
+def row_of(module: str) -> int | None:
+    return next((number for number, row in enumerate(ROWS) if module in row), None)
+
+
+def check_directions(source: Source) -> Iterator[str]:
+    own_row = row_of(source.module)
+    if own_row is None:
+        return
+    for node, name in source.imports():
+        where = f"{source.where}:{node.lineno}"
+        if not is_within(name, PACKAGE):
+            top = name.partition(".")[0]
+            if source.module == PROGRAM and top not in sys.stdlib_module_names:
+                yield f"{where}: {PROGRAM} imports {name}, which is not in the standard library"
+            continue
+        other = name.split(".")[1] if "." in name else "__init__"
+        if other == source.module:
+            continue
+        other_row = row_of(other)
+        if source.module == PROGRAM:
+            yield f"{where}: {PROGRAM} imports {other}, of the package around it"
+        elif other_row is None:
+            yield f"{where}: {source.module} imports {name}, which is no module in the table"
+        elif other_row == own_row:
+            yield f"{where}: {source.module} imports {other} sideways"
+        elif other_row < own_row:
+            yield f"{where}: {source.module} imports {other} upward"
+
+
+def is_for_types(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def eager_imports(source: Source) -> set[ast.stmt]:
+    """The imports that are carried out when the module is imported."""
+    eager: set[ast.stmt] = set()
+    ahead: list[ast.AST] = [source.tree]
+    while ahead:
+        node = ahead.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            eager.add(node)
+        for inner in ast.iter_child_nodes(node):
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                continue
+            if not (isinstance(inner, ast.stmt) and is_for_types(inner)):
+                ahead.append(inner)
+    return eager
+
+
+def check_exclusive_imports(source: Source) -> Iterator[str]:
+    eager = eager_imports(source)
+    for node, name in source.imports():
+        where = f"{source.where}:{node.lineno}"
+        for outside, owner in ONLY.items():
+            if is_within(name, outside) and source.module != owner:
+                yield f"{where}: {source.module} imports {outside}, only {owner} may"
+        for outside in LAZY:
+            if is_within(name, outside) and node in eager:
+                yield f"{where}: {outside} is imported at the top, not where it is used"
+
+
+def check_forbidden(source: Source) -> Iterator[str]:
+    if source.module == PROGRAM:
+        return
+    for node, name in source.imports():
+        where = f"{source.where}:{node.lineno}"
+        forbidden = any(is_within(name, module) for module in FORBIDDEN_MODULES)
+        if forbidden or name.rpartition(".")[2] in FORBIDDEN_NAMES:
+            yield f"{where}: imports {name}"
+    for use in ast.walk(source.tree):
+        used = use.attr if isinstance(use, ast.Attribute) else getattr(use, "id", None)
+        if used in FORBIDDEN_NAMES:
+            yield f"{source.where}:{use.lineno}: uses {ast.unparse(use)}"  # type: ignore[attr-defined]
+
+
+class LayeringTest(unittest.TestCase):
+    """The package as it is."""
+
+    def test_the_package_keeps_its_layers(self):
+        complaints = check(ROOT / PACKAGE)
+        self.assertEqual(complaints, [], "\n" + "\n".join(complaints))
+
+    def test_every_public_name_has_a_docstring(self):
+        import summon_testcase
+
+        bare = []
+        for name in summon_testcase.__all__:
+            thing = getattr(summon_testcase, name)
+            if not inspect.isclass(thing) and not inspect.isroutine(thing):
+                continue
+            text = vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__
+            # What a dataclass writes for itself repeats its signature.
+            if not text or text.startswith(f"{name}("):
+                bare.append(name)
+        self.assertEqual(bare, [])
+
+    def test_the_version_is_the_one_in_setup_cfg(self):
+        import summon_testcase
+
+        config = configparser.ConfigParser()
+        config.read(ROOT / "setup.cfg")
+        self.assertEqual(summon_testcase.__version__, config["metadata"]["version"])
+
+
+class CheckerTest(unittest.TestCase):
+    """The checker itself, on small trees with one mistake each."""
+
+    def complaints(self, files: dict[str, str]) -> list[str]:
+        """What is said of a package with every module of the table, these among them."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for module in {"__init__"}.union(*ROWS) - {PROGRAM}:
+                (folder / f"{module}.py").write_text("")
+            (folder / PROGRAM).mkdir()
+            (folder / PROGRAM / "__init__.py").write_text("")
+            for module, text in files.items():
+                (folder / f"{module}.py").write_text(text)
+            return check(folder)
+
+    def assert_complains(self, expected: str, module: str, text: str) -> None:
+        (complaint,) = self.complaints({module: text})
+        self.assertIn(expected, complaint)
+
+    def test_nothing_is_said_of_what_is_allowed(self):
+        files = {
+            "__init__": (
+                '"""Doc."""\n'
+                "import sys\n"
+                "from .errors import SummonError\n"
+                'if sys.platform == "win32":\n    raise ImportError("POSIX only")\n'
+                '__all__ = ["SummonError"]\n'
+            ),
+            "testcase": "import unittest\nfrom . import executors\nfrom .errors import SummonError",
+            "probes": "def ask():\n    import requests\n    return requests",
+            "observer": "from pexpect.spawnbase import SpawnBase",
+            "warden": "import os\nos.register_at_fork()\nfrom .keeper.messages import pack",
+            "keeper/program": "import os\nfrom .messages import pack\nos.fork()",
+            "keeper/messages": "import struct",
+        }
+        self.assertEqual(self.complaints(files), [])
+
+    def test_an_upward_import_is_reported(self):
+        for text in (
+            "from .executor import Executor",
+            "from . import executor",
+            "import summon_testcase.executor",
+            "from summon_testcase import executor",
+            "from summon_testcase.executor import Executor",
+            "def late():\n    from .executor import Executor",
+        ):
+            with self.subTest(text):
+                self.assert_complains("ports imports executor upward", "ports", text)
+
+    def test_a_sideways_import_is_reported(self):
+        text = "from .orchestrator import Orchestrator"
+        self.assert_complains("executors imports orchestrator sideways", "executors", text)
+
+    def test_an_import_through_the_front_door_is_reported(self):
+        text = "from summon_testcase import SummonError"
+        self.assert_complains("no module in the table", "ports", text)
+
+    def test_a_module_outside_the_table_is_reported(self):
+        self.assert_complains("utils: is not in the table", "utils", "")
+
+    def test_a_dependent_keeper_is_reported(self):
+        text = "from ..errors import SummonError"
+        self.assert_complains("of the package around it", "keeper/program", text)
+        self.assert_complains("not in the standard library", "keeper/program", "import psutil")
+
+    def test_imports_that_one_module_owns_are_reported(self):
+        self.assert_complains("only testcase may", "executor", "import unittest.mock")
+        self.assert_complains("only observer may", "executor", "from pexpect import EOF")
+        self.assert_complains("only probes may", "command", "def f():\n    import requests")
+        self.assert_complains("imported at the top", "probes", "import requests")
+
+    def test_threads_and_forks_are_reported(self):
+        for text in (
+            "import threading\nthreading.Thread(target=print)",
+            "import os\nos.fork()",
+            "import os\nos.forkpty()",
+            "import pty",
+            "from pty import spawn",
+        ):
+            with self.subTest(text):
+                self.assert_complains("ports.py:", "ports", text)
+
+    def test_a_long_module_is_reported(self):
+        self.assert_complains("320 are allowed", "ports", "\n" * 321)
+
+    def test_code_in_init_is_reported(self):
+        self.assert_complains("only re-exports", "__init__", "def helper(): ...\n")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,248 @@
+"""The sample module under real runners, each a process of its own.
+
+Whatever hooks a runner calls: every service that starts also stops, nothing is alive when
+the runner is gone, and its exit code tells whether the tests passed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import summon_testcase
+
+if TYPE_CHECKING:
+    _TestCase = unittest.TestCase
+else:
+    _TestCase = object
+
+SAMPLE = Path(__file__).resolve().parent / "runners" / "sample"
+#: where the package under test is
+PACKAGE = str(Path(summon_testcase.__file__).resolve().parent.parent)
+#: the whole of a run; they take two seconds
+TIMEOUT = 60
+
+
+class Outcome(NamedTuple):
+    """What a run left behind."""
+
+    status: int
+    output: str
+    #: lines of the sample's log: "start NAME PID", "stop NAME PID", "test CLASS.METHOD", ...
+    log: list[str]
+
+    def names(self, kind: str) -> Counter[str]:
+        """How often each name stands in the log after a word."""
+        return Counter(line.split()[1] for line in self.log if line.startswith(f"{kind} "))
+
+    def pids(self) -> set[int]:
+        return {int(line.split()[2]) for line in self.log if line.startswith(("start", "tried"))}
+
+
+def is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class Checks(_TestCase):
+    """What holds under every runner; the classes below say how each is called."""
+
+    #: arguments for Python; ``{modules}``, ``{files}`` and ``{pattern}`` name what is to run,
+    #: ``{tmpdir}`` a directory to write to
+    command: list[str]
+    #: what to install from PyPI
+    package = ""
+    #: how it says that three tests were skipped
+    skips = r"skipped=3"
+    #: whether it ever calls setUpClass
+    calls_set_up_class = True
+    #: its exit code after Ctrl-C
+    interrupted = -signal.SIGINT
+
+    def setUp(self) -> None:
+        module = self.command[1]
+        if is_installed(module):
+            return
+        reason = f"{module} is not installed (pip install {self.package})"
+        if os.environ.get("SUMMON_FORBID_SKIPS", "") not in ("", "0"):
+            self.fail(f"{reason}, and SUMMON_FORBID_SKIPS forbids to skip")
+        self.skipTest(reason)
+
+    def run_modules(self, *modules: str) -> Outcome:
+        """Run modules of the sample, with every warning an error."""
+        with tempfile.TemporaryDirectory() as tmpdir:
+            words = {
+                "{modules}": list(modules),
+                "{files}": [f"{module}.py" for module in modules],
+                "{pattern}": [f"^({'|'.join(modules)})$"],
+            }
+            arguments = [
+                word.replace("{tmpdir}", tmpdir)
+                for argument in self.command
+                for word in words.get(argument, [argument])
+            ]
+            log = Path(tmpdir, "log")
+            log.touch()
+            # what a pytest around us has set is not for the one inside
+            env = {key: os.environ[key] for key in os.environ if not key.startswith("PYTEST_")}
+            done = subprocess.run(
+                [sys.executable, "-X", "dev", "-W", "error", *arguments],
+                cwd=SAMPLE,
+                env={
+                    **env,
+                    "SAMPLE_LOG": str(log),
+                    "PYTHONPATH": os.pathsep.join([PACKAGE, env.get("PYTHONPATH", "")]),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
+            return Outcome(done.returncode, done.stdout, log.read_text().splitlines())
+
+    def run_sample(self, *modules: str) -> Outcome:
+        """Run modules, and check what holds for every run."""
+        outcome = self.run_modules(*modules)
+        with self.subTest("each start has its stop"):
+            self.assertTrue(outcome.names("start"), outcome.output)
+            self.assertEqual(outcome.names("start"), outcome.names("stop"), outcome.output)
+        with self.subTest("nothing is alive a moment after"):
+            deadline = time.monotonic() + 2
+            while any(map(is_alive, outcome.pids())) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.assertEqual(set(filter(is_alive, outcome.pids())), set(), outcome.output)
+        with self.subTest("nobody complains"):
+            for complaint in ("ResourceWarning", "Exception ignored", "RuntimeWarning"):
+                self.assertNotIn(complaint, outcome.output)
+        return outcome
+
+    def test_tests_that_pass(self) -> None:
+        """All tests of two modules run with their services, once each; the run succeeds."""
+        outcome = self.run_sample("sample_first", "sample_second")
+        self.assertEqual(outcome.status, 0, outcome.output)
+        self.assertEqual(
+            outcome.names("test"),
+            Counter(
+                [
+                    "Dependent.test_front_asks_back",
+                    "Dependent.test_back",
+                    "Forgetful.test_lone",
+                    "Parent.test_shared",
+                    "Child.test_shared",
+                    "Child.test_own",
+                    "Asynchronous.test_answer",
+                    "Elsewhere.test_elsewhere",
+                    "Heir.test_shared",
+                    "Heir.test_heir",
+                ]
+            ),
+            outcome.output,
+        )
+        self.assertRegex(outcome.output, self.skips)
+        # once per class that declares it; what is skipped never starts
+        self.assertEqual(
+            outcome.names("start"),
+            Counter(front=1, back=1, lone=3, shared=3, extra=2, own=1),
+            outcome.output,
+        )
+
+    def test_tests_that_fail(self) -> None:
+        """A run with a start, a test and a setUpClass that fail fails; other classes pass."""
+        outcome = self.run_sample("sample_broken")
+        self.assertEqual(outcome.status, 1, outcome.output)
+        expected = Counter(
+            [
+                "Bystander.test_passes",
+                "Failing.test_fails",
+                "Failing.test_passes",
+                "Successor.test_passes",
+            ]
+        )
+        if not self.calls_set_up_class:
+            expected["RaisingSetUpClass.test_its_class_raises"] = 1
+        self.assertEqual(outcome.names("test"), expected, outcome.output)
+        self.assertEqual(outcome.names("tried"), Counter(broken=1), "the start is paid once")
+        for name in ("CannotStart", "test_one", "test_two", "Failing", "test_fails"):
+            self.assertIn(name, outcome.output)
+        self.assertRegex(outcome.output, r"ProcessExited.*\bbroken\b")
+
+    def test_ctrl_c(self) -> None:
+        """Ctrl-C in a test ends the run, and everything stops."""
+        outcome = self.run_sample("sample_interrupted")
+        self.assertEqual(outcome.status, self.interrupted, outcome.output)
+        self.assertEqual(
+            outcome.names("test"),
+            Counter(["Before.test_before", "Interrupted.test_interrupted"]),
+            outcome.output,
+        )
+
+
+class UnittestTest(Checks, unittest.TestCase):
+    command = ["-m", "unittest", "{modules}"]
+
+
+class PytestTest(Checks, unittest.TestCase):
+    command = ["-m", "pytest", "-c", os.devnull, "-p", "no:cacheprovider", "-v", "{files}"]
+    package = "pytest"
+    skips = r"\b3 skipped"
+    interrupted = 2
+
+
+class Nose2Test(Checks, unittest.TestCase):
+    command = ["-m", "nose2", "{modules}"]
+    package = "nose2"
+
+
+class NoseTest(Checks, unittest.TestCase):
+    command = ["-m", "nose", "{files}"]
+    package = "pynose"
+    skips = r"SKIP=3"
+    interrupted = 0  # it takes Ctrl-C for the end of the tests, and says OK
+
+
+class ZopeTest(Checks, unittest.TestCase):
+    command = ["-m", "zope.testrunner", "--test-path", ".", "--tests-pattern", "{pattern}"]
+    package = "zope.testrunner"
+    skips = r"\b3 skipped"
+    calls_set_up_class = False
+
+
+class TrialTest(Checks, unittest.TestCase):
+    command = ["-m", "twisted.trial", "--temp-directory", "{tmpdir}/trial", "{modules}"]
+    package = "twisted"
+    skips = r"skips=3"
+    calls_set_up_class = False
+
+    def test_its_own_testcase(self) -> None:
+        """With trial's TestCase the services start, or fail, and a skip starts nothing."""
+        outcome = self.run_sample("sample_trial")
+        self.assertEqual(outcome.names("start"), Counter(lone=1), outcome.output)
+        self.assertEqual(outcome.names("test"), Counter(["Deferring.test_answer"]), outcome.output)
+        self.assertEqual(outcome.names("tried"), Counter(broken=1), outcome.output)
+        self.assertIn("skips=1, errors=2, successes=1", outcome.output)
+
+
+if __name__ == "__main__":
+    unittest.main()
