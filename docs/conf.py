@@ -1,0 +1,30 @@
+"""How Sphinx builds these pages: ``make docs``."""
+
+import configparser
+from pathlib import Path
+
+setup_cfg = configparser.ConfigParser()
+setup_cfg.read(Path(__file__).resolve().parent.parent / "setup.cfg")
+
+project = "summon_testcase"
+author = "summon_testcase contributors"
+project_copyright = author
+release = version = setup_cfg["metadata"]["version"]
+
+extensions = ["sphinx.ext.autodoc"]
+exclude_patterns = ["_build"]
+html_theme = "alabaster"
+html_theme_options = {"description": setup_cfg["metadata"]["description"]}
+highlight_language = "python"
+
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+
+# A broken reference to something of ours fails the build; other projects' pages, and our
+# modules that no page describes, cannot be looked up.
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!summon_testcase\.)[a-z_]+\..*"),
+    (r"py:.*", r"summon_testcase\.[a-z_]+(\..*)?"),
+]
