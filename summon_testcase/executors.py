@@ -12,8 +12,10 @@ from . import command as commands
 from .command import OTHER_FIELDS
 from .conditions import CommandProbe, Notified
 from .errors import InvalidArgument
+from .http_probe import HTTPProbe, Statuses
 from .observer import Observer, OutputProbe, Pattern, compile_patterns
-from .probes import FileProbe, HTTPProbe, Probe, Statuses, TCPProbe, UnixSocketProbe
+from .path_probes import FileProbe, UnixSocketProbe
+from .probes import Probe, TCPProbe
 from .run import Run
 from .simple import SimpleExecutor
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import shutil
 import tempfile
+
+from .keeper.files import remove_files
 
 _TAIL_BYTES = 65536
 _counter = itertools.count(1)
@@ -34,28 +35,35 @@ def remove_run_directory() -> None:
 
 
 class ServiceFiles:
-    """What one run of a service has on disk: its log, and a directory of its own.
+    """What one run of a service has on disk: its log, and a directory if it asks for one.
 
     :param name: the service's name, part of the paths.
     """
 
     def __init__(self, name: str) -> None:
         safe = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:40]
-        self.directory = os.path.join(run_directory(), f"{safe}-{next(_counter)}")
-        os.mkdir(self.directory, 0o700)
-        self.tmpdir = os.path.join(self.directory, "tmp")
-        os.mkdir(self.tmpdir, 0o700)
-        self.log = Log(os.path.join(self.directory, "output.log"))
+        #: what all paths begin with
+        self.base = os.path.join(run_directory(), f"{safe}-{next(_counter)}")
+        self.log = Log(f"{self.base}.log")
+        self._directory = False
+
+    @property
+    def tmpdir(self) -> str:
+        """A directory, mode 0700; made when it is first asked for, which few services do."""
+        if not self._directory:
+            os.mkdir(self.base, 0o700)
+            self._directory = True
+        return self.base
 
     @property
     def notify_address(self) -> str:
         """Where the sd_notify socket is; abstract if the path would be too long."""
-        path = os.path.join(self.directory, "notify")
+        path = f"{self.base}.notify"
         return path if len(os.fsencode(path)) < 100 else f"@{path[-90:]}"
 
     def discard(self, keep_log: bool) -> None:
         """Remove it all, but for the log if an error has named it."""
-        shutil.rmtree(self.tmpdir if keep_log else self.directory, ignore_errors=True)
+        remove_files(self.base, keep_log)
 
 
 class Log:

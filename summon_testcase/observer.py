@@ -238,8 +238,7 @@ class _OutputBytes(io.RawIOBase):
             if deadline.expired():
                 raise self._late(deadline.elapsed())
             self._source.watch(self._position)
-            fd = self._source.fileno()
-            wait(Pause((fd,) if fd >= 0 else (), deadline.at))
+            wait(Pause((self._source.fileno(),), deadline.at))
 
 
 def open_output(

@@ -9,8 +9,9 @@ from typing import Any, Protocol, TypeVar
 
 from .errors import DependencyCycle, InvalidArgument, StopFailed, SummonError
 from .executor import Executor
+from .graph import Walk, circle, reverse
 from .report import counted
-from .steps import Crew, Steps, drive
+from .steps import Steps, drive
 
 O = TypeVar("O", bound="Orchestrator")  # noqa: E741
 
@@ -81,11 +82,17 @@ class Orchestrator(Executor):
                 member.bind(self._services)
 
     def needs(self) -> set[str]:
-        """Names of services outside this group that members refer to."""
-        found = {
-            name for m in self._members.values() if isinstance(m, Executor) for name in m.needs()
-        }
+        """Names of services outside this group that members wait for."""
+        found: set[str] = set()
+        for member in self._members.values():
+            if isinstance(member, Executor):
+                found.update(member.needs())
+                found.update(n for thing in member.after if (n := self._outside(thing)))
         return found - set(self._members)
+
+    def _outside(self, thing: object) -> str | None:
+        """The name of a declared service that an entry of ``after`` means."""
+        return next((n for n, s in self._services.items() if thing is s or thing == n), None)
 
     def check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
@@ -106,7 +113,7 @@ class Orchestrator(Executor):
                 before |= {n for thing in member.after if (n := self._after(key, thing))}
             graph[key] = before - {key}
             previous = key
-        cycle = _cycle(graph)
+        cycle = circle(graph)
         if cycle:
             raise DependencyCycle(
                 f"services wait for each other in a circle: {' -> '.join(cycle)}: remove one "
@@ -125,7 +132,7 @@ class Orchestrator(Executor):
                         f"{key}: after= names itself: remove it", cycle=(key, key)
                     )
                 return name
-        if thing in self._services or any(thing is s for s in self._services.values()):
+        if self._outside(thing):
             return None
         raise InvalidArgument(
             f"{key}: after= names {getattr(thing, 'name', None) or thing!r}, which is not "
@@ -151,48 +158,34 @@ class Orchestrator(Executor):
         """The start as steps."""
         self.bind(self._services)
         self.check()
-        graph = self._graph()
-        waiting = {key: set(before) for key, before in graph.items()}
-        under_way: dict[Steps[None], str] = {}
-        crew = Crew()
+        walk = Walk(self._graph(), lambda key: _starting(self._members[key]))
+        self._started = walk.done
         try:
-            while waiting or under_way:
-                for key in [key for key, before in waiting.items() if not before]:
-                    del waiting[key]
-                    steps = _starting(self._members[key])
-                    under_way[steps] = key
-                    crew.add(steps)
-                for steps, error in crew.advance():
-                    key = under_way.pop(steps)
-                    if error is not None:
-                        raise error
-                    self._started.append(key)
-                    for before in waiting.values():
-                        before.discard(key)
-                if crew and not any(not before for before in waiting.values()):
-                    yield crew.pause()
+            yield from walk.steps(go_on=False)
+            if walk.errors:
+                raise walk.errors[0]
         except BaseException as error:
-            self._roll_back(error, crew, list(under_way.values()), list(waiting))
+            self._roll_back(error, walk)
             raise
 
-    def _roll_back(
-        self, error: BaseException, crew: Crew, starting: list[str], waiting: list[str]
-    ) -> None:
-        stopped = list(reversed(self._started))
-        errors = crew.cancel()
+    def _roll_back(self, error: BaseException, walk: Walk) -> None:
+        told = [
+            ("still starting, cancelled", walk.under_way),
+            ("started, stopped again", walk.done[::-1]),
+            ("not started", walk.waiting),
+        ]
+        failed = walk.errors[1:]
+        errors = walk.cancel()
+        # also those that became ready in the moment in which it failed, or Ctrl-C came
+        self._started = walk.done + walk.under_way
         try:
             drive(self.stopping())
         except Exception as failure:
             errors.append(failure)
-        if not isinstance(error, SummonError):
-            return
-        told = [
-            ("still starting, cancelled", starting),
-            ("started, stopped again", stopped),
-            ("not started", waiting),
-        ]
-        error.consequences += tuple(f"{what}: {', '.join(who)}" for what, who in told if who)
-        error.consequences += tuple(f"and while stopping: {_sentence(e)}" for e in errors)
+        if isinstance(error, SummonError):
+            error.consequences += tuple(f"{what}: {', '.join(who)}" for what, who in told if who)
+            error.consequences += tuple(f"and failed: {_sentence(e)}" for e in failed)
+            error.consequences += tuple(f"and while stopping: {_sentence(e)}" for e in errors)
 
     # -- stop --
 
@@ -215,35 +208,18 @@ class Orchestrator(Executor):
 
     def stopping(self) -> Steps[None]:
         """The stop as steps."""
-        graph = self._graph()
-        left = list(reversed(self._started))
-        self._started.clear()
-        under_way: dict[Steps[None], str] = {}
-        errors: list[BaseException] = []
-        crew = Crew()
+        started, self._started = self._started[::-1], []
+        walk = Walk(reverse(self._graph(), started), lambda key: _stopping(self._members[key]))
         try:
-            while left or under_way:
-                alive = {*left, *under_way.values()}
-                for key in list(left):
-                    if not any(key in graph[other] for other in alive):
-                        left.remove(key)
-                        steps = _stopping(self._members[key])
-                        under_way[steps] = key
-                        crew.add(steps)
-                for steps, error in crew.advance():
-                    del under_way[steps]
-                    if error is not None:
-                        errors.append(error)
-                if crew and len(under_way) + len(left) == len(alive):
-                    yield crew.pause()
+            yield from walk.steps(go_on=True)
         except BaseException:
             # an interrupted stop still leaves nothing running
-            crew.cancel()
-            for key in left:
+            walk.cancel()
+            for key in [*walk.waiting, *walk.under_way]:
                 with contextlib.suppress(Exception):
-                    kill = getattr(self._members[key], "kill", self._members[key].stop)
-                    kill()
+                    getattr(self._members[key], "kill", self._members[key].stop)()
             raise
+        errors = walk.errors
         if len(errors) == 1:
             raise errors[0]
         if errors:
@@ -330,23 +306,3 @@ def _stopping(member: Startable) -> Steps[None]:
 
 def _sentence(error: BaseException) -> str:
     return error.message if isinstance(error, SummonError) else f"{type(error).__name__}: {error}"
-
-
-def _cycle(graph: Mapping[str, set[str]]) -> list[str]:
-    """A circle in a graph, its first member repeated at the end; empty if there is none."""
-    done: set[str] = set()
-    for root in graph:
-        path: list[str] = []
-        trail = [iter([root])]
-        while trail:
-            node = next(trail[-1], None)
-            if node is None:
-                trail.pop()
-                if path:
-                    done.add(path.pop())
-            elif node in path:
-                return [*path[path.index(node) :], node]
-            elif node not in done:
-                path.append(node)
-                trail.append(iter(sorted(graph[node])))
-    return []

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from . import kernel
+from . import netlink, procfs
 from .errors import StartFailed
 from .report import counted
 
@@ -310,6 +310,6 @@ def owner(port: int, host: str = "127.0.0.1") -> tuple[int | None, str | None]:
     :param host: a numeric address.
     :raises ValueError: for a host that is a name.
     """
-    inode = kernel.listener(host, port)
-    pid = kernel.any_socket_holder(inode) if inode else None
-    return pid, None if pid is None else kernel.command_line(pid)
+    inode = netlink.listener(host, port)
+    pid = procfs.any_socket_holder(inode) if inode else None
+    return pid, None if pid is None else procfs.command_line(pid)

@@ -66,5 +66,4 @@ def until_ready(view: View, probe: Probe, deadline: Deadline) -> Steps[Outcome]:
         if deadline.expired():
             return Outcome(Verdict.EXPIRED, refusal, attempts)
         step = min(max(deadline.elapsed() * _SHARE, probe.shortest), probe.longest)
-        fd = view.fileno()
-        yield Pause((fd,) if fd >= 0 else (), min(time.monotonic() + step, deadline.at))
+        yield Pause((view.fileno(),), min(time.monotonic() + step, deadline.at))

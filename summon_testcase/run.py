@@ -22,10 +22,11 @@ from .errors import (
 )
 from .log import ServiceFiles
 from .probes import Probe
+from .process import Process, refusal
 from .readiness import Outcome, Verdict, failed, until_ready
 from .report import TAIL_LINES, Report, counted, describe_exit
 from .steps import Pause, Steps, drive, wait
-from .warden import ANSWER, Process, refusal
+from .warden import ANSWER
 
 logger = logging.getLogger("summon_testcase")
 Error = TypeVar("Error", bound=SummonError)

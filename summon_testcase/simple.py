@@ -225,7 +225,9 @@ class SimpleExecutor(Service):
                 "or restart()",
                 executor=self.called,
             )
-        self._clear()
+        if self._run is not None:
+            # it died; what it left behind may live
+            self.kill()
         self.check()
         self.match = self._exit_code = None
         began = time.monotonic()
@@ -238,8 +240,7 @@ class SimpleExecutor(Service):
             self._ready(run)
             self._hold()
         except BaseException:
-            self._clear()
-            self._release_port()
+            self.kill()
             raise
         finally:
             if probe is not None:

@@ -20,7 +20,7 @@ T = TypeVar("T")
 class Pause(NamedTuple):
     """A wait: until one of some descriptors is readable, or a moment has come.
 
-    :param fds: descriptors; none of them may be negative.
+    :param fds: descriptors; those that are negative, since closed, are passed over.
     :param until: a moment of :func:`time.monotonic`; may be infinite.
     """
 
@@ -33,20 +33,18 @@ Steps = Generator[Pause, None, T]
 
 def wait(pause: Pause) -> None:
     """Sleep as a pause says, to the precision of the clock where that is possible."""
-    seconds = pause.until - time.monotonic()
-    if seconds <= 0 and not pause.fds:
-        return
-    if not pause.fds:
+    seconds = max(0.0, pause.until - time.monotonic())
+    fds = [fd for fd in pause.fds if fd >= 0]
+    if not fds:
         time.sleep(min(seconds, 86400.0))
-    elif len(pause.fds) <= 8 and max(pause.fds) < 1024:
+    elif len(fds) <= 8 and max(fds) < 1024:
         # poll counts in whole milliseconds; select does not, but refuses high descriptors
-        timeout = None if seconds == math.inf else max(0.0, seconds)
-        select.select(pause.fds, [], [], timeout)
+        select.select(fds, [], [], None if seconds == math.inf else seconds)
     else:
         poller = select.poll()
-        for fd in pause.fds:
+        for fd in fds:
             poller.register(fd, select.POLLIN)
-        poller.poll(None if seconds == math.inf else max(0, int(seconds * 1000)))
+        poller.poll(None if seconds == math.inf else int(seconds * 1000))
 
 
 def drive(steps: Steps[T]) -> T:
@@ -123,11 +121,10 @@ class Crew:
 
 
 def _readable(fds: list[int]) -> set[int]:
-    if not fds:
-        return set()
     poller = select.poll()
     for fd in fds:
-        poller.register(fd, select.POLLIN)
+        if fd >= 0:
+            poller.register(fd, select.POLLIN)
     return {fd for fd, _ in poller.poll(0)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from summon_testcase import kernel
+from summon_testcase import netlink, procfs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="netlink and /proc are Linux's")
 ROOT = str(Path(__file__).resolve().parent.parent)
@@ -61,62 +62,62 @@ def listening(
 def test_listener_is_named_by_its_inode() -> None:
     """A listener is found by its exact address, and gone when it is closed."""
     with listening("127.0.0.1") as (port, inode):
-        assert kernel.listener("127.0.0.1", port) == inode
-        assert kernel.listener("127.0.0.2", port) == 0
-    assert kernel.listener("127.0.0.1", port) == 0
+        assert netlink.listener("127.0.0.1", port) == inode
+        assert netlink.listener("127.0.0.2", port) == 0
+    assert netlink.listener("127.0.0.1", port) == 0
 
 
 def test_wildcard_listener_answers_for_each_address() -> None:
     """A listener on 0.0.0.0 is found under 127.0.0.1."""
     with listening("0.0.0.0") as (port, inode):
-        assert kernel.listener("127.0.0.1", port) == inode
+        assert netlink.listener("127.0.0.1", port) == inode
 
 
 def test_dual_stack_listener_answers_an_ipv4_question() -> None:
     """A listener on :: without V6ONLY is found under 127.0.0.1, ::1 and ::ffff:127.0.0.1."""
     with listening("::", socket.AF_INET6, v6only=0) as (port, inode):
         for host in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
-            assert kernel.listener(host, port) == inode
+            assert netlink.listener(host, port) == inode
 
 
 def test_v6only_listener_does_not_answer_an_ipv4_question() -> None:
     """A listener on :: with V6ONLY is found under ::1 alone."""
     with listening("::", socket.AF_INET6, v6only=1) as (port, inode):
-        assert kernel.listener("::1", port) == inode
-        assert kernel.listener("127.0.0.1", port) == 0
+        assert netlink.listener("::1", port) == inode
+        assert netlink.listener("127.0.0.1", port) == 0
 
 
 def test_mapped_address_finds_an_ipv4_listener() -> None:
     """::ffff:127.0.0.1 means 127.0.0.1."""
     with listening("127.0.0.1") as (port, inode):
-        assert kernel.listener("::ffff:127.0.0.1", port) == inode
+        assert netlink.listener("::ffff:127.0.0.1", port) == inode
 
 
 def test_bound_socket_does_not_listen() -> None:
     """A socket between bind() and listen() is no listener."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        assert kernel.listener("127.0.0.1", sock.getsockname()[1]) == 0
+        assert netlink.listener("127.0.0.1", sock.getsockname()[1]) == 0
 
 
 def test_connection_is_no_listener() -> None:
     """The port of an outgoing connection is not taken for a listener's."""
     with listening("127.0.0.1") as (port, _), socket.create_connection(("127.0.0.1", port)) as sock:
-        assert kernel.listener("127.0.0.1", sock.getsockname()[1]) == 0
+        assert netlink.listener("127.0.0.1", sock.getsockname()[1]) == 0
 
 
 def test_name_is_refused() -> None:
     """A host name is a mistake of the caller, not a free port."""
     with pytest.raises(ValueError, match="localhost"):
-        kernel.listener("localhost", 80)
+        netlink.listener("localhost", 80)
 
 
 def test_stale_answer_is_not_taken_for_the_next() -> None:
     """An answer left in the queue by an interrupted question is passed over."""
-    diag = kernel.SockDiag()
+    diag = netlink.SockDiag()
     try:
         with listening("127.0.0.1") as (port, inode):
-            before, after = kernel._question("127.0.0.1", port)
+            before, after = netlink._question("127.0.0.1", port)
             diag._socket.send(before + (77).to_bytes(4, sys.byteorder) + after)
             assert diag.listener("127.0.0.1", 1) == 0
             diag._socket.send(before + (78).to_bytes(4, sys.byteorder) + after)
@@ -127,14 +128,14 @@ def test_stale_answer_is_not_taken_for_the_next() -> None:
 
 def test_two_messages_in_one_datagram_are_told_apart() -> None:
     """Of several messages in one datagram the one with the right number counts."""
-    stale = kernel._HEADER.pack(18, 2, 0, 1, 0) + b"ab" + bytes(2)  # padded to four
-    right = kernel._HEADER.pack(20, 20, 0, 2, 0) + b"cdef"
-    assert list(kernel._answers(stale + right, 2)) == [(20, b"cdef")]
+    stale = netlink._HEADER.pack(18, 2, 0, 1, 0) + b"ab" + bytes(2)  # padded to four
+    right = netlink._HEADER.pack(20, 20, 0, 2, 0) + b"cdef"
+    assert list(netlink._answers(stale + right, 2)) == [(20, b"cdef")]
 
 
 def test_descriptor_is_not_inherited() -> None:
     """A program that is exec'ed does not get the netlink socket."""
-    diag = kernel.SockDiag()
+    diag = netlink.SockDiag()
     assert not os.get_inheritable(diag.fileno())
     diag.close()
     diag.close()
@@ -146,7 +147,7 @@ def test_threads_do_not_mix_answers_up() -> None:
 
     def ask(port: int, expected: int) -> None:
         for _ in range(300):
-            answer = kernel.listener("127.0.0.1", port)
+            answer = netlink.listener("127.0.0.1", port)
             if answer != expected:
                 wrong.append((port, expected, answer))
 
@@ -162,7 +163,7 @@ def test_threads_do_not_mix_answers_up() -> None:
 
 FORKING = """
 import os, socket
-from summon_testcase import kernel
+from summon_testcase import netlink, procfs
 with socket.socket() as mine, socket.socket() as yours:
     ports = {}
     for sock in (mine, yours):
@@ -170,10 +171,10 @@ with socket.socket() as mine, socket.socket() as yours:
         sock.listen()
         ports[sock.getsockname()[1]] = os.fstat(sock.fileno()).st_ino
     def right(port):
-        return all(kernel.listener("127.0.0.1", port) == ports[port] for _ in range(2000))
+        return all(netlink.listener("127.0.0.1", port) == ports[port] for _ in range(2000))
     here, there = ports
     ok = right(here)
-    inherited = kernel._shared.diag.fileno()
+    inherited = netlink._shared.diag.fileno()
     child = os.fork()
     if child == 0:
         closed = not os.path.exists(f"/proc/self/fd/{inherited}")
@@ -194,12 +195,12 @@ def test_no_answer_where_netlink_is_refused() -> None:
     """Without netlink the answer is None; the refusal is asked for only once."""
     script = """
 import resource
-from summon_testcase import kernel
+from summon_testcase import netlink, procfs
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-full = kernel.listener("127.0.0.1", 1)
+full = netlink.listener("127.0.0.1", 1)
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-later = kernel.listener("127.0.0.1", 1)
+later = netlink.listener("127.0.0.1", 1)
 print(full, later)
 """
     with running(script) as (_, line):
@@ -216,21 +217,45 @@ child.wait()
 """
 
 
-def test_family_is_known() -> None:
+@pytest.mark.parametrize("listed", [True, False])
+def test_family_is_known(listed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Children and grandchildren descend from this process, and this one from neither."""
+    if listed and not procfs._children_are_listed():
+        pytest.skip("this kernel has no lists of children")
+    monkeypatch.setattr(procfs, "_children_are_listed", lambda: listed)
     with running(SPAWNING) as (process, line):
         child, grandchild = process.pid, int(line)
-        assert kernel.parent_of(grandchild) == child
-        assert kernel.parent_of(child) == os.getpid()
-        family = kernel.descendants(os.getpid())
+        assert procfs.parent_of(grandchild) == child
+        assert procfs.parent_of(child) == os.getpid()
+        family = procfs.descendants(os.getpid())
         assert {child, grandchild} <= set(family)
         assert family.index(child) < family.index(grandchild)
-        assert kernel.descendants(child) == [grandchild]
-        assert kernel.descends_from(grandchild, os.getpid())
-        assert not kernel.descends_from(os.getpid(), grandchild)
+        assert procfs.descendants(child) == [grandchild]
+        assert procfs.descends_from(grandchild, os.getpid())
+        assert not procfs.descends_from(os.getpid(), grandchild)
         assert process.stdin is not None
         process.stdin.close()
         process.wait()
+
+
+def test_child_of_another_thread_is_known() -> None:
+    """What a thread forked is in the list of that thread, not of the main one."""
+    done = threading.Event()
+    forked: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+
+    def fork() -> None:
+        with subprocess.Popen(["/bin/sleep", "60"]) as process:
+            forked.put(process)
+            done.wait()
+            process.kill()
+
+    thread = threading.Thread(target=fork)
+    thread.start()
+    try:
+        assert forked.get(timeout=10).pid in procfs.descendants(os.getpid())
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_name_with_brackets_does_not_mislead(tmp_path: Path) -> None:
@@ -239,8 +264,8 @@ def test_name_with_brackets_does_not_mislead(tmp_path: Path) -> None:
     program.symlink_to("/bin/sleep")
     with subprocess.Popen([str(program), "60"]) as process:
         try:
-            assert kernel.parent_of(process.pid) == os.getpid()
-            assert process.pid in kernel.descendants(os.getpid())
+            assert procfs.parent_of(process.pid) == os.getpid()
+            assert process.pid in procfs.descendants(os.getpid())
         finally:
             process.kill()
 
@@ -249,37 +274,37 @@ def test_dead_process_has_neither_parent_nor_command() -> None:
     """A process that was reaped is unknown; one that was not is not alive."""
     process = subprocess.Popen(["/bin/true"])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert not kernel.is_alive(process.pid)
+    assert not procfs.is_alive(process.pid)
     process.wait()
-    assert not kernel.is_alive(process.pid)
-    assert kernel.parent_of(process.pid) is None
-    assert kernel.descendants(process.pid) == []
-    assert kernel.command_line(process.pid) is None
-    assert not kernel.readable_fds(process.pid)
+    assert not procfs.is_alive(process.pid)
+    assert procfs.parent_of(process.pid) is None
+    assert procfs.descendants(process.pid) == []
+    assert procfs.command_line(process.pid) is None
+    assert not procfs.readable_fds(process.pid)
 
 
 def test_only_single_processes_are_alive() -> None:
     """0 and negative numbers are no processes, and neither is a number beyond all."""
-    assert kernel.is_alive(os.getpid())
+    assert procfs.is_alive(os.getpid())
     for number in (0, -1, 2**70):
-        assert not kernel.is_alive(number)
+        assert not procfs.is_alive(number)
 
 
 def test_socket_has_a_holder() -> None:
     """The holder of a listener is found among given processes, and among all."""
     with listening("127.0.0.1") as (_, inode), running("print()\ninput()") as (other, _):
-        assert kernel.readable_fds(os.getpid())
-        assert kernel.socket_holder(inode, [other.pid, os.getpid()]) == os.getpid()
-        assert kernel.socket_holder(inode, [other.pid, 2**30]) is None
-        assert kernel.any_socket_holder(inode) == os.getpid()
-    assert kernel.any_socket_holder(inode) is None
+        assert procfs.readable_fds(os.getpid())
+        assert procfs.socket_holder(inode, [other.pid, os.getpid()]) == os.getpid()
+        assert procfs.socket_holder(inode, [other.pid, 2**30]) is None
+        assert procfs.any_socket_holder(inode) == os.getpid()
+    assert procfs.any_socket_holder(inode) is None
 
 
 def test_command_line_is_one_short_line() -> None:
     """A command is shown quoted, on one line, and not beyond 200 characters."""
     with running("print()\ninput()", "two words", "x" * 500) as (process, _):
-        text = kernel.command_line(process.pid)
+        text = procfs.command_line(process.pid)
     assert text is not None
-    assert len(text) == kernel.COMMAND_LENGTH
+    assert len(text) == procfs.COMMAND_LENGTH
     assert "\n" not in text
     assert "'two words' xxx" in text

@@ -19,18 +19,23 @@ PACKAGE = "summon_testcase"
 ROWS = [
     {"testcase"},
     {"executors", "orchestrator"},
-    {"executor"},
+    {"simple"},
+    {"service"},
+    {"executor", "run"},
+    {"conditions"},
     {"readiness", "observer"},
-    {"warden", "probes", "ports"},
-    {"command", "log"},
+    {"process"},
+    {"warden", "http_probe", "path_probes"},
+    {"probes", "ports"},
+    {"command", "log", "arguments"},
     {"errors"},
-    {"deadline", "report", "kernel", "settings"},
+    {"deadline", "report", "steps", "addresses", "netlink", "procfs"},
     {"keeper"},
 ]
 #: imports nothing of the package around it, and nothing but the standard library
 PROGRAM = "keeper"
 #: what only one module may import
-ONLY = {"unittest": "testcase", "requests": "probes", "pexpect": "observer"}
+ONLY = {"unittest": "testcase", "requests": "http_probe", "pexpect": "observer"}
 #: what is imported when it is first used, never at the top of a module
 LAZY = {"requests"}
 #: the test process starts no thread and forks nothing: that is the keeper's trade
@@ -256,7 +261,7 @@ class CheckerTest(unittest.TestCase):
                 '__all__ = ["SummonError"]\n'
             ),
             "testcase": "import unittest\nfrom . import executors\nfrom .errors import SummonError",
-            "probes": "def ask():\n    import requests\n    return requests",
+            "http_probe": "def ask():\n    import requests\n    return requests",
             "observer": "from pexpect.spawnbase import SpawnBase",
             "warden": "import os\nos.register_at_fork()\nfrom .keeper.messages import pack",
             "keeper/program": "import os\nfrom .messages import pack\nos.fork()",
@@ -295,8 +300,8 @@ class CheckerTest(unittest.TestCase):
     def test_imports_that_one_module_owns_are_reported(self):
         self.assert_complains("only testcase may", "executor", "import unittest.mock")
         self.assert_complains("only observer may", "executor", "from pexpect import EOF")
-        self.assert_complains("only probes may", "command", "def f():\n    import requests")
-        self.assert_complains("imported at the top", "probes", "import requests")
+        self.assert_complains("only http_probe may", "command", "def f():\n    import requests")
+        self.assert_complains("imported at the top", "http_probe", "import requests")
 
     def test_threads_and_forks_are_reported(self):
         for text in (

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from summon_testcase import kernel, ports
+from summon_testcase import ports, procfs
 from summon_testcase.errors import InvalidArgument, PortInUse
-from summon_testcase.probes import FileProbe, HTTPProbe, Probe, TCPProbe, UnixSocketProbe
+from summon_testcase.http_probe import HTTPProbe
+from summon_testcase.path_probes import FileProbe, UnixSocketProbe
+from summon_testcase.probes import Probe, TCPProbe
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs netlink and /proc")
@@ -188,7 +190,7 @@ def test_tcp_stranger_is_named() -> None:
         with pytest.raises(PortInUse) as caught:
             TCPProbe("127.0.0.1", port).look(service)
         assert (caught.value.port, caught.value.owner_pid) == (port, stranger.pid)
-        assert caught.value.owner_command == kernel.command_line(stranger.pid)
+        assert caught.value.owner_command == procfs.command_line(stranger.pid)
         assert f"127.0.0.1:{port} was taken by another process" in str(caught.value)
         assert f"by process {stranger.pid} (" in str(caught.value)
         assert TCPProbe("127.0.0.1", port, ask_kernel=False).look(service) is None
@@ -481,7 +483,7 @@ def test_http_import_is_late() -> None:
     """The modules of requests are loaded by the first look, not before."""
     script = """
 import sys
-from summon_testcase.probes import HTTPProbe
+from summon_testcase.http_probe import HTTPProbe
 HTTPProbe("http://127.0.0.1/").check()
 print("requests" in sys.modules)
 """

@@ -39,13 +39,24 @@ class Outcome(NamedTuple):
     output: str
     #: lines of the sample's log: "start NAME PID", "stop NAME PID", "test CLASS.METHOD", ...
     log: list[str]
+    #: where the log was, which also marks the environment of all that the run started
+    log_path: str
 
     def names(self, kind: str) -> Counter[str]:
         """How often each name stands in the log after a word."""
         return Counter(line.split()[1] for line in self.log if line.startswith(f"{kind} "))
 
-    def pids(self) -> set[int]:
-        return {int(line.split()[2]) for line in self.log if line.startswith(("start", "tried"))}
+    def alive(self) -> set[int]:
+        """The processes of the run that live: services, keepers, whatever it started."""
+        noted = {int(line.split()[2]) for line in self.log if line.startswith(("start", "tried"))}
+        marked = set()
+        for environ in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if self.log_path.encode() in environ.read_bytes():
+                    marked.add(int(environ.parent.name))
+            except OSError:  # gone meanwhile, or not ours
+                pass
+        return set(filter(is_alive, noted)) | marked
 
 
 def is_installed(module: str) -> bool:
@@ -120,7 +131,8 @@ class Checks(_TestCase):
                 timeout=TIMEOUT,
                 check=False,
             )
-            return Outcome(done.returncode, done.stdout, log.read_text().splitlines())
+            lines = log.read_text().splitlines()
+            return Outcome(done.returncode, done.stdout, lines, str(log))
 
     def run_sample(self, *modules: str) -> Outcome:
         """Run modules, and check what holds for every run."""
@@ -130,9 +142,9 @@ class Checks(_TestCase):
             self.assertEqual(outcome.names("start"), outcome.names("stop"), outcome.output)
         with self.subTest("nothing is alive a moment after"):
             deadline = time.monotonic() + 2
-            while any(map(is_alive, outcome.pids())) and time.monotonic() < deadline:
+            while outcome.alive() and time.monotonic() < deadline:
                 time.sleep(0.01)
-            self.assertEqual(set(filter(is_alive, outcome.pids())), set(), outcome.output)
+            self.assertEqual(outcome.alive(), set(), outcome.output)
         with self.subTest("nobody complains"):
             for complaint in ("ResourceWarning", "Exception ignored", "RuntimeWarning"):
                 self.assertNotIn(complaint, outcome.output)

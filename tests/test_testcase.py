@@ -229,6 +229,27 @@ class DeclarationTest(ServicesTest):
         self.assertEqual(events, ["start broker", "stop broker"])
         self.assertEqual(Trade.declared_port, 4321)
 
+    def test_others_refer_to_what_is_summoned(self) -> None:
+        """Templates of other services may name what the wrapped object knows, once it runs."""
+        events = self.events
+
+        class Broker:
+            def start(self) -> None:
+                self.port = 4321
+
+            def stop(self) -> None:
+                events.append("stop broker")
+
+        class Trade(SummonTestCase):
+            client = SimpleExecutor("echo port {broker.port}", one_shot=True)
+            broker = summoned(Broker())
+
+            def test(self) -> None:
+                assert self.client.tail(1) == ["port 4321"], self.client.tail(1)
+
+        self.assert_passed(run(Trade))
+        self.assertEqual(events, ["stop broker"])
+
     def test_summoned_refuses_what_cannot_stop(self) -> None:
         """``summoned`` of an object without start or stop is an error where it is written."""
         with self.assertRaisesRegex(TypeError, r"no stop\(\) method"):

@@ -22,7 +22,7 @@ class Inbox:
     """Bytes as they arrive, taken out as whole messages."""
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._data = b""
 
     def feed(self, data: bytes) -> None:
         """Add what was read."""
@@ -31,15 +31,17 @@ class Inbox:
     def take(self) -> bytes | None:
         """The next whole message, or None.
 
+        What is left is stored at once: a signal handler may take messages meanwhile.
+
         :raises ValueError: if the announced length cannot be meant.
         """
-        if len(self._data) < 4:
+        data = self._data
+        if len(data) < 4:
             return None
-        (length,) = struct.unpack_from("=I", self._data)
+        (length,) = struct.unpack_from("=I", data)
         if length > _LIMIT:
             raise ValueError(f"a message of {length} bytes")
-        if len(self._data) < 4 + length:
+        if len(data) < 4 + length:
             return None
-        body = bytes(self._data[4 : 4 + length])
-        del self._data[: 4 + length]
-        return body
+        self._data = data[4 + length :]
+        return data[4 : 4 + length]

@@ -9,6 +9,7 @@ import struct
 import time
 
 from .processes import CHUNK, descends, kill
+from .spawn import spawn
 
 
 class Probe:
@@ -31,20 +32,12 @@ class Probe:
         self.end = time.monotonic() + timeout
         self.output, write = os.pipe()
         os.set_blocking(self.output, False)
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                os.setpgid(0, 0)
-                null = os.open(os.devnull, os.O_RDONLY)
-                for target, end in ((0, null), (1, write), (2, write)):
-                    os.dup2(end, target)
-                os.chdir(self.cwd)
-                execute(argv[0], argv, self.env)
-            except OSError as error:
-                os.write(2, os.strerror(error.errno or 0).encode())
-            finally:
-                os._exit(127)
+        null = os.open(os.devnull, os.O_RDONLY)
+        self.pid, _, number = spawn(argv[0], argv, self.env, self.cwd, (null, write))
+        os.close(null)
         os.close(write)
+        if number:
+            self._text = os.strerror(number).encode()
 
     def read(self) -> None:
         """Keep the end of what it says."""
@@ -112,11 +105,3 @@ class Notices:
             # closing it is the answer that sd_notify_barrier waits for
             os.close(fd)
         return own and b"READY=1" in data.split(b"\n")
-
-
-def execute(program: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
-    """Exec with signals as a shell would give them."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    os.execve(program, argv, env)

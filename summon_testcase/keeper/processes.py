@@ -102,13 +102,6 @@ def become_subreaper() -> None:
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 
 
-def remove_tree(path: str) -> None:
-    """Delete a service's directory once nobody else can."""
-    import shutil
-
-    shutil.rmtree(path, ignore_errors=True)
-
-
 def descends(pid: int, ancestor: int) -> bool:
     """Whether one process descends from another."""
     while pid > 1 and pid != ancestor:

@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 
+from .files import remove_files
 from .messages import Inbox, pack
 from .processes import (
     CHUNK,
@@ -19,7 +20,6 @@ from .processes import (
     RunnerWatch,
     become_subreaper,
     read_wakeups,
-    remove_tree,
     sweep,
     wake_on_signals,
 )
@@ -64,7 +64,7 @@ class Warden:
             else:
                 raise ValueError(f"unknown message {verb!r}")
 
-    def keep(self, directory: str) -> None:
+    def keep(self, base: str) -> None:
         """Fork a keeper for the channel that came with the message."""
         channel = socket.socket(fileno=self.channels.pop(0))
         try:
@@ -81,14 +81,14 @@ class Warden:
                     Keeper(channel, self.runner).run()
                 finally:
                     os._exit(0)
-            self.keepers[pid] = directory
+            self.keepers[pid] = base
         channel.close()
 
     def ended(self, pid: int, status: int) -> None:
         """A child ended; a keeper that did not end by itself leaves orphans to us."""
-        directory = self.keepers.pop(pid, "")
-        if directory and status:
-            self.orphaned.append(directory)
+        base = self.keepers.pop(pid, "")
+        if base and status:
+            self.orphaned.append(base)
             reaped: dict[int, int] = {}
             sweep(self.keepers.keys(), reaped)
             for other, code in reaped.items():
@@ -132,8 +132,8 @@ class Warden:
             time.sleep(0.002)
         self.orphaned += self.keepers.values()
         sweep()
-        for path in self.orphaned:
-            remove_tree(path)
+        for base in self.orphaned:
+            remove_files(base)
         with contextlib.suppress(OSError):
             os.rmdir(directory)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import select
@@ -11,8 +10,9 @@ import socket
 import time
 
 from .capture import Capture
+from .files import remove_files
 from .messages import Inbox, pack
-from .probing import Notices, Probe, execute
+from .probing import Notices, Probe
 from .processes import (
     CHUNK,
     Ended,
@@ -21,10 +21,10 @@ from .processes import (
     descendants,
     kill,
     read_wakeups,
-    remove_tree,
     sweep,
     wake_on_signals,
 )
+from .spawn import spawn
 
 #: bytes of output that are still read once the service has ended
 _LAST_OUTPUT = 4 << 20
@@ -41,7 +41,8 @@ class Keeper:
         self.capture = Capture()
         self.probe = Probe()
         self.notices = Notices()
-        self.directory = ""
+        #: what the paths of its files begin with, while they are ours to remove
+        self.base = ""
         #: pid of the main process while it is not reaped
         self.main = 0
         self.status: int | None = None
@@ -104,7 +105,7 @@ class Keeper:
             self.begin_stop(int(number), float(grace))
         elif verb == b"kill":
             self.finish()
-        elif verb == b"launch" and not self.directory:
+        elif verb == b"launch" and not self.base:
             self.launch(rest.split(b"\0"))
         else:
             raise ValueError(f"unexpected message {verb!r}")
@@ -113,10 +114,10 @@ class Keeper:
 
     def launch(self, fields: list[bytes]) -> None:
         """Open the log and the terminal, start the service, say how it went."""
-        directory, log, cwd, tty, notify, program, count, *words = fields
+        base, log, cwd, tty, notify, program, count, *words = fields
         argv, pairs = words[: int(count)], words[int(count) :]
         env = dict(pair.split(b"=", 1) for pair in pairs)
-        self.directory = os.fsdecode(directory)
+        self.base = os.fsdecode(base)
         self.probe.env, self.probe.cwd = env, cwd
         stage = "log"
         try:
@@ -127,53 +128,19 @@ class Keeper:
             stage = "terminal"
             ends = self.capture.open_terminal() if tty == b"1" else self.capture.open_pipes()
             stage = "fork"
-            stage, number = self.spawn(program, argv, env, cwd, ends)
+            terminal = self.capture.terminal
+            self.main, stage, number = spawn(program, argv, env, cwd, ends, terminal)
+            if terminal < 0:
+                os.close(ends[0])
+                os.close(ends[1])
         except OSError as error:
             number = error.errno or errno.EIO
         if number:
-            # its directory now belongs to the test process again
-            self.directory = ""
+            # its files now belong to the test process again
+            self.base = ""
             self.tell("refused", stage, number)
             raise Ended
         self.tell("up", self.main, os.getpid())
-
-    def spawn(
-        self,
-        program: bytes,
-        argv: list[bytes],
-        env: dict[bytes, bytes],
-        cwd: bytes,
-        ends: tuple[int, int],
-    ) -> tuple[str, int]:
-        """Fork and exec; the stage that failed and its errno, which is 0 on success."""
-        failure, report = os.pipe()
-        terminal = self.capture.terminal
-        self.main = os.fork()
-        if self.main == 0:
-            stage = "group"
-            try:
-                os.setpgid(0, 0)
-                if terminal >= 0:
-                    os.tcsetpgrp(terminal, os.getpid())
-                for target, end in ((0, ends[0]), (1, ends[1]), (2, ends[1])):
-                    os.dup2(end, target)
-                stage = "cwd"
-                os.chdir(cwd)
-                stage = "exec"
-                execute(program, argv, env)
-            except OSError as error:
-                os.write(report, f"{stage} {error.errno}".encode())
-            finally:
-                os._exit(127)
-        os.close(report)
-        with contextlib.suppress(OSError):
-            os.setpgid(self.main, self.main)
-        if terminal < 0:
-            os.close(ends[0])
-            os.close(ends[1])
-        with open(failure, "rb") as stream:
-            stage, _, number = stream.read().decode().partition(" ")
-        return stage, int(number or 0)
 
     def drain(self, limit: int = 1 << 20) -> None:
         """Move output to the log, and say that there is some if that is wanted."""
@@ -280,7 +247,7 @@ class Keeper:
         self.drain(_LAST_OUTPUT)
         status = "" if self.status is None else self.status
         self.tell("gone", status, int(main in killed), len(killed), len(immortal))
-        self.directory = ""
+        self.base = ""
         if self.outbox:
             self.channel.settimeout(1)
             self.flush()
@@ -299,8 +266,8 @@ class Keeper:
             pass
         finally:
             sweep()
-            if self.directory:
-                remove_tree(self.directory)
+            if self.base:
+                remove_files(self.base)
 
     def turn(self, wake: int) -> None:
         """Wait for something to happen, and deal with it."""

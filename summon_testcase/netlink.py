@@ -1,7 +1,7 @@
-"""Read-only questions to the operating system: who listens, who descends from whom.
+"""Who listens on a TCP address, by the word of the kernel (Linux).
 
-Everything here only looks.  Where the system is not Linux, or a sandbox hides
-the answer, the functions say so with None (or an empty list) and never guess.
+It only looks: nobody is connected to.  Where the kernel cannot be asked the answer
+is None, never a guess.
 """
 
 from __future__ import annotations
@@ -10,16 +10,11 @@ import errno
 import functools
 import itertools
 import os
-import re
-import shlex
 import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-
-#: characters of a command line that are worth showing
-COMMAND_LENGTH = 200
+from collections.abc import Iterator
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -198,154 +193,3 @@ def listener(host: str, port: int) -> int | None:
     """
     _question(host, port)
     return _shared.listener(host, port)
-
-
-def parent_of(pid: int) -> int | None:
-    """The parent of a process; None if there is no such process, or no /proc."""
-    fields = _stat(pid)
-    return int(fields[1]) if fields else None
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process exists and has not ended; a zombie has ended."""
-    if pid <= 0:  # to kill() these are groups of processes
-        return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        pass
-    except (ProcessLookupError, OverflowError):
-        return False
-    fields = _stat(pid)
-    return not fields or fields[0] not in (b"Z", b"X")
-
-
-def descends_from(pid: int, ancestor: int) -> bool:
-    """Whether one process is a child, a grandchild, ... of another."""
-    seen = set()
-    parent = parent_of(pid)
-    while parent and parent not in seen:  # a reused pid could close a circle
-        if parent == ancestor:
-            return True
-        seen.add(parent)
-        parent = parent_of(parent)
-    return False
-
-
-def descendants(pid: int) -> list[int]:
-    """Children of a process, their children and so on, nearest first.
-
-    A snapshot: who forks meanwhile may be missing.  Empty without /proc.
-    """
-    children: Callable[[int], list[int]]
-    main_thread = os.getpid()
-    if os.path.exists(f"/proc/{main_thread}/task/{main_thread}/children"):
-        children = _children
-    else:  # CONFIG_PROC_CHILDREN is not in every kernel
-        families: dict[int, list[int]] = {}
-        for process in _processes():
-            parent = parent_of(process)
-            if parent is not None:
-                families.setdefault(parent, []).append(process)
-        children = functools.partial(_listed, families)
-
-    found: dict[int, None] = {}
-    todo = [pid]
-    while todo:
-        fresh = [child for parent in todo for child in children(parent) if child not in found]
-        found.update(dict.fromkeys(fresh))
-        todo = fresh
-    found.pop(pid, None)
-    return list(found)
-
-
-def socket_holder(inode: int, pids: Iterable[int]) -> int | None:
-    """The first of some processes that has a socket open.
-
-    :param inode: the socket, as :func:`listener` names it.
-    :returns: its pid; None if none has it, as far as this user may see.
-    """
-    target = f"socket:[{inode}]"
-    for pid in pids:
-        directory = f"/proc/{pid}/fd"
-        try:
-            names = os.listdir(directory)
-        except OSError:
-            continue
-        for name in names:
-            try:
-                if os.readlink(f"{directory}/{name}") == target:
-                    return pid
-            except OSError:
-                continue
-    return None
-
-
-def any_socket_holder(inode: int) -> int | None:
-    """The process with the lowest pid, of all that this user may see, that has a socket open."""
-    return socket_holder(inode, _processes())
-
-
-def readable_fds(pid: int) -> bool:
-    """Whether this user may see which files a process has open."""
-    try:
-        os.listdir(f"/proc/{pid}/fd")
-    except OSError:
-        return False
-    return True
-
-
-def command_line(pid: int) -> str | None:
-    """The command of a process as one would type it, on one line.
-
-    :returns: at most 200 characters; None if there is no such process, or no /proc.
-    """
-    raw = _read(f"/proc/{pid}/cmdline")
-    if raw is None:
-        return None
-    # Who overwrites its title (nginx, postgres) leaves padding behind it.
-    words = raw.rstrip(b"\0 ").decode(errors="replace").split("\0")
-    text = words[0] if len(words) == 1 else shlex.join(words)
-    if not text:  # a kernel thread or a zombie
-        text = (_read(f"/proc/{pid}/comm") or b"").decode(errors="replace").strip()
-    text = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
-    if len(text) > COMMAND_LENGTH:
-        text = text[: COMMAND_LENGTH - 3] + "..."
-    return text or None
-
-
-def _processes() -> list[int]:
-    try:
-        return sorted(int(name) for name in os.listdir("/proc") if name.isdecimal())
-    except OSError:
-        return []
-
-
-def _listed(families: dict[int, list[int]], pid: int) -> list[int]:
-    return families.get(pid, [])
-
-
-def _children(pid: int) -> list[int]:
-    found = []
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return []
-    for thread in threads:
-        found += (_read(f"/proc/{pid}/task/{thread}/children") or b"").split()
-    return [int(child) for child in found]
-
-
-def _stat(pid: int) -> list[bytes]:
-    """State, parent and what follows in /proc/<pid>/stat; empty if it cannot be read."""
-    raw = _read(f"/proc/{pid}/stat")
-    # The name in brackets is the user's: it may hold spaces and brackets itself.
-    return raw[raw.rfind(b")") + 1 :].split() if raw else []
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
-    except OSError:  # also ESRCH: the process ended between open and read
-        return None

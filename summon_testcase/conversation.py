@@ -1,0 +1,132 @@
+"""What a service says, and what it is told."""
+
+from __future__ import annotations
+
+import re
+from typing import TextIO
+
+from .deadline import Deadline
+from .errors import NotRunning, TimeoutExpired
+from .executor import Executor
+from .log import ServiceFiles
+from .observer import Observer, OutputProbe, Pattern, compile_patterns, open_output
+from .readiness import Verdict, until_ready
+from .run import Limits, Run
+from .steps import drive
+
+
+class Conversation(Executor):
+    """An executor whose process, once it runs, is listened to and talked to."""
+
+    def __init__(self, name: str, label: str, limits: Limits, host: str, port: int | None) -> None:
+        self.name = name
+        self._label = label
+        self._limits = limits
+        self._host = host
+        self._port = port
+        self._leased_port: int | None = None
+        self._files: ServiceFiles | None = None
+        self._run: Run | None = None
+        self._exit_code: int | None = None
+        #: the match of the banner; None without one
+        self.match: re.Match[str] | None = None
+
+    @property
+    def called(self) -> str:
+        """Its name, or what stands for one."""
+        return self.name or self._label
+
+    def _current(self, wanted: str) -> Run:
+        if self._run is None:
+            raise NotRunning(
+                f"{self.called}: has no {wanted}, since it is not running: call start() first",
+                executor=self.called,
+            )
+        return self._run
+
+    def _files_now(self) -> ServiceFiles:
+        if self._files is None:
+            raise NotRunning(
+                f"{self.called}: has no directory, since it is not running: call start() first",
+                executor=self.called,
+            )
+        return self._files
+
+    def output(self) -> TextIO:
+        """What it wrote after it was ready, as a text stream that begins anew at each call.
+
+        Reading blocks until there is something, until the service ends (end of file), or
+        until ``timeout`` seconds have passed.
+
+        :raises NotRunning: if it was not started.
+        :raises TimeoutExpired: from a read that waited too long.
+        """
+        run = self._current("output")
+
+        def late(waited: float) -> TimeoutExpired:
+            return run.error(
+                TimeoutExpired,
+                f"{self.called}: no output within {self._limits.timeout:g} s",
+                timeout=self._limits.timeout,
+                seconds=waited,
+            )
+
+        return open_output(run.log, run.process, run.output_from, self._limits.timeout, late)
+
+    def wait_for_output(
+        self, pattern: Pattern | list[Pattern], timeout: float | None = None
+    ) -> re.Match[str]:
+        """Block until the output matches, from where the last match ended.
+
+        :param pattern: a regular expression as text or compiled, or a list: any of them.
+        :param timeout: seconds; default: the executor's own.
+        :returns: the match.
+        :raises TimeoutExpired: with the last lines of output.
+        :raises ProcessExited: if the service ends without such output.
+        :raises NotRunning: if it was not started.
+        """
+        run = self._current("output")
+        patterns = compile_patterns(pattern, self.called, "pattern")
+        observer = Observer(run.log, patterns, run.mark)
+        probe = OutputProbe(observer, patterns)
+        deadline = Deadline(self._limits.timeout if timeout is None else timeout)
+        outcome = drive(until_ready(run.process, probe, deadline))
+        if probe.match is None:
+            facts = {
+                "waiting_for": probe.describe(),
+                "refusal": outcome.refusal,
+                "seconds": deadline.elapsed(),
+            }
+            if outcome.verdict is Verdict.EXITED:
+                raise run.exited("before it wrote what was waited for", **facts)
+            raise run.error(
+                TimeoutExpired,
+                f"{self.called}: {probe.describe()} did not come within {deadline.seconds:g} s",
+                timeout=deadline.seconds,
+                **facts,
+            )
+        run.mark = observer.after_match()
+        return probe.match
+
+    def send(self, text: str) -> None:
+        """Write text to its standard input.
+
+        A terminal passes on at most 4,096 bytes of a line.
+
+        :raises NotRunning: if it was not started.
+        """
+        self._current("input").process.send(text.encode())
+
+    def sendline(self, text: str = "") -> None:
+        """Write a line to its standard input.
+
+        :raises NotRunning: if it was not started.
+        """
+        self.send(text + "\n")
+
+    def tail(self, lines: int = 20) -> list[str]:
+        """The last lines of its output.
+
+        :raises NotRunning: if it was not started.
+        """
+        return self._current("output").log.tail(lines)

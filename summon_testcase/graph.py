@@ -1,0 +1,95 @@
+"""Things that wait for each other, each begun once those before it are done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from .steps import Crew, Steps
+
+#: for each key the keys that come before it
+Graph = Mapping[str, set[str]]
+
+
+class Walk:
+    """A walk through a graph, in parallel where it may be.
+
+    :param graph: without a circle.
+    :param begin: makes the steps of a key.
+    """
+
+    def __init__(self, graph: Graph, begin: Callable[[str], Steps[None]]) -> None:
+        self._begin = begin
+        self._crew = Crew()
+        self._waiting = {key: set(before) for key, before in graph.items()}
+        self._under_way: dict[Steps[None], str] = {}
+        #: keys whose steps came to their end
+        self.done: list[str] = []
+        #: errors of those that failed, in the order in which they did
+        self.errors: list[BaseException] = []
+
+    @property
+    def waiting(self) -> list[str]:
+        """Keys that have not begun."""
+        return list(self._waiting)
+
+    @property
+    def under_way(self) -> list[str]:
+        """Keys that have begun, and neither ended nor failed."""
+        return list(self._under_way.values())
+
+    def steps(self, go_on: bool) -> Steps[None]:
+        """Do it all, or until the first failure.
+
+        :param go_on: whether a failed one counts as done for those after it.
+        """
+        while self._waiting or self._under_way:
+            for key in [key for key, before in self._waiting.items() if not before]:
+                del self._waiting[key]
+                steps = self._begin(key)
+                self._under_way[steps] = key
+                self._crew.add(steps)
+            for steps, error in self._crew.advance():
+                key = self._under_way.pop(steps)
+                if error is None:
+                    self.done.append(key)
+                else:
+                    self.errors.append(error)
+                for before in self._waiting.values():
+                    before.discard(key)
+            if self.errors and not go_on:
+                return
+            if self._crew and all(self._waiting.values()):
+                yield self._crew.pause()
+
+    def cancel(self) -> list[BaseException]:
+        """Close all that is under way; the errors of doing so."""
+        errors = self._crew.cancel()
+        for steps in self._under_way:
+            # an interrupt may have come between two steps, where the crew has let go
+            steps.close()
+        return errors
+
+
+def reverse(graph: Graph, keys: list[str]) -> dict[str, set[str]]:
+    """The way back among some keys: each after all that came after it."""
+    return {key: {other for other in keys if key in graph[other]} for key in keys}
+
+
+def circle(graph: Graph) -> list[str]:
+    """A circle in a graph, its first member repeated at the end; empty if there is none."""
+    done: set[str] = set()
+    for root in graph:
+        path: list[str] = []
+        trail = [iter([root])]
+        while trail:
+            node = next(trail[-1], None)
+            if node is None:
+                trail.pop()
+                if path:
+                    done.add(path.pop())
+            elif node in path:
+                return [*path[path.index(node) :], node]
+            elif node not in done:
+                path.append(node)
+                trail.append(iter(sorted(graph[node])))
+    return []

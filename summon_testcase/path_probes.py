@@ -1,0 +1,178 @@
+"""Questions about what a service puts into the file system: a unix socket, a file."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import re
+import socket
+import stat
+import struct
+import sys
+from dataclasses import dataclass
+from typing import ClassVar
+
+from . import procfs
+from .addresses import patience
+from .errors import InvalidArgument, PortInUse
+from .probes import View, in_use
+
+#: bytes of a unix socket's path: the kernel's structure has 108, with the final zero
+UNIX_PATH_LIMIT = 107 if sys.platform == "linux" else 103
+
+#: a file as it was: inode, modification time in ns, size in bytes
+Snapshot = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class UnixSocketProbe:
+    """Ready when a unix socket accepts a connection, of whatever type it is.
+
+    :param path: of the socket.
+    """
+
+    path: str
+
+    shortest: ClassVar[float] = 0.0005
+    longest: ClassVar[float] = 0.004
+
+    def check(self) -> None:
+        """:raises InvalidArgument: for a path that the kernel has no room for."""
+        size = len(os.fsencode(self.path))
+        if size > UNIX_PATH_LIMIT:
+            raise InvalidArgument(
+                f"the path of a unix socket has at most {UNIX_PATH_LIMIT} bytes, "
+                f"this one has {size}: {self.path}; use a shorter directory"
+            )
+
+    def describe(self) -> str:
+        """In words: a connection to /tmp/app.sock."""
+        return f"a connection to {self.path}"
+
+    def occupied(self, name: str) -> PortInUse | None:
+        """Whether somebody accepts there already; a file left by the dead is none."""
+        refusal, pid = self._ask(math.inf)
+        if refusal is not None:
+            return None
+        return in_use(
+            f"{name} cannot start: {self.path} is in use already",
+            port=None,
+            pid=pid,
+            executor=name,
+        )
+
+    def look(self, view: View, left: float = math.inf) -> str | None:
+        """See :meth:`probes.Probe.look`."""
+        return self._ask(left)[0]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _ask(self, left: float) -> tuple[str | None, int | None]:
+        """The refusal, and who listens as far as the system tells."""
+        try:
+            facts = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return f"no socket at {self.path} yet", None
+        except OSError as error:
+            return f"cannot see {self.path}: {error.strerror}", None
+        if not stat.S_ISSOCK(facts.st_mode):
+            return f"{self.path} is not a socket", None
+        kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
+        for kind in kinds:
+            with socket.socket(socket.AF_UNIX, kind) as sock:
+                sock.settimeout(patience(left))
+                try:
+                    sock.connect(self.path)
+                    return None, _peer(sock)
+                except ConnectionRefusedError:
+                    # bind() makes the file, listen() comes after it
+                    return f"connection refused by {self.path}: nobody listens there", None
+                except (TimeoutError, BlockingIOError):
+                    return f"{self.path} does not accept: its queue is full", None
+                except OSError as error:
+                    if error.errno != errno.EPROTOTYPE:
+                        return f"cannot connect to {self.path}: {error.strerror or error}", None
+        return f"{self.path} is a socket of an unknown type", None
+
+
+@dataclass(frozen=True)
+class FileProbe:
+    """Ready when a file exists that was not there before the start.
+
+    The content of a file ``*.pid`` must be the number of a live process too.
+
+    :param path: of the file.
+    :param before: :meth:`snapshot` of it, taken before the start.
+    """
+
+    path: str
+    before: Snapshot | None = None
+
+    shortest: ClassVar[float] = 0.0005
+    longest: ClassVar[float] = 0.004
+
+    @staticmethod
+    def snapshot(path: str) -> Snapshot | None:
+        """The file as it is; None if it does not exist.
+
+        :raises OSError: if that cannot be known (a directory without permission).
+        """
+        try:
+            facts = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return facts.st_ino, facts.st_mtime_ns, facts.st_size
+
+    def check(self) -> None:
+        """:raises InvalidArgument: for an empty path."""
+        if not self.path:
+            raise InvalidArgument("path is empty: give the file that the service will write")
+
+    def describe(self) -> str:
+        """In words: the file /run/app.pid."""
+        return f"the file {self.path}"
+
+    def occupied(self, name: str) -> PortInUse | None:
+        """None: a file of before the start is told apart by its snapshot."""
+        return None
+
+    def look(self, view: View, left: float = math.inf) -> str | None:
+        """See :meth:`probes.Probe.look`."""
+        try:
+            now = self.snapshot(self.path)
+            if now is None:
+                return f"{self.path} does not exist yet"
+            if now == self.before:
+                return f"{self.path} is still the file of before the start"
+            return self._pid_refusal() if self.path.endswith(".pid") else None
+        except OSError as error:
+            return f"cannot read {self.path}: {error.strerror}"
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _pid_refusal(self) -> str | None:
+        with open(self.path, "rb") as file:
+            # postgres writes more lines after the first
+            line = file.read(64).partition(b"\n")[0].strip()
+        if not line:
+            return f"{self.path} is still empty"
+        if not re.fullmatch(rb"[0-9]{1,10}", line):
+            return f"{self.path} holds no process number"
+        if not procfs.is_alive(int(line)):
+            return f"{self.path} names process {int(line)}, which is not alive"
+        return None
+
+
+def _peer(sock: socket.socket) -> int | None:
+    """The process that called listen() on the other side."""
+    if sys.platform != "linux":
+        return None
+    try:
+        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    except OSError:
+        return None
+    pid: int = struct.unpack("3i", raw)[0]
+    return pid if pid > 0 else None

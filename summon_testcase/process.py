@@ -1,0 +1,205 @@
+"""One service as its keeper reports it, and what it can be told to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import threading
+import weakref
+
+from . import warden
+from .command import Launch
+from .deadline import Deadline
+from .keeper.messages import Inbox, pack
+from .log import ServiceFiles
+
+_processes: weakref.WeakSet[Process] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for process in list(_processes):
+        process.disown()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class Process:
+    """A service as its keeper reports it.
+
+    Facts are as of the last :meth:`pump`, which never blocks.
+    """
+
+    def __init__(self, launch: Launch, files: ServiceFiles) -> None:
+        self.launch = launch
+        self.files = files
+        self.pid = 0
+        self.keeper_pid = 0
+        #: status of the main process once it has ended, as in subprocess
+        self.exit_code: int | None = None
+        #: nothing of the service is alive
+        self.ended = False
+        #: the keeper has nothing more to say: the service is gone
+        self.gone = False
+        #: the keeper died before the service did
+        self.lost = False
+        #: why there is no process: the stage that failed, and its errno
+        self.refused: tuple[str, int] | None = None
+        #: READY=1 was received
+        self.notified = False
+        #: how many signals to everything have been sent
+        self.signalled = 0
+        #: status and last line of the probe command that ended last
+        self.probed: tuple[int, str] | None = None
+        #: errno of the first output that could not be stored
+        self.log_errno = 0
+        #: at the stop: the main process, how many others, had to be killed; how many live on
+        self.killed = (False, 0, 0)
+        self._owner = os.getpid()
+        self._inbox = Inbox()
+        self._lock = threading.RLock()
+        self._probing = self._watching = False
+        self._channel = warden.keep(files.base)
+        _processes.add(self)
+        self._channel.setblocking(False)
+        pairs = [f"{key}={value}" for key, value in launch.env.items()]
+        fields = [files.base, files.log.path, launch.cwd, str(int(launch.tty))]
+        fields += [launch.notify, launch.program, str(len(launch.argv)), *launch.argv, *pairs]
+        self._tell("launch", *fields)
+
+    def fileno(self) -> int:
+        """Readable when there is something to :meth:`pump`; -1 once there never will be."""
+        return self._channel.fileno()
+
+    def _tell(self, *fields: bytes | str | int | float) -> None:
+        if os.getpid() != self._owner:
+            return
+        data = pack(*fields)
+        deadline = Deadline(warden.ANSWER)
+        try:
+            while data:
+                try:
+                    data = data[self._channel.send(data) :]
+                except BlockingIOError:
+                    if not warden.ready(self._channel.fileno(), select.POLLOUT, deadline.left()):
+                        return
+        except (OSError, ValueError):
+            # its death is read from the same channel
+            return
+
+    def pump(self) -> None:
+        """Take in what the keeper said."""
+        with self._lock:
+            while not self.gone and self._channel.fileno() >= 0:
+                try:
+                    data = self._channel.recv(65536)
+                except BlockingIOError:
+                    return
+                except OSError:
+                    data = b""
+                if not data:
+                    self._finished(lost=self.refused is None)
+                    return
+                self._inbox.feed(data)
+                while (message := self._inbox.take()) is not None:
+                    self._note(*message.split(b"\0"))
+
+    def _note(self, verb: bytes, *fields: bytes) -> None:
+        if verb == b"up":
+            self.pid, self.keeper_pid = int(fields[0]), int(fields[1])
+            warden.launched()
+        elif verb == b"exited":
+            self.exit_code, self.ended = int(fields[0]), fields[1] == b"0"
+        elif verb == b"output":
+            self._watching = False
+        elif verb == b"signalled":
+            self.signalled += 1
+        elif verb == b"ready":
+            self.notified = True
+        elif verb == b"probed":
+            self.probed, self._probing = (
+                (int(fields[0]), fields[1].decode("utf-8", "replace")),
+                False,
+            )
+        elif verb == b"lost":
+            self.log_errno = int(fields[0])
+        elif verb == b"refused":
+            self.refused = fields[0].decode(), int(fields[1])
+        elif verb == b"gone":
+            if fields[0]:
+                self.exit_code = int(fields[0])
+            self.killed = fields[1] == b"1", int(fields[2]), int(fields[3])
+            self._finished(lost=False)
+
+    def _finished(self, lost: bool) -> None:
+        self.gone = self.ended = True
+        self.lost = lost
+        self._channel.close()
+        if lost and self.keeper_pid:
+            warden.sync(self.keeper_pid)
+
+    def watch(self, position: int) -> None:
+        """Ask to be woken once there is output beyond a position in the log."""
+        if not self._watching:
+            self._watching = True
+            self._tell("watch", position)
+
+    def send(self, text: bytes) -> None:
+        """Write to the service's standard input."""
+        self._tell("send", text)
+
+    def probe(self, timeout: float, argv: tuple[str, ...]) -> None:
+        """Have the keeper run a probe command, unless one is running."""
+        if not self._probing:
+            self._probing = True
+            self._tell("probe", timeout, *argv)
+
+    def signal(self, number: int, everything: bool = False) -> None:
+        """Signal the main process, or all of the service."""
+        self._tell("signal", number, int(everything))
+
+    def request_stop(self, number: int, grace: float) -> None:
+        """Begin to stop: :attr:`gone` tells the end."""
+        self._tell("stop", number, grace)
+
+    def request_kill(self) -> None:
+        """SIGKILL everything: :attr:`gone` tells the end."""
+        self._tell("kill")
+
+    def abandon(self) -> None:
+        """Give up on a keeper that does not answer: the warden kills what it left."""
+        with self._lock:
+            if not self.gone:
+                if self.keeper_pid and os.getpid() == self._owner:
+                    try:
+                        os.kill(self.keeper_pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+                self._finished(lost=True)
+
+    def disown(self) -> None:
+        """In a forked child: close the copy of the channel and know nothing."""
+        self._channel.close()
+        self.gone = self.ended = True
+
+    def mine(self) -> bool:
+        """Whether this process started it, rather than a parent that forked us."""
+        return os.getpid() == self._owner
+
+
+def refusal(stage: str, number: int, launch: Launch) -> str:
+    """Why a service could not be spawned, in words."""
+    said = os.strerror(number)
+    if stage == "exec" and number == errno.ENOEXEC:
+        return f"{launch.program} is no program and has no #! line: name its interpreter ({said})"
+    if stage == "exec":
+        return f"{launch.program} could not be executed: {said}"
+    if stage == "cwd":
+        return f"the directory {launch.cwd} could not be entered: {said}"
+    if stage == "log":
+        return f"its log could not be written: {said}"
+    if stage == "keeper" or stage == "fork":
+        return f"no process could be forked for it: {said}"
+    return f"its {stage} could not be set up: {said}"
