@@ -158,7 +158,8 @@ def unknown_field(label: str, name: str, field: str, fields: Iterable[str]) -> U
     """The error for a template that names what a service does not offer."""
     fields = list(fields)
     meant = nearest(field, fields)
-    hint = f"did you mean {{{name}.{meant}}}?" if meant else f"it offers {', '.join(fields)}"
+    offers = ", ".join(fields) or "no attribute that a template could name"
+    hint = f"did you mean {{{name}.{meant}}}?" if meant else f"it offers {offers}"
     return UnknownReference(
         f"{label}: {{{name}.{field}}} cannot be filled in: {hint}", executor=label
     )
@@ -169,13 +170,16 @@ def package_of(program: str) -> str | None:
     return _PACKAGES.get(os.path.basename(program))
 
 
-def find_program(word: str, env: Mapping[str, str], cwd: str, label: str) -> str:
-    """The full path of a program, sought on the PATH of the service's own environment.
+def find_program(word: str, path: str | None, cwd: str, label: str) -> str:
+    """The full path of a program.
+
+    :param path: the PATH of the service's own environment; None if it has none.
+    :param cwd: the directory that a relative path starts from.
 
     :raises CommandNotFound: if there is none, or it may not be executed.
     """
     name = os.path.join(cwd, word) if os.sep in word else word
-    found = shutil.which(name, path=env.get("PATH", os.defpath))
+    found = shutil.which(name, path=os.defpath if path is None else path)
     if found:
         return os.path.join(cwd, found)
     package = package_of(word)

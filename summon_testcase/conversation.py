@@ -7,6 +7,7 @@ from typing import TextIO
 
 from .deadline import Deadline
 from .errors import NotRunning, TimeoutExpired
+from .excerpt import excerpt, shorten
 from .executor import Executor
 from .log import ServiceFiles
 from .observer import Observer, OutputProbe, Pattern, compile_patterns, open_output
@@ -28,6 +29,9 @@ class Conversation(Executor):
         self._files: ServiceFiles | None = None
         self._run: Run | None = None
         self._exit_code: int | None = None
+        self._in_test = False
+        #: what runs that ended during the test wrote in it
+        self._earlier: list[str] = []
         #: the match of the banner; None without one
         self.match: re.Match[str] | None = None
 
@@ -77,6 +81,9 @@ class Conversation(Executor):
         self, pattern: Pattern | list[Pattern], timeout: float | None = None
     ) -> re.Match[str]:
         """Block until the output matches, from where the last match ended.
+
+        In a TestCase, lines that were written before the test began are passed over, but for
+        those since it became ready if this is the first test that uses it.
 
         :param pattern: a regular expression as text or compiled, or a list: any of them.
         :param timeout: seconds; default: the executor's own.
@@ -130,3 +137,47 @@ class Conversation(Executor):
         :raises NotRunning: if it was not started.
         """
         return self._current("output").log.tail(lines)
+
+    # -- for test cases --
+
+    def begin_test(self) -> None:
+        """What it writes from now on belongs to the test that begins."""
+        self._in_test = True
+        self._earlier.clear()
+        run = self._run
+        if run is not None:
+            first, run.since = run.since is None, run.log.size()
+            if not first:
+                run.mark = max(run.mark, run.since)
+
+    def end_test(self) -> None:
+        """The test is over."""
+        self._in_test = False
+        self._earlier.clear()
+
+    def catch_up(self) -> int:
+        """Take in what has happened up to now; a descriptor that is readable on news, or -1."""
+        if self._run is None:
+            return -1
+        self._run.catch_up()
+        return self._run.process.fileno()
+
+    def wrote(self) -> tuple[list[str], str]:
+        """Lines that it wrote during the test, the middle cut out, and the path of its log."""
+        run, lines = self._run, list(self._earlier)
+        if run is None:
+            return shorten(lines), ""
+        lines += excerpt(run.log, run.since or 0)
+        if lines:
+            run.log_named = True
+        return shorten(lines), run.log.path
+
+    def written(self) -> str:
+        """All that its present run wrote during the test, up to now.
+
+        :raises NotRunning: if it was not started.
+        """
+        run = self._current("output")
+        run.catch_up()
+        since = run.since or 0
+        return run.log.read(since, run.log.size() - since).decode("utf-8", "replace")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from .command import OTHER_FIELDS
+from .lifetime import Scope
 from .steps import Steps
 
 E = TypeVar("E", bound="Executor")
@@ -35,6 +36,12 @@ class Executor:
     after: tuple[object, ...] = ()
     #: the attributes that templates of other services may name, ``{this.port}``
     template_fields: tuple[str, ...] = OTHER_FIELDS
+    #: how long it lives in a TestCase: ``"test"``, ``"class"``, ``"module"`` or ``"run"``
+    scope: Scope = "class"
+    #: how often it may be started again when it dies while tests run
+    revivals: float = 0
+    #: a TestCase starts and stops it, and may start it again: it keeps its port meanwhile
+    employed: bool = False
     #: the declared services that templates can name, once an orchestrator has said so
     _services: Mapping[str, object] = {}
 
@@ -94,3 +101,30 @@ class Executor:
         :param may_appear: whether files that are missing now may be made by another service.
         :raises SummonError: naming the argument and what to write instead.
         """
+
+    # -- for test cases --
+
+    def death(self, when: str) -> Exception | None:
+        """The error for an end that nobody asked for: the same one at each call, or None.
+
+        :param when: when it was noticed, to follow "was killed by SIGKILL".
+        """
+        return None
+
+    def stands_idle(self) -> bool:
+        """Whether a test has stopped it, so that it must be started before the next one."""
+        return False
+
+    def begin_test(self) -> None:
+        """What it writes from now on belongs to the test that begins."""
+
+    def end_test(self) -> None:
+        """The test is over."""
+
+    def catch_up(self) -> int:
+        """Take in what has happened up to now; a descriptor that is readable on news, or -1."""
+        return -1
+
+    def wrote(self) -> tuple[list[str], str]:
+        """Lines that it wrote during the test, the middle cut out, and the path of its log."""
+        return [], ""

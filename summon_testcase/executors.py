@@ -13,6 +13,7 @@ from .command import OTHER_FIELDS
 from .conditions import CommandProbe, Notified
 from .errors import InvalidArgument
 from .http_probe import HTTPProbe, Statuses
+from .lifetime import Scope
 from .observer import Observer, OutputProbe, Pattern, compile_patterns
 from .path_probes import FileProbe, UnixSocketProbe
 from .probes import Probe, TCPProbe
@@ -40,6 +41,9 @@ class Options(TypedDict, total=False):
     one_shot: bool
     requires: str | None
     until: Callable[[Any], object] | None
+    scope: Scope
+    reset: Callable[[Any], object] | None
+    restart: bool | int
 
 
 class AddressOptions(Options, total=False):
@@ -307,6 +311,7 @@ class CommandCoordinatedExecutor(SimpleExecutor):
 
     def _readiness(self) -> list[Probe]:
         argv = tuple(self._fill(word) for word in self._probe)
-        env = self._environment(self._fill)
-        program = commands.find_program(argv[0], env, self._directory(self._cwd), self.called)
+        cwd = self._directory(self._fill(self._cwd) if self._cwd else None)
+        path = self._environment(self._fill).get("PATH")
+        program = commands.find_program(argv[0], path, cwd, self.called)
         return [CommandProbe((program, *argv[1:]), self._probe_timeout)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import re
@@ -18,6 +19,8 @@ def run_directory() -> str:
     """The directory of this process, mode 0700, made at the first call."""
     global _run_directory
     if _run_directory is None or _run_directory[0] != os.getpid():
+        # also for a start that fails before there is a warden
+        atexit.register(remove_run_directory)
         _run_directory = os.getpid(), tempfile.mkdtemp(prefix="summon-")
     elif not os.path.isdir(_run_directory[1]):
         # removed with the warden that used it, or by the user's own clean-up

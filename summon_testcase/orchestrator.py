@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from .errors import DependencyCycle, InvalidArgument, StopFailed, SummonError
+from .errors import AlreadyRunning, DependencyCycle, InvalidArgument, StopFailed, SummonError
 from .executor import Executor
 from .graph import Walk, circle, reverse
 from .report import counted
@@ -148,16 +148,22 @@ class Orchestrator(Executor):
         If one fails, what was starting is cancelled, what had started is stopped.
 
         :returns: the orchestrator itself.
+        :raises AlreadyRunning: if it runs.
         :raises SummonError: the error of the member that failed first; its
             ``consequences`` say what became of the others.
         """
+        self.bind(self._services)
+        self.check()
         drive(self.starting())
         return self
 
     def starting(self) -> Steps[None]:
         """The start as steps."""
-        self.bind(self._services)
-        self.check()
+        if self._started:
+            raise AlreadyRunning(
+                f"{self.name or self!r}: is running already: call stop() first",
+                executor=self.name or None,
+            )
         walk = Walk(self._graph(), lambda key: _starting(self._members[key]))
         self._started = walk.done
         try:

@@ -192,14 +192,14 @@ class Process:
 def refusal(stage: str, number: int, launch: Launch) -> str:
     """Why a service could not be spawned, in words."""
     said = os.strerror(number)
-    if stage == "exec" and number == errno.ENOEXEC:
+    if stage == "keeper" or number in (errno.EAGAIN, errno.ENOMEM):
+        return f"no process could be forked for it: {said}"
+    if stage == "process" and number == errno.ENOEXEC:
         return f"{launch.program} is no program and has no #! line: name its interpreter ({said})"
-    if stage == "exec":
+    if stage == "process":
         return f"{launch.program} could not be executed: {said}"
-    if stage == "cwd":
+    if stage == "directory":
         return f"the directory {launch.cwd} could not be entered: {said}"
     if stage == "log":
         return f"its log could not be written: {said}"
-    if stage == "keeper" or stage == "fork":
-        return f"no process could be forked for it: {said}"
     return f"its {stage} could not be set up: {said}"

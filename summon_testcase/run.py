@@ -23,6 +23,7 @@ from .errors import (
 from .log import ServiceFiles
 from .probes import Probe
 from .process import Process, refusal
+from .progress import Remembering, telling
 from .readiness import Outcome, Verdict, failed, until_ready
 from .report import TAIL_LINES, Report, counted, describe_exit
 from .steps import Pause, Steps, drive, wait
@@ -60,6 +61,10 @@ class Run:
         self.mark = 0
         self.output_from = 0
         self.paused = False
+        #: where the test that runs now began, once one has
+        self.since: int | None = None
+        #: how it ended while it was needed
+        self.death: ProcessExited | None = None
         self.process = Process(launch, files)
 
     # -- the start --
@@ -69,7 +74,9 @@ class Run:
         deadline = Deadline(self.limits.timeout)
         try:
             yield from self._spawned()
-            outcome = yield from until_ready(self.process, probe, deadline)
+            asked = Remembering(probe)
+            steps = until_ready(self.process, asked, deadline)
+            outcome = yield from telling(self.name, asked, steps)
             if outcome.verdict is not Verdict.READY:
                 raise self._not_ready(probe, outcome, deadline.elapsed())
         except BaseException as error:
@@ -142,6 +149,11 @@ class Run:
             **facts,
         )
 
+    def catch_up(self) -> None:
+        """Wait until the keeper has taken in, and told, what has happened up to now."""
+        if self.process.mine() and not self.process.gone:
+            self.signal_everything(0)
+
     # -- the end --
 
     def kill(self) -> None:
@@ -191,7 +203,7 @@ class Run:
                 "it belongs to another user, or hangs in the kernel",
                 seconds=took,
             )
-        if process.lost and was_running:
+        if process.lost:
             raise self.error(
                 StopFailed, f"{self.name}: its keeper was killed, and it with it", seconds=took
             )

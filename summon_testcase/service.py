@@ -6,13 +6,15 @@ import atexit
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
 from . import ports
 from .conversation import Conversation
-from .errors import NotRunning
+from .errors import NotRunning, ProcessExited
+from .excerpt import excerpt
 from .run import logger
 from .steps import Steps, drive, together
 
@@ -63,16 +65,18 @@ class Service(Conversation):
         run = self._run
         if run is None or not run.process.mine():
             return
+        began = time.monotonic()
         try:
             yield from run.stop()
         finally:
-            logger.info("%s: stopped", self.called)
+            logger.info("%s: stopped after %.3f s", self.called, time.monotonic() - began)
             self._clear()
 
     def stop(self) -> None:
         """Stop it: the stop signal to the main process, TERM to what it leaves, then SIGKILL.
 
-        Does nothing if it is not running.
+        Does nothing if it is not running.  In a TestCase, one that a test stops is started
+        again before the next test, at the same port.
 
         :raises StopFailed: if it had to be killed after ``stop_timeout`` seconds, or ended
             with a status that is not in ``expected_exit``; it is gone all the same.
@@ -80,7 +84,11 @@ class Service(Conversation):
         drive(self.stopping())
 
     def kill(self) -> None:
-        """SIGKILL it, and everything that it started, at once."""
+        """SIGKILL it, and everything that it started, at once.
+
+        In a TestCase that is no death to be reported: it is started again before the next
+        test, at the same port.
+        """
         run = self._run
         try:
             if run is not None and run.process.mine():
@@ -142,13 +150,37 @@ class Service(Conversation):
         run, files, self._run, self._files = self._run, self._files, None, None
         if run is not None:
             self._exit_code = run.process.exit_code
+            if self._in_test and run.process.mine():
+                self._earlier += excerpt(run.log, run.since or 0)
         if files is not None and (run is None or run.process.mine()):
             files.discard(keep_log=run is not None and run.log_named)
 
     def _release_port(self) -> None:
+        if self.employed:
+            return
         port, self._leased_port = self._leased_port, None
         if port is not None:
             ports.release(port)
+
+    # -- for test cases --
+
+    #: it is meant to end
+    _one_shot = False
+
+    def death(self, when: str) -> ProcessExited | None:
+        """The error for an end that nobody asked for: the same one at each call, or None."""
+        run = self._run
+        if run is None or not run.process.mine() or run.running():
+            return None
+        if self._one_shot and run.process.exit_code == 0:
+            return None
+        if run.death is None:
+            run.death = run.exited(when)
+        return run.death
+
+    def stands_idle(self) -> bool:
+        """Whether a test has stopped it, so that it must be started before the next one."""
+        return self._run is None
 
     # -- what is known of it --
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from . import arguments, ports
+from . import arguments, lifetime, ports
 from . import command as commands
 from .conditions import AllOf, Completed, NoFailure, Spawned, Until
 from .errors import (
@@ -18,6 +18,7 @@ from .errors import (
     InvalidArgument,
     RequirementMissing,
 )
+from .lifetime import Scope
 from .log import ServiceFiles
 from .observer import Observer, Pattern, compile_patterns
 from .probes import Probe
@@ -50,6 +51,12 @@ class SimpleExecutor(Service):
     :param requires: a binary whose absence skips the tests instead of failing them.
     :param until: called with the executor; ready only once it returns something true.
         An exception counts as "not yet".
+    :param scope: how long it lives in a TestCase: ``"test"``, fresh for each; ``"class"``;
+        ``"module"``; ``"run"``, shared by all classes that inherit the same declaration until
+        the process ends.
+    :param reset: called with the executor before each test but the first that uses it.
+    :param restart: start it again before the next test if it died while tests ran: True, or
+        how many times.  By default the tests that would need it error.
     :param host: the address that ``{host}`` and ``host`` give.
     :param port: the port that ``{port}`` and ``port`` give; default: a free one.
     :raises InvalidArgument: naming the argument and what to write instead.
@@ -77,6 +84,9 @@ class SimpleExecutor(Service):
         one_shot: bool = False,
         requires: str | None = None,
         until: Callable[[Any], object] | None = None,
+        scope: Scope = "class",
+        reset: Callable[[Any], object] | None = None,
+        restart: bool | int = False,
         host: str = "127.0.0.1",
         port: int | None = None,
     ) -> None:
@@ -109,6 +119,8 @@ class SimpleExecutor(Service):
         self._one_shot = one_shot
         self._requires = requires
         self._until = until
+        #: whether there was anything to wait for once it was spawned
+        self._waits = False
 
     # -- what flavours override --
 
@@ -137,7 +149,7 @@ class SimpleExecutor(Service):
 
     def _ready(self, run: Run) -> None:
         """Set where output() and wait_for_output() begin; called once it is ready."""
-        if self._readiness() or self._until:
+        if self._waits:
             run.mark = run.output_from = run.log.size()
 
     # -- templates --
@@ -162,7 +174,11 @@ class SimpleExecutor(Service):
             return None
         if service is self and field in commands.OWN_FIELDS:
             return self._own(field)
-        return str(getattr(service, field))
+        try:
+            return str(getattr(service, field))
+        except AttributeError:
+            offered = [known for known in commands.OTHER_FIELDS if hasattr(service, known)]
+            raise commands.unknown_field(self.called, name, field, offered) from None
 
     def _check_reference(self, name: str, field: str) -> None:
         service = self._services.get(name)
@@ -183,18 +199,18 @@ class SimpleExecutor(Service):
         called, texts = self.called, self._texts()
         for name, field in sorted(commands.references(texts)):
             self._check_reference(name, field)
-        env = self._environment(lambda text: text)
+        path = self._env.get("PATH", os.environ.get("PATH"))
         if self._requires:
             try:
-                commands.find_program(self._requires, env, os.getcwd(), called)
+                commands.find_program(self._requires, path, os.getcwd(), called)
             except CommandNotFound as error:
                 raise RequirementMissing(error.message, **vars(error)) from None
         if may_appear:
             return
         if not commands.templates([self._cwd or ""]):
             cwd = self._directory(self._cwd)
-            if not commands.templates([self._command[0], env.get("PATH", "")]):
-                commands.find_program(self._command[0], env, cwd, called)
+            if not commands.templates([self._command[0], path or ""]):
+                commands.find_program(self._command[0], path, cwd, called)
 
     def _directory(self, cwd: str | None) -> str:
         path = os.path.abspath(cwd or os.getcwd())
@@ -207,7 +223,7 @@ class SimpleExecutor(Service):
         return path
 
     def _environment(self, fill: Callable[[str], str]) -> dict[str, str]:
-        env = {**os.environ, **(PLAIN if self._tty else {})}
+        env = dict(os.environ) | (PLAIN if self._tty else {})
         # systemd's, if the tests themselves run as a unit
         env.pop("NOTIFY_SOCKET", None)
         for key, value in self._env.items():
@@ -228,8 +244,8 @@ class SimpleExecutor(Service):
         if self._run is not None:
             # it died; what it left behind may live
             self.kill()
-        self.check()
         self.match = self._exit_code = None
+        logger.info("%s: starting", self.called)
         began = time.monotonic()
         probe: AllOf | None = None
         try:
@@ -254,11 +270,13 @@ class SimpleExecutor(Service):
         :raises AlreadyRunning: if it runs.
         :raises StartFailed: of the kind that says why; nothing is left running.
         """
+        self.check()
         drive(self.starting())
         return self
 
     def _all_probes(self) -> AllOf:
         probes = self._readiness()
+        self._waits = bool(probes or self._until)
         if self._one_shot:
             probes.append(Completed())
         until = self._until
@@ -288,5 +306,5 @@ class SimpleExecutor(Service):
         notify = self._notify_address()
         if notify:
             env["NOTIFY_SOCKET"] = notify
-        program = commands.find_program(argv[0], env, cwd, self.called)
+        program = commands.find_program(argv[0], env.get("PATH"), cwd, self.called)
         return commands.Launch(argv, program, env, cwd, self._tty, notify)

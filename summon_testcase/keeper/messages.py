@@ -13,7 +13,9 @@ def pack(*fields: bytes | str | int | float) -> bytes:
 
     Only the last field of a message may hold arbitrary bytes.
     """
-    parts = [f if isinstance(f, bytes) else os.fsencode(str(f)) for f in fields]
+    # an int may be a Signals, whose str() is its name
+    texts = (str(int(f)) if isinstance(f, int) else f for f in fields)
+    parts = [f if isinstance(f, bytes) else os.fsencode(str(f)) for f in texts]
     body = b"\0".join(parts)
     return struct.pack("=I", len(body)) + body
 

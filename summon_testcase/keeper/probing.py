@@ -17,27 +17,38 @@ class Probe:
 
     def __init__(self) -> None:
         self.env: dict[bytes, bytes] = {}
-        self.cwd = b"/"
         self.pid = 0
         self.output = -1
         #: when it is killed
         self.end = 0.0
         self._text = b""
 
-    def start(self, timeout: float, argv: list[bytes]) -> None:
-        """Run it, for `timeout` seconds at most; does nothing while one runs."""
+    def start(self, timeout: float, argv: list[bytes]) -> str:
+        """Run it, for `timeout` seconds at most; does nothing while one runs.
+
+        :returns: why it could not be run; empty if it could.
+        """
         if self.pid:
-            return
+            return ""
         self._text = b""
         self.end = time.monotonic() + timeout
         self.output, write = os.pipe()
         os.set_blocking(self.output, False)
         null = os.open(os.devnull, os.O_RDONLY)
-        self.pid, _, number = spawn(argv[0], argv, self.env, self.cwd, (null, write))
-        os.close(null)
-        os.close(write)
-        if number:
-            self._text = os.strerror(number).encode()
+        try:
+            self.pid = spawn(argv[0], argv, self.env, (null, write))
+        except OSError as error:
+            self._close()
+            return os.strerror(error.errno or 0)
+        finally:
+            os.close(null)
+            os.close(write)
+        return ""
+
+    def _close(self) -> None:
+        if self.output >= 0:
+            os.close(self.output)
+            self.output = -1
 
     def read(self) -> None:
         """Keep the end of what it says."""
@@ -47,8 +58,7 @@ class Probe:
             except BlockingIOError:
                 return
             if not data:
-                os.close(self.output)
-                self.output = -1
+                self._close()
             self._text = (self._text + data)[-2048:]
 
     def press(self, now: float) -> None:
@@ -60,9 +70,8 @@ class Probe:
     def ended(self, status: int) -> tuple[int, bytes]:
         """Its status, and the last line it said."""
         self.read()
-        if self.output >= 0:
-            os.close(self.output)
-        self.output, self.pid = -1, 0
+        self._close()
+        self.pid = 0
         lines = self._text.strip().splitlines()
         return status, lines[-1].replace(b"\0", b"") if lines else b""
 

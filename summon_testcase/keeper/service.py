@@ -24,7 +24,7 @@ from .processes import (
     sweep,
     wake_on_signals,
 )
-from .spawn import spawn
+from .spawn import bring_to_foreground, spawn
 
 #: bytes of output that are still read once the service has ended
 _LAST_OUTPUT = 4 << 20
@@ -96,7 +96,9 @@ class Keeper:
             self.capture.send(rest)
         elif verb == b"probe":
             timeout, *argv = rest.split(b"\0")
-            self.probe.start(float(timeout), argv)
+            failure = self.probe.start(float(timeout), argv)
+            if failure:
+                self.tell("probed", 127, failure)
         elif verb == b"signal":
             number, everything = rest.split(b"\0")
             self.signal(int(number), everything == b"1")
@@ -118,28 +120,29 @@ class Keeper:
         argv, pairs = words[: int(count)], words[int(count) :]
         env = dict(pair.split(b"=", 1) for pair in pairs)
         self.base = os.fsdecode(base)
-        self.probe.env, self.probe.cwd = env, cwd
+        self.probe.env = env
         stage = "log"
         try:
             self.capture.open_log(log)
+            stage = "directory"
+            os.chdir(cwd)
             if notify:
-                stage = "notify"
+                stage = "notify socket"
                 self.notices.listen(notify)
             stage = "terminal"
             ends = self.capture.open_terminal() if tty == b"1" else self.capture.open_pipes()
-            stage = "fork"
-            terminal = self.capture.terminal
-            self.main, stage, number = spawn(program, argv, env, cwd, ends, terminal)
-            if terminal < 0:
-                os.close(ends[0])
-                os.close(ends[1])
+            stage = "process"
+            self.main = spawn(program, argv, env, ends)
         except OSError as error:
-            number = error.errno or errno.EIO
-        if number:
             # its files now belong to the test process again
             self.base = ""
-            self.tell("refused", stage, number)
-            raise Ended
+            self.tell("refused", stage, error.errno or errno.EIO)
+            raise Ended from None
+        if self.capture.terminal >= 0:
+            bring_to_foreground(self.capture.terminal, self.main)
+        else:
+            os.close(ends[0])
+            os.close(ends[1])
         self.tell("up", self.main, os.getpid())
 
     def drain(self, limit: int = 1 << 20) -> None:
@@ -233,6 +236,7 @@ class Keeper:
                 kill(-self.main, self.stop_signal)
                 kill(-self.main, signal.SIGCONT)
             else:
+                self.asked_to_end.clear()
                 self.end_orphans()
 
     def finish(self) -> None:

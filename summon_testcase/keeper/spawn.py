@@ -1,4 +1,4 @@
-"""Fork and exec, for the service and for probe commands beside it."""
+"""How the service, and probe commands beside it, are spawned."""
 
 from __future__ import annotations
 
@@ -6,51 +6,43 @@ import contextlib
 import os
 import signal
 
+#: ignored by this program, or possibly by whoever started the tests: exec keeps that
+_RESET = [
+    getattr(signal, name)
+    for name in (
+        *("SIGINT", "SIGQUIT", "SIGHUP", "SIGPIPE", "SIGTERM", "SIGCHLD", "SIGALRM", "SIGXFSZ"),
+        *("SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGUSR2"),
+    )
+]
 
-def spawn(
-    program: bytes,
-    argv: list[bytes],
-    env: dict[bytes, bytes],
-    cwd: bytes,
-    ends: tuple[int, int],
-    terminal: int = -1,
-) -> tuple[int, str, int]:
-    """Run a program in a process group of its own.
+
+def spawn(program: bytes, argv: list[bytes], env: dict[bytes, bytes], ends: tuple[int, int]) -> int:
+    """Run a program in a process group of its own, in the current directory.
+
+    The system's own spawn does not copy this program's memory, as fork would, and has
+    succeeded or failed at exec by the time it returns.
 
     :param ends: its standard input, and its standard output and error.
-    :param terminal: its controlling terminal, where it becomes the foreground; -1 if none.
-    :returns: its pid, the stage that failed, and the errno, which is 0 on success.
+    :returns: its pid.
+    :raises OSError: if it could not be spawned.
     """
-    failure, report = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        stage = "group"
-        try:
-            os.setpgid(0, 0)
-            if terminal >= 0:
-                os.tcsetpgrp(terminal, os.getpid())
-            for target, end in ((0, ends[0]), (1, ends[1]), (2, ends[1])):
-                os.dup2(end, target)
-            stage = "cwd"
-            os.chdir(cwd)
-            stage = "exec"
-            _execute(program, argv, env)
-        except OSError as error:
-            os.write(report, f"{stage} {error.errno}".encode())
-        finally:
-            os._exit(127)
-    os.close(report)
+    streams = ((0, ends[0]), (1, ends[1]), (2, ends[1]))
+    return os.posix_spawn(
+        program,
+        argv,
+        env,
+        file_actions=[(os.POSIX_SPAWN_DUP2, end, target) for target, end in streams],
+        setpgroup=0,
+        setsigmask=(),
+        setsigdef=_RESET,
+    )
+
+
+def bring_to_foreground(terminal: int, pid: int) -> None:
+    """Make a process group the foreground of its terminal.
+
+    One that read from the terminal before was stopped for it, and is continued.
+    """
     with contextlib.suppress(OSError):
-        os.setpgid(pid, pid)
-    # ends with exec, which closes the other end, or with the child
-    with open(failure, "rb") as stream:
-        stage, _, number = stream.read().decode().partition(" ")
-    return pid, stage, int(number or 0)
-
-
-def _execute(program: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
-    """Exec with signals as a shell would give them."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    os.execve(program, argv, env)
+        os.tcsetpgrp(terminal, pid)
+        os.killpg(pid, signal.SIGCONT)
