@@ -40,6 +40,7 @@ from .executors import (
     UnixSocketCoordinatedExecutor,
 )
 from .orchestrator import Orchestrator, orchestrated
+from .postgresql import PostgreSQL
 from .simple import SimpleExecutor
 from .testcase import REMOVED, SummonMixin, SummonTestCase, summoned
 
@@ -61,6 +62,7 @@ __all__ = [
     "Orchestrator",
     "OutputCoordinatedExecutor",
     "PortInUse",
+    "PostgreSQL",
     "ProcessExited",
     "RequirementMissing",
     "SimpleExecutor",

@@ -64,6 +64,10 @@ class ServiceFiles:
         path = f"{self.base}.notify"
         return path if len(os.fsencode(path)) < 100 else f"@{path[-90:]}"
 
+    def also_remove(self, directory: str) -> None:
+        """Have a directory in another place removed together with the rest."""
+        os.symlink(directory, f"{self.base}.elsewhere")
+
     def discard(self, keep_log: bool) -> None:
         """Remove it all, but for the log if an error has named it."""
         remove_files(self.base, keep_log)

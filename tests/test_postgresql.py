@@ -1,0 +1,187 @@
+"""The ready-made PostgreSQL: fresh for each start, fast, gone afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import pexpect
+
+from summon_testcase import PostgreSQL, RequirementMissing, SummonMixin, orchestrated
+
+from .needs import needs
+
+ROOT = Path(__file__).resolve().parent.parent
+postgres = needs("postgres", package="postgresql")
+
+
+def connect(dsn):
+    """A connection of the usual client."""
+    import psycopg2
+
+    connection = psycopg2.connect(dsn)
+    connection.autocommit = True
+    return connection
+
+
+def ask(dsn, question):
+    """The first column of the first row of an answer."""
+    connection = connect(dsn)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(question)
+            return cursor.fetchone()[0] if cursor.description else None
+    finally:
+        connection.close()
+
+
+def clusters():
+    """Directories of servers, wherever they are put."""
+    return {
+        p
+        for place in ("/dev/shm", tempfile.gettempdir())
+        for p in Path(place).glob("summon-*/PG_VERSION")
+    }
+
+
+@postgres
+class DeclaredTest(SummonMixin, unittest.TestCase):
+    """As a class attribute."""
+
+    db = PostgreSQL()
+
+    def test_is_reached_by_dsn_and_by_url(self):
+        """Both ways of naming it reach the same server."""
+        question = "select setting from pg_settings where name = 'port'"
+        self.assertEqual(ask(self.db.dsn, question), str(self.db.port))
+        self.assertEqual(ask(self.db.url, question), str(self.db.port))
+
+    def test_durability_is_off(self):
+        """Nothing waits for a disk."""
+        self.assertEqual(ask(self.db.dsn, "show fsync"), "off")
+
+
+@postgres
+class FreshTest(unittest.TestCase):
+    """Each start is a new, empty server."""
+
+    def test_nothing_is_left_of_the_one_before(self):
+        """A table made in one is not in the next, nor are its files."""
+        db = PostgreSQL(name="db")
+        before = clusters()
+        for _ in range(2):
+            with db:
+                self.assertIsNone(ask(db.dsn, "select to_regclass('t')::text"))
+                ask(db.dsn, "create table t (n int)")
+                self.assertEqual(ask(db.dsn, "select to_regclass('t')::text"), "t")
+        self.assertEqual(clusters(), before)
+
+    def test_two_at_once(self):
+        """Two servers do not meet."""
+        with orchestrated(a=PostgreSQL(), b=PostgreSQL(settings={"fsync": "on"})) as (a, b):
+            self.assertEqual((ask(a.dsn, "show fsync"), ask(b.dsn, "show fsync")), ("off", "on"))
+
+    def test_the_options_of_initdb_are_used(self):
+        """Another option makes another template."""
+        with PostgreSQL(initdb=["--data-checksums"], user="owner") as db:
+            self.assertEqual(ask(db.dsn, "show data_checksums"), "on")
+            self.assertEqual(ask(db.dsn, "select current_user::text"), "owner")
+
+    def test_a_setting_that_does_not_exist(self):
+        """The error shows what the server said, and no files are left."""
+        before = clusters()
+        with self.assertRaisesRegex(Exception, "unrecognized configuration parameter"):
+            PostgreSQL(settings={"no_such_setting": "1"}).start()
+        self.assertEqual(clusters(), before)
+
+
+class MissingTest(unittest.TestCase):
+    """Without PostgreSQL."""
+
+    def test_says_what_to_install(self):
+        """The error names the package, which lets a TestCase skip its tests."""
+        with self.assertRaisesRegex(RequirementMissing, "Debian package postgresql"):
+            PostgreSQL(bindir="/nowhere").start()
+
+
+@postgres
+class ProcessTest(unittest.TestCase):
+    """In other processes."""
+
+    PROGRAM = """
+import os, sys
+sys.path.insert(0, {root!r})
+from summon_testcase import PostgreSQL
+db = PostgreSQL().start()
+print(db.pid, os.path.realpath(db.log_path[:-4] + ".elsewhere"), flush=True)
+sys.stdin.read()
+db.stop()
+"""
+
+    def begin(self, **options):
+        program = self.PROGRAM.format(root=str(ROOT))
+        process = subprocess.Popen(
+            [*options.pop("prefix", ()), options.pop("python", sys.executable), "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stdin.close)
+        return process
+
+    def test_the_runner_is_killed(self):
+        """Neither the server nor its files outlive the test process."""
+        process = self.begin()
+        pid, data = process.stdout.readline().split()
+        self.assertTrue(os.path.exists(os.path.join(data, "PG_VERSION")))
+        process.send_signal(signal.SIGKILL)
+        end = time.monotonic() + 10
+        while os.path.exists(data) or os.path.exists(f"/proc/{pid}"):
+            self.assertLess(time.monotonic(), end, "still there after ten seconds")
+            time.sleep(0.01)
+
+    def test_one_initdb_for_all(self):
+        """Processes that start together share one template."""
+        with tempfile.TemporaryDirectory() as cache:
+            os.chmod(cache, 0o711)
+            env = {**os.environ, "SUMMON_CACHE_DIR": cache}
+            processes = [self.begin(env=env) for _ in range(3)]
+            for process in processes:
+                self.assertTrue(process.stdout.readline())
+            templates = [p for p in Path(cache).glob("*/*") if p.name != "lock"]
+            self.assertEqual(len(templates), 1, templates)
+            for process in processes:
+                process.stdin.close()
+                self.assertEqual(process.wait(30), 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
+    def test_as_another_user(self):
+        """Without privileges the server runs as the user of the tests."""
+        unprivileged = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+        again = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
+        for python in (sys.executable, "/usr/bin/python3"):
+            found = subprocess.run([*unprivileged, python, "-c", again], capture_output=True)
+            if found.returncode == 0:
+                break
+        else:
+            self.skipTest("user 65534 may not run any Python here")
+        packages = os.path.dirname(os.path.dirname(pexpect.__file__))
+        with tempfile.TemporaryDirectory() as cache:
+            os.chown(cache, 65534, 65534)
+            process = self.begin(
+                python=python,
+                prefix=unprivileged,
+                env={**os.environ, "TMPDIR": cache, "PYTHONPATH": packages},
+            )
+            pid = process.stdout.readline().split()[0]
+            self.assertEqual(os.stat(f"/proc/{pid}").st_uid, 65534)
+            process.stdin.close()
+            self.assertEqual(process.wait(30), 0)
