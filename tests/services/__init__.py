@@ -1,0 +1,95 @@
+"""Small services, most of them badly behaved, and the means to watch what became of them.
+
+Each script takes a marker as its last argument and ignores it: what is left of a test is
+found by looking for its marker in the command lines of all processes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+HERE = Path(__file__).resolve().parent
+#: for tests that run a program of their own
+ROOT = str(HERE.parent.parent)
+#: seconds after which a fact that should have come is given up
+PATIENCE = 15.0
+
+T = TypeVar("T")
+
+
+def service(script: str, *arguments: object) -> list[str]:
+    """The command that runs one of the scripts here."""
+    interpreter = ["/bin/sh"] if script.endswith(".sh") else [sys.executable, "-S"]
+    return [*interpreter, str(HERE / script), *map(str, arguments)]
+
+
+def marker() -> str:
+    """A word that no other process has in its command line."""
+    return f"marker-{uuid.uuid4().hex}"
+
+
+def marked(word: str) -> list[int]:
+    """The processes that have a word in their command line; zombies have none."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                line = Path("/proc", name, "cmdline").read_bytes()
+            except OSError:
+                continue
+            if word.encode() in line:
+                found.append(int(name))
+    return sorted(found)
+
+
+def status(pid: int) -> tuple[str, int]:
+    """State and parent of a process; ``("", 0)`` if there is none."""
+    try:
+        fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "", 0
+    return fields[0], int(fields[1])
+
+
+def parent(pid: int) -> int:
+    """The parent of a process."""
+    return status(pid)[1]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there, and more than a zombie."""
+    return status(pid)[0] not in ("", "Z", "X")
+
+
+def eventually(ask: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+    """Ask until the answer is true; the answer."""
+    end = time.monotonic() + seconds
+    while not (answer := ask()):
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {seconds:g} s")
+        time.sleep(0.005)
+    return answer
+
+
+def text(path: object) -> str:
+    """The content of a file, empty while there is none."""
+    try:
+        return Path(str(path)).read_text()
+    except OSError:
+        return ""
+
+
+def kill_marked(word: str) -> None:
+    """SIGKILL what a failed test may have left."""
+    for pid in marked(word):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass

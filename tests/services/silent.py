@@ -1,0 +1,6 @@
+"""Says nothing, ever: MARKER."""
+
+import signal
+
+while True:
+    signal.pause()
