@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -36,12 +35,8 @@ class Capture:
 
     def open_terminal(self) -> tuple[int, int]:
         """Make a pseudo-terminal; the descriptors for standard input and output."""
-        master, slave = os.openpty()
-        # without O_NOCTTY: a session leader acquires its controlling terminal by opening it
-        self.terminal = os.open(os.ttyname(slave), os.O_RDWR)
-        os.close(slave)
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(self.terminal, termios.TIOCSCTTY, 0)
+        master, self.terminal = os.openpty()
+        fcntl.ioctl(self.terminal, termios.TIOCSCTTY, 0)
         mode = termios.tcgetattr(self.terminal)
         mode[1] &= ~termios.OPOST
         mode[3] &= ~(termios.ECHO | termios.ECHOE | termios.ECHOK | termios.ECHONL)

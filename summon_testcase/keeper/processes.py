@@ -96,10 +96,14 @@ def sweep(
         time.sleep(0.0005 if time.monotonic() < end - patience + 0.1 else 0.01)
 
 
+#: looked up once, in the warden: each keeper inherits it
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
 def become_subreaper() -> None:
     """Orphaned descendants come to this process (Linux); elsewhere nothing happens."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+    if _prctl is not None:
+        _prctl(36, 1, 0, 0, 0)
 
 
 def descends(pid: int, ancestor: int) -> bool:
@@ -152,16 +156,23 @@ class RunnerWatch:
         return False
 
 
-def wake_on_signals() -> int:
-    """A descriptor that becomes readable at SIGCHLD and SIGTERM."""
-    read, write = os.pipe()
-    os.set_blocking(read, False)
-    os.set_blocking(write, False)
-    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+def take_signals() -> None:
+    """Notice SIGCHLD and SIGTERM, and ignore what a terminal or a lost reader may send.
+
+    Done once, in the warden: each keeper inherits it.
+    """
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTOU, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
+
+
+def wake_on_signals() -> int:
+    """A descriptor of this process that becomes readable at a signal that is noticed."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     return read
 
 

@@ -21,6 +21,7 @@ from .processes import (
     become_subreaper,
     read_wakeups,
     sweep,
+    take_signals,
     wake_on_signals,
 )
 from .service import Keeper
@@ -102,6 +103,7 @@ class Warden:
 
     def run(self, directory: str) -> None:
         """Serve until the test process is dead, or has let go of us."""
+        take_signals()
         wake = wake_on_signals()
         poller = select.poll()
         for fd in (self.control.fileno(), wake, self.runner.fd):
