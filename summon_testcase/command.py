@@ -179,9 +179,11 @@ def find_program(word: str, path: str | None, cwd: str, label: str) -> str:
     :raises CommandNotFound: if there is none, or it may not be executed.
     """
     name = os.path.join(cwd, word) if os.sep in word else word
-    found = shutil.which(name, path=os.defpath if path is None else path)
+    # relative entries are meant from where the service runs
+    entries = (os.defpath if path is None else path).split(os.pathsep)
+    found = shutil.which(name, path=os.pathsep.join(os.path.join(cwd, e) for e in entries))
     if found:
-        return os.path.join(cwd, found)
+        return found
     package = package_of(word)
     elsewhere = shutil.which(word, path="/usr/sbin:/usr/local/sbin:/sbin")
     if os.path.isdir(name):

@@ -116,7 +116,10 @@ class Until(Plain):
 
 
 class NoFailure(Plain):
-    """Never refuses, but raises once the output matches a pattern of failure."""
+    """Raises once the output matches a pattern of failure; refuses while it may."""
+
+    #: it refuses only while a match at the end of an unfinished line is held back
+    shortest = longest = 0.005
 
     def __init__(self, observer: Observer, seen: Callable[[str], SummonError]) -> None:
         self._observer, self._seen = observer, seen
@@ -130,6 +133,23 @@ class NoFailure(Plain):
         match = self._observer.search(view, left)
         if match is not None:
             raise self._seen(match.group())
+        return "its output may match fails_on=" if self._observer.holding else None
+
+
+class Stored(Plain):
+    """Never refuses, but raises once output could not be stored: nobody could look at it."""
+
+    def __init__(self, lost: Callable[[int], SummonError]) -> None:
+        self._lost = lost
+
+    def describe(self) -> str:
+        """Nothing is waited for."""
+        return ""
+
+    def look(self, view: View, left: float = math.inf) -> str | None:
+        """:raises SpawnFailed: once output was lost."""
+        if view.log_errno:
+            raise self._lost(view.log_errno)
         return None
 
 

@@ -41,20 +41,23 @@ class Conversation(Executor):
         return self.name or self._label
 
     def _current(self, wanted: str) -> Run:
-        if self._run is None:
+        # read once: another thread, or a signal handler, may stop it at any moment
+        run = self._run
+        if run is None:
             raise NotRunning(
                 f"{self.called}: has no {wanted}, since it is not running: call start() first",
                 executor=self.called,
             )
-        return self._run
+        return run
 
     def _files_now(self) -> ServiceFiles:
-        if self._files is None:
+        files = self._files
+        if files is None:
             raise NotRunning(
                 f"{self.called}: has no directory, since it is not running: call start() first",
                 executor=self.called,
             )
-        return self._files
+        return files
 
     def output(self) -> TextIO:
         """What it wrote after it was ready, as a text stream that begins anew at each call.
@@ -146,6 +149,8 @@ class Conversation(Executor):
         self._earlier.clear()
         run = self._run
         if run is not None:
+            # what is on its way to the log belongs to the test before
+            run.catch_up()
             first, run.since = run.since is None, run.log.size()
             if not first:
                 run.mark = max(run.mark, run.since)
@@ -157,10 +162,11 @@ class Conversation(Executor):
 
     def catch_up(self) -> int:
         """Take in what has happened up to now; a descriptor that is readable on news, or -1."""
-        if self._run is None:
+        run = self._run
+        if run is None:
             return -1
-        self._run.catch_up()
-        return self._run.process.fileno()
+        run.catch_up()
+        return run.process.fileno()
 
     def wrote(self) -> tuple[list[str], str]:
         """Lines that it wrote during the test, the middle cut out, and the path of its log."""

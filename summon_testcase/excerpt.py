@@ -48,18 +48,15 @@ def shorten(lines: list[str]) -> list[str]:
 
 
 def _shown(lines: list[bytes]) -> list[str]:
-    return [
-        line.rstrip(b"\r\n").decode("utf-8", "replace").translate(_CONTROLS) for line in lines
-    ]
+    return [line.rstrip(b"\r\n").decode("utf-8", "replace").translate(_CONTROLS) for line in lines]
 
 
 def _left_out(log: Log, begin: int, end: int) -> str:
     lines, position = 0, begin
     while position < end:
-        data = log.read(position, min(_CHUNK, end - position))
+        data, position = log.take(position, min(_CHUNK, end - position))
         if not data:
             break
         lines += data.count(b"\n")
-        position += len(data)
     what = counted(lines, "line") if lines else counted(end - begin, "byte")
     return f"[{what} left out]"

@@ -111,6 +111,10 @@ class Executor:
         """
         return None
 
+    def ended(self) -> str:
+        """How it ended, in words, if that is worth a remark though it is no death."""
+        return ""
+
     def stands_idle(self) -> bool:
         """Whether a test has stopped it, so that it must be started before the next one."""
         return False

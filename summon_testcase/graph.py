@@ -26,6 +26,8 @@ class Walk:
         self.done: list[str] = []
         #: errors of those that failed, in the order in which they did
         self.errors: list[BaseException] = []
+        #: set by a signal handler, or another thread, to end it before the next step
+        self.called_off = False
 
     @property
     def waiting(self) -> list[str]:
@@ -42,18 +44,20 @@ class Walk:
 
         :param go_on: whether a failed one counts as done for those after it.
         """
-        while self._waiting or self._under_way:
+        while (self._waiting or self._under_way) and not self.called_off:
             for key in [key for key, before in self._waiting.items() if not before]:
-                del self._waiting[key]
                 steps = self._begin(key)
                 self._under_way[steps] = key
                 self._crew.add(steps)
+                del self._waiting[key]
             for steps, error in self._crew.advance():
-                key = self._under_way.pop(steps)
+                key = self._under_way[steps]
                 if error is None:
                     self.done.append(key)
                 else:
                     self.errors.append(error)
+                # not before it is known to be done: an interrupt may come in between
+                del self._under_way[steps]
                 for before in self._waiting.values():
                     before.discard(key)
             if self.errors and not go_on:

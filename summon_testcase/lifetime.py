@@ -32,8 +32,7 @@ def revivals(label: str, restart: bool | int) -> float:
     """
     if not isinstance(restart, int) or restart < 0:
         raise InvalidArgument(
-            f"{label}: restart={restart!r}: write True, or how many times it may be started "
-            "again",
+            f"{label}: restart={restart!r}: write True, or how many times it may be started again",
             executor=label,
         )
     return math.inf if restart is True else restart

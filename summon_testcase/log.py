@@ -8,11 +8,34 @@ import os
 import re
 import tempfile
 
+from .errors import InvalidArgument
 from .keeper.files import remove_files
 
+#: a variable that says how many bytes the log of one service may take on disk; 0: any number
+LIMIT_VARIABLE = "SUMMON_LOG_LIMIT"
+#: unless it is set
+LIMIT = 1 << 30
+
+_CHUNK = 1 << 20
 _TAIL_BYTES = 65536
 _counter = itertools.count(1)
 _run_directory: tuple[int, str] | None = None
+
+
+def limit() -> int:
+    """How many bytes the log of one service may take on disk.
+
+    Of a log that grows beyond it the first quarter and at least the last half are kept.
+
+    :raises InvalidArgument: if the variable holds no number.
+    """
+    said = os.environ.get(LIMIT_VARIABLE) or str(LIMIT)
+    if not said.isascii() or not said.isdigit():
+        raise InvalidArgument(
+            f"{LIMIT_VARIABLE}={said!r} is no number of bytes: write one such as {LIMIT}, or 0 "
+            "for no limit"
+        )
+    return int(said)
 
 
 def run_directory() -> str:
@@ -87,19 +110,30 @@ class Log:
             return 0
 
     def read(self, position: int, size: int) -> bytes:
-        """At most `size` bytes from `position`; empty where nothing is.
+        """What there is between two positions, but for what was dropped."""
+        end, parts = position + size, []
+        while position < end:
+            data, position = self.take(position, min(end - position, _CHUNK))
+            if not data or position - len(data) >= end:
+                break
+            parts.append(data)
+        return b"".join(parts)
 
-        The file is opened for each read: hundreds of services that are waited for at the
-        same time would not fit under the usual limit of descriptors otherwise.
+    def take(self, position: int, size: int) -> tuple[bytes, int]:
+        """At most `size` bytes that follow a position, and the position after them.
+
+        Where output was dropped those that follow the gap.  The file is opened for each
+        read: hundreds of services that are waited for at the same time would not fit under
+        the usual limit of descriptors otherwise.
         """
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            with open(self.path, "rb", buffering=0) as file:
+                data = os.pread(file.fileno(), size, position)
+                if b"\0" in data:
+                    data, position = _without_hole(file.fileno(), data, position)
         except OSError:
-            return b""
-        try:
-            return os.pread(fd, size, position)
-        finally:
-            os.close(fd)
+            return b"", position
+        return data, position + len(data)
 
     def tail(self, lines: int) -> list[str]:
         """The last lines, without their ends."""
@@ -107,3 +141,15 @@ class Log:
             return []
         data = self.read(max(0, self.size() - _TAIL_BYTES), _TAIL_BYTES)
         return data.decode("utf-8", "replace").splitlines()[-lines:]
+
+
+def _without_hole(fd: int, data: bytes, position: int) -> tuple[bytes, int]:
+    """What was read as far as the file has it, and where that is; a hole reads as NULs."""
+    try:
+        start = os.lseek(fd, position, os.SEEK_DATA)
+        end = os.lseek(fd, start, os.SEEK_HOLE)
+    except (OSError, AttributeError):  # not told here
+        return data, position
+    if start > position:
+        data = os.pread(fd, len(data), start)
+    return data[: end - start], start

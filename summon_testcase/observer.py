@@ -110,10 +110,9 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
 
     def read_nonblocking(self, size: int = 1, timeout: float | None = None) -> str:
         """At most `size` bytes as text, in pexpect's terms; never blocks."""
-        data = self._log_file.read(self.position, size)
+        data, self.position = self._log_file.take(self.position, size)
         if not data:
             raise EOF("end of output") if self._ended else TIMEOUT("no more output")
-        self.position += len(data)
         text: str = self._decoder.decode(data, final=False)
         return text
 
@@ -141,6 +140,9 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
             if self._ended or now - self._held_since >= _HOLD or deadline.expired():
                 self._searcher.hold = False
                 index = self._expecter.existing_data()
+        elif index is None:
+            # what was held back has turned out to be no match: the next has time of its own
+            self._held_since = math.inf
         if index is None:
             view.watch(self.position)
             return None
@@ -230,10 +232,9 @@ class _OutputBytes(io.RawIOBase):
         while True:
             self._source.pump()
             over = self._source.ended
-            data = self._log.read(self._position, len(buffer))
+            data, self._position = self._log.take(self._position, len(buffer))
             if data or over:
                 buffer[: len(data)] = data
-                self._position += len(data)
                 return len(data)
             if deadline.expired():
                 raise self._late(deadline.elapsed())

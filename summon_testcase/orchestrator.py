@@ -5,28 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from .errors import AlreadyRunning, DependencyCycle, InvalidArgument, StopFailed, SummonError
+from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
 from .executor import Executor
-from .graph import Walk, circle, reverse
+from .graph import Walk, reverse
+from .group import Group, Startable
 from .report import counted
 from .steps import Steps, drive
 
 O = TypeVar("O", bound="Orchestrator")  # noqa: E741
 
 
-class Startable(Protocol):
-    """Anything with start and stop: that is all."""
-
-    def start(self) -> object:
-        """Start, and block until ready."""
-
-    def stop(self) -> object:
-        """Stop."""
-
-
-class Orchestrator(Executor):
+class Orchestrator(Group):
     """Starts and stops many; has the interface of one.
 
     :param executors: a *sequence* is started in order, each when the one before it is
@@ -48,97 +39,9 @@ class Orchestrator(Executor):
         name: str = "",
         after: Iterable[object] = (),
     ) -> None:
-        self.name = name
-        self.after = tuple(after)
-        self._ordered = not isinstance(executors, Mapping)
-        if isinstance(executors, Mapping):
-            self._members = dict(executors)
-        else:
-            self._members = {}
-            for number, member in enumerate(executors, 1):
-                self._members[self._name_for(member, number)] = member
-        for key, member in self._members.items():
-            _refuse_what_cannot_be_started(key, member)
-            if isinstance(member, Executor) and not member.name:
-                member.name = key
+        super().__init__(executors, name=name, after=after)
         #: members that were started, in the order in which they became ready
         self._started: list[str] = []
-
-    def _name_for(self, member: Startable, number: int) -> str:
-        own = getattr(member, "name", "") if isinstance(member, Executor) else ""
-        name = own or f"{type(member).__name__} {number}"
-        return name if name not in self._members else f"{name} {number}"
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {', '.join(self._members)}>"
-
-    # -- the graph --
-
-    def bind(self, services: Mapping[str, object]) -> None:
-        """Learn which services are declared around this group."""
-        self._services = {**services, **self._members}
-        for member in self._members.values():
-            if isinstance(member, Executor):
-                member.bind(self._services)
-
-    def needs(self) -> set[str]:
-        """Names of services outside this group that members wait for."""
-        found: set[str] = set()
-        for member in self._members.values():
-            if isinstance(member, Executor):
-                found.update(member.needs())
-                found.update(n for thing in member.after if (n := self._outside(thing)))
-        return found - set(self._members)
-
-    def _outside(self, thing: object) -> str | None:
-        """The name of a declared service that an entry of ``after`` means."""
-        return next((n for n, s in self._services.items() if thing is s or thing == n), None)
-
-    def check(self, may_appear: bool = False) -> None:
-        """Refuse, before anything is spawned, what cannot work."""
-        self._graph()
-        one_shots = any(getattr(m, "_one_shot", False) for m in self._members.values())
-        for member in self._members.values():
-            if isinstance(member, Executor):
-                member.check(may_appear or one_shots)
-
-    def _graph(self) -> dict[str, set[str]]:
-        """For each member the members that must be ready before it."""
-        graph: dict[str, set[str]] = {}
-        previous: str | None = None
-        for key, member in self._members.items():
-            before = {previous} if self._ordered and previous is not None else set()
-            if isinstance(member, Executor):
-                before |= {name for name in member.needs() if name in self._members}
-                before |= {n for thing in member.after if (n := self._after(key, thing))}
-            graph[key] = before - {key}
-            previous = key
-        cycle = circle(graph)
-        if cycle:
-            raise DependencyCycle(
-                f"services wait for each other in a circle: {' -> '.join(cycle)}: remove one "
-                "of these references",
-                cycle=tuple(cycle),
-            )
-        return graph
-
-    def _after(self, key: str, thing: object) -> str | None:
-        """The member that an entry of ``after`` means; None if it is outside this group."""
-        name: str
-        for name, member in self._members.items():
-            if thing is member or (isinstance(thing, str) and thing == name):
-                if name == key:
-                    raise DependencyCycle(
-                        f"{key}: after= names itself: remove it", cycle=(key, key)
-                    )
-                return name
-        if self._outside(thing):
-            return None
-        raise InvalidArgument(
-            f"{key}: after= names {getattr(thing, 'name', None) or thing!r}, which is not "
-            f"declared here: write one of {', '.join(n for n in self._members if n != key)}",
-            executor=key,
-        )
 
     # -- start --
 
@@ -154,24 +57,64 @@ class Orchestrator(Executor):
         """
         self.bind(self._services)
         self.check()
-        drive(self.starting())
-        return self
+        self._refuse_twice()
+        try:
+            drive(self.starting())
+            return self
+        except SummonError:
+            raise
+        except BaseException:
+            # Ctrl-C may have come when all were ready already
+            self.kill()
+            raise
+
+    @property
+    def _walk(self) -> Walk | None:
+        """The start that is under way."""
+        return vars(self).get("_start")
+
+    def _refuse_twice(self) -> None:
+        if self._started or self._walk is not None:
+            raise self._twice("running" if self._started else "being started")
+
+    def _twice(self, state: str) -> AlreadyRunning:
+        return AlreadyRunning(
+            f"{self.name or self!r}: is {state} already: call stop() first",
+            executor=self.name or None,
+        )
 
     def starting(self) -> Steps[None]:
         """The start as steps."""
-        if self._started:
-            raise AlreadyRunning(
-                f"{self.name or self!r}: is running already: call stop() first",
-                executor=self.name or None,
-            )
+        self._refuse_twice()
         walk = Walk(self._graph(), lambda key: _starting(self._members[key]))
-        self._started = walk.done
         try:
+            # in one step, so that of two threads one is refused
+            if vars(self).setdefault("_start", walk) is not walk:
+                raise self._twice("being started")
+            self._started = walk.done
             yield from walk.steps(go_on=False)
+            if walk.called_off:
+                raise StartFailed(
+                    f"{self.name or self!r}: was stopped while it was starting",
+                    executor=self.name or None,
+                )
             if walk.errors:
                 raise walk.errors[0]
         except BaseException as error:
+            if self._walk is walk:
+                self._undo(error, walk)
+            raise
+        finally:
+            if self._walk is walk:
+                del vars(self)["_start"]
+
+    def _undo(self, error: BaseException, walk: Walk) -> None:
+        try:
             self._roll_back(error, walk)
+        except BaseException:
+            # Ctrl-C, while what had failed was cleared away
+            walk.cancel()
+            self.kill()
             raise
 
     def _roll_back(self, error: BaseException, walk: Walk) -> None:
@@ -183,7 +126,7 @@ class Orchestrator(Executor):
         failed = walk.errors[1:]
         errors = walk.cancel()
         # also those that became ready in the moment in which it failed, or Ctrl-C came
-        self._started = walk.done + walk.under_way
+        self._started = walk.done + [key for key in walk.under_way if key not in walk.done]
         try:
             drive(self.stopping())
         except Exception as failure:
@@ -199,7 +142,7 @@ class Orchestrator(Executor):
         """Whether all members that can tell are running."""
         return bool(self._started) and all(
             member.running()
-            for member in (self._members[key] for key in self._started)
+            for member in (self._members[key] for key in list(self._started))
             if hasattr(member, "running")
         )
 
@@ -210,20 +153,40 @@ class Orchestrator(Executor):
 
         :raises StopFailed: with all that went wrong in ``errors``.
         """
-        drive(self.stopping())
+        try:
+            drive(self.stopping())
+        except SummonError:
+            raise
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """Kill all members, at once; those that can only be stopped are stopped."""
+        for key in self._called_off():
+            member = self._members[key]
+            with contextlib.suppress(Exception):
+                if isinstance(member, Executor) or self._strike(key):
+                    getattr(member, "kill", member.stop)()
+        self._started = []
+
+    def _called_off(self) -> list[str]:
+        """End a start that is under way; all members that may run, the last first."""
+        walk = self._walk
+        if walk is None:
+            return self._started[::-1]
+        walk.called_off = True
+        return list(dict.fromkeys([*walk.under_way, *self._started[::-1]]))
 
     def stopping(self) -> Steps[None]:
         """The stop as steps."""
-        started, self._started = self._started[::-1], []
-        walk = Walk(reverse(self._graph(), started), lambda key: _stopping(self._members[key]))
+        walk = Walk(reverse(self._graph(), self._called_off()), self._stopping)
         try:
             yield from walk.steps(go_on=True)
         except BaseException:
             # an interrupted stop still leaves nothing running
             walk.cancel()
-            for key in [*walk.waiting, *walk.under_way]:
-                with contextlib.suppress(Exception):
-                    getattr(self._members[key], "kill", self._members[key].stop)()
+            self.kill()
             raise
         errors = walk.errors
         if len(errors) == 1:
@@ -234,6 +197,28 @@ class Orchestrator(Executor):
                 f"{counted(len(errors), 'service')} did not stop as they should:\n{said}",
                 errors=tuple(errors),
             )
+
+    def _stopping(self, key: str) -> Steps[None]:
+        member = self._members[key]
+        if not isinstance(member, Executor):
+            # it may not know that it has been stopped; threads and handlers stop at once
+            if self._strike(key):
+                member.stop()
+            return
+        try:
+            yield from member.stopping()
+        except Exception:
+            self._strike(key)
+            raise
+        self._strike(key)
+
+    def _strike(self, key: str) -> bool:
+        """Take a member off those that were started; whether nobody else has."""
+        try:
+            self._started.remove(key)
+        except ValueError:
+            return False
+        return True
 
 
 class orchestrated(contextlib.ContextDecorator):
@@ -281,21 +266,6 @@ class orchestrated(contextlib.ContextDecorator):
         self._orchestrator.stop()
 
 
-def _refuse_what_cannot_be_started(key: str, member: object) -> None:
-    for method in ("start", "stop"):
-        if not callable(getattr(member, method, None)):
-            raise InvalidArgument(
-                f"{key}: {type(member).__name__} has no {method}(): an executor is any object "
-                "with start() and stop()",
-                executor=key,
-            )
-    if isinstance(member, type):
-        raise InvalidArgument(
-            f"{key}: is the class {member.__name__}, not an instance: write {member.__name__}(…)",
-            executor=key,
-        )
-
-
 def _blocking(call: Callable[[], object]) -> Steps[None]:
     call()
     return
@@ -304,10 +274,6 @@ def _blocking(call: Callable[[], object]) -> Steps[None]:
 
 def _starting(member: Startable) -> Steps[None]:
     return member.starting() if isinstance(member, Executor) else _blocking(member.start)
-
-
-def _stopping(member: Startable) -> Steps[None]:
-    return member.stopping() if isinstance(member, Executor) else _blocking(member.stop)
 
 
 def _sentence(error: BaseException) -> str:

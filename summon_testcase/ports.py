@@ -1,8 +1,8 @@
 """Free ports, without races between parallel processes.
 
-Binding port 0 and closing it again hands the same port to two processes sooner
-or later.  Here a process locks a whole block of ports first (one descriptor for
-32 ports: 500 services fit under ``ulimit -n 1024``), then picks inside it.
+Binding port 0 and closing it again hands the same port to two processes sooner or later.
+Here a process locks a whole block of ports first (one descriptor for 32 ports: 500 services
+fit under ``ulimit -n 1024``), then picks inside it.
 """
 
 from __future__ import annotations
@@ -138,8 +138,7 @@ def _binds(family: socket.AddressFamily, port: int) -> bool:
 def room(ephemeral: tuple[int, int], privileged: int = 1024) -> range:
     """Where to look for ports: outside the range of the kernel's own choices.
 
-    Inside it any outgoing connection may take the port between the test and
-    the service's bind, and a connecting probe may reach itself.
+    Inside it any outgoing connection may take a port first, and a probe may reach itself.
 
     :param ephemeral: the lowest and the highest port that the kernel chooses.
     :param privileged: ports below are root's.
@@ -172,8 +171,7 @@ class Leases:
     """The blocks that one process has locked, and the ports it has handed out.
 
     :param ports: where to look; None for what the system leaves free.
-    :param lock: locks the block of a number, or returns None; None for the
-        best that the system has.
+    :param lock: locks the block of a number, or returns None; default: the best there is.
     """
 
     def __init__(
@@ -181,7 +179,9 @@ class Leases:
     ) -> None:
         self._ports = ports
         self._lock_block = lock
-        self._mutex = threading.Lock()
+        # a signal handler may release a port while another is being looked for
+        self._mutex = threading.RLock()
+        self._taking = False
         self._blocks: dict[int, Lock] = {}
         self._leased: set[int] = set()
 
@@ -191,10 +191,16 @@ class Leases:
         :raises StartFailed: when none is left; the message says who has them.
         """
         with self._mutex:
+            before, self._taking = set(self._leased), True
             try:
                 return self._take()
             except OSError as error:
                 raise StartFailed(f"no port can be leased: {error}") from error
+            except BaseException:
+                self._leased &= before
+                raise
+            finally:
+                self._taking = False
 
     def release(self, port: int) -> None:
         """End a lease.  A port that is not leased (or the parent's) is ignored."""
@@ -202,14 +208,14 @@ class Leases:
             if port not in self._leased:
                 return
             self._leased.discard(port)
-            block = port // BLOCK
+            idle = self._leased.isdisjoint(_members(port // BLOCK)) and not self._taking
             # The last block stays: the next class of tests will want it at once.
-            if len(self._blocks) > 1 and self._leased.isdisjoint(_members(block)):
-                self._blocks.pop(block).close()
+            if idle and len(self._blocks) > 1:
+                self._blocks.pop(port // BLOCK).close()
 
     def forget(self) -> None:
         """In a forked child: the leases are the parent's, and so are the locks."""
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         for lock in self._blocks.values():
             lock.close()
         self._blocks.clear()
@@ -221,7 +227,7 @@ class Leases:
             return len(self._blocks)
 
     def _take(self) -> int:
-        port = self._choose([port for block in self._blocks for port in _members(block)])
+        port = self._choose([port for block in list(self._blocks) for port in _members(block)])
         if port is not None:
             return port
         ports = _system_room() if self._ports is None else self._ports
@@ -246,8 +252,7 @@ class Leases:
             f"{counted(len(numbers), 'block')} of {BLOCK} ports {foreign} are locked by other "
             f"processes that use summon_testcase, and this process holds "
             f"{counted(len(self._leased), 'port')} in {counted(len(self._blocks), 'block')}; "
-            f"run fewer test processes at once, stop services that no test needs, or give "
-            f"a port= of your own"
+            f"run fewer test processes at once, stop services, or give a port= of your own"
         )
 
     def _choose(self, candidates: list[int]) -> int | None:
@@ -290,16 +295,13 @@ os.register_at_fork(after_in_child=_leases.forget)
 def lease() -> int:
     """A free port that no other lease of this machine has, until :func:`release`.
 
-    It lies outside the range from which the kernel serves outgoing connections,
-    as far as the system's settings leave room there.
-
     :raises StartFailed: when none is left; the message says who has them.
     """
     return _leases.lease()
 
 
 def release(port: int) -> None:
-    """End a lease.  A port that is not leased is ignored."""
+    """End a lease."""
     _leases.release(port)
 
 

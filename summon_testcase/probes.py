@@ -43,6 +43,10 @@ class View(Protocol):
         """Whether it has sent READY=1."""
 
     @property
+    def log_errno(self) -> int:
+        """Why output could not be stored; 0 if all was."""
+
+    @property
     def probed(self) -> tuple[int, str] | None:
         """Status and last line of the probe command that ended last."""
 

@@ -6,14 +6,15 @@ import errno
 import os
 import select
 import signal
+import socket
 import threading
 import weakref
 
 from . import warden
 from .command import Launch
 from .deadline import Deadline
-from .keeper.messages import Inbox, pack
-from .log import ServiceFiles
+from .keeper.messages import pack
+from .log import ServiceFiles, limit
 
 _processes: weakref.WeakSet[Process] = weakref.WeakSet()
 
@@ -49,7 +50,7 @@ class Process:
         self.refused: tuple[str, int] | None = None
         #: READY=1 was received
         self.notified = False
-        #: how many signals to everything have been sent
+        #: how many signals to everything the keeper has sent
         self.signalled = 0
         #: status and last line of the probe command that ended last
         self.probed: tuple[int, str] | None = None
@@ -58,64 +59,97 @@ class Process:
         #: at the stop: the main process, how many others, had to be killed; how many live on
         self.killed = (False, 0, 0)
         self._owner = os.getpid()
-        self._inbox = Inbox()
         self._lock = threading.RLock()
-        self._probing = self._watching = False
-        self._channel = warden.keep(files.base)
-        _processes.add(self)
-        self._channel.setblocking(False)
+        self._launched = self._probing = self._watching = self._stopping = False
+        #: part of a message was sent, and the rest of it never will be
+        self._torn = False
+        self._channel: socket.socket | None = None
+        self._theirs: socket.socket | None = None
+        self._mailbox: warden.Mailbox | None = None
+
+    def spawn(self) -> None:
+        """Have a keeper spawn it: :attr:`pid`, or :attr:`refused`, tells when that is done."""
+        launch, files = self.launch, self.files
         pairs = [f"{key}={value}" for key, value in launch.env.items()]
-        fields = [files.base, files.log.path, launch.cwd, str(int(launch.tty))]
+        fields = [files.base, files.log.path, str(limit()), launch.cwd, str(int(launch.tty))]
         fields += [launch.notify, launch.program, str(len(launch.argv)), *launch.argv, *pairs]
-        self._tell("launch", *fields)
+        with self._lock:
+            if self.gone:
+                return
+            try:
+                self._channel, self._theirs = socket.socketpair()
+                self._mailbox = warden.Mailbox(self._channel, self._note)
+                _processes.add(self)
+                self._channel.setblocking(False)
+                warden.keep(files.base, self._theirs)
+            except OSError as error:
+                if not self.gone:
+                    self.refused = "keeper", error.errno or errno.EAGAIN
+                self._finished(lost=False)
+            finally:
+                self._let_go()
+            if self.gone:
+                # a signal handler that ended it came in between
+                self._channel.close()
+            self._launched = True
+            self._tell("launch", *fields)
+
+    def _let_go(self) -> None:
+        """Close the keeper's end of the channel, which was sent to it."""
+        if self._theirs is not None:
+            self._theirs.close()
 
     def fileno(self) -> int:
         """Readable when there is something to :meth:`pump`; -1 once there never will be."""
-        return self._channel.fileno()
+        return -1 if self._channel is None else self._channel.fileno()
 
     def _tell(self, *fields: bytes | str | int | float) -> None:
         if os.getpid() != self._owner:
             return
         data = pack(*fields)
         deadline = Deadline(warden.ANSWER)
-        try:
-            while data:
-                try:
-                    data = data[self._channel.send(data) :]
-                except BlockingIOError:
-                    if not warden.ready(self._channel.fileno(), select.POLLOUT, deadline.left()):
-                        return
-        except (OSError, ValueError):
-            # its death is read from the same channel
-            return
+        with self._lock:
+            channel = self._channel
+            if channel is None or self.gone:
+                return
+            if self._torn:
+                # Ctrl-C, or a signal handler that calls this, came into a long message
+                self.abandon()
+                return
+            try:
+                while data:
+                    try:
+                        data = data[channel.send(data) :]
+                        self._torn = bool(data)
+                    except BlockingIOError:
+                        if not warden.ready(channel.fileno(), select.POLLOUT, deadline.left()):
+                            return
+            except (OSError, ValueError):
+                # its death is read from the same channel
+                return
 
     def pump(self) -> None:
         """Take in what the keeper said."""
         with self._lock:
-            while not self.gone and self._channel.fileno() >= 0:
-                try:
-                    data = self._channel.recv(65536)
-                except BlockingIOError:
-                    return
-                except OSError:
-                    data = b""
-                if not data:
-                    self._finished(lost=self.refused is None)
-                    return
-                self._inbox.feed(data)
-                while (message := self._inbox.take()) is not None:
-                    self._note(*message.split(b"\0"))
+            if self.gone or self._mailbox is None:
+                return
+            if not self._mailbox.collect() and not self.gone:
+                if not self.pid and self.refused is None:
+                    number = warden.launched()
+                    self.refused = ("keeper", number) if number else None
+                self._finished(lost=self.refused is None)
 
-    def _note(self, verb: bytes, *fields: bytes) -> None:
+    def _note(self, message: bytes) -> None:
+        verb, *fields = message.split(b"\0")
         if verb == b"up":
             self.pid, self.keeper_pid = int(fields[0]), int(fields[1])
             warden.launched()
         elif verb == b"exited":
-            self.exit_code, self.ended = int(fields[0]), fields[1] == b"0"
+            self.exit_code, self.ended = int(fields[0]), self.gone or fields[1] == b"0"
         elif verb == b"output":
             self._watching = False
         elif verb == b"signalled":
-            self.signalled += 1
+            self.signalled = int(fields[0])
         elif verb == b"ready":
             self.notified = True
         elif verb == b"probed":
@@ -134,11 +168,12 @@ class Process:
             self._finished(lost=False)
 
     def _finished(self, lost: bool) -> None:
-        self.gone = self.ended = True
-        self.lost = lost
-        self._channel.close()
         if lost and self.keeper_pid:
             warden.sync(self.keeper_pid)
+        self.lost = lost
+        self.gone = self.ended = True
+        if self._channel is not None:
+            self._channel.close()
 
     def watch(self, position: int) -> None:
         """Ask to be woken once there is output beyond a position in the log."""
@@ -161,12 +196,25 @@ class Process:
         self._tell("signal", number, int(everything))
 
     def request_stop(self, number: int, grace: float) -> None:
-        """Begin to stop: :attr:`gone` tells the end."""
-        self._tell("stop", number, grace)
+        """Begin to stop, once only: :attr:`gone` tells the end."""
+        with self._lock:
+            self._forestall()
+            if not self._stopping:
+                self._tell("stop", number, grace)
+                self._stopping = True
 
     def request_kill(self) -> None:
         """SIGKILL everything: :attr:`gone` tells the end."""
-        self._tell("kill")
+        with self._lock:
+            self._forestall()
+            self._tell("kill")
+
+    def _forestall(self) -> None:
+        """See that it is not spawned, if it has not been."""
+        if not self._launched:
+            self.gone = self.ended = True
+            if self._channel is not None:
+                self._channel.close()
 
     def abandon(self) -> None:
         """Give up on a keeper that does not answer: the warden kills what it left."""
@@ -181,7 +229,11 @@ class Process:
 
     def disown(self) -> None:
         """In a forked child: close the copy of the channel and know nothing."""
-        self._channel.close()
+        # another thread may have held it when the child was forked
+        self._lock = threading.RLock()
+        self._let_go()
+        if self._channel is not None:
+            self._channel.close()
         self.gone = self.ended = True
 
     def mine(self) -> bool:
@@ -192,6 +244,8 @@ class Process:
 def refusal(stage: str, number: int, launch: Launch) -> str:
     """Why a service could not be spawned, in words."""
     said = os.strerror(number)
+    if number in (errno.EMFILE, errno.ENFILE):
+        return f"no file descriptor is left for it (ulimit -n): {said}"
     if stage == "keeper" or number in (errno.EAGAIN, errno.ENOMEM):
         return f"no process could be forked for it: {said}"
     if stage == "process" and number == errno.ENOEXEC:

@@ -22,9 +22,13 @@ def switched_on(variable: str) -> bool:
     return os.environ.get(variable, "") not in ("", "0")
 
 
+#: seconds after which something is said, before it is every minute
+MOMENTS = (1.0, 5.0, 15.0, 30.0)
+
+
 def _moments() -> Iterator[float]:
-    yield from (1, 5, 15, 30)
-    yield from itertools.count(60, 60)
+    # no generator: Ctrl-C in one that is being dropped would be lost
+    return itertools.chain(MOMENTS, itertools.count(60, 60))
 
 
 class Remembering:

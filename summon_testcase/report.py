@@ -35,7 +35,8 @@ def counted(number: int, noun: str) -> str:
     >>> counted(1, "attempt"), counted(2, "attempt")
     ('1 attempt', '2 attempts')
     """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 @dataclass(frozen=True)

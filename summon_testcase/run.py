@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .command import Launch
+from .conditions import AllOf, Stored
 from .deadline import Deadline
 from .errors import (
     PortInUse,
@@ -73,8 +75,9 @@ class Run:
         """Wait until spawned and ready; on any failure leave nothing running."""
         deadline = Deadline(self.limits.timeout)
         try:
+            self.process.spawn()
             yield from self._spawned()
-            asked = Remembering(probe)
+            asked = Remembering(AllOf([Stored(self._not_stored), probe]))
             steps = until_ready(self.process, asked, deadline)
             outcome = yield from telling(self.name, asked, steps)
             if outcome.verdict is not Verdict.READY:
@@ -98,17 +101,21 @@ class Run:
             **facts,
         )
 
+    def _not_stored(self, number: int) -> SpawnFailed:
+        said = f"its log could not be written: {os.strerror(number)}"
+        return self.error(SpawnFailed, f"{self.name}: not started: {said}")
+
     def _spawned(self) -> Steps[None]:
         process, deadline = self.process, Deadline(ANSWER)
         while not process.pid and not process.gone:
-            yield Pause((process.fileno(),), deadline.at)
-            process.pump()
             if deadline.expired():
                 process.abandon()
+            yield Pause((process.fileno(),), deadline.at)
+            process.pump()
         if process.pid:
             return
         if process.refused is None:
-            said = "its keeper died, or did not answer"
+            said = "its keeper died, or did not answer" if process.lost else "it was stopped first"
         else:
             said = refusal(*process.refused, self.launch)
         raise self.error(SpawnFailed, f"{self.name}: not started: {said}")
@@ -130,6 +137,9 @@ class Run:
             **{"seconds": time.monotonic() - self.began, **known},  # type: ignore[arg-type]
         )
         self.log_named = True
+        lost = self.process.log_errno
+        if lost and kind is not SpawnFailed:
+            sentence += f" (part of its log could not be written: {os.strerror(lost)})"
         return kind(sentence, **{**facts, "executor": self.name, "report": report})
 
     def exit_words(self) -> str:
@@ -151,8 +161,15 @@ class Run:
 
     def catch_up(self) -> None:
         """Wait until the keeper has taken in, and told, what has happened up to now."""
-        if self.process.mine() and not self.process.gone:
-            self.signal_everything(0)
+        process, deadline = self.process, Deadline(ANSWER)
+        if not process.mine() or process.gone:
+            return
+        # there always is output beyond here, and the keeper looks at everything else first
+        process._watching = True
+        process._tell("watch", -1)
+        while process._watching and not process.gone and not deadline.expired():
+            wait(Pause((process.fileno(),), deadline.at))
+            process.pump()
 
     # -- the end --
 
@@ -169,10 +186,10 @@ class Run:
             request()
         deadline = Deadline(patience)
         while not process.gone:
-            yield Pause((process.fileno(),), deadline.at)
-            process.pump()
             if deadline.expired():
                 process.abandon()
+            yield Pause((process.fileno(),), deadline.at)
+            process.pump()
 
     def stop(self) -> Steps[None]:
         """End it politely, then by force.
@@ -234,6 +251,8 @@ class Run:
         while process.signalled == before and not process.gone and not deadline.expired():
             wait(Pause((process.fileno(),), deadline.at))
             process.pump()
+        if process.signalled == before and number == signal.SIGSTOP:
+            raise self.exited("or its keeper did not answer, when it should be paused")
 
     def running(self) -> bool:
         """Whether it is alive: the main process, or the daemon that it left."""

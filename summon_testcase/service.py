@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import os
 import signal
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
-from . import ports
-from .conversation import Conversation
 from .errors import NotRunning, ProcessExited
-from .excerpt import excerpt
-from .run import logger
-from .steps import Steps, drive, together
+from .lifecycle import Lifecycle
+from .steps import drive
 
 S = TypeVar("S", bound="Service")
 
 
-#: what runs is held here: an executor that nobody refers to any more goes on running
-_alive: set[Service] = set()
-
-
-def _stop_all_at_exit() -> None:
-    for error in drive(together([service.stopping() for service in _alive])):
-        logger.error("%s", error)
-
-
-def _after_fork_in_child() -> None:
-    _alive.clear()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-class Service(Conversation):
+class Service(Lifecycle):
     """What is common to executors that run a process, once it runs."""
 
     def __repr__(self) -> str:
@@ -47,55 +25,6 @@ class Service(Conversation):
         elif self.exit_code is not None:
             state = f"ended with {self.exit_code}"
         return f"<{type(self).__name__} {self.called}: {state}>"
-
-    # -- its end --
-
-    def running(self) -> bool:
-        """Whether it is alive: the main process, or the daemon that it left behind."""
-        return self._run is not None and self._run.running()
-
-    def stopping(self) -> Steps[None]:
-        """The stop as steps, for orchestrators."""
-        try:
-            yield from self._stop_steps()
-        finally:
-            self._release_port()
-
-    def _stop_steps(self) -> Steps[None]:
-        run = self._run
-        if run is None or not run.process.mine():
-            return
-        began = time.monotonic()
-        try:
-            yield from run.stop()
-        finally:
-            logger.info("%s: stopped after %.3f s", self.called, time.monotonic() - began)
-            self._clear()
-
-    def stop(self) -> None:
-        """Stop it: the stop signal to the main process, TERM to what it leaves, then SIGKILL.
-
-        Does nothing if it is not running.  In a TestCase, one that a test stops is started
-        again before the next test, at the same port.
-
-        :raises StopFailed: if it had to be killed after ``stop_timeout`` seconds, or ended
-            with a status that is not in ``expected_exit``; it is gone all the same.
-        """
-        drive(self.stopping())
-
-    def kill(self) -> None:
-        """SIGKILL it, and everything that it started, at once.
-
-        In a TestCase that is no death to be reported: it is started again before the next
-        test, at the same port.
-        """
-        run = self._run
-        try:
-            if run is not None and run.process.mine():
-                run.kill()
-        finally:
-            self._clear()
-            self._release_port()
 
     def restart(self: S) -> S:
         """Stop it and start it again, at the same port.
@@ -116,10 +45,16 @@ class Service(Conversation):
         """
         self._current("process to stop")
         try:
-            drive(self._stop_steps())
+            drive(self.stopping(keep_port=True))
             yield self
-        finally:
+        except Exception:
             self.start()
+            raise
+        except BaseException:
+            # after Ctrl-C nobody needs it any more
+            self.kill()
+            raise
+        self.start()
 
     @contextlib.contextmanager
     def paused(self: S) -> Iterator[S]:
@@ -136,47 +71,35 @@ class Service(Conversation):
             run.paused = False
             run.signal_everything(signal.SIGCONT)
 
-    def _hold(self) -> None:
-        """Keep it alive until it is stopped, at the end of the process at the latest."""
-        if not _alive:
-            # the last to be registered is the first to run: before the warden is let go
-            atexit.unregister(_stop_all_at_exit)
-            atexit.register(_stop_all_at_exit)
-        _alive.add(self)
-
-    def _clear(self) -> None:
-        """Forget the run; its files go, but for a log that an error has named."""
-        _alive.discard(self)
-        run, files, self._run, self._files = self._run, self._files, None, None
-        if run is not None:
-            self._exit_code = run.process.exit_code
-            if self._in_test and run.process.mine():
-                self._earlier += excerpt(run.log, run.since or 0)
-        if files is not None and (run is None or run.process.mine()):
-            files.discard(keep_log=run is not None and run.log_named)
-
-    def _release_port(self) -> None:
-        if self.employed:
-            return
-        port, self._leased_port = self._leased_port, None
-        if port is not None:
-            ports.release(port)
-
     # -- for test cases --
 
     #: it is meant to end
     _one_shot = False
+    #: there was something to wait for, so it is more than a command that is run
+    _waits = True
 
     def death(self, when: str) -> ProcessExited | None:
-        """The error for an end that nobody asked for: the same one at each call, or None."""
+        """The error for an end that nobody asked for: the same one at each call, or None.
+
+        A one-shot, or a command that was ready when spawned, may end with status 0.
+        """
         run = self._run
         if run is None or not run.process.mine() or run.running():
             return None
-        if self._one_shot and run.process.exit_code == 0:
+        may_end = self._one_shot or not self._waits
+        if may_end and run.process.exit_code == 0 and not run.process.lost:
             return None
         if run.death is None:
-            run.death = run.exited(when)
+            meant = ": if it is meant to end, declare one_shot=True"
+            run.death = run.exited(when + (meant if run.process.exit_code == 0 else ""))
         return run.death
+
+    def ended(self) -> str:
+        """How it ended, in words, if that is worth a remark though it is no death."""
+        run = self._run
+        if run is None or self._one_shot or not run.process.mine() or run.running():
+            return ""
+        return run.exit_words()
 
     def stands_idle(self) -> bool:
         """Whether a test has stopped it, so that it must be started before the next one."""
@@ -192,10 +115,11 @@ class Service(Conversation):
     @property
     def exit_code(self) -> int | None:
         """How the main process ended, negative for a signal; None while it has not."""
-        if self._run is None:
+        run = self._run
+        if run is None:
             return self._exit_code
-        self._run.process.pump()
-        return self._run.process.exit_code
+        run.process.pump()
+        return run.process.exit_code
 
     @property
     def host(self) -> str:

@@ -12,19 +12,20 @@ from . import arguments, lifetime, ports
 from . import command as commands
 from .conditions import AllOf, Completed, NoFailure, Spawned, Until
 from .errors import (
-    AlreadyRunning,
     CommandNotFound,
     FailurePatternSeen,
     InvalidArgument,
     RequirementMissing,
+    SpawnFailed,
 )
+from .lifecycle import handover
 from .lifetime import Scope
 from .log import ServiceFiles
 from .observer import Observer, Pattern, compile_patterns
 from .probes import Probe
 from .run import PLAIN, Limits, Run, logger
 from .service import Service
-from .steps import Steps, drive
+from .steps import Steps
 
 E = TypeVar("E", bound="SimpleExecutor")
 
@@ -119,6 +120,10 @@ class SimpleExecutor(Service):
         self._one_shot = one_shot
         self._requires = requires
         self._until = until
+        self.scope = lifetime.scope(label, scope)
+        lifetime.callback(label, "reset", reset)
+        self._reset = reset
+        self.revivals = lifetime.revivals(label, restart)
         #: whether there was anything to wait for once it was spawned
         self._waits = False
 
@@ -235,28 +240,32 @@ class SimpleExecutor(Service):
 
     def starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
-        if self.running():
-            raise AlreadyRunning(
-                f"{self.called}: is running already (pid {self.pid}): call stop() first, "
-                "or restart()",
-                executor=self.called,
-            )
+        self._refuse_twice()
         if self._run is not None:
-            # it died; what it left behind may live
-            self.kill()
-        self.match = self._exit_code = None
-        logger.info("%s: starting", self.called)
+            # it died; what it left behind may live, and others have been told its port,
+            # unless it is the run of a process that forked this one
+            self._finish(self._files, self._run, keep_port=self._run.process.mine())
         began = time.monotonic()
+        run: Run | None = None
+        files: ServiceFiles | None = None
         probe: AllOf | None = None
         try:
-            self._files = ServiceFiles(self.called)
+            with handover:
+                self._refuse_twice()
+                files = self._files = ServiceFiles(self.called)
+            self.match = self._exit_code = None
+            logger.info("%s: starting", self.called)
             probe = self._all_probes()
-            self._run = run = Run(self.called, self._files, self._launch(), self._limits)
+            run = Run(self.called, files, self._launch(), self._limits)
+            self._run = run
             yield from run.get_ready(probe)
             self._ready(run)
-            self._hold()
-        except BaseException:
-            self.kill()
+            self._hold(run)
+        except BaseException as error:
+            if files is not None:
+                self._finish(files, run)
+            if isinstance(error, OSError):
+                raise SpawnFailed(f"{self.called}: not started: {error}") from error
             raise
         finally:
             if probe is not None:
@@ -271,8 +280,8 @@ class SimpleExecutor(Service):
         :raises StartFailed: of the kind that says why; nothing is left running.
         """
         self.check()
-        drive(self.starting())
-        return self
+        self._refuse_twice()
+        return self._started(self.starting())
 
     def _all_probes(self) -> AllOf:
         probes = self._readiness()
@@ -289,7 +298,9 @@ class SimpleExecutor(Service):
             raise occupied
         if self._fails_on:
             observer = Observer(self._files_now().log, self._fails_on)
-            everything = AllOf([NoFailure(observer, self._failure_seen), everything])
+            failure = NoFailure(observer, self._failure_seen)
+            # again at the end: output that came in between may have both
+            everything = AllOf([failure, everything, failure])
         return everything
 
     def _failure_seen(self, matched: str) -> FailurePatternSeen:

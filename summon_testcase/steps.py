@@ -8,8 +8,9 @@ in a process that has no second thread.
 
 from __future__ import annotations
 
-import math
+import errno
 import select
+import threading
 import time
 from collections.abc import Generator, Iterable
 from typing import NamedTuple, TypeVar
@@ -20,7 +21,7 @@ T = TypeVar("T")
 class Pause(NamedTuple):
     """A wait: until one of some descriptors is readable, or a moment has come.
 
-    :param fds: descriptors; those that are negative, since closed, are passed over.
+    :param fds: descriptors; those that are negative have been closed.
     :param until: a moment of :func:`time.monotonic`; may be infinite.
     """
 
@@ -30,28 +31,42 @@ class Pause(NamedTuple):
 
 Steps = Generator[Pause, None, T]
 
+#: seconds after which who waits for a descriptor looks for itself: what it waits for may
+#: have been read, or the descriptor closed, by a signal handler or by another thread
+_ALONE, _SHARED = 1.0, 0.05
+
 
 def wait(pause: Pause) -> None:
-    """Sleep as a pause says, to the precision of the clock where that is possible."""
-    seconds = max(0.0, pause.until - time.monotonic())
+    """Sleep as a pause says, to the precision of the clock where that is possible.
+
+    May return early; who waits for something looks whether it has come.
+    """
+    seconds = max(0.0, min(pause.until - time.monotonic(), 86400.0))
+    if not pause.fds:
+        time.sleep(seconds)
+        return
     fds = [fd for fd in pause.fds if fd >= 0]
-    if not fds:
-        time.sleep(min(seconds, 86400.0))
-    elif len(fds) <= 8 and max(fds) < 1024:
-        # poll counts in whole milliseconds; select does not, but refuses high descriptors
-        select.select(fds, [], [], None if seconds == math.inf else seconds)
+    alone = len(fds) == len(pause.fds) and threading.active_count() == 1
+    seconds = min(seconds, _ALONE if alone else _SHARED)
+    if len(fds) <= 8 and max(fds, default=0) < 1024:
+        try:
+            # poll counts in whole milliseconds; select does not, but refuses high descriptors
+            select.select(fds, [], [], seconds)
+        except OSError as error:
+            if error.errno != errno.EBADF:  # closed meanwhile, which is news
+                raise
     else:
         poller = select.poll()
         for fd in fds:
             poller.register(fd, select.POLLIN)
-        poller.poll(None if seconds == math.inf else int(seconds * 1000))
+        poller.poll(int(seconds * 1000))
 
 
 def drive(steps: Steps[T]) -> T:
     """Run a start or a stop to its end, in the calling thread.
 
     An exception that comes while it waits, KeyboardInterrupt above all, is raised inside
-    it, so that it can clean up.
+    it, so that it can clean up; one that comes between two steps ends it as ``close()``.
     """
     try:
         pause = next(steps)
@@ -65,6 +80,9 @@ def drive(steps: Steps[T]) -> T:
     except StopIteration as end:
         value: T = end.value
         return value
+    except BaseException:
+        steps.close()
+        raise
 
 
 class Crew:
@@ -94,7 +112,7 @@ class Crew:
         awake = _readable([fd for pause in self._pauses.values() for fd in pause.fds])
         due, self._due = self._due, []
         for steps, pause in self._pauses.items():
-            if pause.until <= now or not awake.isdisjoint(pause.fds):
+            if pause.until <= now or any(fd < 0 or fd in awake for fd in pause.fds):
                 due.append(steps)
         ended: list[tuple[Steps[None], BaseException | None]] = []
         for steps in due:
@@ -132,7 +150,8 @@ def together(all_steps: Iterable[Steps[None]]) -> Steps[list[BaseException]]:
     """Run several to their ends at the same time; their errors."""
     crew = Crew()
     errors: list[BaseException] = []
-    for steps in all_steps:
+    members = list(all_steps)
+    for steps in members:
         crew.add(steps)
     try:
         while crew:
@@ -141,4 +160,7 @@ def together(all_steps: Iterable[Steps[None]]) -> Steps[list[BaseException]]:
                 yield crew.pause()
     finally:
         errors += crew.cancel()
+        for steps in members:
+            # an interrupt may have come where the crew has let go
+            steps.close()
     return errors

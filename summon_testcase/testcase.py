@@ -8,19 +8,24 @@ is stopped when another class starts, or when the process ends.
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-from unittest import SkipTest, TestCase, TestResult, defaultTestLoader
+from typing import TYPE_CHECKING, Any
+from unittest import SkipTest, TestCase, TestResult, addModuleCleanup, defaultTestLoader
 
-from .errors import RequirementMissing
+from .assertions import OutputAssertions
+from .errors import CommandNotFound
 from .executor import Executor
-from .orchestrator import Orchestrator
+from .parts import parts
+from .progress import switched_on
+from .reporting import explained, reported
+from .scopes import groups_for, make_room, of_life
+from .summoned import summoned
+from .telling import PATIENCE, Watch
 
 __all__ = ["REMOVED", "SummonMixin", "SummonTestCase", "summoned"]
 
@@ -33,8 +38,6 @@ REMOVED: Any = None
 #: a variable that, set and not ``0``, turns the skips of missing programs into failures
 FORBID_SKIPS = "SUMMON_FORBID_SKIPS"
 
-Thing = TypeVar("Thing")
-
 if TYPE_CHECKING:
     _TestCase = TestCase
 else:
@@ -46,18 +49,12 @@ class _ClassServices:
 
     def __init__(self, case: type[TestCase]) -> None:
         self.case = case
-        #: what was started; empty while nothing is up
-        self.up: dict[str, Executor] = {}
-        #: why they cannot be started, found out once per process
+        self.groups = groups_for(case.__qualname__, case.__module__)
+        _, self.of_module, self.of_class, self.of_test = self.groups
+        #: why no test of the class can run, as found out before setUpClass
         self.failure: Exception | None = None
-        self.traceback: TracebackType | None = None
         #: setUpClass was left out, since no test can run: so is tearDownClass
         self.barren = False
-        #: no class clean-up is sure to come: they may go when another class starts
-        self.disposable = False
-        #: how many of its tests are inside run()
-        self.inside = 0
-        self._orchestrator: Orchestrator | None = None
 
     def enter(self) -> bool:
         """Start for setUpClass; answer whether its body should run.
@@ -65,77 +62,127 @@ class _ClassServices:
         A failure is not raised here: green drops errors of setUpClass, and others report one
         error for the class. Every test raises it instead (:meth:`during`).
         """
-        self.barren = bool(declared(self.case)) and _all_skipped(self.case)
-        if not self.barren:
+        services = declared(self.case)
+        self.barren = bool(services) and _all_skipped(self.case)
+        self.failure = None
+        if services and not self.barren:
             # before the start and before the body: so it is the last clean-up to run
-            self.case.addClassCleanup(self.stop)
-            self.start(disposable=False)
+            self.case.addClassCleanup(self.of_class.stop)
+            try:
+                self.start(services, f"before {self.case.__qualname__}", disposable=False)
+                for group in self.groups[:-1]:
+                    group.reset(self.parts(services))
+            except Exception as error:
+                self.failure = self.verdict(error)
             self.barren = self.failure is not None
         return not self.barren
 
-    def start(self, *, disposable: bool) -> None:
-        """Start what is declared, unless it is up or has failed before."""
-        services = declared(self.case)
-        if self.up or self.failure or not services:
-            self.disposable = self.disposable and disposable
-            return
-        _stop_all_at_exit_of(os.getpid())
-        try:
-            _stop_all([other for other in _holders if other.in_the_way_of(services)])
-            self._orchestrator = Orchestrator(services)
-            self.up, self.disposable = services, disposable
-            _holders.append(self)
-            self._orchestrator.start()
-        except BaseException as error:
-            self.stop()
-            if not isinstance(error, Exception):
-                raise
-            self.failure, self.traceback = error, error.__traceback__
-            if isinstance(error, RequirementMissing) and os.getenv(FORBID_SKIPS) in (None, "", "0"):
-                self.failure = SkipTest(error.message)
+    def start(self, services: dict[str, Executor], when: str, disposable: bool) -> list[str]:
+        """Start what is not up, but for what each test has for itself, or start it again.
 
-    def stop(self) -> None:
-        """Stop what is up; nothing otherwise."""
-        if self._orchestrator is None:
-            return
-        try:
-            self._orchestrator.stop()
-        except Exception:
-            self.forget()
-            raise
-        self.forget()  # not when Ctrl-C broke in: then the exit of the process tries again
+        :returns: sentences about what had died.
+        """
+        make_room(self.case.__module__, self.groups, services.values())
+        said: list[str] = []
+        for group in self.groups[:-1]:
+            # what goes first is the first to be told that it may
+            fresh = not group
+            group.bring_up(of_life(services, group.life), services)
+            group.disposable = disposable and (fresh or group.disposable)
+            said += group.mend(self.parts(services), when)
+        self._see_to_module()
+        return said
 
-    def in_the_way_of(self, services: dict[str, Executor]) -> bool:
-        """Whether these must go before others start: left over, or the same declarations."""
-        shared = any(mine is other for mine in self.up.values() for other in services.values())
-        return (self.disposable or shared) and not self.inside
+    def _see_to_module(self) -> None:
+        if self.of_module and not self.of_module.cleanup_due:
+            self.of_module.cleanup_due = True
+            addModuleCleanup(self._stop_module)
 
-    def forget(self) -> None:
-        """Hold nothing any more, without stopping it."""
-        self._orchestrator = None
-        self.up = {}
-        if self in _holders:
-            _holders.remove(self)
+    def _stop_module(self) -> None:
+        self.of_module.cleanup_due = False
+        if not self.of_module.inside:  # a suite that is run inside a test calls it too
+            self.of_module.stop()
+
+    @staticmethod
+    def parts(services: dict[str, Executor]) -> list[Executor]:
+        """All executors among some services, those in groups too."""
+        return [part for service in services.values() for part in parts(service)]
+
+    @staticmethod
+    def verdict(error: Exception) -> Exception:
+        """What is to be raised for a start that failed: a skip where something is missing."""
+        missing = isinstance(error, CommandNotFound) and (
+            os.sep not in error.program or error.package is not None
+        )
+        if missing and not switched_on(FORBID_SKIPS):
+            return SkipTest(error.message)  # type: ignore[attr-defined]
+        return error
+
+    def watch(self, services: dict[str, Executor], label: str) -> Watch:
+        """What is to be noticed while something runs."""
+        return Watch(self.parts(services), label, self._may_revive)
+
+    def _may_revive(self, part: Executor) -> bool:
+        return any(group.may_revive(part) for group in self.groups if part.scope == group.life)
 
     @contextmanager
-    def during(self, test: TestCase) -> Iterator[None]:
+    def during(self, test: TestCase, result: TestResult | None) -> Iterator[None]:
         """While one test runs: with its services, or else its setUp raises the reason."""
-        self.start(disposable=True)
-        self.inside += 1
-        if self.failure:
-            test.__dict__["setUp"] = functools.partial(_raise, self.failure, self.traceback)
-        try:
+        services = declared(self.case)
+        if not services:
             yield
+            return
+        label = f"{self.case.__qualname__}.{test._testMethodName}"
+        watch = self.watch(services, label)
+        everything = self.parts(services)
+        reason = self.failure
+        try:
+            if reason is None:
+                watch.remarks = self.start(services, f"before {label}", disposable=True)
+                self.of_test.bring_up(of_life(services, "test"), services)
+                watch.begin()
+                for group in self.groups:
+                    group.reset(everything)
+        except Exception as error:
+            reason = self.verdict(error)
+        if reason is not None:
+            watch.reason = reason
+            test.__dict__["setUp"] = functools.partial(_raise, reason, reason.__traceback__)
+        for group in self.groups:
+            group.inside += 1
+            if reason is None:
+                group.use(everything)
+        if self.of_test:
+            test.addCleanup(self._leave_test, test, watch)
+        try:
+            with nullcontext() if result is None else reported(test, result, watch):
+                yield
         finally:
-            if self.failure:
+            if reason is not None:
                 test.__dict__.pop("setUp", None)
-            self.inside -= 1
+            watch.look()
+            for group in self.groups:
+                group.inside -= 1
+            try:
+                self.of_test.stop()  # where clean-ups are left out
+            except Exception as error:
+                warnings.warn(f"services of {label}: {error}", RuntimeWarning, stacklevel=2)
+            watch.end()
+            self._see_to_module()
+
+    def _leave_test(self, test: TestCase, watch: Watch) -> None:
+        """Stop what this test has for itself; what is to be said of it is known afterwards."""
+        # up to Python 3.10 errors are reported when all is over
+        errors = getattr(getattr(test, "_outcome", None), "errors", None) or ()
+        failed = any(error for _, error in errors)
+        watch.look(PATIENCE if failed else 0)
+        if failed:
+            watch.keep()
+        self.of_test.stop(deaths=False)
 
 
 #: by class; an attribute of the class would be copied by decorators that rebuild it
 _known: dict[type[TestCase], _ClassServices] = {}
-#: those that have something up, in the order of their starts
-_holders: list[_ClassServices] = []
 #: the classes whose setUpClass is running
 _entering: list[type[TestCase]] = []
 
@@ -171,7 +218,11 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
     _entering.append(case)
     try:
         body()
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, SkipTest):
+            watch = _services_of(case).watch(declared(case), f"setUpClass of {case.__qualname__}")
+            watch.look(PATIENCE)
+            explained(error, watch)
         # some runners would call the class clean-ups now, none after a KeyboardInterrupt
         case.doClassCleanups()
         for _, error, traceback in getattr(case, "tearDown_exceptions", ()):
@@ -187,41 +238,7 @@ def _tear_down_class(case: type[TestCase], body: Callable[[], None]) -> None:
         try:
             body()
         finally:
-            services.disposable = True
-
-
-def _stop_all(holders: list[_ClassServices] = _holders) -> None:
-    """Stop what is up for some classes, or for all."""
-    problems = []
-    for holder in reversed(list(holders)):
-        try:
-            holder.stop()
-        except Exception as error:
-            problems.append(f"services of {holder.case.__qualname__}: {error}")
-    for problem in problems:  # no test of theirs is left to report it
-        warnings.warn(problem, RuntimeWarning, stacklevel=2)
-
-
-@functools.cache
-def _stop_all_at_exit_of(pid: int) -> None:
-    """See to it that the end of this process stops everything.
-
-    At the first start and not at import, since the hooks of a worker are those that it
-    registers itself; by both ways, since workers of multiprocessing leave by ``os._exit``.
-    """
-    from multiprocessing import util  # not needed before
-
-    atexit.register(_stop_all)
-    util.Finalize(None, _stop_all, exitpriority=100)
-
-
-def _own_nothing() -> None:
-    """After a fork, in the child: the services belong to the parent."""
-    for holder in list(_holders):
-        holder.forget()
-
-
-os.register_at_fork(after_in_child=_own_nothing)
+            services.of_class.disposable = True
 
 
 def _raise(error: BaseException, traceback: TracebackType | None) -> None:
@@ -239,13 +256,23 @@ def _all_skipped(case: type[TestCase]) -> bool:
     return _is_skipped(case) or (methods != [] and all(map(_is_skipped, methods)))
 
 
-class SummonMixin(_TestCase):
+class SummonMixin(OutputAssertions, _TestCase):
     """Starts the services that a TestCase declares, before its tests, and stops them after.
 
     Write it to the left of the TestCase. Every class attribute that is an executor is started
-    before ``setUpClass`` and stopped after the last class clean-up. Executors are inherited
-    like any attribute; ``name = REMOVED`` takes one away. If one cannot start, each test of
-    the class errors with the reason, which is found out only once per process.
+    before ``setUpClass`` and stopped after the last class clean-up, unless its ``scope`` says
+    otherwise. Executors are inherited like any attribute; ``name = REMOVED`` takes one away.
+    With ``scope="run"`` each process, so each worker of a parallel runner, has its own.
+
+    If one cannot start, each test errors with the reason, which is found out only once per
+    process; if a program is not installed, each test skips, unless the variable
+    ``SUMMON_FORBID_SKIPS`` is set. If one dies, the test in which it
+    does errors, and names it; so do those after it that would need it, at once, unless
+    ``restart`` says to start it again. One that a test stops or kills by its methods is no
+    such death: it is started again before the next test. A test that means a service to die of
+    itself calls its ``stop()`` or ``restart()`` afterwards.
+
+    A test that fails has in its report what each service wrote during it.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -266,55 +293,14 @@ class SummonMixin(_TestCase):
         marked = _is_skipped(self) or _is_skipped(getattr(self, self._testMethodName, None))
         if marked or any(getattr(self, "getSkip", tuple)()):  # trial's: whether, and why
             return super().run(result)
-        with _services_of(type(self)).during(self):
+        with _services_of(type(self)).during(self, result):
             return super().run(result)
 
     def debug(self) -> None:
         """Run the test without collecting its errors, with its services likewise."""
-        with _services_of(type(self)).during(self):
+        with _services_of(type(self)).during(self, None):
             super().debug()
 
 
 class SummonTestCase(SummonMixin, TestCase):
     """A :class:`unittest.TestCase` with the :class:`SummonMixin`."""
-
-
-def summoned(thing: Thing) -> Thing:
-    """Declare something that is not an executor, but has ``start()`` and ``stop()``.
-
-    ``broker = summoned(Broker())`` is started and stopped like an executor, and ``self.broker``
-    is the Broker. Without the wrapper it would be left alone, as a mock's patcher must be.
-
-    :param thing: an object with ``start()`` and ``stop()``.
-    """
-    for method in ("start", "stop"):
-        if not callable(getattr(thing, method, None)):
-            raise TypeError(f"summoned({thing!r}): it has no {method}() method")
-    return cast(Thing, _Summoned(thing))
-
-
-class _Summoned(Executor):
-    """An executor made of an object with ``start()`` and ``stop()``."""
-
-    def __init__(self, thing: Any) -> None:
-        self._thing = thing
-        self._started = False
-
-    def start(self) -> _Summoned:
-        self._thing.start()
-        self._started = True
-        return self
-
-    def stop(self) -> None:
-        if self._started:
-            self._started = False
-            self._thing.stop()
-
-    def __get__(self, obj: object, owner: type | None = None) -> Any:
-        return self._thing
-
-    def __getattr__(self, name: str) -> Any:
-        # what the wrapped object knows (a port, say) is there for the references of others
-        if name == "_thing":  # asked for by copy, before there is one
-            raise AttributeError(name)
-        return getattr(self._thing, name)

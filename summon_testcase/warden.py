@@ -3,21 +3,65 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import select
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 
 from .deadline import Deadline
 from .errors import SpawnFailed
 from .keeper.messages import Inbox, pack
 from .log import remove_run_directory, run_directory
+from .steps import Pause, wait
 
 _BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from keeper.program import main; main()"
 #: seconds within which warden and keepers answer what they do at once
 ANSWER = 10.0
+
+
+class Mailbox:
+    """Messages that arrive at a socket.
+
+    A signal handler that collects them too may come between any two steps, and Ctrl-C may
+    end any of them.  So bytes are received and kept by one call into C, and kept until all
+    of them are noted; which may then happen twice, in the same order.
+
+    :param note: is given each message; to be given one again must do no harm.
+    """
+
+    def __init__(self, sock: socket.socket, note: Callable[[bytes], None]) -> None:
+        self._socket, self._note = sock, note
+        self._kept: list[bytes] = []
+
+    def collect(self) -> bool:
+        """Note what has arrived, without blocking; False when nothing more ever will."""
+        more = True
+        while more:
+            received = map(self._socket.recv, (65536,), (socket.MSG_DONTWAIT,))
+            try:
+                self._kept.extend(received)
+            except BlockingIOError:
+                if not self._kept:
+                    return True
+                more = False
+            except OSError:
+                self._kept.append(b"")
+            kept = self._kept
+            over = kept[-1:] == [b""]
+            inbox = Inbox()
+            inbox.feed(b"".join(kept))
+            while (message := inbox.take()) is not None:
+                self._note(message)
+            rest = [inbox.rest] if inbox.rest else []
+            # one who came in between has dealt with the whole of it
+            self._kept = rest if self._kept is kept else self._kept
+            if over:
+                return False
+        return True
 
 
 class Warden:
@@ -29,15 +73,19 @@ class Warden:
                 "summon_testcase needs a Python interpreter to run its warden, and "
                 "sys.executable is empty"
             )
+        directory = run_directory()
+        self._launcher: subprocess.Popen[bytes] | None = None
         self._control, theirs = socket.socketpair()
-        self._inbox = Inbox()
-        with theirs:
+        self._mailbox = Mailbox(self._control, self._note)
+        #: what dead keepers left has been killed: the messages that say so
+        self._synced: set[bytes] = set()
+        try:
             # Popen takes the vfork path: copying the page tables of a large test process
             # costs tens of milliseconds.  What it starts forks the warden and ends.
-            self._launcher: subprocess.Popen[bytes] | None = subprocess.Popen(
+            self._launcher = subprocess.Popen(
                 [
                     *(sys.executable, "-I", "-S", "-c", _BOOT, os.path.dirname(__file__)),
-                    *(str(theirs.fileno()), str(os.getpid()), run_directory()),
+                    *(str(theirs.fileno()), str(os.getpid()), directory),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -46,12 +94,26 @@ class Warden:
                 cwd="/",
                 start_new_session=True,
             )
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            theirs.close()
 
-    def reap_launcher(self) -> None:
-        """Wait for the process that started the warden: it has ended by now."""
-        if self._launcher is not None:
-            self._launcher.wait()
-            self._launcher = None
+    def _note(self, message: bytes) -> None:
+        self._synced.add(message)
+
+    def reap_launcher(self) -> int:
+        """Wait for the process that started the warden, which ends soon; its status."""
+        # a signal handler that comes here meanwhile must not wait for it too
+        launcher, self._launcher = self._launcher, None
+        if launcher is None:
+            return 0
+        try:
+            return launcher.wait()
+        except BaseException:
+            self._launcher = launcher
+            raise
 
     def alive(self) -> bool:
         """Whether it still answers."""
@@ -62,34 +124,21 @@ class Warden:
         except OSError:
             return False
 
-    def keep(self, base: str) -> socket.socket:
-        """Have a keeper forked; the channel to it."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                socket.send_fds(self._control, [pack("keep", base)], [theirs.fileno()])
-            except OSError:
-                ours.close()
-                raise
-        return ours
+    def keep(self, base: str, channel: socket.socket) -> None:
+        """Have a keeper forked that serves a channel."""
+        socket.send_fds(self._control, [pack("keep", base)], [channel.fileno()])
 
     def sync(self, keeper: int) -> None:
         """Wait until what a dead keeper left has been killed."""
         deadline = Deadline(ANSWER)
+        answer = pack("synced", keeper)[4:]
         try:
             self._control.sendall(pack("sync", keeper))
-            while True:
-                while (message := self._inbox.take()) is not None:
-                    if message == pack("synced", keeper)[4:]:
-                        return
-                if not ready(self._control.fileno(), select.POLLIN, deadline.left()):
-                    return
-                data = self._control.recv(4096)
-                if not data:
-                    return
-                self._inbox.feed(data)
         except OSError:
             return
+        while self._mailbox.collect() and answer not in self._synced and not deadline.expired():
+            wait(Pause((self._control.fileno(),), deadline.at))
+        self._synced.discard(answer)
 
     def close(self) -> None:
         """Let go of it: it sweeps what is left, and ends."""
@@ -138,23 +187,31 @@ def warm_up() -> None:
         _current()
 
 
-def keep(base: str) -> socket.socket:
-    """Have the warden of this process fork a keeper; the channel to it."""
+def keep(base: str, channel: socket.socket) -> None:
+    """Have the warden of this process fork a keeper that serves a channel.
+
+    :raises OSError: if no warden could be started.
+    """
     with _lock:
         warden = _current()
         try:
-            return warden.keep(base)
+            warden.keep(base, channel)
         except OSError:
+            if warden.alive():
+                raise
             # it died just now: once more, with a new one
             close()
-            return _current().keep(base)
+            _current().keep(base, channel)
 
 
-def launched() -> None:
-    """A keeper has answered, so the warden is up: reap what started it."""
+def launched() -> int:
+    """A keeper has answered, or has not: reap what started the warden.
+
+    :returns: errno if the warden could not be forked, else 0.
+    """
     with _lock:
-        if _warden is not None:
-            _warden.reap_launcher()
+        status = _warden.reap_launcher() if _warden is not None else 0
+    return status if status in (errno.EAGAIN, errno.ENOMEM) else 0
 
 
 def sync(keeper: int) -> None:

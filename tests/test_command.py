@@ -250,3 +250,12 @@ class TestFindProgram:
             find_program("./that", "", str(tmp_path), "x")
         with pytest.raises(CommandNotFound, match="no file '/no/such'"):
             find_program("/no/such", "", str(tmp_path), "x")
+
+    def test_relative_entries_of_the_path(self, tmp_path: Path) -> None:
+        """An entry that is not absolute starts from the directory of the service."""
+        program = tmp_path / "bin" / "it"
+        program.parent.mkdir()
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        assert find_program("it", "bin", str(tmp_path), "x") == str(program)
+        assert find_program("./bin/it", None, str(tmp_path), "x").endswith("/bin/it")

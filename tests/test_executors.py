@@ -536,11 +536,23 @@ class TestCommonArguments:
         assert marked(mark) == []
 
     def test_fails_on_wins(self, mark: str) -> None:
-        """Where the output has both, the failure counts."""
+        """Where the output has both, the failure counts, whenever it arrived."""
         script = "echo ready, but FATAL; sleep 1000"
-        executor = OutputCoordinatedExecutor(["sh", "-c", script, mark], "ready", fails_on="FATAL")
+        for _ in range(20):
+            with pytest.raises(FailurePatternSeen):
+                OutputCoordinatedExecutor(
+                    ["sh", "-c", script, mark], "ready", fails_on="FATAL"
+                ).start()
+
+    def test_fails_on_an_unfinished_line(self, mark: str) -> None:
+        """A failure that is the last word, without a newline, is seen at once as well."""
+        executor = OutputCoordinatedExecutor(
+            ["sh", "-c", "printf FATAL; sleep 1000", mark], "ready", fails_on="FATAL", timeout=300
+        )
+        began = time.monotonic()
         with pytest.raises(FailurePatternSeen):
             executor.start()
+        assert time.monotonic() - began < 60
 
     def told(self, command: Any = None, **options: Any) -> dict[str, Any]:
         with OutputCoordinatedExecutor(
@@ -694,6 +706,10 @@ class TestStreams:
         with OutputCoordinatedExecutor(command, "ready", tty=tty) as flooding:
             go.touch()
             eventually(done.exists, "50 MB are written")
+            eventually(
+                lambda: os.stat(flooding.log_path).st_size == len("ready\n") + 50 * 1_024_000,
+                "all of it is in the log",
+            )
             assert flooding.tail(1) == ["x" * 79]
 
     def test_a_banner_behind_a_flood(self, mark: str) -> None:
@@ -852,7 +868,7 @@ class TestStop:
         command = command.replace(f"sleep 1000 {mark}", f"sh -c 'sleep 1000; : {mark}'")
         with OutputCoordinatedExecutor(command, "up", shell=True) as executor:
             keeper = parent(executor.pid)
-            assert len(marked(mark)) >= 3
+            eventually(lambda: len(marked(mark)) >= 3, "all of them are there")
         assert marked(mark) == []
         eventually(lambda: not alive(keeper), "the keeper has gone")
 

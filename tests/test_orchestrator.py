@@ -448,6 +448,16 @@ class TestRefusals:
         assert " -> ".join(cycle) in caught.value.message
         assert not record.exists()
 
+    def test_the_way_to_a_cycle_is_not_part_of_it(self) -> None:
+        """Who refers to the members of a circle, but is not in it, is not named."""
+        with pytest.raises(DependencyCycle) as caught:
+            orchestrated(
+                outside=SimpleExecutor("sleep 1", after=["a"]),
+                a=SimpleExecutor("sleep 1", after=["b"]),
+                b=SimpleExecutor("sleep 1", after=["a"]),
+            ).start()
+        assert caught.value.cycle == ("a", "b", "a")
+
     def test_a_cycle_with_the_order_of_a_sequence(self) -> None:
         """In a sequence, what refers to a later member waits for ever: refused."""
         web = SimpleExecutor("sleep {db.port}", name="web")

@@ -28,6 +28,8 @@ else:
 SAMPLE = Path(__file__).resolve().parent / "runners" / "sample"
 #: where the package under test is
 PACKAGE = str(Path(summon_testcase.__file__).resolve().parent.parent)
+#: what the service of the sample is asked by the tests that fail
+REPORTED = ("body", "clean-up", "error", "set-up", "sub-test", "tear-down", "async", "own")
 #: the whole of a run; they take two seconds
 TIMEOUT = 60
 
@@ -120,6 +122,7 @@ class Checks(_TestCase):
                 cwd=SAMPLE,
                 env={
                     **env,
+                    "TMPDIR": tmpdir,
                     "SAMPLE_LOG": str(log),
                     "PYTHONPATH": os.pathsep.join([PACKAGE, env.get("PYTHONPATH", "")]),
                     "PYTHONDONTWRITEBYTECODE": "1",
@@ -208,6 +211,55 @@ class Checks(_TestCase):
             outcome.names("test"),
             Counter(["Before.test_before", "Interrupted.test_interrupted"]),
             outcome.output,
+        )
+
+    def test_scopes(self) -> None:
+        """Services start once for a test, a module or the run, as declared, and all stop."""
+        outcome = self.run_sample("sample_scopes", "sample_scopes_elsewhere")
+        self.assertEqual(outcome.status, 0, outcome.output)
+        self.assertEqual(
+            outcome.names("test"),
+            Counter(
+                [
+                    "Shared.test_all",
+                    "SharedAgain.test_all",
+                    "SharedAgain.test_lone",
+                    "Elsewhere.test_all",
+                    "Elsewhere.test_lone",
+                ]
+            ),
+            outcome.output,
+        )
+        self.assertEqual(
+            outcome.names("start"), Counter(hub=1, area=2, lone=2, own=5), outcome.output
+        )
+
+    def test_reports(self) -> None:
+        """The report of a test that fails has what services wrote in it, and who died."""
+        outcome = self.run_modules("sample_reports")
+        said = outcome.output
+        self.assertEqual(outcome.status, 1, said)
+        self.assertEqual(outcome.alive(), set())
+        for words in REPORTED:
+            with self.subTest(words):
+                self.assertEqual(said.count(f"| talker was asked: GET /said-in-{words}-"), 1, said)
+        for words in ("silent wrote", "| talker was asked: GET /said-in-passing-"):
+            self.assertNotIn(words, said)
+        for name, count in {"mortal": 1, "quiet": 1, "phoenix": 2}.items():
+            self.assertEqual(outcome.names("start")[name], count, said)
+        ran = outcome.names("test")
+        for after in ("Dying.test_2_after", "Dying.test_3_after", "DyingTwice.test_4_after"):
+            self.assertEqual(ran[after], 0)
+        for death in (
+            "mortal: was killed by SIGKILL during Dying.test_1_dies",
+            "quiet: was killed by SIGABRT during DyingUnnoticed.test_1_passes",
+            "phoenix: was killed by SIGQUIT during DyingTwice.test_3_dies",
+        ):
+            self.assertRegex(said, f"ProcessExited: {death}")
+        self.assertIn(
+            "phoenix: was killed by SIGQUIT during DyingTwice.test_1_dies; started again before "
+            "DyingTwice.test_2_fails (restart=)",
+            said,
         )
 
 

@@ -2,16 +2,116 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import fcntl
 import os
 import struct
+import sys
 import termios
 
 from .processes import CHUNK
 
 #: bytes that the input of a service may hold back before more is refused
 _INPUT_LIMIT = 1 << 24
+#: the least that a log may be limited to; a quarter of it must hold a chunk
+_LEAST = 4 * CHUNK
+#: holes begin and end at multiples of it
+_BLOCK = 4096
+# the offsets of the other are those of C's long
+_fallocate = getattr(ctypes.CDLL(None), "fallocate64", None) if sys.platform == "linux" else None
+#: bytes of the line that says how much is missing, its first one the end of another line
+_MARK = 80
+
+
+class Storage:
+    """The log of a service on disk, which takes no more of it than a limit.
+
+    Beyond that its beginning and its end are kept: a hole is punched into the middle, which
+    leaves every position what it was, and a line before the hole says how much is missing.
+    Where the system cannot do that (macOS, some file systems) it is the end that is dropped.
+
+    :param path: of the file, which must not exist.
+    :param limit: in bytes; 0 for none.
+    """
+
+    def __init__(self, path: bytes, limit: int) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        self._fd = os.open(path, flags, 0o600)
+        self._limit = max(limit, _LEAST) if limit else 0
+        #: the size of the file, holes included
+        self.size = 0
+        #: the first error of writing it
+        self.errno = 0
+        self._hole = self._hole_end = self._limit // 4 // _BLOCK * _BLOCK
+        #: bytes that were not stored, and where it is said
+        self._dropped = 0
+        self._said_at = -1
+        self._full = False
+
+    def write(self, data: bytes) -> None:
+        """Append; never fails."""
+        room = self._limit - (self.size - self._hole_end + self._hole)
+        if self._limit and room < len(data) + _MARK and not self._make_room():
+            self._drop(len(data))
+            return
+        try:
+            if self._dropped:
+                # the disk was full, and has room again
+                self._append(_mark(self._dropped))
+                self._dropped = 0
+            self._append(data)
+        except OSError as error:
+            # the service must never be blocked: what cannot be stored is lost, and said so
+            self.errno = self.errno or error.errno or errno.EIO
+
+    def _append(self, data: bytes) -> None:
+        left = len(data)
+        try:
+            while left:
+                written = os.write(self._fd, data[-left:])
+                left -= written
+                self.size += written
+        except OSError:
+            self._dropped += left
+            raise
+
+    def _make_room(self) -> bool:
+        """Keep half of the limit at the end, drop what is between that and the beginning."""
+        end = (self.size - self._limit // 2) // _BLOCK * _BLOCK
+        if self._full or not _punch(self._fd, self._hole_end, end - self._hole_end):
+            self._full = True
+            return False
+        self._hole_end = end
+        with contextlib.suppress(OSError):
+            dropped = _mark(end - self._hole + _MARK)
+            os.pwrite(self._fd, dropped, self._hole - _MARK)
+        return True
+
+    def _drop(self, count: int) -> None:
+        """Nothing more is stored; the last line says so."""
+        self._dropped += count
+        first = self._said_at < 0
+        if first:
+            self._said_at = self.size
+        with contextlib.suppress(OSError):
+            written = os.pwrite(self._fd, _mark(self._dropped), self._said_at)
+            self.size += written if first else 0
+
+
+def _mark(count: int) -> bytes:
+    said = f"[summon_testcase: {count} bytes of output dropped here]"
+    return f"\n{said:<{_MARK - 2}}\n".encode()
+
+
+def _punch(fd: int, start: int, length: int) -> bool:
+    """Give back part of a file to the disk; whether that was possible."""
+    if _fallocate is None:
+        return False
+    # FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE
+    offsets = ctypes.c_int64(start), ctypes.c_int64(length)
+    return bool(_fallocate(fd, 1 | 2, *offsets) == 0)
 
 
 class Capture:
@@ -23,15 +123,21 @@ class Capture:
         #: the slave end of the terminal, or -1 where the service has pipes
         self.terminal = -1
         self.pending_input = bytearray()
-        self.stored = 0
-        #: the first error of writing the log
-        self.log_errno = 0
-        self._log = -1
+        self._log: Storage | None = None
 
-    def open_log(self, path: bytes) -> None:
+    def open_log(self, path: bytes, limit: int) -> None:
         """Create the log; a file or link that is there already is refused."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW
-        self._log = os.open(path, flags, 0o600)
+        self._log = Storage(path, limit)
+
+    @property
+    def stored(self) -> int:
+        """The size of the log."""
+        return self._log.size if self._log else 0
+
+    @property
+    def log_errno(self) -> int:
+        """The first error of writing the log."""
+        return self._log.errno if self._log else 0
 
     def open_terminal(self) -> tuple[int, int]:
         """Make a pseudo-terminal; the descriptors for standard input and output."""
@@ -68,22 +174,14 @@ class Capture:
                 self._close_output()
                 return
             limit -= len(data)
-            self._store(data)
+            if self._log is not None:
+                self._log.write(data)
 
     def _close_output(self) -> None:
         os.close(self.output)
         if self.input == self.output:
             self.input = -1
         self.output = -1
-
-    def _store(self, data: bytes) -> None:
-        self.stored += len(data)
-        try:
-            while data:
-                data = data[os.write(self._log, data) :]
-        except OSError as error:
-            # the service must never be blocked: what cannot be stored is lost, and said so
-            self.log_errno = self.log_errno or error.errno or errno.EIO
 
     def send(self, text: bytes) -> None:
         """Queue text for the service's standard input."""

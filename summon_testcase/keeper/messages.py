@@ -30,6 +30,11 @@ class Inbox:
         """Add what was read."""
         self._data += data
 
+    @property
+    def rest(self) -> bytes:
+        """What has not been taken."""
+        return self._data
+
     def take(self) -> bytes | None:
         """The next whole message, or None.
 

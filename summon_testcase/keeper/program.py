@@ -145,8 +145,12 @@ def main() -> None:
     control, runner, directory = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     # The process that the runner waits for ends here: the warden is nobody's child there,
     # so that a test's own os.wait() never meets it.
-    if os.fork():
-        os._exit(0)
+    try:
+        if os.fork():
+            os._exit(0)
+    except OSError as error:
+        # a limit of processes; the test process tells it from the status
+        os._exit(error.errno or errno.EAGAIN)
     os.set_inheritable(control, False)
     become_subreaper()
     # a keeper shares these pages for life; a collection would copy them all

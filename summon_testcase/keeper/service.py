@@ -51,6 +51,8 @@ class Keeper:
         #: the test process wants to be told of the next output
         self.watched = False
         self.told_lost = self.told_exit = False
+        #: how many signals to everything have been sent
+        self.signalled = 0
         self.stop_signal = 0
         self.stop_half = self.stop_end = 0.0
         self.asked_to_end: set[int] = set()
@@ -116,14 +118,14 @@ class Keeper:
 
     def launch(self, fields: list[bytes]) -> None:
         """Open the log and the terminal, start the service, say how it went."""
-        base, log, cwd, tty, notify, program, count, *words = fields
+        base, log, limit, cwd, tty, notify, program, count, *words = fields
         argv, pairs = words[: int(count)], words[int(count) :]
         env = dict(pair.split(b"=", 1) for pair in pairs)
         self.base = os.fsdecode(base)
         self.probe.env = env
         stage = "log"
         try:
-            self.capture.open_log(log)
+            self.capture.open_log(log, int(limit))
             stage = "directory"
             os.chdir(cwd)
             if notify:
@@ -172,7 +174,8 @@ class Keeper:
             for pid in new:
                 kill(pid, number)
             seen.update(new)
-        self.tell("signalled")
+        self.signalled += 1
+        self.tell("signalled", self.signalled)
 
     # -- its end --
 
@@ -204,7 +207,7 @@ class Keeper:
 
     def begin_stop(self, number: int, grace: float) -> None:
         """Ask the main process to end; what it leaves behind is asked when it has."""
-        if self.empty:
+        if self.empty or not self.base:
             self.finish()
         now = time.monotonic()
         self.stop_signal, self.stop_half, self.stop_end = number, now + grace / 2, now + grace

@@ -11,7 +11,7 @@ begin = time.monotonic()
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         time.sleep(max(0, begin + seconds - time.monotonic()))
-        with open(state, "w") as stream:
+        with open(state, "a") as stream:
             stream.write("answering")
         self.send_response(200)
         self.send_header("Content-Length", "0")

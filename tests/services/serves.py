@@ -48,8 +48,10 @@ elif kind == "unix":
         accept_for_ever(listener)
 elif kind == "file":
     be_ready_soon()
-    with open(address, "w") as stream:
+    # with its content at once: ready means that it exists
+    with open(address + ".new", "w") as stream:
         stream.write("here")
+    os.rename(address + ".new", address)
 elif kind == "pidfile":
     with open(address, "w"):
         pass

@@ -12,8 +12,8 @@ __all__ = ["ask", "broken", "http", "note", "ran", "tcp"]
 SERVER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("server.py"))]
 
 
-def tcp(name):
-    return TCPCoordinatedExecutor([*SERVER, name, "{port}"])
+def tcp(name, **options):
+    return TCPCoordinatedExecutor([*SERVER, name, "{port}"], **options)
 
 
 def http(name, *others):

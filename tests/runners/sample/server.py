@@ -1,6 +1,6 @@
 """A tiny server for the sample: ``server.py NAME PORT [PORT OF ANOTHER]``.
 
-It answers every HTTP request with its name, and what the other one says. It writes
+It answers every HTTP request with its name, and what the other one says, and prints it. It writes
 ``start NAME PID`` and ``stop NAME PID`` to the file that SAMPLE_LOG names.
 """
 
@@ -16,9 +16,9 @@ def note(line):
     os.close(file)
 
 
-def ask(port):
+def ask(port, path="/"):
     with socket.create_connection(("127.0.0.1", int(port)), 5) as connection:
-        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     return answer.partition(b"\r\n\r\n")[2].decode()
 
@@ -34,7 +34,10 @@ def main(name, port, *others):
         while True:
             connection = listener.accept()[0]
             with connection:
-                if connection.recv(4096):
+                if request := connection.recv(4096):
+                    print(
+                        f"{name} was asked: {request.partition(b' HTTP')[0].decode()}", flush=True
+                    )
                     body = "<".join([name, *map(ask, others)])
                     connection.sendall(f"HTTP/1.0 200 OK\r\n\r\n{body}".encode())
 

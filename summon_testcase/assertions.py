@@ -1,0 +1,61 @@
+"""Assertions about what a service writes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .conversation import Conversation
+from .errors import ProcessExited, TimeoutExpired
+from .observer import Pattern, compile_patterns
+
+
+class OutputAssertions:
+    """For a TestCase: a service wrote something, or it did not."""
+
+    failureException: Any
+    _formatMessage: Any
+
+    def assertOutput(
+        self, service: Any, pattern: Pattern | list[Pattern], timeout: float = 5, msg: Any = None
+    ) -> re.Match[str]:
+        """Wait until a service writes something that matches.
+
+        It is looked for from where the last match ended, in what was written during this test
+        (see :meth:`~summon_testcase.SimpleExecutor.wait_for_output`).
+
+        :param service: an executor that runs.
+        :param pattern: a regular expression as text or compiled, or a list: any of them.
+        :param timeout: seconds to wait for it.
+        :param msg: what a failure says besides.
+        :returns: the match.
+        :raises AssertionError: if it does not come, or the service ends.
+        :raises NotRunning: if the service was not started.
+        """
+        try:
+            match: re.Match[str] = service.wait_for_output(pattern, timeout)
+        except (TimeoutExpired, ProcessExited) as error:
+            raise self.failureException(self._formatMessage(msg, str(error))) from None
+        return match
+
+    def assertNoOutput(
+        self, service: Any, pattern: Pattern | list[Pattern], msg: Any = None
+    ) -> None:
+        """See that a service wrote nothing that matches since the test began, up to now.
+
+        :param service: an executor that runs.
+        :param pattern: a regular expression as text or compiled, or a list: none of them.
+        :param msg: what a failure says besides.
+        :raises AssertionError: with the line that matches.
+        :raises NotRunning: if the service was not started.
+        """
+        conversation: Conversation = service
+        patterns = compile_patterns(pattern, conversation.called, "pattern")
+        written = conversation.written()
+        for expression in patterns:
+            match = expression.search(written)
+            if match is not None:
+                begin = written.rfind("\n", 0, match.start()) + 1
+                line = written[begin : match.end()] + written[match.end() :].partition("\n")[0]
+                said = f"{conversation.called} wrote what matches {expression.pattern!r}: {line!r}"
+                raise self.failureException(self._formatMessage(msg, said))

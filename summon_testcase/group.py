@@ -1,0 +1,140 @@
+"""Things that are started and stopped together, and which of them come before which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from .errors import DependencyCycle, InvalidArgument
+from .executor import Executor
+from .graph import circle
+
+
+class Startable(Protocol):
+    """Anything with start and stop: that is all."""
+
+    def start(self) -> object:
+        """Start, and block until ready."""
+
+    def stop(self) -> object:
+        """Stop."""
+
+
+class Group(Executor):
+    """Members with names, and the order that they ask for.
+
+    :param executors: a sequence, each after the one before it, or a mapping of names.
+    :raises InvalidArgument: for a member without ``start`` and ``stop``.
+    """
+
+    def __init__(
+        self,
+        executors: Iterable[Startable] | Mapping[str, Startable],
+        *,
+        name: str = "",
+        after: Iterable[object] = (),
+    ) -> None:
+        self.name = name
+        self.after = tuple(after)
+        self._ordered = not isinstance(executors, Mapping)
+        if isinstance(executors, Mapping):
+            self._members = dict(executors)
+        else:
+            self._members = {}
+            for number, member in enumerate(executors, 1):
+                self._members[self._name_for(member, number)] = member
+        for key, member in self._members.items():
+            _refuse_what_cannot_be_started(key, member)
+            if isinstance(member, Executor) and not member.name:
+                member.name = key
+
+    def _name_for(self, member: Startable, number: int) -> str:
+        own = getattr(member, "name", "") if isinstance(member, Executor) else ""
+        name = own or f"{type(member).__name__} {number}"
+        return name if name not in self._members else f"{name} {number}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {', '.join(self._members)}>"
+
+    # -- the graph --
+
+    def bind(self, services: Mapping[str, object]) -> None:
+        """Learn which services are declared around this group."""
+        self._services = {**services, **self._members}
+        for member in self._members.values():
+            if isinstance(member, Executor):
+                member.bind(self._services)
+
+    def needs(self) -> set[str]:
+        """Names of services outside this group that members wait for."""
+        found: set[str] = set()
+        for member in self._members.values():
+            if isinstance(member, Executor):
+                found.update(member.needs())
+                found.update(n for thing in member.after if (n := self._outside(thing)))
+        return found - set(self._members)
+
+    def _outside(self, thing: object) -> str | None:
+        """The name of a declared service that an entry of ``after`` means."""
+        return next((n for n, s in self._services.items() if thing is s or thing == n), None)
+
+    def check(self, may_appear: bool = False) -> None:
+        """Refuse, before anything is spawned, what cannot work."""
+        self._graph()
+        one_shots = any(getattr(m, "_one_shot", False) for m in self._members.values())
+        for member in self._members.values():
+            if isinstance(member, Executor):
+                member.check(may_appear or one_shots)
+
+    def _graph(self) -> dict[str, set[str]]:
+        """For each member the members that must be ready before it."""
+        graph: dict[str, set[str]] = {}
+        previous: str | None = None
+        for key, member in self._members.items():
+            before = {previous} if self._ordered and previous is not None else set()
+            if isinstance(member, Executor):
+                before |= {name for name in member.needs() if name in self._members}
+                before |= {n for thing in member.after if (n := self._after(key, thing))}
+            graph[key] = before - {key}
+            previous = key
+        cycle = circle(graph)
+        if cycle:
+            raise DependencyCycle(
+                f"services wait for each other in a circle: {' -> '.join(cycle)}: remove one "
+                "of these references",
+                cycle=tuple(cycle),
+            )
+        return graph
+
+    def _after(self, key: str, thing: object) -> str | None:
+        """The member that an entry of ``after`` means; None if it is outside this group."""
+        name: str
+        for name, member in self._members.items():
+            if thing is member or (isinstance(thing, str) and thing == name):
+                if name == key:
+                    raise DependencyCycle(
+                        f"{key}: after= names itself: remove it", cycle=(key, key)
+                    )
+                return name
+        if self._outside(thing):
+            return None
+        raise InvalidArgument(
+            f"{key}: after= names {getattr(thing, 'name', None) or thing!r}, which is not "
+            f"declared here: write one of {', '.join(n for n in self._members if n != key)}",
+            executor=key,
+        )
+
+
+def _refuse_what_cannot_be_started(key: str, member: object) -> None:
+    for method in ("start", "stop"):
+        if not callable(getattr(member, method, None)):
+            raise InvalidArgument(
+                f"{key}: {type(member).__name__} has no {method}(): an executor is any object "
+                "with start() and stop()",
+                executor=key,
+            )
+    if isinstance(member, type):
+        raise InvalidArgument(
+            f"{key}: is the class {member.__name__}, not an instance: write {member.__name__}(…)",
+            executor=key,
+        )

@@ -1,0 +1,159 @@
+"""Begin and end of a service, whichever thread, signal handler or Ctrl-C asks for them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+from typing import TypeVar
+
+from . import ports
+from .conversation import Conversation
+from .errors import AlreadyRunning, SummonError
+from .excerpt import excerpt
+from .log import ServiceFiles
+from .run import Run, logger
+from .steps import Steps, drive, together
+
+L = TypeVar("L", bound="Lifecycle")
+
+
+#: what runs is held here: an executor that nobody refers to any more goes on running
+_alive: set[Lifecycle] = set()
+#: held while an executor passes from one run to the next, by whichever thread; never to wait
+handover = threading.RLock()
+
+
+def _stop_all_at_exit() -> None:
+    for error in drive(together([service.stopping() for service in list(_alive)])):
+        logger.error("%s", error)
+
+
+os.register_at_fork(after_in_child=_alive.clear)
+# a child that is forked while another thread holds it would wait for ever
+os.register_at_fork(
+    before=handover.acquire, after_in_parent=handover.release, after_in_child=handover.release
+)
+
+
+class Lifecycle(Conversation):
+    """An executor that passes from one run to the next."""
+
+    # -- its beginning --
+
+    def _refuse_twice(self) -> None:
+        run = self._run
+        if run is not None and run.running():
+            raise AlreadyRunning(
+                f"{self.called}: is running already (pid {run.process.pid}): call stop() first, "
+                "or restart()",
+                executor=self.called,
+            )
+        if self._run is None and self._files is not None:
+            raise AlreadyRunning(
+                f"{self.called}: is being started already, by another thread",
+                executor=self.called,
+            )
+
+    def _started(self: L, steps: Steps[None]) -> L:
+        try:
+            drive(steps)
+            return self
+        except SummonError:
+            raise
+        except BaseException:
+            # Ctrl-C may have come when it was ready already
+            self._finish(self._files, self._run)
+            raise
+
+    # -- its end --
+
+    def running(self) -> bool:
+        """Whether it is alive: the main process, or the daemon that it left behind."""
+        run = self._run
+        return run is not None and run.running()
+
+    def stopping(self, keep_port: bool = False) -> Steps[None]:
+        """The stop as steps, for orchestrators."""
+        with handover:
+            run, files = self._run, self._files
+        if run is None or not run.process.mine():
+            # what is being started has a port, but nothing yet that could be stopped
+            self._end(None, None, keep_port)
+            return
+        began = time.monotonic()
+        try:
+            yield from run.stop()
+        finally:
+            self._finish(files, run, keep_port)
+            logger.info("%s: stopped after %.3f s", self.called, time.monotonic() - began)
+
+    def stop(self) -> None:
+        """Stop it: the stop signal to the main process, TERM to what it leaves, then SIGKILL.
+
+        Does nothing if it is not running.  In a TestCase, one that a test stops is started
+        again before the next test, at the same port.
+
+        :raises StopFailed: if it had to be killed after ``stop_timeout`` seconds, or ended
+            with a status that is not in ``expected_exit``; it is gone all the same.
+        """
+        try:
+            drive(self.stopping())
+        except BaseException:
+            # Ctrl-C may have come when little was left to do
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """SIGKILL it, and everything that it started, at once.
+
+        In a TestCase that is no death to be reported: it is started again before the next
+        test, at the same port.
+        """
+        with handover:
+            run, files = self._run, self._files
+        self._finish(None if run is None else files, run)
+
+    def _hold(self, run: Run) -> None:
+        """Keep it alive until it is stopped, at the end of the process at the latest."""
+        with handover:
+            if self._run is not run:
+                return
+            if not _alive:
+                # the last to be registered is the first to run: before the warden is let go
+                atexit.unregister(_stop_all_at_exit)
+                atexit.register(_stop_all_at_exit)
+            _alive.add(self)
+
+    def _finish(self, files: ServiceFiles | None, run: Run | None, keep_port: bool = False) -> None:
+        """Kill what is left of a run, and forget it."""
+        try:
+            if run is not None and run.process.mine():
+                run.kill()
+        finally:
+            self._end(files, run, keep_port)
+
+    def _end(self, files: ServiceFiles | None, run: Run | None, keep_port: bool = False) -> None:
+        """Forget a run; its files go, but for a log that an error has named.
+
+        Nothing is done if another thread has done it already.  What Ctrl-C interrupts is
+        done by the next call.
+
+        :param files: those of the run; None if there is none.
+        """
+        with handover:
+            if self._files is not files:
+                return
+            if run is not None:
+                self._exit_code = run.process.exit_code
+                if self._in_test and run.process.mine():
+                    self._earlier += excerpt(run.log, run.since or 0)
+                    run.since = run.log.size()
+            if files is not None and (run is None or run.process.mine()):
+                files.discard(keep_log=run is not None and run.log_named)
+            if not (keep_port or self.employed or self._leased_port is None):
+                ports.release(self._leased_port)
+                self._leased_port = None
+            _alive.discard(self)
+            self._run = self._files = None

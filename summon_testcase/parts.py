@@ -1,0 +1,74 @@
+"""What declared services are made of, what they refer to, and which of them have died."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from .errors import InvalidArgument, SummonError
+from .executor import Executor
+from .lifetime import SCOPES
+from .orchestrator import Orchestrator
+from .summoned import Summoned
+
+
+def parts(executor: object) -> Iterator[Executor]:
+    """The executors that a declared one is made of: itself, or the members of a group."""
+    if isinstance(executor, Orchestrator):
+        for member in executor._members.values():
+            yield from parts(member)
+    elif isinstance(executor, Executor):
+        yield executor
+        if isinstance(executor, Summoned):
+            yield from parts(executor._thing)
+
+
+def refers(part: Executor, others: Sequence[Executor]) -> bool:
+    """Whether one refers to any of some others, by a template or by ``after``."""
+    named = [part._services.get(name) for name in part.needs()]
+    after = [part._services.get(t) if isinstance(t, str) else t for t in part.after]
+    return any(is_in(thing, [*named, *after]) for thing in others)
+
+
+def refuse_shorter_lives(name: str, executor: Executor, around: Mapping[str, Executor]) -> None:
+    """A service may refer to those that live as long as itself, or longer."""
+    after = [n for n, e in around.items() if any(t is e or t == n for t in executor.after)]
+    for used in [*executor.needs(), *after]:
+        other = around.get(used)
+        if other is not None and SCOPES.index(other.scope) < SCOPES.index(executor.scope):
+            raise InvalidArgument(
+                f"{name}: it refers to {used}, which would be gone before it: {name} has "
+                f"scope={executor.scope!r}, {used} only scope={other.scope!r}; give {used} "
+                f"scope={executor.scope!r} too, or {name} scope={other.scope!r}",
+                executor=name,
+            )
+
+
+def is_in(thing: object, things: Iterable[object]) -> bool:
+    """Whether it is one of them: the same, not only equal."""
+    return any(thing is other for other in things)
+
+
+def name_it(death: BaseException) -> None:
+    """Note that a report has named this death."""
+    vars(death)["named"] = True
+
+
+def is_named(death: BaseException) -> bool:
+    """Whether a report has named this death."""
+    return bool(vars(death).get("named"))
+
+
+def afresh(error: Exception) -> Exception:
+    """The same error to be raised by another test, without what was told of it in the first."""
+    try:
+        copied = copy.copy(error)
+    except Exception:  # not all can be
+        return error
+    vars(copied).pop("__notes__", None)
+    return copied
+
+
+def sentence(error: BaseException) -> str:
+    """What an error says, in one line where that is possible."""
+    return error.message if isinstance(error, SummonError) else f"{type(error).__name__}: {error}"

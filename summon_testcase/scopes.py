@@ -1,0 +1,304 @@
+"""Services that live as long as a test, a class, a module or the whole run.
+
+A :class:`Group` holds those of one class, or of one module, ...: it starts them, starts again
+what must be before a test, and stops them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+
+from .errors import StopFailed
+from .executor import Executor
+from .lifetime import SCOPES, Scope, scope
+from .orchestrator import Orchestrator
+from .parts import afresh, is_in, is_named, name_it, parts, refers, refuse_shorter_lives, sentence
+from .report import counted
+from .run import logger
+from .service import Service
+
+Reason = tuple[Exception, TracebackType | None]
+
+#: groups that have something up, in the order of their starts
+holders: list[Group] = []
+
+
+class Group:
+    """Services that live and die together.
+
+    :param life: their scope.
+    :param owner: the name of the class or of the module.
+    :param module: the module that it belongs to.
+    """
+
+    def __init__(self, life: Scope, owner: str = "", module: str = "") -> None:
+        self.life = life
+        self.owner = owner
+        self.module = module
+        #: no clean-up is sure to come: they may go when another class starts
+        self.disposable = False
+        #: whether a clean-up of the module is to come
+        self.cleanup_due = False
+        #: how many tests that use them are inside run()
+        self.inside = 0
+        self._batches: list[Orchestrator] = []
+        self._up: list[Executor] = []
+        #: what cannot be started, and why: found out once per process
+        self._failures: list[tuple[Executor, Reason]] = []
+        #: what a test has used since it was started
+        self._used: dict[int, Executor] = {}
+        self._revived: Counter[int] = Counter()
+
+    def __repr__(self) -> str:
+        return f"<services of the {self.life} {self.owner}>"
+
+    def __bool__(self) -> bool:
+        return bool(self._batches)
+
+    def _parts(self, wanted: Sequence[Executor] | None = None) -> list[Executor]:
+        """What is up, those first that others may refer to."""
+        found = [
+            part
+            for batch in self._batches
+            for key in batch._started
+            for part in parts(batch._members[key])
+        ]
+        return found if wanted is None else [part for part in found if is_in(part, wanted)]
+
+    # -- the start --
+
+    def bring_up(self, wanted: Mapping[str, Executor], around: Mapping[str, Executor]) -> None:
+        """Have some services up: those that are not yet are started.
+
+        :param around: all services of the class, to which these may refer.
+        :raises SummonError: or whatever a service raises; the same one at each call.
+        """
+        for executor, (error, traceback) in self._failures:
+            if is_in(executor, [p for e in wanted.values() for p in (e, *parts(e))]):
+                raise error.with_traceback(traceback)
+        missing = {name: e for name, e in wanted.items() if not is_in(e, self._up)}
+        if not missing:
+            return
+        _stop_all_at_exit_of(os.getpid())
+        batch = Orchestrator(missing)
+        batch.bind(around)
+        if self not in holders:
+            holders.append(self)
+        self._batches.append(batch)
+        try:
+            for name, executor in missing.items():
+                refuse_shorter_lives(name, executor, around)
+            batch.start()
+        except BaseException as error:
+            with contextlib.suppress(Exception):
+                batch.stop()
+            self._batches.remove(batch)
+            if not self._batches:
+                self.forget()
+            if isinstance(error, Exception):
+                self._remember(error, missing)
+            raise
+        self._up += missing.values()
+        for part in self._parts():
+            part.employed = True
+        _stop_before_others_at_exit()
+
+    def _remember(self, error: Exception, missing: Mapping[str, Executor]) -> None:
+        name = getattr(error, "executor", None)
+        culprits = [e for key, e in missing.items() if name and name in (key, e.name)]
+        reason = error, _below(error)
+        self._failures += [(culprit, reason) for culprit in culprits or missing.values()]
+
+    # -- between two tests --
+
+    def may_revive(self, part: Executor) -> bool:
+        """Whether it is started again if it dies."""
+        return self._revived[id(part)] < part.revivals
+
+    def mend(self, wanted: Sequence[Executor], when: str) -> list[str]:
+        """Start again what has died and may be, and what a test has stopped.
+
+        One-shots run again after what they refer to: it may have lost what they did to it.
+
+        :param when: for the message, "before ShopTest.test_buys".
+        :returns: sentences about what had died.
+        :raises ProcessExited: for what has died and may not be started again.
+        """
+        said: list[str] = []
+        renewed: list[Executor] = []
+        for part in self._parts(wanted):
+            death = part.death(when)
+            if death is not None and not self.may_revive(part):
+                name_it(death)
+                raise afresh(death)
+            again = getattr(part, "_one_shot", False) and refers(part, renewed)
+            if death is None and not part.stands_idle() and not again:
+                continue
+            if death is not None:
+                self._revived[id(part)] += 1
+                name_it(death)
+                said.append(f"{sentence(death)}; started again {when} (restart=)")
+                logger.warning("%s", said[-1])
+            try:
+                with contextlib.suppress(Exception):
+                    part.stop()
+                part.start()
+            except Exception as error:
+                self._failures.append((part, (error, _below(error))))
+                raise
+            renewed.append(part)
+            self._used.pop(id(part), None)
+        return said
+
+    def reset(self, wanted: Sequence[Executor]) -> None:
+        """Reset what a test has used."""
+        for part in self._parts(wanted):
+            if id(part) in self._used:
+                own = vars(part).get("_reset")
+                if own is not None:
+                    own(part)
+                elif callable(getattr(type(part), "reset", None)):
+                    part.reset()  # type: ignore[attr-defined]
+                del self._used[id(part)]
+
+    def use(self, wanted: Sequence[Executor]) -> None:
+        """Note that a test uses these."""
+        self._used.update((id(part), part) for part in self._parts(wanted))
+
+    # -- the stop --
+
+    def stop(self, deaths: bool = True) -> None:
+        """Stop what is up; nothing otherwise.
+
+        :param deaths: whether what died is an error here; else others will report it.
+        :raises ProcessExited: for one that has died, unless a report has named it.
+        :raises StopFailed: if some did not stop as they should.
+        """
+        everything = self._parts()
+        errors: list[Exception] = []
+        for part in everything:
+            death = part.death("after the last test that used it")
+            if deaths and death is not None and not is_named(death):
+                name_it(death)
+                if self.may_revive(part):
+                    logger.warning("%s", sentence(death))
+                else:
+                    errors.append(death)
+            part.employed = False
+        for batch in reversed(self._batches):
+            try:
+                batch.stop()
+            except Exception as error:
+                errors.append(error)
+        for part in reversed(everything):
+            # one that was started again in a group that a test has stopped
+            if isinstance(part, Service) and part.running():
+                try:
+                    part.stop()
+                except Exception as error:
+                    errors.append(error)
+        self.forget()  # not when Ctrl-C broke in: then the exit of the process tries again
+        if len(errors) > 1:
+            said = "\n".join(str(error) for error in errors)
+            raise StopFailed(
+                f"{counted(len(errors), 'service')} did not stop as they should:\n{said}",
+                errors=tuple(errors),
+            )
+        if errors:
+            raise errors[0]
+
+    def forget(self) -> None:
+        """Hold nothing any more, without stopping it."""
+        for part in self._parts():
+            part.employed = False
+        self._batches, self._up, self._used = [], [], {}
+        if self in holders:
+            holders.remove(self)
+
+    def shares(self, services: Iterable[Executor]) -> bool:
+        """Whether some services are among those that are up."""
+        return any(is_in(executor, self._up) for executor in services)
+
+
+_run = Group("run", "run")
+_modules: dict[str, Group] = {}
+
+
+def groups_for(owner: str, module: str) -> list[Group]:
+    """The groups that a class has its services in, the longest life first."""
+    shared = _modules.setdefault(module, Group("module", module, module))
+    return [_run, shared, Group("class", owner, module), Group("test", owner, module)]
+
+
+def of_life(services: Mapping[str, Executor], life: Scope) -> dict[str, Executor]:
+    """Those of some services that have a scope.
+
+    :raises InvalidArgument: for what is no scope.
+    """
+    return {n: e for n, e in services.items() if scope(n, e.scope) == life}
+
+
+def _below(error: Exception) -> TracebackType | None:
+    """The traceback without the frame that caught it, which will be there again."""
+    return error.__traceback__ and error.__traceback__.tb_next
+
+
+# -- those that are left over --
+
+
+def make_room(module: str, mine: Sequence[Group], services: Iterable[Executor]) -> None:
+    """Stop, before the services of a class start, what is left over or in the way."""
+    others = [group for group in holders if group not in mine and not group.inside]
+    wanted = list(services)
+    stop_all([g for g in others if g.life == "class" and (g.disposable or g.shares(wanted))])
+    in_use = {module, *(group.module for group in holders if group.life == "class")}
+    stop_all([g for g in others if g.life == "module" and g.module not in in_use])
+
+
+def stop_all(groups: Sequence[Group] = holders) -> None:
+    """Stop some groups, or all; those that others may refer to last."""
+    problems = []
+    latest = list(groups)
+    latest.reverse()
+    for group in sorted(latest, key=lambda group: SCOPES.index(group.life)):
+        try:
+            group.stop()
+        except Exception as error:
+            problems.append(f"services of {group.owner}: {error}")
+    for problem in problems:  # no test of theirs is left to report it
+        warnings.warn(problem, RuntimeWarning, stacklevel=2)
+
+
+@functools.cache
+def _stop_all_at_exit_of(pid: int) -> None:
+    """See to it that the end of this process stops everything.
+
+    At the first start and not at import, since the hooks of a worker are those that it
+    registers itself; by both ways, since workers of multiprocessing leave by ``os._exit``.
+    """
+    from multiprocessing import util  # not needed before
+
+    atexit.register(stop_all)
+    util.Finalize(None, stop_all, exitpriority=100)
+
+
+def _stop_before_others_at_exit() -> None:
+    # the last to be registered is the first to run: before executors see to themselves
+    atexit.unregister(stop_all)
+    atexit.register(stop_all)
+
+
+def _own_nothing() -> None:
+    """After a fork, in the child: the services belong to the parent."""
+    for group in list(holders):
+        group.forget()
+
+
+os.register_at_fork(after_in_child=_own_nothing)

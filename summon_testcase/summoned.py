@@ -1,0 +1,69 @@
+"""Objects that are no executors, made into some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from . import lifetime
+from .executor import Executor
+from .lifetime import Scope
+
+Thing = TypeVar("Thing")
+
+
+def summoned(
+    thing: Thing, *, scope: Scope = "class", reset: Callable[[Thing], object] | None = None
+) -> Thing:
+    """Declare something that is not an executor, but has ``start()`` and ``stop()``.
+
+    ``broker = summoned(Broker())`` is started and stopped like an executor, and ``self.broker``
+    is the Broker. Without the wrapper it would be left alone, as a mock's patcher must be.
+    Whether it dies is not noticed.
+
+    :param thing: an object with ``start()`` and ``stop()``.
+    :param scope: how long it lives: ``"test"``, ``"class"``, ``"module"`` or ``"run"``.
+    :param reset: called with the thing before each test but the first that uses it; default:
+        its method ``reset()``, if its class has one.
+    :raises TypeError: if it cannot be started or stopped.
+    :raises InvalidArgument: for another scope, or a reset that cannot be called.
+    """
+    for method in ("start", "stop"):
+        if not callable(getattr(thing, method, None)):
+            raise TypeError(f"summoned({thing!r}): it has no {method}() method")
+    label = f"summoned({type(thing).__name__})"
+    lifetime.callback(label, "reset", reset)
+    return cast(Thing, Summoned(thing, lifetime.scope(label, scope), reset))
+
+
+class Summoned(Executor):
+    """An executor made of an object with ``start()`` and ``stop()``."""
+
+    def __init__(
+        self, thing: Any, scope: Scope = "class", reset: Callable[[Any], object] | None = None
+    ) -> None:
+        self._thing = thing
+        self._started = False
+        self.scope = scope
+        if reset is None and callable(getattr(type(thing), "reset", None)):
+            reset = type(thing).reset
+        self._reset = None if reset is None else lambda _: reset(thing)
+
+    def start(self) -> Summoned:
+        self._thing.start()
+        self._started = True
+        return self
+
+    def stop(self) -> None:
+        if self._started:
+            self._started = False
+            self._thing.stop()
+
+    def __get__(self, obj: object, owner: type | None = None) -> Any:
+        return self._thing
+
+    def __getattr__(self, name: str) -> Any:
+        # what the wrapped object knows (a port, say) is there for the references of others
+        if name == "_thing":  # asked for by copy, before there is one
+            raise AttributeError(name)
+        return getattr(self._thing, name)

@@ -1,0 +1,114 @@
+"""What a test's report says of its services: who died, and what each of them wrote."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from .executor import Executor
+from .parts import is_in, name_it, sentence
+from .steps import Pause, wait
+
+#: seconds for which a failing test waits for news of a death; the refusal that made it fail
+#: may be a moment older than the end of the process
+PATIENCE = 0.02
+
+
+class Watch:
+    """The services of a test, from its beginning to its end.
+
+    :param parts: the services.
+    :param label: the test.
+    :param may_revive: whether one is started again before the next test, if it died.
+    """
+
+    def __init__(
+        self, parts: Sequence[Executor], label: str, may_revive: Callable[[Executor], bool]
+    ) -> None:
+        self._parts = parts
+        self._label = label
+        self._may_revive = may_revive
+        #: why the test cannot run, which then needs no more words
+        self.reason: BaseException | None = None
+        #: sentences about what was done before the test
+        self.remarks: list[str] = []
+        #: the deaths that were noticed, and whose they are
+        self._deaths: list[tuple[Exception, Executor]] = []
+        #: what was written by those that were stopped before the report is made
+        self._kept: dict[int, str] = {}
+
+    def begin(self) -> None:
+        """The test begins now."""
+        for part in self._parts:
+            part.begin_test()
+
+    def end(self) -> None:
+        """The test is over."""
+        for part in self._parts:
+            part.end_test()
+
+    def look(self, patience: float = 0) -> None:
+        """Notice who has died.
+
+        :param patience: seconds to wait for that, if nobody has yet.
+        """
+        fds: tuple[int, ...] = ()
+        if patience:
+            fds = tuple(fd for part in self._parts if (fd := part.catch_up()) >= 0)
+        until = time.monotonic() + patience
+        while True:
+            for part in self._parts:
+                death = part.death(f"during {self._label}")
+                if death is not None and not is_in(death, self.deaths):
+                    self._deaths.append((death, part))
+            if self._deaths or not fds or time.monotonic() >= until:
+                return
+            wait(Pause(fds, until))
+
+    @property
+    def deaths(self) -> list[Exception]:
+        """The deaths that were noticed."""
+        return [death for death, _ in self._deaths]
+
+    def fatal(self) -> Exception | None:
+        """The first death that the test cannot pass with; it counts as named."""
+        for death, part in self._deaths:
+            if not self._may_revive(part):
+                name_it(death)
+                return death
+        return None
+
+    def keep(self) -> None:
+        """Keep what was written, and the logs: they are about to go."""
+        for part in self._parts:
+            self._kept[id(part)] = self._output(part)
+
+    def text(
+        self, in_short: BaseException | None = None, without: BaseException | None = None
+    ) -> str:
+        """Everything that the report should say, deaths first; empty if there is nothing.
+
+        :param in_short: a death that is told at length elsewhere.
+        :param without: a death that is what is reported.
+        """
+        said = []
+        for death, part in self._deaths:
+            name_it(death)
+            if death is not without:
+                said.append(sentence(death) if death is in_short else str(death))
+            if self._may_revive(part):
+                said.append(f"{part.name} is started again before the next test (restart=)")
+        dead = [part for _, part in self._deaths]
+        for part in self._parts:
+            if not is_in(part, dead) and (how := part.ended()):
+                said.append(f"{part.name}: {how}")
+        said += self.remarks
+        said += [self._kept.get(id(part)) or self._output(part) for part in self._parts]
+        return "\n".join(filter(None, said))
+
+    def _output(self, part: Executor) -> str:
+        lines, path = part.wrote()
+        if not lines:
+            return ""
+        shown = [f"{part.name} wrote during this test:", *(f"    | {line}" for line in lines)]
+        return "\n".join([*shown, f"  full log: {path}"] if path else shown)

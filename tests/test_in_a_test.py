@@ -1,0 +1,328 @@
+"""What tests do with services, what is said while they start, and what is not installed."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+import unittest
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
+from typing import Any
+from unittest import mock
+
+from summon_testcase import (
+    CommandCoordinatedExecutor,
+    NotRunning,
+    OutputCoordinatedExecutor,
+    SimpleExecutor,
+    SummonTestCase,
+    TCPCoordinatedExecutor,
+    TimeoutExpired,
+)
+
+from .services import eventually, service, status
+from .test_testcase import run
+
+
+def repl(**options: Any) -> OutputCoordinatedExecutor:
+    return OutputCoordinatedExecutor(service("repl.py", "x"), "> ", **options)
+
+
+class ReplTest(SummonTestCase):
+    """A service that is talked to."""
+
+    repl = repl()
+    python = OutputCoordinatedExecutor(
+        [sys.executable, "-i", "-q"],
+        r">>> ",
+        env={"PYTHON_BASIC_REPL": "1", "PYTHONSTARTUP": None},
+    )
+    asks = OutputCoordinatedExecutor(service("password.py", "x"), "Password: ", scope="test")
+
+    def test_a_repl(self) -> None:
+        """Python's own REPL computes what it is sent, and remembers it."""
+        self.python.sendline("x = 6 * 7")
+        self.python.sendline("print('x is', x)")
+        self.assertOutput(self.python, r"^(>>> )*x is 42$")
+        self.assertNoOutput(self.python, "Error")
+        self.python.sendline("y")
+        match = self.assertOutput(self.python, r"(\w+): name 'y' is not defined")
+        self.assertEqual(match[1], "NameError")
+
+    def test_a_password_prompt(self) -> None:
+        """A prompt on /dev/tty is answered; the answer is not echoed."""
+        self.asks.sendline("secret")
+        self.assertOutput(self.asks, r"got 6 characters")
+        self.assertNoOutput(self.asks, "secret")
+
+    def test_output_that_does_not_come(self) -> None:
+        """assertOutput fails after its own time with what was waited for, and the last lines."""
+        self.repl.sendline("word")
+        self.assertOutput(self.repl, "WORD")
+        began = time.monotonic()
+        with self.assertRaises(AssertionError) as caught:
+            self.assertOutput(self.repl, "never", timeout=0.2, msg="the reason")
+        self.assertLess(time.monotonic() - began, 5)
+        for words in ("repl: output matching 'never' did not come within 0.2 s", "WORD", "reason"):
+            self.assertIn(words, str(caught.exception))
+        self.assertTrue(caught.exception.__suppress_context__)
+
+    def test_output_that_should_not_come(self) -> None:
+        """assertNoOutput fails with the whole line that matches, at once."""
+        self.repl.sendline("one two three")
+        self.assertOutput(self.repl, "THREE")
+        self.assertNoOutput(self.repl, ["FOUR", re.compile("five")])
+        with self.assertRaisesRegex(
+            AssertionError, "repl wrote what matches 'W.': '(> )?ONE TWO THREE' : the reason"
+        ):
+            self.assertNoOutput(self.repl, ["FOUR", "W."], msg="the reason")
+
+    def test_output_that_came_just_now(self) -> None:
+        """assertNoOutput knows everything that was written before it was called."""
+        missed = []
+        for number in range(50):
+            with tempfile.TemporaryDirectory() as directory:
+                # the file is there once the line has been written
+                path = os.path.join(directory, "file")
+                self.python.sendline(f"_ = print('no', {number}, flush=True), open({path!r}, 'w')")
+                while not os.path.exists(path):
+                    pass
+                try:
+                    self.assertNoOutput(self.python, rf"^(>>> )*no {number}$")
+                except AssertionError:
+                    continue
+                missed.append(number)
+        self.assertEqual(missed, [])
+
+    def test_not_running(self) -> None:
+        """Both say that a service is not running."""
+        for check in (self.assertOutput, self.assertNoOutput):
+            with self.assertRaises(NotRunning):
+                check(repl(), "word")
+
+
+class MarksTest(unittest.TestCase):
+    """From where output counts."""
+
+    def test_each_test_begins_anew(self) -> None:
+        """What an earlier test made a service write satisfies neither assertion of this one."""
+
+        class Case(SummonTestCase):
+            repl = repl()
+
+            def test_1(self) -> None:
+                self.repl.sendline("word")
+                with self.repl.paused():
+                    pass
+                eventually(lambda: "WORD" in " ".join(self.repl.tail()), "the output")
+
+            def test_2(self) -> None:
+                self.assertNoOutput(self.repl, "WORD")
+                with self.assertRaises(AssertionError):
+                    self.assertOutput(self.repl, "WORD", timeout=0.05)
+                with self.assertRaises(TimeoutExpired):
+                    self.repl.wait_for_output("WORD", timeout=0.05)
+
+        result = run(Case)
+        self.assertEqual((result.errors, result.failures), ([], []))
+
+    def test_the_first_test_sees_what_came_since_it_was_ready(self) -> None:
+        """Lines after readiness, before the first test, are there for it to wait for."""
+
+        class Case(SummonTestCase):
+            server = OutputCoordinatedExecutor(
+                ["sh", "-c", "echo up; echo then; exec sleep 100"], "up\n"
+            )
+
+            @classmethod
+            def setUpClass(cls) -> None:
+                eventually(lambda: "then" in cls.server.tail(), "the line")
+
+            def test(self) -> None:
+                self.assertOutput(self.server, "then")
+                self.assertNoOutput(self.server, "then")
+
+        result = run(Case)
+        self.assertEqual((result.errors, result.failures), ([], []))
+
+    def test_a_failed_assertion_is_a_failure(self) -> None:
+        """Not an error, also when the service ends; its class is the test's own."""
+
+        class Mine(AssertionError):
+            pass
+
+        class Case(SummonTestCase):
+            failureException = Mine
+            server = repl(restart=True)
+
+            def test_1(self) -> None:
+                self.server.sendline("quit")
+                self.assertOutput(self.server, "never", timeout=10)
+
+            def test_2(self) -> None:
+                self.server.sendline("word")
+                self.assertOutput(self.server, "WORD")
+                self.assertNoOutput(self.server, "WORD")
+
+        with self.assertLogs("summon_testcase"):
+            result = run(Case)
+        self.assertEqual((result.errors, len(result.failures)), ([], 2))
+        for _, text in result.failures:
+            self.assertIn("Mine: server", text)
+            for path in re.findall(r"full log: (\S+)", text):
+                if os.path.exists(path):
+                    os.unlink(path)
+
+
+class FaultsTest(SummonTestCase):
+    """Faults that a test brings about."""
+
+    server = OutputCoordinatedExecutor(
+        ["sh", "-c", "sleep 1000 & echo up; wait"], "up", expected_exit=143
+    )
+
+    def test_paused_and_continued(self) -> None:
+        """All of its processes are stopped in the block, and run after it, even if it raises."""
+        with self.assertRaises(ValueError):
+            with self.server.paused():
+                self.assertEqual(status(self.server.pid)[0], "T")
+                raise ValueError
+        eventually(lambda: status(self.server.pid)[0] != "T", "going on")
+
+    def test_killed(self) -> None:
+        """After kill() it is not running, and says so."""
+        self.server.kill()
+        self.assertFalse(self.server.running())
+        self.assertEqual(self.server.exit_code, -signal.SIGKILL)
+
+    def test_stopped(self) -> None:
+        """In the block it is not running; after it, it is."""
+        with self.server.stopped():
+            self.assertFalse(self.server.running())
+        self.assertTrue(self.server.running())
+
+
+class MissingTest(unittest.TestCase):
+    """Programs that are not installed."""
+
+    def run_with(self, value: str | None, **attributes: Any) -> unittest.TestResult:
+        attributes["test"] = lambda case: None
+        case = type("Case", (SummonTestCase,), attributes)
+        with mock.patch.dict(os.environ):
+            os.environ.pop("SUMMON_FORBID_SKIPS", None)
+            if value is not None:
+                os.environ["SUMMON_FORBID_SKIPS"] = value
+            return run(case)
+
+    def test_a_missing_program_skips(self) -> None:
+        """A command or requirement that is not found skips; the reason says what to install."""
+        with mock.patch.dict(os.environ, PATH="/nowhere"):
+            for declared, reason in {
+                SimpleExecutor("memcached"): "install the Debian package memcached",
+                SimpleExecutor("/nowhere/postgres"): "no file '/nowhere/postgres'",
+                SimpleExecutor("no-such-thing"): "install it, or write its full path",
+                SimpleExecutor("/bin/true", requires="etcd"): "the Debian package etcd-server",
+                CommandCoordinatedExecutor("/bin/sleep 9", "pg_isready"): "postgresql-client",
+            }.items():
+                for value in (None, "", "0"):
+                    result = self.run_with(value, server=declared)
+                    self.assertEqual((result.errors, len(result.skipped)), ([], 1))
+                    self.assertRegex(result.skipped[0][1], rf"^server: .*{reason}")
+                result = self.run_with("1", server=declared)
+                self.assertEqual((len(result.errors), result.skipped), (1, []))
+
+    def test_a_script_of_the_users_does_not(self) -> None:
+        """A path is the user's own program: that it is not there is an error."""
+        for command in ("./no-such-script", "/tmp"):
+            result = self.run_with(None, server=SimpleExecutor(command))
+            self.assertEqual((len(result.errors), result.skipped), (1, []))
+
+    def test_the_suite_agrees(self) -> None:
+        """tests/needs.py understands the variable as the library does."""
+        from summon_testcase.progress import switched_on
+
+        from .needs import _skips_are_forbidden
+
+        for value in ("", "0", "1", "yes"):
+            with mock.patch.dict(os.environ, SUMMON_FORBID_SKIPS=value):
+                self.assertEqual(_skips_are_forbidden(), switched_on("SUMMON_FORBID_SKIPS"))
+
+
+class ProgressTest(unittest.TestCase):
+    """What is said while services start."""
+
+    def said(self, executor: Any, stream: Any = None, **env: str) -> str:
+        """What a start writes to standard error; nothing to standard output."""
+        out, err = io.StringIO(), stream or io.StringIO()
+        with mock.patch.dict(os.environ, env), redirect_stdout(out), redirect_stderr(err):
+            with self.assertRaises(TimeoutExpired) as caught:
+                executor.start()
+        assert caught.exception.report is not None
+        os.unlink(caught.exception.report.log_path)
+        self.assertEqual(out.getvalue(), "")
+        return err.getvalue()
+
+    def slow(self, timeout: float) -> TCPCoordinatedExecutor:
+        command = service("silent.py", "x")
+        return TCPCoordinatedExecutor(command, name="slow", timeout=timeout)
+
+    def test_a_slow_start_says_what_it_waits_for(self) -> None:
+        """After a second one line, where the variable asks for it."""
+        said = self.said(self.slow(1.5), SUMMON_VERBOSE="1")
+        self.assertRegex(said, r"\Asumm\w+: waiting for slow: .*127\.0\.0\.1:\d+.* \(1 s\)\n\Z")
+
+    def test_one_that_only_events_can_end(self) -> None:
+        """Nothing wakes the wait, but the line comes in time, and again later."""
+        silent = OutputCoordinatedExecutor(service("silent.py", "x"), "never", timeout=0.8)
+        with mock.patch("summon_testcase.progress.MOMENTS", (0.1, 0.5)):
+            said = self.said(silent, SUMMON_VERBOSE="1")
+        self.assertEqual(len(re.findall(r"waiting for \S+: 0 bytes of.* \(\d s\)\n", said)), 2)
+
+    def test_on_a_terminal(self) -> None:
+        """On a terminal it is said without the variable."""
+        terminal = mock.Mock(wraps=io.StringIO(), isatty=lambda: True)
+        with mock.patch("summon_testcase.progress.MOMENTS", (0.1,)):
+            said = self.said(self.slow(0.3), terminal, SUMMON_VERBOSE="")
+        self.assertIn("waiting for slow", said)
+
+    def test_nothing_is_said_by_default(self) -> None:
+        """Not on a pipe, nor with the variable set to 0, nor of a fast start."""
+        with mock.patch("summon_testcase.progress.MOMENTS", (0.1,)):
+            for value in ("", "0"):
+                self.assertEqual(self.said(self.slow(0.3), SUMMON_VERBOSE=value), "")
+        self.assertEqual(self.said(self.slow(0.3), SUMMON_VERBOSE="1"), "")
+
+    def test_without_standard_error(self) -> None:
+        """A start succeeds where standard error is closed."""
+        closed = io.StringIO()
+        closed.close()
+        for stream in (None, closed):
+            ready = partial(lambda moment, _: time.monotonic() > moment, time.monotonic() + 0.3)
+            slow = SimpleExecutor(service("silent.py", "x"), until=ready)
+            with (
+                mock.patch.dict(os.environ, SUMMON_VERBOSE="1"),
+                mock.patch("summon_testcase.progress.MOMENTS", (0.1,)),
+                mock.patch.object(sys, "stderr", stream),
+                slow,
+            ):
+                self.assertTrue(slow.running())
+
+    def test_logging(self) -> None:
+        """The logger has start, ready and stop, with durations."""
+        with self.assertLogs("summon_testcase", logging.INFO) as logs:
+            with SimpleExecutor("sleep 100", name="db"):
+                pass
+        self.assertEqual(
+            [re.sub(r"\d+\.\d{3} s", "N s", record.getMessage()) for record in logs.records],
+            ["db: starting", "db: ready after N s", "db: stopped after N s"],
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
