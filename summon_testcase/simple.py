@@ -242,8 +242,7 @@ class SimpleExecutor(Service):
         """The start as steps, for orchestrators."""
         self._refuse_twice()
         if self._run is not None:
-            # it died; what it left behind may live, and others have been told its port,
-            # unless it is the run of a process that forked this one
+            # it died; what it left may live, and others know its port (but not a fork's others)
             self._finish(self._files, self._run, keep_port=self._run.process.mine())
         began = time.monotonic()
         run: Run | None = None

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Container, Set
+from collections.abc import Container, Iterable, Set
 
 #: bytes moved at once
 CHUNK = 65536
@@ -18,13 +18,30 @@ class Ended(Exception):
     """The work of this process is over."""
 
 
-def stat_parent(pid: int | str) -> int:
-    """The parent of a process, 0 if there is no such process."""
+def _stat(pid: int | str) -> list[bytes]:
+    """What /proc/PID/stat has after the name, the state first; empty if it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stream:
-            return int(stream.read().rpartition(b")")[2].split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
+            return stream.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
+def stat_parent(pid: int | str) -> int:
+    """The parent of a process, 0 if there is no such process."""
+    facts = _stat(pid)
+    return int(facts[1]) if facts else 0
+
+
+def wait_until_stopped(pids: Iterable[int], patience: float = 0.1) -> None:
+    """Wait until processes that were sent SIGSTOP do not run any more.
+
+    One on another processor goes on until it is interrupted there.
+    """
+    end = time.monotonic() + patience
+    for pid in pids:
+        while (_stat(pid) or [b"X"])[0] in (b"R", b"S", b"D") and time.monotonic() < end:
+            time.sleep(0.0002)
 
 
 def children() -> list[int]:

@@ -22,6 +22,7 @@ from .processes import (
     kill,
     read_wakeups,
     sweep,
+    wait_until_stopped,
     wake_on_signals,
 )
 from .spawn import bring_to_foreground, spawn
@@ -121,8 +122,7 @@ class Keeper:
         base, log, limit, cwd, tty, notify, program, count, *words = fields
         argv, pairs = words[: int(count)], words[int(count) :]
         env = dict(pair.split(b"=", 1) for pair in pairs)
-        self.base = os.fsdecode(base)
-        self.probe.env = env
+        self.base, self.probe.env = os.fsdecode(base), env
         stage = "log"
         try:
             self.capture.open_log(log, int(limit))
@@ -143,8 +143,8 @@ class Keeper:
         if self.capture.terminal >= 0:
             bring_to_foreground(self.capture.terminal, self.main)
         else:
-            os.close(ends[0])
-            os.close(ends[1])
+            for end in ends:
+                os.close(end)
         self.tell("up", self.main, os.getpid())
 
     def drain(self, limit: int = 1 << 20) -> None:
@@ -174,6 +174,8 @@ class Keeper:
             for pid in new:
                 kill(pid, number)
             seen.update(new)
+        if number == signal.SIGSTOP:
+            wait_until_stopped(seen - {os.getpid()})
         self.signalled += 1
         self.tell("signalled", self.signalled)
 
@@ -314,6 +316,5 @@ class Keeper:
         if self.stop_signal:
             due.append(self.stop_half or self.stop_end)
         waits = [max(0.0, moment - time.monotonic()) for moment in due]
-        if self.runner.interval:
-            waits.append(self.runner.interval)
+        waits += [self.runner.interval] if self.runner.interval else []
         return min(waits) * 1000 + 1 if waits else None
