@@ -11,7 +11,7 @@ from .steps import Pause, wait
 
 #: seconds for which a failing test waits for news of a death; the refusal that made it fail
 #: may be a moment older than the end of the process
-PATIENCE = 0.02
+PATIENCE = 0.1
 
 
 class Watch:

@@ -22,6 +22,7 @@ from summon_testcase import (
     SimpleExecutor,
     SummonMixin,
     SummonTestCase,
+    procfs,
 )
 from summon_testcase.excerpt import excerpt, shorten
 from summon_testcase.log import Log
@@ -401,7 +402,9 @@ class DeathTest(ReportTest):
             mortal = SimpleExecutor(service("silent.py", "x"), scope="test")
 
             def test(self) -> None:
-                os.kill(self.mortal.pid, signal.SIGTERM)
+                pid = self.mortal.pid
+                os.kill(pid, signal.SIGTERM)
+                eventually(lambda: procfs.is_alive(pid) is False, "the end")
                 self.fail("at once")
 
         for _ in range(20):
