@@ -3,19 +3,24 @@
 
 PYTHON ?= python3
 ARGS ?=
+RUNS ?= 30
+SUITES ?=
 
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
+# The peers' dependencies must not meet those of the tests.
+BENCH := benchmarks/.venv
 CONFIG := setup.cfg setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs clean
+.PHONY: help demo test bench lint types docs clean
 # All targets install into one environment, and pip takes no turns.
 .NOTPARALLEL:
 
 help:
 	@echo "make demo    see services start, be tested and stop (ARGS=FILE: where to write its report)"
 	@echo "make test    run the suite (ARGS: more arguments for pytest)"
+	@echo "make bench   measure beside the peers (RUNS: how often; SUITES: which, default all)"
 	@echo "make lint    check style with ruff"
 	@echo "make types   check types with mypy"
 	@echo "make docs    build the documentation with Sphinx"
@@ -28,6 +33,9 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest $(ARGS)
 
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python -m benchmarks --runs $(RUNS) $(SUITES)
+
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check .
 
@@ -39,7 +47,7 @@ docs: $(VENV)/.docs
 	@echo "see docs/_build/html/index.html"
 
 clean:
-	rm -rf $(VENV) .tox build dist docs/_build *.egg-info
+	rm -rf $(VENV) $(BENCH) .tox build dist docs/_build *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -75,4 +83,10 @@ $(VENV)/.lint: $(VENV)/.made $(CONFIG)
 $(VENV)/.docs: $(VENV)/.made $(CONFIG)
 	@echo "installing Sphinx into $(VENV)"
 	@$(PIP) -e '.[docs]'
+	@touch $@
+
+$(BENCH)/.installed: $(VENV)/.made $(CONFIG)
+	@echo "making $(BENCH): summon_testcase and its peers"
+	@$(VENV)/bin/python -m venv --clear $(BENCH)
+	@$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check -e '.[bench]'
 	@touch $@

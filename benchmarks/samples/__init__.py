@@ -1,0 +1,1 @@
+"""One test suite, written in several ways; see ``suites/real.py``."""

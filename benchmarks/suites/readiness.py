@@ -1,0 +1,43 @@
+"""1: from the moment when a service is ready to the return of start()."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from ..contenders import ALL, KINDS
+from ..results import US, Chart, Result, Settings, shuffled
+from ..services import Watchdog
+from ..stats import Table
+
+
+def run(settings: Settings) -> Result:
+    table = Table(
+        "From ready to start() returned",
+        "ms",
+        base=("mirakuru", "floor"),
+        note="The service is ready a random 0 to 300 ms after its start, the same for all in a "
+        "round. The floor spins, or sleeps until the kernel tells.",
+    )
+    ground = settings.ground
+    for _ in settings.rounds():
+        for kind in KINDS:
+            delay = random.uniform(0, 300)
+            for contender in shuffled([c for c in ALL if kind in c.kinds]):
+                service = ground.service(kind, delay)
+                try:
+                    with Watchdog(60):
+                        one = contender(service)
+                        one.start()
+                        end = time.monotonic_ns()
+                        table.add(kind, contender.name, ground.lateness(service, end))
+                        one.stop()
+                except Exception as error:
+                    table.remark(kind, contender.name, f"{type(error).__name__}: {error}"[:90])
+                ground.clear(service)
+    result = Result([table], charts=[Chart("readiness", table)])
+    for kind in ("tcp", "http", "http503", "unix", "file"):
+        result.ratio_at_most(f"{kind}: ready to returned", table, kind, "mirakuru", 1 / 30)
+    result.ratio_at_most("banner: ready to returned", table, "banner", "pexpect", 1.5)
+    result.at_most("notify: ready to returned", table.samples("notify", US), 1, "ms")
+    return result

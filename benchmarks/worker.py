@@ -1,0 +1,101 @@
+"""A process in which something is measured: ``python -m benchmarks.worker MODULE PARAMETERS``."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import traceback
+from typing import IO, Any
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Worker:
+    """A process that runs ``main(parameters, say)`` of a module of benchmarks.workers.
+
+    What it writes to standard error is shown if BENCH_VERBOSE is set.
+
+    :param prefix: the beginning of its command, to run it as somebody else.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        parameters: dict[str, Any],
+        *,
+        python: str = sys.executable,
+        prefix: tuple[str, ...] = (),
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self._process = subprocess.Popen(
+            [*prefix, python, "-m", "benchmarks.worker", module, json.dumps(parameters)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if os.environ.get("BENCH_VERBOSE") else subprocess.DEVNULL,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+        )
+        self.pid = self._process.pid
+
+    def tell(self, text: str) -> None:
+        """Write one line to it."""
+        stream: IO[str] = self._process.stdin  # type: ignore[assignment]
+        stream.write(text + "\n")
+        stream.flush()
+
+    def hear(self) -> Any:
+        """The next thing that it says.
+
+        :raises WorkerFailed: if it said that it failed, or ended.
+        """
+        stream: IO[str] = self._process.stdout  # type: ignore[assignment]
+        line = stream.readline()
+        if not line:
+            raise WorkerFailed(f"the worker ended with status {self._process.wait()}")
+        said = json.loads(line)
+        if isinstance(said, dict) and "error" in said:
+            raise WorkerFailed(said["error"])
+        return said
+
+    def close(self) -> None:
+        """Wait for its end."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        self._process.wait()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class WorkerFailed(Exception):
+    """What was to be measured raised an error."""
+
+
+def once(module: str, parameters: dict[str, Any], **options: Any) -> Any:
+    """Run a worker that says one thing."""
+    with Worker(module, parameters, **options) as worker:
+        return worker.hear()
+
+
+def say(thing: Any) -> None:
+    """Tell the process that started this worker."""
+    print(json.dumps(thing), flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        work = importlib.import_module(f"benchmarks.workers.{sys.argv[1]}")
+        work.main(json.loads(sys.argv[2]), say)
+    except Exception as error:
+        say({"error": f"{type(error).__name__}: {error}"[:200]})
+        traceback.print_exc()
+        # no __del__ of a contender has anything to add
+        os._exit(1)

@@ -1,0 +1,152 @@
+"""Database servers, one after the other, in a process that is not root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from glob import glob
+from typing import Any
+
+from .. import kernel
+
+
+def main(parameters: dict[str, Any], say: Callable[[object], None]) -> None:
+    ways: dict[str, Any] = {}
+    for line in sys.stdin:
+        row = line.strip()
+        if row not in ways:
+            ways[row] = _WAYS[row]()
+        say(_one(ways[row]))
+    for way in ways.values():
+        way.close()
+
+
+def _one(way: Any) -> dict[str, float]:
+    import pg8000.native
+
+    began = time.monotonic()
+    port = way.start()
+    started = time.monotonic()
+    connection = pg8000.native.Connection("postgres", "127.0.0.1", "postgres", port)
+    connection.run("create table fresh (n int)")
+    connection.close()
+    stopping = time.monotonic()
+    way.stop()
+    ended = time.monotonic()
+    return {"start": (started - began) * 1e3, "stop": (ended - stopping) * 1e3}
+
+
+class Peer:
+    """testing.postgresql as it is: initdb each time."""
+
+    def start(self) -> int:
+        import testing.postgresql
+
+        self._server = testing.postgresql.Postgresql()
+        return int(self._server.settings["port"])
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+class Cached(Peer):
+    """Its factory, which keeps the outcome of initdb."""
+
+    def __init__(self) -> None:
+        import testing.postgresql
+
+        self._factory = testing.postgresql.PostgresqlFactory(cache_initialized_db=True)
+
+    def start(self) -> int:
+        self._server = self._factory()
+        return int(self._server.settings["port"])
+
+    def close(self) -> None:
+        self._factory.clear_cache()
+
+
+class Ours:
+    """PostgreSQL() of summon_testcase."""
+
+    def __init__(self) -> None:
+        import summon_testcase
+
+        self._executor = summon_testcase.PostgreSQL()
+
+    def start(self) -> int:
+        return int(self._executor.start().port)
+
+    def stop(self) -> None:
+        self._executor.stop()
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+class Floor:
+    """cp, exec, and reading until it says that it is ready; killed at the end."""
+
+    def __init__(self) -> None:
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self._root = tempfile.mkdtemp(prefix="summon-bench-", dir=memory)
+        self._template = os.path.join(self._root, "template")
+        programs = sorted(glob("/usr/lib/postgresql/*/bin"))
+        self._bin = programs[-1] if programs else os.path.dirname(shutil.which("postgres") or "")
+        subprocess.run(
+            [
+                *(os.path.join(self._bin, "initdb"), "-D", self._template, "-U", "postgres"),
+                *("--auth=trust", "--locale=C", "--no-sync"),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def start(self) -> int:
+        self._data = os.path.join(self._root, "data")
+        subprocess.run(["cp", "-a", "--reflink=auto", self._template, self._data], check=True)
+        port = _port()
+        options = [f"-c{name}=off" for name in ("fsync", "synchronous_commit", "full_page_writes")]
+        options += ["-cunix_socket_directories=", "-cwal_level=minimal", "-cmax_wal_senders=0"]
+        self._server = subprocess.Popen(
+            [os.path.join(self._bin, "postgres"), "-D", self._data, "-p", str(port), *options],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        assert self._server.stderr is not None
+        kernel.scan(self._server.stderr.fileno(), b"ready to accept connections")
+        return port
+
+    def stop(self) -> None:
+        self._server.send_signal(signal.SIGQUIT)
+        self._server.wait()
+        assert self._server.stderr is not None
+        self._server.stderr.close()
+        shutil.rmtree(self._data)
+
+    def close(self) -> None:
+        shutil.rmtree(self._root)
+
+
+def _port() -> int:
+    import socket
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+_WAYS = {
+    "testing.postgresql": Peer,
+    "testing.postgresql, initdb cached": Cached,
+    "floor": Floor,
+    "summon_testcase": Ours,
+}
