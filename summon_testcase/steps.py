@@ -9,6 +9,7 @@ in a process that has no second thread.
 from __future__ import annotations
 
 import errno
+import math
 import select
 import threading
 import time
@@ -59,7 +60,8 @@ def wait(pause: Pause) -> None:
         poller = select.poll()
         for fd in fds:
             poller.register(fd, select.POLLIN)
-        poller.poll(int(seconds * 1000))
+        # rounded up: a wait of nothing would be a busy loop
+        poller.poll(math.ceil(seconds * 1000))
 
 
 def drive(steps: Steps[T]) -> T:

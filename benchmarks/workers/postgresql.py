@@ -18,13 +18,15 @@ from .. import kernel
 
 def main(parameters: dict[str, Any], say: Callable[[object], None]) -> None:
     ways: dict[str, Any] = {}
-    for line in sys.stdin:
-        row = line.strip()
-        if row not in ways:
-            ways[row] = _WAYS[row]()
-        say(_one(ways[row]))
-    for way in ways.values():
-        way.close()
+    try:
+        for line in sys.stdin:
+            row = line.strip()
+            if row not in ways:
+                ways[row] = _WAYS[row]()
+            say(_one(ways[row]))
+    finally:
+        for way in ways.values():
+            way.close()
 
 
 def _one(way: Any) -> dict[str, float]:
