@@ -10,16 +10,19 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 # The peers' dependencies must not meet those of the tests.
 BENCH := benchmarks/.venv
+# pytest loads the plugins that it finds: those that shuffle are not for our suite.
+RUNNERS := $(VENV)/runners
 CONFIG := setup.cfg setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint types docs clean
+.PHONY: help demo test runners bench lint types docs clean
 # All targets install into one environment, and pip takes no turns.
 .NOTPARALLEL:
 
 help:
 	@echo "make demo    see services start, be tested and stop (ARGS=FILE: where to write its report)"
 	@echo "make test    run the suite (ARGS: more arguments for pytest)"
+	@echo "make runners run a sample under every runner (ARGS: '--table FILE', runners' names)"
 	@echo "make bench   measure beside the peers (RUNS: how often; SUITES: which, default all)"
 	@echo "make lint    check style with ruff"
 	@echo "make types   check types with mypy"
@@ -32,6 +35,9 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+runners: $(RUNNERS)/.installed
+	$(RUNNERS)/bin/python -m tests.runners.matrix $(ARGS)
 
 bench: $(BENCH)/.installed
 	$(BENCH)/bin/python -m benchmarks --runs $(RUNS) $(SUITES)
@@ -83,6 +89,12 @@ $(VENV)/.lint: $(VENV)/.made $(CONFIG)
 $(VENV)/.docs: $(VENV)/.made $(CONFIG)
 	@echo "installing Sphinx into $(VENV)"
 	@$(PIP) -e '.[docs]'
+	@touch $@
+
+$(RUNNERS)/.installed: $(VENV)/.made $(CONFIG)
+	@echo "making $(RUNNERS): summon_testcase and every test runner"
+	@$(VENV)/bin/python -m venv --clear $(RUNNERS)
+	@$(RUNNERS)/bin/python -m pip install -qq --disable-pip-version-check -e '.[runners]'
 	@touch $@
 
 $(BENCH)/.installed: $(VENV)/.made $(CONFIG)

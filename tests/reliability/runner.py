@@ -1,0 +1,150 @@
+"""The test process of the kill matrix: it starts every shape of service, then dies.
+
+Run with the arguments DEATH SHAPE...; what it starts is marked by a word that it is told on
+its standard input, so that it has the word itself in no place where one looks for it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from summon_testcase import (
+    Orchestrator,
+    OutputCoordinatedExecutor,
+    SimpleExecutor,
+    TCPCoordinatedExecutor,
+)
+from summon_testcase.log import ServiceFiles
+
+from ..services import parent, service
+from .shapes import Shape
+
+
+def say(*words: object) -> None:
+    """Tell whoever watches."""
+    print(*words, flush=True)
+
+
+def wait_for_death() -> None:
+    """It comes from outside."""
+    time.sleep(1000)
+
+
+def leak(services: list[SimpleExecutor]) -> None:
+    """Start them as most programs would, and end."""
+    for each in services:
+        each._files = ServiceFiles(each.called)
+        launch = each._launch()
+        with open(f"{launch.cwd}/out", "w") as out:
+            subprocess.Popen(launch.argv, cwd=launch.cwd, env=launch.env, stdout=out)
+    time.sleep(1)
+    say("up", 0)
+    input()
+
+
+def keepers(services: list[SimpleExecutor]) -> list[int]:
+    """The keepers of some services."""
+    return [each._run.process.keeper_pid for each in services if each._run]
+
+
+def be_paused(word: str, work: Path) -> None:
+    """Start services, say so, be stopped and continued, and see that nothing is lost."""
+    beat = "echo up; while :; do echo beat >>beats; sleep 0.01; done"
+    flood = "echo ready; while ! test -e go; do sleep 0.01; done; yes flood | head -c 40000000; "
+    flood += "echo; echo end of flood; echo done >done; sleep 1000"
+    options = {"cwd": work, "env": {"MARK": word}}
+    heart = OutputCoordinatedExecutor(["sh", "-c", beat, word], "up", **options)
+    writer = OutputCoordinatedExecutor(["sh", "-c", flood, word], "ready", **options)
+    asks = OutputCoordinatedExecutor(service("repl.py", word), "> ", **options)
+    server = TCPCoordinatedExecutor(service("serves.py", "tcp", "{port}", "state", word), **options)
+    group = Orchestrator([heart, writer, asks, server])
+    with group:
+        say("up", *(each.pid for each in (heart, writer, asks, server)))
+        writer.wait_for_output("end of flood", timeout=120)
+        asks.sendline("still there")
+        asks.wait_for_output("STILL THERE", timeout=30)
+        socket.create_connection((server.host, server.port), 30).close()
+        with server.stopped(), heart.paused():
+            pass
+        assert all(each.running() for each in (heart, writer, asks, server))
+        with SimpleExecutor("sleep 1000", **options) as late:
+            assert late.running()
+    say("all is well")
+
+
+def die(death: str, group: Orchestrator, kept: list[int], warden: int) -> None:
+    """End in one of many ways."""
+    if death == "os._exit":
+        os._exit(3)
+    elif death == "abort":
+        os.abort()
+    elif death == "segfault":
+        ctypes.string_at(0)
+    elif death == "return":
+        return
+    elif death == "execv":
+        program = "print('other', flush=True); input(); input()"
+        os.execv(sys.executable, [sys.executable, "-c", program])
+    elif death == "sigint twice":
+        try:
+            wait_for_death()
+        finally:
+            say("stopping")
+            group.stop()
+    elif death == "keepers first":
+        for pid in kept:
+            os.kill(pid, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif death == "warden first":
+        os.kill(warden, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+    else:
+        wait_for_death()
+
+
+def main() -> None:
+    """Start them, say so, and die."""
+    death, *names = sys.argv[1:]
+    word, work = input(), Path(input())
+    if death == "paused":
+        be_paused(word, work)
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    shapes = [Shape(name, word, work) for name in names]
+    services = {shape.name: shape.executor() for shape in shapes}
+    if death == "unkept":
+        leak(list(services.values()))
+        os.kill(os.getpid(), signal.SIGKILL)
+    for name, each in services.items():
+        # they leave little of the machine to others that start
+        if name.startswith("chain"):
+            each.after = tuple(other for other in services if not other.startswith("chain"))
+    group = Orchestrator(services)
+    if death == "starting":
+        say("starting")
+    group.start()
+    kept = keepers(list(services.values()))
+    warden = parent(kept[0])
+    if death == "forked child":
+        # by a library in C: it has no chance to close what it inherits
+        child = ctypes.PyDLL(None).fork()
+        if child == 0:
+            wait_for_death()
+        say("child", child)
+    if death != "starting":
+        say("up", warden, *kept)
+        # until somebody has looked at it all
+        input()
+    die(death, group, kept, warden)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What the tests of reliability have in common."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from summon_testcase import ports
+from summon_testcase.log import run_directory
+
+from ..services import ROOT, eventually, kill_marked, marked, marker
+
+#: the long form of a test: ``make soak``
+LONG = os.environ.get("SUMMON_SOAK", "") not in ("", "0")
+
+#: is up, and stays so without a child: the shell has the marker in its command line
+UP = "echo up; read never"
+
+
+def sh(script: str, mark: str, *arguments: str) -> list[str]:
+    """A shell whose command line has the marker; arguments are ``$1`` and so on."""
+    return ["/bin/sh", "-c", script, mark, *arguments]
+
+
+@contextmanager
+def marking() -> Iterator[str]:
+    """A marker; what has it is killed in the end."""
+    word = marker()
+    try:
+        yield word
+    finally:
+        kill_marked(word)
+
+
+class Belongings:
+    """What this process has, to be compared with what it has later."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self.descriptors = len(os.listdir("/proc/self/fd"))
+        self.threads = len(os.listdir("/proc/self/task"))
+        self.ports = len(ports._leases._leased)
+        self.files = sorted(os.listdir(run_directory()))
+
+    def lost(self) -> dict[str, object]:
+        """What there is more of now."""
+        now = Belongings()
+        found: dict[str, object] = {}
+        for what in ("descriptors", "threads", "ports"):
+            if getattr(now, what) > getattr(self, what):
+                found[what] = getattr(now, what) - getattr(self, what)
+        files = [file for file in now.files if file not in self.files]
+        if files:
+            found["files"] = files
+        return found
+
+
+def nothing_left(mark: str, seconds: float = 10.0) -> None:
+    """Whatever has the marker ends."""
+    eventually(lambda: not marked(mark), f"{mark}: its processes are gone", seconds)
+
+
+def run_program(
+    source: str,
+    place: Path,
+    *arguments: str,
+    interpreter: str | None = None,
+    user: int | None = None,
+    timeout: float = 120,
+) -> subprocess.CompletedProcess[str]:
+    """Run a Python program that can import the package, with a temporary directory of its own.
+
+    :param interpreter: default: this one, under the strictest settings.
+    :param user: who runs it.
+    """
+    strict = [] if interpreter else ["-X", "dev", "-W", "error"]
+    return subprocess.run(
+        [interpreter or sys.executable, *strict, "-c", source, *arguments],
+        env={**os.environ, "TMPDIR": str(place), "PYTHONPATH": os.pathsep.join(import_paths())},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+        cwd="/",
+    )
+
+
+def import_paths() -> list[str]:
+    """Where another interpreter finds the package, and what it needs."""
+    return [ROOT, *(path for path in sys.path if path.endswith(("site-packages", ".egg")))]
+
+
+def interpreter_for_all() -> str | None:
+    """A Python that every user may run; None if there is none."""
+    for program in (sys.executable, shutil.which("python3", path="/usr/local/bin:/usr/bin")):
+        if program and _reachable(program):
+            return program
+    return None
+
+
+def _reachable(program: str) -> bool:
+    way = [Path(program), Path(os.path.realpath(program))]
+    return all(
+        os.stat(folder).st_mode & stat.S_IXOTH for path in way for folder in (path, *path.parents)
+    )

@@ -1,0 +1,204 @@
+"""A test process that starts and stops services for a long time, and says what it has.
+
+Run with the arguments CYCLES SERVICES: it prints what it and its warden have, as JSON: when
+warm, after so many cycles, with so many services at once, and after those.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from summon_testcase import (
+    CommandCoordinatedExecutor,
+    HTTPCoordinatedExecutor,
+    NotifyCoordinatedExecutor,
+    Orchestrator,
+    OutputCoordinatedExecutor,
+    ProcessExited,
+    SimpleExecutor,
+    TCPCoordinatedExecutor,
+)
+
+from ..services import eventually, parent, service, status
+
+#: cycles after which memory is what it will be
+WARM = 60
+#: KiB that a process may be larger after the soak than when it was warm
+ROOM = 4096
+#: descriptors that are allowed beside one for each service
+RESERVE = 40
+
+
+def cycle(number: int) -> None:
+    """Start a service, use it, stop it: another flavour each time."""
+    kind = number % 4
+    if number % 50 == 0:
+        for flavour in (tcp, http, notified, fails):
+            flavour()
+    elif kind == 0:
+        with SimpleExecutor("sleep 1000"):
+            pass
+    elif kind == 1:
+        command = ["sh", "-c", "read line; echo got $line; sleep 1000 & wait"]
+        with OutputCoordinatedExecutor(
+            ["sh", "-c", 'echo up; exec "$@"', "x", *command], "up"
+        ) as e:
+            e.sendline("text")
+            e.wait_for_output("got text", timeout=30)
+            e.output().close()
+    elif kind == 2:
+        with (
+            CommandCoordinatedExecutor("sleep 1000", probe="true", cwd="{tmpdir}") as e,
+            e.paused(),
+        ):
+            pass
+    else:
+        with OutputCoordinatedExecutor("sh -c 'seq 2000; sleep 1000'", "\n2000\n", tty=False) as e:
+            e.kill()
+
+
+def tcp() -> None:
+    with TCPCoordinatedExecutor(service("serves.py", "tcp", "{port}", "{tmpdir}/s")):
+        pass
+
+
+def http() -> None:
+    command = service("serves.py", "http", "{port}", "{tmpdir}/s")
+    with HTTPCoordinatedExecutor(command, url="http://{host}:{port}/"):
+        pass
+
+
+def notified() -> None:
+    with NotifyCoordinatedExecutor(service("serves.py", "notify", "-", "{tmpdir}/s")):
+        pass
+
+
+def fails() -> None:
+    try:
+        OutputCoordinatedExecutor("sh -c 'echo no; exit 3'", "up").start()
+    except ProcessExited as error:
+        assert error.report is not None
+        os.remove(error.report.log_path)
+
+
+def resident(pid: int) -> int:
+    """KiB of memory that a process has to itself or shares: RSS."""
+    for line in Path("/proc", str(pid), "status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0
+
+
+def facts(warden: int) -> dict[str, object]:
+    """What this process and its warden have."""
+    gc.collect()
+    families: dict[int, list[str]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            state, above = status(int(name))
+            families.setdefault(above, []).append(state)
+    found: dict[str, object] = {"files": sum(len(d) + len(f) for _, d, f in os.walk(place()))}
+    for who, pid in (("test process", os.getpid()), ("warden", warden)):
+        children = families.get(pid, [])
+        found[who] = {
+            "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+            "threads": len(os.listdir(f"/proc/{pid}/task")),
+            "children": len(children),
+            "zombies": children.count("Z"),
+            "KiB": resident(pid),
+        }
+    return found
+
+
+def place() -> str:
+    """The directory for temporary files, which nobody else uses."""
+    return tempfile.gettempdir()
+
+
+def warden_of() -> int:
+    """The pid of the warden."""
+    with SimpleExecutor("sleep 1000") as probe:
+        return parent(parent(probe.pid))
+
+
+def settled(warden: int) -> dict[str, object]:
+    """The facts, once keepers that have said goodbye are reaped."""
+
+    def calm() -> bool:
+        return not [
+            1 for name in os.listdir("/proc") if name.isdigit() and parent(int(name)) == warden
+        ]
+
+    eventually(calm, "the warden has no child", 30)
+    return facts(warden)
+
+
+def grown(report: dict[str, dict[str, dict[str, int]]]) -> list[str]:
+    """What there is more of than before."""
+    found = []
+    for moment in ("after", "after many"):
+        now, before = report[moment], report["warm"]
+        if now["files"] != before["files"]:
+            found.append(f"files {moment}: {now['files']}, not {before['files']}")
+        for who in ("test process", "warden"):
+            for what, number in before[who].items():
+                # memory: what an allocator may keep
+                room = ROOM if what == "KiB" else 0
+                if now[who][what] > number + room:
+                    found.append(f"{what} of the {who}, {moment}: {now[who][what]}, not {number}")
+    return found
+
+
+def main() -> None:
+    """Go through it all."""
+    cycles, services = map(int, sys.argv[1:])
+    allowed = 1024 if services > 400 else services + RESERVE
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
+    report: dict[str, object] = {"descriptors allowed": allowed}
+    warden = warden_of()
+    for number in range(WARM):
+        cycle(number)
+    many(services, warden)
+    report["warm"] = settled(warden)
+    began = time.monotonic()
+    for number in range(cycles):
+        cycle(number)
+    report["cycles"] = cycles
+    report["ms per cycle"] = round((time.monotonic() - began) / max(cycles, 1) * 1000, 1)
+    report["after"] = settled(warden)
+    report["many"] = many(services, warden)
+    report["after many"] = settled(warden)
+    assert warden_of() == warden
+    print(json.dumps(report))
+
+
+def many(services: int, warden: int) -> dict[str, object]:
+    """Start so many at once, and stop them."""
+    group = Orchestrator(
+        {
+            f"s{number}": OutputCoordinatedExecutor("sh -c 'echo up; sleep 1000'", "up")
+            for number in range(services)
+        }
+    )
+    began = time.monotonic()
+    with group:
+        took = time.monotonic() - began
+        found = facts(warden)
+        began = time.monotonic()
+    return {
+        "services": services,
+        "seconds to start": round(took, 2),
+        "seconds to stop": round(time.monotonic() - began, 2),
+        "while they run": found,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,365 @@
+"""Ctrl-C, and signal handlers that stop services, at any moment of a start or a stop.
+
+What interrupts is raised, or called, from a trace function at the N-th line that is executed
+inside the package; then again for the next N, through all of the start or the stop.  The long
+form takes every N.  Lines that begin with "with" are passed over: the tracer also sees the
+end of such a block there, before the lock is given back, where the interpreter itself handles
+no signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import random
+import signal
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import summon_testcase
+from summon_testcase import (
+    Orchestrator,
+    OutputCoordinatedExecutor,
+    SimpleExecutor,
+    SummonError,
+)
+
+from ..services import marked
+from .scene import LONG, UP, Belongings, marking, run_program, sh
+
+PACKAGE = str(Path(summon_testcase.__file__).parent)
+#: seconds that nothing may take, however busy the machine: less than any limit inside
+IN_TIME = 8.0
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """A word in the command line of every process of a test."""
+    with marking() as word:
+        yield word
+
+
+@pytest.fixture(autouse=True)
+def no_resource_warnings() -> Iterator[None]:
+    """What an interrupt leaves half-made is closed by its end, which some classes tell of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+
+
+class AtLine:
+    """A block in which something is done at the N-th line inside the package."""
+
+    def __init__(self, number: int, action: Callable[[], object]) -> None:
+        self.number, self.action = number, action
+        self.count = 0
+        #: the line at which it was done
+        self.where = ""
+
+    def _enter(self, frame: FrameType, event: str, arg: object) -> Any:
+        return self._line if frame.f_code.co_filename.startswith(PACKAGE) else None
+
+    def _line(self, frame: FrameType, event: str, arg: object) -> Any:
+        path, line = frame.f_code.co_filename, frame.f_lineno
+        if event == "line" and not linecache.getline(path, line).lstrip().startswith("with "):
+            self.count += 1
+            if self.count == self.number:
+                self.where = f"{Path(path).name}:{line}, in {frame.f_code.co_name}"
+                sys.settrace(None)
+                self.action()
+        return self._line
+
+    def __enter__(self) -> AtLine:
+        sys.settrace(self._enter)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        sys.settrace(None)
+
+
+def interrupt() -> None:
+    """What the handler of SIGINT does."""
+    raise KeyboardInterrupt
+
+
+def one(mark: str) -> Any:
+    """A single executor, with a port and a banner."""
+    return OutputCoordinatedExecutor(sh(UP, mark, "{port}"), "up\n", name="it")
+
+
+def four(mark: str) -> Any:
+    """A graph of four."""
+    return Orchestrator(
+        {
+            "a": one(mark),
+            "b": SimpleExecutor(sh(UP, mark, "{a.port}")),
+            "c": OutputCoordinatedExecutor(sh(UP, mark), "up\n", after="a"),
+            "d": one(mark),
+        }
+    )
+
+
+MAKERS = [one, four]
+
+
+def numbers(short: int) -> Iterator[int]:
+    """The lines at which something is done: all in the long form, else one in so many."""
+    begin = 1 if LONG else 1 + random.randrange(short)
+    step = 1 if LONG else short
+    while True:
+        yield begin
+        begin += step
+
+
+@pytest.mark.parametrize("make, short", [(one, 17), (four, 121)])
+def test_interrupted_start(make: Callable[[str], Any], short: int, mark: str) -> None:
+    """Nothing runs, nothing is lost, the interrupt comes through, and it can start again."""
+    it = make(mark)
+    it.start().stop()
+    before = Belongings()
+    for number in numbers(short):
+        began = time.monotonic()
+        with AtLine(number, interrupt) as at:
+            try:
+                it.start()
+                interrupted = False
+            except KeyboardInterrupt:
+                interrupted = True
+        assert interrupted == bool(at.where), at.where
+        if not interrupted:
+            it.stop()
+            break
+        assert time.monotonic() - began < IN_TIME, at.where
+        assert not marked(mark), at.where
+        assert not it.running(), at.where
+        lost = before.lost()
+        # one of thousands, where the port was found and nobody had been told yet
+        assert lost.pop("ports", 1) == 1
+        before.ports = Belongings().ports
+        assert lost == {}, at.where
+        it.start().stop()
+    assert number > 400
+
+
+@pytest.mark.parametrize("make, short", [(one, 7), (four, 47)])
+def test_interrupted_stop(make: Callable[[str], Any], short: int, mark: str) -> None:
+    """Nothing runs, nothing is lost, and the interrupt comes through.
+
+    But for the very first line, before which nobody has been asked to stop anything.
+    """
+    it = make(mark)
+    it.start().stop()
+    before = Belongings()
+    for number in numbers(short):
+        it.start()
+        began = time.monotonic()
+        with AtLine(number, interrupt) as at:
+            try:
+                it.stop()
+                interrupted = False
+            except KeyboardInterrupt:
+                interrupted = True
+        assert interrupted == bool(at.where), at.where
+        assert time.monotonic() - began < IN_TIME, at.where
+        if number == 1 and marked(mark):
+            assert it.running()
+            it.stop()
+        assert not marked(mark), at.where
+        assert not it.running(), at.where
+        assert before.lost() == {}, at.where
+        if not interrupted:
+            break
+    assert number > 100
+
+
+@pytest.mark.parametrize(
+    "what, make, short",
+    [
+        ("start", one, 29),
+        ("start", four, 171),
+        ("stop", one, 23),
+        ("stop", four, 91),
+        ("wait_for_output", one, 23),
+    ],
+)
+def test_stopped_by_a_handler(what: str, make: Callable[[str], Any], short: int, mark: str) -> None:
+    """A handler that stops it while it is started, stopped or waited for: no hang, no leak.
+
+    A start either fails, or (if the handler came before there was anything to stop) succeeds.
+    """
+    it = make(mark)
+    it.start().stop()
+    before = Belongings()
+    outcomes: Counter[str] = Counter()
+
+    def handler() -> None:
+        it.stop()
+
+    for number in numbers(short):
+        if what != "start":
+            it.start()
+        began = time.monotonic()
+        outcome = "done"
+        with AtLine(number, handler) as at:
+            try:
+                if what == "wait_for_output":
+                    it.wait_for_output("never", timeout=0.02)
+                else:
+                    getattr(it, what)()
+            except SummonError as error:
+                outcome = type(error).__name__
+        outcomes[outcome] += 1
+        assert time.monotonic() - began < IN_TIME, at.where
+        if outcome != "done" or what == "stop":
+            assert what == "wait_for_output" or not marked(mark), at.where
+        it.stop()
+        assert not marked(mark), at.where
+        if outcome != "done":
+            _forget_logs(before)
+        assert before.lost() == {}, at.where
+        it.start().stop()
+        if not at.where:
+            break
+    if what == "start":
+        assert outcomes["done"] and set(outcomes) <= {
+            "done",
+            "SpawnFailed",
+            "StartFailed",
+            "ProcessExited",
+        }
+    elif what == "stop":
+        assert set(outcomes) == {"done"}
+    else:
+        assert outcomes["TimeoutExpired"] and outcomes["ProcessExited"]
+
+
+def _forget_logs(before: Belongings) -> None:
+    """Remove the logs that errors have named."""
+    for name in Belongings().files:
+        if name.endswith(".log") and name not in before.files:
+            Path(summon_testcase.log.run_directory(), name).unlink()
+
+
+@contextlib.contextmanager
+def alarm(action: Callable[[], object], seconds: float) -> Iterator[list[bool]]:
+    """A block in which a real signal comes after some time."""
+    came = []
+
+    def handler(number: int, frame: object) -> None:
+        came.append(True)
+        action()
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        yield came
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_interrupted_at_a_random_moment(make: Callable[[str], Any], mark: str) -> None:
+    """A real signal, between any two instructions and inside of system calls."""
+    it = make(mark)
+    began = time.monotonic()
+    for _ in range(5):
+        it.start().stop()
+    usual = (time.monotonic() - began) / 5
+    before = Belongings()
+    interrupted = 0
+    for _ in range(2000 if LONG else 30):
+        done = []
+        try:
+            with alarm(interrupt, random.uniform(0.0001, usual * 1.2)) as came:
+                it.start()
+                done.append("start")
+                it.stop()
+                done.append("stop")
+        except KeyboardInterrupt:
+            interrupted += 1
+        assert came or "stop" in done
+        if done == ["start"] and it.running():
+            # it came between the two
+            it.stop()
+        assert not marked(mark), done
+        lost = before.lost()
+        before.ports += int(str(lost.pop("ports", 0)))
+        assert lost == {}, done
+    assert interrupted > 5
+    it.start().stop()
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_stopped_by_a_real_signal(make: Callable[[str], Any], mark: str) -> None:
+    """The handler of a real signal stops it at a random moment of start, wait and stop."""
+    it = make(mark)
+    began = time.monotonic()
+    for _ in range(5):
+        it.start().stop()
+    usual = (time.monotonic() - began) / 5
+    before = Belongings()
+    stopped = 0
+    for _ in range(2000 if LONG else 30):
+        began = time.monotonic()
+        with alarm(it.stop, random.uniform(0.0001, usual * 1.2)) as came:
+            try:
+                it.start()
+                it.stop()
+            except SummonError:
+                _forget_logs(before)
+            stopped += bool(came)
+        assert time.monotonic() - began < IN_TIME
+        it.stop()
+        assert not marked(mark)
+        assert before.lost() == {}
+    assert stopped > 5
+
+
+REAL = """
+import os, signal, sys, time
+from summon_testcase import *
+mark, when = sys.argv[1:]
+it = OutputCoordinatedExecutor(
+    ["/bin/sh", "-c", 'trap "" TERM; echo up; while :; do sleep 0.1; done', mark],
+    "up" if when != "start" else "never", stop_timeout=60, timeout=60)
+def interrupted(call):
+    # the shell's job: SIGINT for the whole foreground group
+    if os.fork() == 0:
+        time.sleep(0.3)
+        os.kill(os.getppid(), signal.SIGINT)
+        os._exit(0)
+    began = time.monotonic()
+    try:
+        call()
+    except KeyboardInterrupt:
+        print("interrupted", time.monotonic() - began < 5, it.running())
+    os.wait()
+if when != "start":
+    it.start()
+interrupted({
+    "start": it.start, "stop": it.stop, "wait": lambda: it.wait_for_output("never", timeout=60),
+    "output": lambda: it.output().read(),
+}[when])
+it.kill()
+"""
+
+
+@pytest.mark.parametrize(
+    "when, running", [("start", False), ("stop", False), ("wait", True), ("output", True)]
+)
+def test_a_real_interrupt(when: str, running: bool, mark: str, tmp_path: Path) -> None:
+    """SIGINT ends what blocks at once: start and stop kill, a wait leaves the service alone."""
+    done = run_program(REAL, tmp_path, mark, when)
+    assert done.stderr == "" and done.stdout == f"interrupted True {running}\n"
+    assert not marked(mark)

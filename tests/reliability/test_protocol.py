@@ -1,0 +1,275 @@
+"""Garbage to the warden and to keepers: they end or go on, and leave no service behind.
+
+Who writes it does not matter: a test that got hold of a descriptor, or a bug of ours.  Each
+seed is one sequence of messages; ``make soak`` tries more of them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import signal
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from summon_testcase.keeper.messages import Inbox, pack
+from summon_testcase.warden import Warden
+
+from ..services import PATIENCE, alive, eventually, kill_marked, marked, marker, parent, text
+from .scene import LONG
+
+SEEDS = range(1000 if LONG else 24)
+NUMBERS = (
+    *(b"0", b"1", b"-1", b"15", b"64", b"65", b"99999999999999999999", b"", b"x", b"1e9"),
+    *(b"nan", b"inf", b"-inf", b"1_0", b"\xff", b" 3 ", b"0x9", b"1" * 5000),
+)
+
+
+class Kept:
+    """A service as it is started by messages, without the rest of the library."""
+
+    def __init__(self, warden: Warden, place: Path, mark: str) -> None:
+        self.place, self.name = place, f"{mark}-{os.urandom(4).hex()}"
+        self.base = str(place / self.name)
+        self.channel, theirs = socket.socketpair()
+        self.channel.settimeout(PATIENCE)
+        self.inbox = Inbox()
+        with theirs:
+            warden.keep(self.base, theirs)
+        self.message = self.launch(mark)
+        self.channel.sendall(self.message)
+        verb, *numbers = self.told()
+        assert verb == b"up"
+        self.pid, self.keeper = map(int, numbers)
+
+    def launch(self, mark: str) -> bytes:
+        """The message that starts it: it says "up", and has a child in another session."""
+        script = 'setsid sh -c "sleep 1000; :" "$0" & echo up; read never; wait'
+        argv = ["/bin/sh", "-c", script, mark]
+        fields = [self.base, self.base + ".log", "0", "/", "1", "", argv[0], str(len(argv))]
+        return pack("launch", *fields, *argv, f"PATH={os.environ['PATH']}")
+
+    def told(self) -> list[bytes]:
+        """The fields of the next message of the keeper."""
+        while (message := self.inbox.take()) is None:
+            data = self.channel.recv(65536)
+            assert data, "the keeper has ended"
+            self.inbox.feed(data)
+        return message.split(b"\0")
+
+    def said(self) -> set[bytes]:
+        """The verbs of all that a keeper said which has ended."""
+        verbs = set()
+        with suppress(ConnectionResetError):
+            while data := self.channel.recv(65536):
+                self.inbox.feed(data)
+        while (message := self.inbox.take()) is not None:
+            verbs.add(message.partition(b"\0")[0])
+        self.channel.close()
+        return verbs
+
+    def files(self) -> list[str]:
+        """What is there of its files."""
+        return [name for name in os.listdir(self.place) if name.startswith(self.name)]
+
+    def send(self, data: bytes) -> None:
+        """Write as far as it is taken: the keeper may have ended, or not read on."""
+        send(self.channel, data)
+
+
+def send(sock: socket.socket, data: bytes) -> None:
+    """Write to a socket whose other end may close."""
+    poller = select.poll()
+    poller.register(sock, select.POLLOUT)
+    with suppress(BrokenPipeError, ConnectionResetError):
+        while data and poller.poll(2000):
+            data = data[sock.send(data, socket.MSG_DONTWAIT) :]
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """A word in the command line of every process of a test."""
+    word = marker()
+    yield word
+    kill_marked(word)
+
+
+@pytest.fixture
+def warden() -> Iterator[Warden]:
+    """One of this test's own."""
+    found = Warden()
+    yield found
+    found.close()
+
+
+def wakeups(pid: int) -> int:
+    """How often a process has waited for something; and clock ticks of CPU time it has used."""
+    said = text(f"/proc/{pid}/status").rpartition("\nvoluntary_ctxt_switches:")[2]
+    fields = text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(said.split()[0]) + int(fields[11]) + int(fields[12]) if said and fields else 0
+
+
+def assert_rests(pid: int) -> None:
+    """It does nothing while nobody asks it for anything."""
+    settled = time.monotonic() + PATIENCE
+    while alive(pid) and time.monotonic() < settled:
+        before = wakeups(pid)
+        time.sleep(0.1)
+        if wakeups(pid) - before <= 1:
+            return
+    assert not alive(pid), f"{pid} is busy with nothing"
+
+
+def sequence(chance: random.Random, kept: Kept) -> list[bytes]:
+    """Messages of which no keeper should get any."""
+    return [one(chance, kept) for _ in range(chance.randint(1, 6))]
+
+
+def one(chance: random.Random, kept: Kept) -> bytes:
+    """A message, or something like it."""
+    number, other = chance.choice(NUMBERS), chance.choice(NUMBERS)
+    valid = chance.choice(
+        [
+            pack("watch", number),
+            pack("send", chance.randbytes(chance.randint(0, 5000))),
+            pack("send", chance.randbytes(50) * 40000),
+            pack("probe", number, "/bin/true"),
+            pack("probe", number, "/bin/sleep", "1000"),
+            pack("probe", number),
+            pack("probe", number, "/nowhere", *["x"] * 100),
+            pack("signal", number, other),
+            pack("signal", number),
+            pack("stop", number, other),
+            pack("stop", "15", number),
+            pack("kill", number),
+            pack("sync", number),
+            pack("keep", kept.base),
+            kept.message,
+            pack(number, other),
+            pack(),
+        ]
+    )
+    how = chance.randrange(6)
+    if how == 0:
+        return valid[: chance.randrange(len(valid) + 1)]
+    if how == 1:
+        # the verb stays what it is: a mutilated path would be a path
+        at = chance.randrange(min(len(valid), 8))
+        return valid[:at] + bytes([valid[at] ^ (1 << chance.randrange(8))]) + valid[at + 1 :]
+    if how == 2:
+        return chance.randbytes(chance.randint(1, 3000))
+    if how == 3:
+        return struct.pack("=I", chance.choice([0, 1, 5, 64 << 20, (64 << 20) + 1, 2**32 - 1]))
+    return valid
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_garbage_for_a_keeper(seed: int, warden: Warden, mark: str, tmp_path: Path) -> None:
+    """It kills its service and ends, or goes on, at rest, until the channel is closed."""
+    chance = random.Random(seed)
+    kept, other = Kept(warden, tmp_path, mark), Kept(warden, tmp_path, mark)
+    for message in sequence(chance, kept):
+        kept.send(message)
+    assert_rests(kept.keeper)
+    if not alive(kept.keeper):
+        eventually(lambda: not alive(kept.pid), "the service ended with its keeper")
+    if chance.random() < 0.5:
+        kept.channel.shutdown(socket.SHUT_WR)
+        assert_rests(kept.keeper)
+    # not closed: what it said is still to be read
+    kept.channel.shutdown(socket.SHUT_WR)
+    eventually(lambda: not alive(kept.keeper), "the keeper has ended")
+    assert not alive(kept.pid)
+    # nobody else has noticed
+    assert alive(other.pid) and alive(other.keeper)
+    other.channel.sendall(pack("watch", -1))
+    while other.told() != [b"output"]:
+        pass
+    other.channel.close()
+    eventually(lambda: not alive(other.keeper), "the other keeper has ended")
+    if b"gone" not in kept.said():
+        # else they belong to the test process again
+        eventually(lambda: not kept.files(), "its files are gone")
+    eventually(lambda: not other.files(), "the files of the other are gone")
+    assert marked(mark) == []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_garbage_for_the_warden(seed: int, warden: Warden, mark: str, tmp_path: Path) -> None:
+    """It ends and sweeps all, or goes on, at rest, and forks keepers as before."""
+    chance = random.Random(seed)
+    kept = Kept(warden, tmp_path, mark)
+    pid = parent(kept.keeper)
+    control = warden._control
+    for message in sequence(chance, kept):
+        # descriptors that nobody asked for, or none where one is needed
+        with suppress(BrokenPipeError, ConnectionResetError):
+            if chance.random() < 0.3:
+                spare = [os.open(os.devnull, os.O_RDONLY)] * chance.choice([1, 2, 16, 17, 40])
+                socket.send_fds(control, [message or b"x"], spare)
+                os.close(spare[0])
+            else:
+                send(control, message)
+        # what it answers is not for anybody
+        with suppress(OSError):
+            control.recv(65536, socket.MSG_DONTWAIT)
+    assert_rests(pid)
+    if alive(pid):
+        assert alive(kept.pid)
+        warden._control.close()
+    eventually(lambda: not alive(pid), "the warden has ended")
+    eventually(lambda: not alive(kept.keeper), "the keeper has ended")
+    eventually(lambda: not alive(kept.pid), "the service has ended")
+    eventually(lambda: marked(mark) == [], "all is gone")
+    if b"gone" not in kept.said():
+        eventually(lambda: not kept.files(), "its files are gone")
+
+
+def test_a_warden_is_not_kept_waiting(warden: Warden, mark: str, tmp_path: Path) -> None:
+    """Who asks for the end of a keeper that lives, and reads no answers, holds up nobody."""
+    kept = Kept(warden, tmp_path, mark)
+    send(warden._control, pack("sync", kept.keeper))
+    send(warden._control, pack("sync", 1) * 100_000)
+    another = Kept(warden, tmp_path, mark)
+    assert alive(another.pid)
+    assert_rests(parent(another.keeper))
+    kept.channel.close()
+    wanted, inbox = pack("synced", kept.keeper)[4:], Inbox()
+    warden._control.settimeout(PATIENCE)
+    while (message := inbox.take()) != wanted:
+        if message is None:
+            inbox.feed(warden._control.recv(65536))
+    assert not alive(kept.pid)
+    another.channel.close()
+    eventually(lambda: marked(mark) == [], "all is gone")
+
+
+def test_a_keeper_nobody_listens_to(warden: Warden, mark: str, tmp_path: Path) -> None:
+    """Answers that nobody reads keep it from nothing: the end of the test process is seen."""
+    kept = Kept(warden, tmp_path, mark)
+    for _ in range(50):
+        kept.send(pack("watch", -1) * 2000)
+    assert alive(kept.pid)
+    assert_rests(kept.keeper)
+    kept.channel.close()
+    eventually(lambda: not alive(kept.keeper), "the keeper has ended")
+    assert marked(mark) == []
+
+
+def test_a_keeper_whose_service_reads_nothing(warden: Warden, mark: str, tmp_path: Path) -> None:
+    """Input that the service does not take is kept, up to a limit, at rest."""
+    kept = Kept(warden, tmp_path, mark)
+    os.kill(kept.pid, signal.SIGSTOP)
+    for text_ in (b"x" * 300_000, b"line\n" * 100_000):
+        kept.send(pack("send", text_))
+        assert_rests(kept.keeper)
+        assert alive(kept.keeper)
+    kept.channel.close()
+    eventually(lambda: marked(mark) == [], "all is gone")

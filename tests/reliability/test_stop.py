@@ -1,0 +1,417 @@
+"""Stop is bounded and idempotent, and any thread, atexit or forked child may call it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from summon_testcase import (
+    AlreadyRunning,
+    Orchestrator,
+    OutputCoordinatedExecutor,
+    SimpleExecutor,
+    StopFailed,
+    SummonError,
+)
+
+from ..services import alive, eventually, marked
+from .scene import LONG, UP, Belongings, marking, nothing_left, run_program, sh
+
+#: seconds that a stop without obstacles may take on a busy machine
+IN_TIME = 8.0
+DEAF = 'trap "" TERM HUP INT; echo up; while :; do read never || sleep 0.1; done'
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """A word in the command line of every process of a test."""
+    with marking() as word:
+        yield word
+
+
+def one(mark: str, **options: Any) -> OutputCoordinatedExecutor:
+    """A service with a banner."""
+    return OutputCoordinatedExecutor(sh(UP, mark, "{port}"), "up\n", **options)
+
+
+def deaf(mark: str, **options: Any) -> OutputCoordinatedExecutor:
+    """A service that must be killed."""
+    return OutputCoordinatedExecutor(sh(DEAF, mark), "up\n", **{"stop_timeout": 0.3, **options})
+
+
+def at_once(*calls: Callable[[], object]) -> list[BaseException]:
+    """Call all in a thread of its own, at the same moment; what they raised."""
+    barrier = threading.Barrier(len(calls))
+    errors: list[BaseException] = []
+
+    def run(call: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            call()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(call,), daemon=True) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive(), "a thread hangs"
+    return errors
+
+
+def rounds(short: int) -> range:
+    """How often a race is run."""
+    return range(short * 20 if LONG else short)
+
+
+class TestBounded:
+    def test_killed_after_its_time(self, mark: str) -> None:
+        """What is deaf to its signal is killed after stop_timeout, and that is told."""
+        it = deaf(mark).start()
+        began = time.monotonic()
+        with pytest.raises(StopFailed, match=r"did not end within 0\.3 s of SIGTERM"):
+            it.stop()
+        assert 0.3 <= time.monotonic() - began < IN_TIME
+        assert not marked(mark)
+
+    def test_no_time_at_all(self, mark: str) -> None:
+        """A stop_timeout of 0 kills at once."""
+        it = deaf(mark, stop_timeout=0).start()
+        with pytest.raises(StopFailed):
+            it.stop()
+        assert not marked(mark)
+
+    def test_a_family_of_deaf(self, mark: str) -> None:
+        """Children in sessions of their own count, too."""
+        script = 'for i in 1 2 3; do setsid sh -c "$1" "$0" & done; echo up; wait'
+        it = OutputCoordinatedExecutor(sh(script, mark, DEAF), "up\n", stop_timeout=0.3).start()
+        eventually(lambda: len(marked(mark)) == 4, "all run")
+        with pytest.raises(StopFailed):
+            it.stop()
+        assert not marked(mark)
+
+    def test_stopped_keeper(self, mark: str) -> None:
+        """A keeper that does not answer (SIGSTOP) is given up, and killed with its service."""
+        it = SimpleExecutor(sh(UP, mark), stop_timeout=0.2).start()
+        keeper = it._run.process.keeper_pid  # type: ignore[union-attr]
+        os.kill(keeper, signal.SIGSTOP)
+        from summon_testcase import run
+
+        patience, run.ANSWER = run.ANSWER, 0.5
+        try:
+            with pytest.raises(StopFailed, match="its keeper was killed"):
+                it.stop()
+        finally:
+            run.ANSWER = patience
+        assert not alive(keeper) and not marked(mark)
+
+    def test_many_deaf_in_parallel(self, mark: str) -> None:
+        """Ten that must be killed cost the time of one; all are reported."""
+        group = Orchestrator({f"deaf{n}": deaf(mark, stop_timeout=1) for n in range(10)}).start()
+        began = time.monotonic()
+        with pytest.raises(StopFailed) as caught:
+            group.stop()
+        assert time.monotonic() - began < IN_TIME
+        assert len(caught.value.errors) == 10
+        assert not marked(mark)
+
+
+class TestIdempotent:
+    def test_again_and_again(self, mark: str) -> None:
+        """A second stop does nothing, nor does one of what never ran."""
+        for it in (one(mark), Orchestrator([one(mark), one(mark)])):
+            it.stop()
+            it.start()
+            for _ in range(3):
+                it.stop()
+            assert not it.running() and not marked(mark)
+
+    def test_after_it_has_ended(self, mark: str) -> None:
+        """What has ended by itself is stopped all the same: its leavings, its files."""
+        before = Belongings()
+        it = OutputCoordinatedExecutor(
+            sh('sh -c "sleep 1000; :" "$0" & echo up', mark), "up\n"
+        ).start()
+        eventually(lambda: it.exit_code == 0, "it has ended")
+        assert marked(mark)
+        it.stop()
+        it.stop()
+        assert not marked(mark) and before.lost() == {}
+
+    def test_kill_and_stop(self, mark: str) -> None:
+        """In any order."""
+        it = one(mark).start()
+        it.kill()
+        it.stop()
+        it.start().stop()
+        it.kill()
+        assert not marked(mark)
+
+
+class TestThreads:
+    def test_eight_stop_the_same(self, mark: str) -> None:
+        """It is stopped once, by one signal, and all of them return after it is gone."""
+        script = 'trap "echo asked" TERM; echo up; while :; do read never || exit 0; done'
+        it = OutputCoordinatedExecutor(sh(script, mark), "up\n", expected_exit=143)
+        before = Belongings()
+        for _ in rounds(5):
+            pid = it.start().pid
+
+            def stop(pid: int = pid) -> None:
+                it.stop()
+                assert not alive(pid)
+
+            assert at_once(*[stop] * 8) == []
+            assert not it.running()
+        assert before.lost() == {}
+
+    def test_asked_once(self, mark: str, tmp_path: Path) -> None:
+        """Eight stops send one signal: more would cut short what some servers do at the first."""
+        asked = tmp_path / "asked"
+        script = f'trap "echo x >> {asked}" TERM; echo up; read never; read never; sleep 0.3'
+        it = OutputCoordinatedExecutor(sh(script, mark), "up\n", stop_timeout=30).start()
+        timer = threading.Timer(0.4, it.sendline, ["\n\n"])
+        timer.start()
+        assert at_once(*[it.stop] * 8) == []
+        timer.join()
+        assert asked.read_text() == "x\n"
+        assert not marked(mark)
+
+    def test_eight_stop_what_is_deaf(self, mark: str) -> None:
+        """Each is told that it had to be killed; together they take the time of one."""
+        it = deaf(mark, stop_timeout=1).start()
+        began = time.monotonic()
+        errors = at_once(*[it.stop] * 8)
+        assert 1 <= time.monotonic() - began < IN_TIME
+        assert errors and all(isinstance(error, StopFailed) for error in errors)
+        assert not marked(mark)
+
+    def test_eight_stop_different_ones(self, mark: str) -> None:
+        """Services do not wait for each other."""
+        services = [one(mark) for _ in range(8)]
+        before = Belongings()
+        for _ in rounds(3):
+            assert at_once(*[service.start for service in services]) == []
+            assert len(marked(mark)) == 8
+            assert at_once(*[service.stop for service in services]) == []
+            assert not marked(mark)
+        assert before.lost() == {}
+
+    def test_eight_stop_a_group(self, mark: str) -> None:
+        """A group of foreign and of own members: each foreign one is stopped once."""
+
+        class Foreign:
+            def __init__(self) -> None:
+                self.stops: list[int] = []
+
+            def start(self) -> None: ...
+
+            def stop(self) -> None:
+                self.stops.append(1)
+
+        foreign = Foreign()
+        group = Orchestrator({"a": one(mark), "b": foreign, "c": one(mark, after="a")})
+        for number in rounds(3):
+            group.start()
+            pids = marked(mark)
+
+            def stop(pids: list[int] = pids) -> None:
+                group.stop()
+                assert not any(map(alive, pids))
+
+            assert at_once(*[stop] * 8) == []
+            assert len(foreign.stops) == number + 1
+
+    def test_start_and_stop_at_once(self, mark: str) -> None:
+        """Whoever is first: no hang, nothing lost, and a last stop leaves nothing."""
+        it = one(mark)
+        it.start().stop()
+        before = Belongings()
+        for _ in rounds(20):
+
+            def stop() -> None:
+                time.sleep(random.uniform(0, 0.01))
+                it.stop()
+
+            for error in at_once(it.start, stop):
+                assert isinstance(error, SummonError), error
+                _discard(error)
+            it.stop()
+            assert not marked(mark)
+        del error
+        assert before.lost() == {}
+
+    def test_start_and_stop_of_a_group(self, mark: str) -> None:
+        """The same for a graph of four."""
+        group = Orchestrator(
+            {"a": one(mark), "b": one(mark), "c": one(mark, after="a"), "d": one(mark, after="c")}
+        )
+        group.start().stop()
+        before = Belongings()
+        for _ in rounds(6):
+
+            def stop() -> None:
+                time.sleep(random.uniform(0, 0.03))
+                group.stop()
+
+            for error in at_once(group.start, stop):
+                assert isinstance(error, SummonError), error
+                _discard(error)
+            group.stop()
+            assert not marked(mark)
+        assert set(before.lost()) <= {"files"}
+
+    def test_two_start_the_same(self, mark: str) -> None:
+        """One of them is refused."""
+        for it in (one(mark, name="it"), Orchestrator({"a": one(mark), "b": one(mark)})):
+            for _ in rounds(4):
+                errors = at_once(it.start, it.start)  # type: ignore[attr-defined]
+                assert [type(error) for error in errors] == [AlreadyRunning]
+                assert it.running()  # type: ignore[attr-defined]
+                it.stop()  # type: ignore[attr-defined]
+                assert not marked(mark)
+
+    def test_all_at_once(self, mark: str) -> None:
+        """Eight threads start, stop, kill and restart two services as they like."""
+        services = [one(mark), one(mark)]
+        for service in services:
+            service.start().stop()
+        before = Belongings()
+        errors: list[BaseException] = []
+        end = time.monotonic() + (60 if LONG else 1)
+
+        def play() -> None:
+            dice = random.Random()
+            while time.monotonic() < end:
+                service = dice.choice(services)
+                try:
+                    getattr(service, dice.choice(["start", "stop", "kill", "restart"]))()
+                except SummonError as error:
+                    errors.append(error)
+
+        assert at_once(*[play] * 8) == []
+        for service in services:
+            service.stop()
+        assert not marked(mark)
+        for error in errors:
+            _discard(error)
+        del errors[:]
+        for service in services:
+            service.start().stop()
+        assert set(before.lost()) <= {"files"}
+
+    def test_two_wait_for_the_same_output(self, mark: str) -> None:
+        """News that one thread has taken reaches the other."""
+        script = "echo up; while read line; do echo $line; done"
+        it = OutputCoordinatedExecutor(sh(script, mark), "up\n").start()
+        for number in rounds(4):
+            timer = threading.Timer(0.05, it.sendline, [f"number {number}"])
+            timer.start()
+
+            def wait(expected: str = f"number {number}\n") -> None:
+                began = time.monotonic()
+                it.wait_for_output(expected, timeout=IN_TIME)
+                assert time.monotonic() - began < IN_TIME / 2
+
+            mark_before = it._run.mark  # type: ignore[union-attr]
+            assert at_once(*[wait] * 4) == [], mark_before
+            timer.join()
+            it._run.mark = it._run.log.size()  # type: ignore[union-attr]
+        it.stop()
+
+
+def _discard(error: BaseException) -> None:
+    """Remove the log that is kept for the reader of an error."""
+    error.__traceback__ = None
+    report = getattr(error, "report", None)
+    if report is not None and os.path.exists(report.log_path):
+        os.remove(report.log_path)
+
+
+AT_EXIT = """
+import atexit, os, sys, threading
+from summon_testcase import *
+mark, how = sys.argv[1:]
+it = OutputCoordinatedExecutor(["/bin/sh", "-c", "echo up; read never", mark], "up")
+def stop():
+    it.stop()
+    print("stopped", it.running())
+if how == "before":
+    atexit.register(stop)
+it.start()
+if how == "after":
+    atexit.register(stop)
+if how == "thread":
+    thread = threading.Thread(target=it.stop)
+    thread.start()
+if how == "error":
+    raise SystemExit(3)
+"""
+
+
+@pytest.mark.parametrize("how", ["before", "after", "thread", "error", "nothing"])
+def test_at_exit(how: str, mark: str, tmp_path: Path) -> None:
+    """An atexit handler may stop it, registered before or after; without one it is stopped."""
+    done = run_program(AT_EXIT, tmp_path, mark, how)
+    assert done.stderr == ""
+    assert done.stdout == ("stopped False\n" if how in ("before", "after") else "")
+    nothing_left(mark)
+    eventually(lambda: not os.listdir(tmp_path), "its files are gone")
+
+
+FORKED = """
+import os, sys, threading, time, signal
+from summon_testcase import *
+from tests.services import marked
+mark, threads = sys.argv[1:]
+it = OutputCoordinatedExecutor(["/bin/sh", "-c", "echo up; read never", mark], "up")
+group = Orchestrator({"it": it, "other": SimpleExecutor(["/bin/sh", "-c", "read never", mark])})
+group.start()
+pid, going = it.pid, True
+def ask():
+    while going:
+        it.running()
+        it.tail()
+if threads == "threads":
+    askers = [threading.Thread(target=ask) for _ in range(2)]
+    for asker in askers: asker.start()
+for _ in range(6):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        it.stop(); it.kill(); group.stop(); it.stop()
+        assert not it.running()
+        own = OutputCoordinatedExecutor(["/bin/sh", "-c", "echo up; read never", mark], "up")
+        with own:
+            assert own.running()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert it.running() and group.running() and it.pid == pid
+going = False
+assert len(marked(mark)) == 2, marked(mark)
+group.stop()
+assert not marked(mark)
+print("well")
+"""
+
+
+@pytest.mark.parametrize("threads", ["none", "threads"])
+def test_in_a_forked_child(threads: str, mark: str, tmp_path: Path) -> None:
+    """A child owns nothing: what it stops goes on; what it starts itself is its own."""
+    done = run_program(
+        "import warnings; warnings.simplefilter('ignore')" + FORKED, tmp_path, mark, threads
+    )
+    assert (done.stderr, done.stdout) == ("", "well\n")
+    nothing_left(mark)

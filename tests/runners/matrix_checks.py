@@ -1,0 +1,389 @@
+"""What must hold under every runner, and how a run of one is made."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.test_runners import PACKAGE, REPORTED, SAMPLE, Outcome
+
+from .matrix_rows import CANNOT_START, FAILING, INTERRUPTED, PASSING, Row
+
+#: seconds for a whole run; most take three
+DEADLINE = 120.0
+#: seconds for one that is expected to hang
+PATIENCE = 25.0
+#: seconds until nothing may be alive
+A_MOMENT = 2.0
+#: those that a test of the sample kills
+MORTALS = {"mortal", "quiet", "phoenix"}
+COMPLAINTS = ("ResourceWarning", "Exception ignored", "RuntimeWarning")
+
+
+class Ran(NamedTuple):
+    """A run that is over."""
+
+    outcome: Outcome
+    #: whether it had to be killed
+    hung: bool
+    #: what was alive a moment later
+    left: set[int]
+    seconds: float
+
+    @property
+    def said(self) -> str:
+        return self.outcome.output
+
+
+class Verdict(NamedTuple):
+    """What came of a scenario under a runner: problems by check."""
+
+    row: Row
+    scenario: str
+    problems: dict[str, list[str]]
+    ran: Ran
+    #: what the runner did that is no problem of ours
+    remarks: tuple[str, ...] = ()
+
+
+# -- a run --
+
+
+def run(
+    row: Row, modules: Iterable[str], deadline: float = DEADLINE, ctrl_c: str | None = None
+) -> Ran:
+    """Have a runner run modules of the sample.
+
+    :param ctrl_c: a line of the log; when it is there, SIGINT goes where a terminal sends it, to
+        all processes of the group.
+    """
+    modules = list(modules) if row.takes_async else without_async(modules)
+    with tempfile.TemporaryDirectory(prefix="m-") as tmpdir:
+        words = {
+            "{modules}": modules,
+            "{files}": [f"{module}.py" for module in modules],
+            "{pattern}": [f"^({'|'.join(modules)})$"],
+        }
+        arguments = [
+            word.replace("{tmpdir}", tmpdir)
+            for argument in row.command
+            for word in words.get(argument, [argument])
+        ]
+        Path(tmpdir, "test_all.py").write_text(
+            "def load_tests(loader, tests, pattern):\n"
+            f"    return loader.loadTestsFromNames({modules})\n"
+        )
+        log, output = Path(tmpdir, "log"), Path(tmpdir, "output")
+        log.touch()
+        foreign = (
+            "CI",
+            "BUILD_NUMBER",
+            "PYTEST_",
+            "DJANGO_",
+            "STESTR_",
+            "PYTHONWARNINGS",
+            "COLUMNS",
+            "FORCE_COLOR",
+        )
+        env = {key: os.environ[key] for key in os.environ if not key.startswith(foreign)}
+        began = time.monotonic()
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-X", "dev", "-W", "error", *arguments],
+                cwd=SAMPLE,
+                env={
+                    **env,
+                    "TMPDIR": tmpdir,
+                    "SAMPLE_LOG": str(log),
+                    "PYTHONPATH": os.pathsep.join([PACKAGE, str(SAMPLE)]),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                while ctrl_c and process.poll() is None and time.monotonic() < began + deadline:
+                    if ctrl_c in log.read_text():
+                        os.killpg(process.pid, signal.SIGINT)
+                        break
+                    time.sleep(0.02)
+                status = process.wait(max(began + deadline - time.monotonic(), 0))
+                hung = False
+            except subprocess.TimeoutExpired:
+                hung = True
+                os.killpg(process.pid, signal.SIGKILL)  # its workers too, but not services
+                status = process.wait()
+
+        seconds = time.monotonic() - began
+        until = time.monotonic() + A_MOMENT
+        while (left := alive(str(log))) and time.monotonic() < until:
+            time.sleep(0.05)
+        said = output.read_text(errors="replace")
+        made = Outcome(status, said, log.read_text().splitlines(), str(log))
+        for pid in left and alive(str(log)):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        return Ran(made, hung, left, seconds)
+
+
+def alive(mark: str) -> set[int]:
+    """The processes of a run that live: they have this in their environment.
+
+    Not those whose pids the log has, which may be other processes' by now.
+    """
+    found = set()
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if f"SAMPLE_LOG={mark}".encode() in environ.read_bytes():
+                found.add(int(environ.parent.name))
+    return found
+
+
+def without_async(modules: Iterable[str]) -> list[str]:
+    """The names of the classes of modules, but for those of asyncio."""
+    classes = {type(test) for test in cases_of(modules)}
+    return sorted(
+        f"{case.__module__}.{case.__qualname__}"
+        for case in classes
+        if not issubclass(case, unittest.IsolatedAsyncioTestCase)
+    )
+
+
+def cases_of(modules: Iterable[str]) -> Iterator[unittest.TestCase]:
+    """The tests of modules, or of classes."""
+
+    def cases(suite: object) -> Iterator[unittest.TestCase]:
+        if isinstance(suite, unittest.TestSuite):
+            for member in suite:
+                yield from cases(member)
+        else:
+            yield suite  # type: ignore[misc]
+
+    if str(SAMPLE) not in sys.path:
+        sys.path.insert(0, str(SAMPLE))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sample_settings")
+    if any("django" in module for module in modules):
+        import django
+
+        django.setup()
+    yield from cases(unittest.defaultTestLoader.loadTestsFromNames(modules))
+
+
+def tests_of(modules: Iterable[str], row: Row) -> Counter[str]:
+    """The tests that should run, as the log calls them."""
+    found: Counter[str] = Counter()
+    for test in cases_of(modules if row.takes_async else without_async(modules)):
+        name = getattr(test, "_testMethodName", "")
+        skipped = any(
+            getattr(thing, "__unittest_skip__", False) or getattr(thing, "skip", False)
+            for thing in (type(test), getattr(test, name, None))
+        )
+        if not skipped:
+            found[f"{type(test).__name__}.{name}"] += row.copies
+    return found
+
+
+def load_all(rows: Iterable[Row]) -> None:
+    """Import all modules that will be asked for, before there are threads."""
+    for row in rows:
+        own = (*row.own_passing, *row.own_failing)
+        for _ in cases_of((*PASSING, *CANNOT_START, *FAILING, *INTERRUPTED, *own)):
+            pass
+
+
+# -- what must hold --
+
+
+def expect(problems: list[str], what: str, truth: object) -> None:
+    if not truth:
+        problems.append(what)
+
+
+def ends(row: Row, scenario: str, ran: Ran, problems: dict[str, list[str]]) -> None:
+    """The checks of every scenario."""
+    log = ran.outcome.log
+    open_: dict[str, str] = {}
+    for line in log:
+        word, *rest = line.split()
+        if word == "start":
+            open_[rest[1]] = rest[0]
+        elif word == "stop":
+            open_.pop(rest[1], None)
+    unstopped = dict(open_)
+    if scenario == "failing":
+        unstopped = {pid: name for pid, name in open_.items() if name not in MORTALS}
+    elif scenario == "interrupted":  # workers are killed, and so may be their services
+        unstopped = {pid: name for pid, name in open_.items() if int(pid) in ran.left}
+    balance = problems["starts = stops"]
+    expect(balance, f"started and not stopped: {unstopped}", not unstopped)
+    expect(balance, "nothing was started", ran.outcome.names("start"))
+    expect(problems["nothing alive"], f"alive after {A_MOMENT} s: {ran.left}", not ran.left)
+    for complaint in COMPLAINTS:
+        heard = complaint in ran.said and not row.untidy
+        # a KeyboardInterrupt may come where it can only be ignored
+        expect(balance, complaint, not heard or scenario == "interrupted")
+
+
+def passing(row: Row, ran: Ran, problems: dict[str, list[str]]) -> None:
+    """Tests that pass: once each, with their services, and the run succeeds."""
+    here = problems["tests pass"]
+    modules = (*PASSING, *row.own_passing)
+    expect(here, f"exit status {ran.outcome.status}", ran.outcome.status == 0)
+    wanted = tests_of(modules, row)
+    found = ran.outcome.names("test")
+    expect(here, f"tests: missing {wanted - found}, more {found - wanted}", wanted == found)
+    starts = ran.outcome.names("start")
+    expect(here, "what is skipped was started", not starts["never"])
+    if not row.splits and not row.shuffles and row.workers == 1:
+        fixed = {"front": 1, "back": 1, "extra": 2, "hub": 1, "area": 2}
+        differing = {name: starts[name] for name, n in fixed.items() if starts[name] != n}
+        expect(problems["starts = stops"], f"starts: {differing}", not differing)
+    if row.own_passing:
+        own = tests_of(row.own_passing, row)
+        found = ran.outcome.names("test")
+        expect(problems["its own TestCase"], "did not run", all(found[name] for name in own))
+    held: set[str] = set()
+    seen = 0
+    for line in ran.outcome.log:
+        word, name, *_ = line.split()
+        if word in ("start", "stop") and name.isdecimal():
+            if word == "start":
+                seen += 1
+                expect(problems["ports apart"], f"port {name} was in use", name not in held)
+                held.add(name)
+            else:
+                held.discard(name)
+    expect(problems["ports apart"], "no ports were seen", seen)
+
+
+def cannot_start(row: Row, ran: Ran, problems: dict[str, list[str]]) -> None:
+    """One service that cannot start, and nothing else, makes the run fail."""
+    here = problems["failed start fails"]
+    expect(here, f"exit status {ran.outcome.status}", ran.outcome.status not in (0, None))
+    tried = ran.outcome.names("tried")["broken"]
+    expect(here, f"was tried {tried} times", 1 <= tried <= 2 * row.workers)
+    found = ran.outcome.names("test")
+    expect(here, "its tests ran", not any(name.startswith("CannotStart") for name in found))
+    expect(here, "is not named", re.search(r"ProcessExited.*\bbroken\b", ran.said))
+    if not row.stops_early:
+        for name in ("Bystander.test_passes", "Successor.test_passes"):
+            expect(here, f"{name} ran {found[name]} times", found[name] == row.copies)
+        for name in ("test_one", "test_two", *(["test_three"] if row.takes_async else [])):
+            expect(here, f"{name} is not named", name in ran.said)
+
+
+def failing(row: Row, ran: Ran, problems: dict[str, list[str]]) -> None:
+    """Tests that fail: the run fails, and its report has what services said."""
+    here = problems["failures fail"]
+    expect(here, f"exit status {ran.outcome.status}", ran.outcome.status not in (0, None))
+    found = ran.outcome.names("test")
+    expect(here, "a test without its service ran", not found["CannotStart.test_one"])
+    wrote = problems["output in report"]
+    notes = [said_count(ran.said, word) for word in REPORTED]
+    if row.stops_early:
+        expect(here, "went on", len(found) < 10)
+        # the first of the failures: the module is named first
+        expect(wrote, "nothing", "Failing" in ran.said or "broken" in ran.said)
+        return
+    for name in ("Bystander.test_passes", "Failing.test_passes", "Successor.test_passes"):
+        expect(here, f"{name} ran {found[name]} times", found[name] == row.copies)
+    for word, count in zip(REPORTED, notes, strict=True):
+        if word == "async" and not row.takes_async:
+            continue
+        if word == "sub-test" and row.drops_subtests:
+            continue
+        expect(wrote, f"{word}: {count} times", count == row.copies * row.prints)
+    for word in ("silent wrote", "| talker was asked: GET /said-in-passing-"):
+        expect(wrote, f"has {word!r}", word not in ran.said)
+    dead = problems["death named"]
+    deaths = [
+        "mortal: was killed by SIGKILL during Dying.test_1_dies",
+        "quiet: was killed by SIGABRT during DyingUnnoticed.test_1_passes",
+    ]
+    # where each worker has its own, or another class ran in between, it may start once more
+    if not row.splits and not row.shuffles:
+        deaths.append("phoenix: was killed by SIGQUIT during DyingTwice.test_3_dies")
+    for death in deaths:
+        expect(dead, f"no {death}", re.search(f"ProcessExited: {death}", ran.said))
+    if not row.splits and not row.shuffles:
+        for name in ("Dying.test_2_after", "Dying.test_3_after", "DyingTwice.test_4_after"):
+            expect(dead, f"{name} ran", not found[name])
+    if row.own_failing:
+        own = problems["its own TestCase"]
+        said = said_count(ran.said, "their-case")
+        expect(own, f"output {said} times", said == 1)
+        others = ("Deferring.test_answer",) if "sample_trial" in row.own_failing else ()
+        for name in others:
+            expect(own, f"{name} ran {found[name]} times", found[name] == 1)
+
+
+def said_count(said: str, word: str) -> int:
+    """How often the note is there with the line for this word."""
+    return said.count(f"| talker was asked: GET /said-in-{word}-")
+
+
+def interrupted(row: Row, ran: Ran, problems: dict[str, list[str]]) -> tuple[str, ...]:
+    """Ctrl-C: whatever becomes of the run, everything stops."""
+    here = problems["Ctrl-C"]
+    if ran.hung:
+        expect(here, f"hung, killed after {ran.seconds:.0f} s", row.hangs)
+        return ("hangs after Ctrl-C; once it is killed, its services are gone",)
+    status = ran.outcome.status
+    expect(here, f"exit status {status}", status != 0 or row.ignores_ctrl_c)
+    return ("exits with 0 after Ctrl-C",) if status == 0 else ()
+
+
+Check = Callable[[Row, Ran, dict[str, list[str]]], "tuple[str, ...] | None"]
+
+#: by name: what to run, and what to look at
+SCENARIOS: dict[str, tuple[tuple[str, ...], str, Check]] = {
+    "passing": (PASSING, "own_passing", passing),
+    "cannot start": (CANNOT_START, "", cannot_start),
+    "failing": (FAILING, "own_failing", failing),
+    "interrupted": (INTERRUPTED, "", interrupted),
+}
+CHECKS = (
+    "tests pass",
+    "failures fail",
+    "failed start fails",
+    "starts = stops",
+    "nothing alive",
+    "ports apart",
+    "output in report",
+    "death named",
+    "Ctrl-C",
+    "its own TestCase",
+)
+
+
+def judge(row: Row, scenario: str) -> Verdict:
+    """Run a scenario under a runner, and look at what came of it."""
+    modules, own, check = SCENARIOS[scenario]
+    may_hang = row.hangs and scenario == "interrupted"
+    ran = run(
+        row,
+        (*modules, *(getattr(row, own) if own else ())),
+        deadline=PATIENCE if may_hang else DEADLINE,
+        ctrl_c="test Interrupted." if scenario == "interrupted" else None,
+    )
+    problems: dict[str, list[str]] = {name: [] for name in CHECKS}
+    ends(row, scenario, ran, problems)
+    if ran.hung and not may_hang:
+        for name in CHECKS:
+            problems[name].append(f"hung, killed after {ran.seconds:.0f} s")
+        return Verdict(row, scenario, problems, ran)
+    remarks = check(row, ran, problems)
+    return Verdict(row, scenario, problems, ran, remarks or ())

@@ -1,0 +1,278 @@
+"""Walks through graphs: the order of starts and stops; and how an exit status is told."""
+
+from __future__ import annotations
+
+import graphlib
+import itertools
+import re
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from summon_testcase import Executor, Orchestrator, OutputCoordinatedExecutor, ProcessExited
+from summon_testcase.graph import Walk, circle, reverse
+from summon_testcase.report import describe_exit
+from summon_testcase.steps import Pause, Steps, drive
+
+KEYS = "abcdefgh"
+
+
+#: one bit for each pair of keys: much cheaper to draw than sets are
+PAIRS = st.integers(0, 2 ** (len(KEYS) ** 2) - 1)
+
+
+def among(bits: int, place: int) -> set[str]:
+    """The keys that a row of bits stands for."""
+    row = bits >> (place * len(KEYS))
+    return {key for number, key in enumerate(KEYS) if row >> number & 1}
+
+
+@st.composite
+def acyclic(draw: Any) -> dict[str, set[str]]:
+    """For each key the keys before it: without a circle, declared in any order."""
+    size, bits = draw(st.integers(0, len(KEYS))), draw(PAIRS)
+    graph = {key: among(bits, n) & set(KEYS[:n]) for n, key in enumerate(KEYS[:size])}
+    return {key: graph[key] for key in draw(st.permutations(KEYS[:size]))}
+
+
+any_graph = st.builds(
+    lambda size, bits: {
+        key: among(bits, n) & set(KEYS[:size]) for n, key in enumerate(KEYS[:size])
+    },
+    st.integers(0, len(KEYS)),
+    # few edges, or there would always be a circle
+    st.builds(lambda a, b, c: a & b & c, PAIRS, PAIRS, PAIRS),
+)
+some_keys = st.builds(among, PAIRS, st.just(0))
+#: how many pauses each key makes
+lengths = st.integers(0, 4 ** len(KEYS) - 1).map(
+    lambda bits: {key: bits >> (2 * n) & 3 for n, key in enumerate(KEYS)}
+)
+no_hurry = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+
+
+class Failed(Exception):
+    """What a key raises that is to fail."""
+
+
+class Journey:
+    """A walk whose events are written down."""
+
+    def __init__(
+        self,
+        graph: dict[str, set[str]],
+        lengths: dict[str, int],
+        failing: set[str] = frozenset(),  # type: ignore[assignment]
+    ) -> None:
+        self.graph, self.lengths, self.failing = graph, lengths, failing
+        self.begun: list[str] = []
+        self.ended: list[str] = []
+        self.closed: list[str] = []
+        self.walk = Walk(graph, self.begin)
+
+    def begin(self, key: str) -> Steps[None]:
+        self.begun.append(key)
+        return self.steps(key)
+
+    def steps(self, key: str) -> Steps[None]:
+        try:
+            for _ in range(self.lengths[key]):
+                yield Pause((), 0.0)
+        except GeneratorExit:
+            self.closed.append(key)
+            raise
+        self.ended.append(key)
+        if key in self.failing:
+            raise Failed(key)
+
+
+class TestWalk:
+    @no_hurry
+    @given(acyclic(), lengths)
+    def test_each_after_those_before_it(
+        self, graph: dict[str, set[str]], lengths: dict[str, int]
+    ) -> None:
+        """All are done, once, each begun when the last of those before it was done."""
+        journey = Journey(graph, lengths)
+        for _ in journey.walk.steps(go_on=False):
+            # nothing waits that could have begun
+            for key in journey.walk.waiting:
+                assert not graph[key] <= set(journey.walk.done)
+            assert set(journey.begun) == set(journey.walk.done) | set(journey.walk.under_way)
+            for key in journey.begun:
+                assert graph[key] <= set(journey.walk.done)
+        assert sorted(journey.walk.done) == sorted(journey.begun) == sorted(graph)
+        for place, key in enumerate(journey.walk.done):
+            assert graph[key] <= set(journey.walk.done[:place])
+        assert journey.walk.errors == [] and not journey.walk.waiting
+
+    @no_hurry
+    @given(acyclic(), lengths, some_keys)
+    def test_ends_at_the_first_failure(
+        self, graph: dict[str, set[str]], lengths: dict[str, int], failing: set[str]
+    ) -> None:
+        """Nothing begins after it; each key is in one state; what is under way can be closed."""
+        journey = Journey(graph, lengths, failing)
+        drive(journey.walk.steps(go_on=False))
+        walk = journey.walk
+        failed = [str(error) for error in walk.errors]
+        assert bool(failed) == bool(failing & set(graph))
+        assert set(failed) <= failing
+        states = [*walk.done, *walk.waiting, *walk.under_way, *failed]
+        assert sorted(states) == sorted(graph)
+        for key in graph:
+            if graph[key] & set(failed):
+                assert key in walk.waiting
+        under_way = walk.under_way
+        assert walk.cancel() == []
+        begun = [key for key in under_way if journey.lengths[key]]
+        assert set(journey.closed) <= set(under_way) and len(journey.closed) <= len(begun)
+        assert set(journey.ended) == {*walk.done, *failed}
+
+    @no_hurry
+    @given(acyclic(), lengths, some_keys)
+    def test_goes_on_after_failures(
+        self, graph: dict[str, set[str]], lengths: dict[str, int], failing: set[str]
+    ) -> None:
+        """A stop attempts all, in order, whatever fails, and keeps every error."""
+        journey = Journey(graph, lengths, failing)
+        drive(journey.walk.steps(go_on=True))
+        assert sorted(journey.ended) == sorted(graph)
+        for place, key in enumerate(journey.ended):
+            assert graph[key] <= set(journey.ended[:place])
+        failed = sorted(str(error) for error in journey.walk.errors)
+        assert failed == sorted(failing & set(graph))
+
+    @no_hurry
+    @given(acyclic(), lengths, st.integers(0, 12))
+    def test_called_off(
+        self, graph: dict[str, set[str]], lengths: dict[str, int], moment: int
+    ) -> None:
+        """What calls it off at any pause ends it: nothing begins any more."""
+        journey = Journey(graph, lengths)
+        steps = journey.walk.steps(go_on=False)
+        for _ in range(moment):
+            if next(steps, None) is None:
+                break
+        begun = list(journey.begun)
+        journey.walk.called_off = True
+        list(steps)
+        assert journey.begun == begun if moment else journey.begun == []
+        assert journey.walk.cancel() == []
+
+
+class TestReverse:
+    @no_hurry
+    @given(acyclic(), some_keys)
+    def test_the_way_back(self, graph: dict[str, set[str]], some: set[str]) -> None:
+        """Each comes after all that came after it: the last started may be the first to stop."""
+        keys = [key for key in graph if key in some]
+        back = reverse(graph, keys)
+        assert list(back) == keys
+        for key in keys:
+            assert back[key] == {other for other in keys if key in graph[other]}
+        assert reverse(back, keys) == {key: graph[key] & set(keys) for key in keys}
+        assert circle(back) == []
+
+
+class TestCircle:
+    @no_hurry
+    @given(any_graph)
+    def test_found_if_there_is_one(self, graph: dict[str, set[str]]) -> None:
+        """As the standard library finds; what is told is a circle, and a shortest telling of it."""
+        found = circle(graph)
+        try:
+            list(graphlib.TopologicalSorter(graph).static_order())
+            cyclic = False
+        except graphlib.CycleError:
+            cyclic = True
+        assert bool(found) == cyclic
+        if found:
+            assert found[0] == found[-1] and len(set(found)) == len(found) - 1
+            assert all(after in graph[key] for key, after in itertools.pairwise(found))
+
+
+class Told(Executor):
+    """A member that writes down what is done to it."""
+
+    def __init__(self, after: set[str], events: list[tuple[str, str]]) -> None:
+        self.after, self.events = tuple(sorted(after)), events
+
+    def start(self) -> Told:
+        self.events.append(("start", self.name))
+        return self
+
+    def stop(self) -> None:
+        self.events.append(("stop", self.name))
+
+
+@no_hurry
+@given(acyclic())
+def test_an_orchestrator_keeps_the_order(graph: dict[str, set[str]]) -> None:
+    """Starts follow ``after``, stops are the reverse of it; each happens once."""
+    events: list[tuple[str, str]] = []
+    group = Orchestrator({key: Told(graph[key], events) for key in graph})
+    with group:
+        pass
+    assert sorted(events) == sorted((what, key) for what in ("start", "stop") for key in graph)
+    assert [what for what, _ in events] == ["start"] * len(graph) + ["stop"] * len(graph)
+    place = {event: number for number, event in enumerate(events)}
+    for key, before in graph.items():
+        for other in before:
+            assert place["start", other] < place["start", key]
+            assert place["stop", key] < place["stop", other]
+
+
+class TestStatus:
+    @no_hurry
+    @given(st.integers(0, 255))
+    def test_exits(self, status: int) -> None:
+        """What a process returned is told as a number."""
+        assert describe_exit(status) == f"exited with status {status}"
+
+    @no_hurry
+    @given(st.integers(1, 64))
+    def test_signals(self, number: int) -> None:
+        """What killed it is told by name, or by number where there is no name."""
+        said = describe_exit(-number)
+        name = re.fullmatch("was killed by (.+)", said)
+        assert name is not None
+        if number in set(map(int, signal.Signals)):
+            assert signal.Signals[name[1]] == number
+        else:
+            assert name[1] == f"signal {number}"
+
+    @pytest.mark.parametrize("status", [1, 2, 126, 127, 128, 137, 143, 255])
+    def test_a_real_exit(self, status: int) -> None:
+        """The status of a process reaches error and executor as the process gave it."""
+        it = OutputCoordinatedExecutor(["/bin/sh", "-c", f"exit {status}"], "never", name="it")
+        with pytest.raises(ProcessExited, match=f"it: exited with status {status} before"):
+            it.start()
+        assert it.exit_code == status
+
+    @pytest.mark.parametrize(
+        "name", ["HUP", "INT", "QUIT", "ABRT", "KILL", "SEGV", "PIPE", "ALRM", "TERM", "USR1"]
+    )
+    def test_a_real_signal(self, name: str) -> None:
+        """As subprocess tells it: negative, and by name in words."""
+        command = ["/bin/sh", "-c", f"ulimit -c 0; kill -{name} $$; sleep 9"]
+        expected = subprocess.run(command).returncode
+        it = OutputCoordinatedExecutor(command, "never", name="it")
+        with pytest.raises(ProcessExited, match=f"it: was killed by SIG{name} before"):
+            it.start()
+        assert it.exit_code == expected == -signal.Signals[f"SIG{name}"]
+
+    @pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="no such signals")
+    def test_a_signal_without_a_name(self) -> None:
+        """Numbers between the named ones are told as such."""
+        number = int(signal.SIGRTMIN) + 3
+        script = f"import os; os.kill(os.getpid(), {number})"
+        it = OutputCoordinatedExecutor([sys.executable, "-S", "-c", script], "never")
+        with pytest.raises(ProcessExited, match=f"was killed by signal {number} before"):
+            it.start()
+        assert it.exit_code == -number
