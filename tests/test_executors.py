@@ -705,7 +705,7 @@ class TestStreams:
         command = service("flooding.py", 50, go, done, mark)
         with OutputCoordinatedExecutor(command, "ready", tty=tty) as flooding:
             go.touch()
-            eventually(done.exists, "50 MB are written")
+            eventually(done.exists, "50 MB are written", seconds=60)
             eventually(
                 lambda: os.stat(flooding.log_path).st_size == len("ready\n") + 50 * 1_024_000,
                 "all of it is in the log",

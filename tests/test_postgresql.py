@@ -1,6 +1,7 @@
 """The ready-made PostgreSQL: fresh for each start, fast, gone afterwards."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import unittest
 from pathlib import Path
 
 import pexpect
+import ptyprocess
 
+import summon_testcase
 from summon_testcase import PostgreSQL, RequirementMissing, SummonMixin, orchestrated
 
 from .needs import needs
@@ -114,7 +117,8 @@ class ProcessTest(unittest.TestCase):
 
     PROGRAM = """
 import os, sys
-sys.path.insert(0, {root!r})
+sys.path.append({root!r})
+import summon_testcase
 from summon_testcase import PostgreSQL
 db = PostgreSQL().start()
 print(db.pid, os.path.realpath(db.log_path[:-4] + ".elsewhere"), flush=True)
@@ -173,13 +177,22 @@ db.stop()
                 break
         else:
             self.skipTest("user 65534 may not run any Python here")
-        packages = os.path.dirname(os.path.dirname(pexpect.__file__))
         with tempfile.TemporaryDirectory() as cache:
+            # where this checkout and its packages are, that user may not look
+            packages = Path(cache, "packages")
+            for module in (summon_testcase, pexpect, ptyprocess):
+                shutil.copytree(
+                    Path(module.__file__).parent,
+                    packages / module.__name__,
+                    ignore=shutil.ignore_patterns("__pycache__"),
+                )
             os.chown(cache, 65534, 65534)
+            os.chmod(cache, 0o755)
             process = self.begin(
                 python=python,
                 prefix=unprivileged,
-                env={**os.environ, "TMPDIR": cache, "PYTHONPATH": packages},
+                env={**os.environ, "TMPDIR": cache, "PYTHONPATH": str(packages)},
+                cwd=cache,
             )
             pid = process.stdout.readline().split()[0]
             self.assertEqual(os.stat(f"/proc/{pid}").st_uid, 65534)
