@@ -299,8 +299,11 @@ class DocumentationTest(PageTest):
     def test_gotchas(self) -> None:
         self.check(ROOT / "docs" / "gotchas.rst")
 
+    def test_howto(self) -> None:
+        self.check(ROOT / "docs" / "howto.rst")
+
     def test_other_pages_have_no_code(self) -> None:
-        own_test = {"README.rst", "tutorial.rst", "gotchas.rst", "performance.rst"}
+        own_test = {"README.rst", "tutorial.rst", "gotchas.rst", "howto.rst", "performance.rst"}
         for page in PAGES:
             if page.name not in own_test:
                 with self.subTest(page=page.name):
