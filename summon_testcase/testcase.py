@@ -55,6 +55,8 @@ class _ClassServices:
         self.failure: Exception | None = None
         #: setUpClass was left out, since no test can run: so is tearDownClass
         self.barren = False
+        #: tearDownClass is over; nose2's mp plugin may call it once more
+        self.left = False
 
     def enter(self) -> bool:
         """Start for setUpClass; answer whether its body should run.
@@ -65,6 +67,7 @@ class _ClassServices:
         services = declared(self.case)
         self.barren = bool(services) and _all_skipped(self.case)
         self.failure = None
+        self.left = False
         if services and not self.barren:
             # before the start and before the body: so it is the last clean-up to run
             self.case.addClassCleanup(self.of_class.stop)
@@ -185,6 +188,8 @@ class _ClassServices:
 _known: dict[type[TestCase], _ClassServices] = {}
 #: the classes whose setUpClass is running
 _entering: list[type[TestCase]] = []
+#: those whose tearDownClass is
+_leaving: list[type[TestCase]] = []
 
 
 def _services_of(case: type[TestCase]) -> _ClassServices:
@@ -234,11 +239,17 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
 
 def _tear_down_class(case: type[TestCase], body: Callable[[], None]) -> None:
     services = _services_of(case)
-    if not services.barren:
-        try:
-            body()
-        finally:
-            services.of_class.disposable = True
+    if case in _leaving:
+        return body()  # reached by super()
+    if services.barren or services.left:
+        return
+    _leaving.append(case)
+    try:
+        body()
+    finally:
+        _leaving.pop()
+        services.left = bool(declared(case))
+        services.of_class.disposable = True
 
 
 def _raise(error: BaseException, traceback: TracebackType | None) -> None:

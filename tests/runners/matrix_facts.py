@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections import Counter
 
-from .matrix_checks import PATIENCE, Ran, run
+from .matrix_checks import DEADLINE, PATIENCE, Ran, run
 from .matrix_rows import Row
 
 FACTS = (
@@ -37,8 +37,8 @@ def in_words(counts: list[int], row: Row) -> str:
     if set(counts) == {1}:
         return "once"
     if max(counts) <= row.workers:
-        return "once per worker"
-    return f"{min(counts)} to {max(counts)} times"
+        return "once per worker" if row.splits or row.copies > 1 else "once or twice"
+    return f"up to {max(counts)} times"
 
 
 def find(row: Row) -> dict[str, str]:
@@ -68,7 +68,7 @@ def find(row: Row) -> dict[str, str]:
     ran = run(row, ["sample_plain_fails"])
     if "the message" in ran.said:
         facts["prints notes"] = "yes" if "the note of an exception" in ran.said else "no"
-    ran = run(row, ["sample_plain_interrupted"], PATIENCE)
+    ran = run(row, ["sample_plain_interrupted"], PATIENCE if row.hangs else DEADLINE)
     hooks = [
         words
         for hook, words in {

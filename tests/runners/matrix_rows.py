@@ -152,6 +152,10 @@ ROWS = [
         "nose2",
         workers=2,
         hangs=True,
+        notes=(
+            "may call tearDownClass a second time, after the clean-ups of the class",
+            "waits for ever for a worker that ended, as by SIGINT to the worker alone",
+        ),
     ),
     Row(
         "pynose",
