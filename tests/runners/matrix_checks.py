@@ -97,6 +97,8 @@ def run(
             "FORCE_COLOR",
         )
         env = {key: os.environ[key] for key in os.environ if not key.startswith(foreign)}
+        # which stestr runs its workers with, and make may have set for its own use
+        env["PYTHON"] = sys.executable
         began = time.monotonic()
         with output.open("wb") as file:
             process = subprocess.Popen(
