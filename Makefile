@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+COUNT ?= 100
 RUNS ?= 30
 SUITES ?=
 
@@ -15,7 +16,7 @@ RUNNERS := $(VENV)/runners
 CONFIG := setup.cfg setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test runners bench lint types docs clean
+.PHONY: help demo test soak runners bench lint types docs clean
 # All targets install into one environment, and pip takes no turns.
 .NOTPARALLEL:
 
@@ -23,6 +24,7 @@ help:
 	@echo "make demo    see services start, be tested and stop (ARGS=FILE: where to write its report)"
 	@echo "make test    run the suite (ARGS: more arguments for pytest)"
 	@echo "make runners run a sample under every runner (ARGS: '--table FILE', runners' names)"
+	@echo "make soak    the reliability tests in their long form (COUNT: how often; 100 takes hours)"
 	@echo "make bench   measure beside the peers (RUNS: how often; SUITES: which, default all)"
 	@echo "make lint    check style with ruff"
 	@echo "make types   check types with mypy"
@@ -35,6 +37,10 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+soak: $(VENV)/.installed
+	$(VENV)/bin/python -m tests.reliability --count $(COUNT)
+	SUMMON_SOAK=1 $(VENV)/bin/python -m pytest tests/reliability $(ARGS)
 
 runners: $(RUNNERS)/.installed
 	$(RUNNERS)/bin/python -m tests.runners.matrix $(ARGS)

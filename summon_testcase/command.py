@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import os
 import re
@@ -48,7 +49,7 @@ class Launch:
 
     :param argv: its words, the program as it was written first.
     :param program: the program's full path.
-    :param env: the whole environment.
+    :param env: the whole environment, which no representation shows: it may hold secrets.
     :param cwd: the directory, absolute.
     :param tty: whether it gets a terminal; pipes otherwise.
     :param notify: the address of the sd_notify socket, or empty.
@@ -56,7 +57,7 @@ class Launch:
 
     argv: tuple[str, ...]
     program: str
-    env: Mapping[str, str]
+    env: Mapping[str, str] = dataclasses.field(repr=False)
     cwd: str
     tty: bool = True
     notify: str = ""

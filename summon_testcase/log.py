@@ -6,9 +6,10 @@ import atexit
 import itertools
 import os
 import re
+import stat
 import tempfile
 
-from .errors import InvalidArgument
+from .errors import InvalidArgument, SpawnFailed
 from .keeper.files import remove_files
 
 #: a variable that says how many bytes the log of one service may take on disk; 0: any number
@@ -26,6 +27,7 @@ def limit() -> int:
     """How many bytes the log of one service may take on disk.
 
     Of a log that grows beyond it the first quarter and at least the last half are kept.
+    Less than half a megabyte counts as that.
 
     :raises InvalidArgument: if the variable holds no number.
     """
@@ -45,10 +47,29 @@ def run_directory() -> str:
         # also for a start that fails before there is a warden
         atexit.register(remove_run_directory)
         _run_directory = os.getpid(), tempfile.mkdtemp(prefix="summon-")
-    elif not os.path.isdir(_run_directory[1]):
-        # removed with the warden that used it, or by the user's own clean-up
+    elif not _is_ours(_run_directory[1]):
+        # removed with the warden that used it, or by the user's own clean-up; its name is
+        # known by then, and whoever may write here may have put a link of theirs in its place
         os.mkdir(_run_directory[1], 0o700)
     return _run_directory[1]
+
+
+def _is_ours(directory: str) -> bool:
+    """Whether a directory is there, and nobody else may write into it.
+
+    :raises SpawnFailed: if it is something else.
+    """
+    try:
+        facts = os.lstat(directory)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
+        raise SpawnFailed(
+            f"no log can be written: {directory} must be a directory (not a link) that belongs "
+            f"to user {os.geteuid()}, and that nobody else may write into; remove it, or set "
+            "TMPDIR to a directory of your own"
+        )
+    return True
 
 
 def remove_run_directory() -> None:
@@ -105,7 +126,7 @@ class Log:
     def size(self) -> int:
         """Bytes written so far."""
         try:
-            return os.stat(self.path).st_size
+            return os.lstat(self.path).st_size
         except OSError:
             return 0
 
@@ -126,6 +147,10 @@ class Log:
         read: hundreds of services that are waited for at the same time would not fit under
         the usual limit of descriptors otherwise.
         """
+        # no link is the keeper's work; not O_NOFOLLOW, for which an opener in Python is needed,
+        # that an interrupt can end with the file open
+        if os.path.islink(self.path):
+            return b"", position
         try:
             with open(self.path, "rb", buffering=0) as file:
                 data = os.pread(file.fileno(), size, position)

@@ -6,9 +6,6 @@ import tempfile
 
 import pytest
 
-#: proofs that are still being written, and take long: run with SUMMON_RELIABILITY=1
-collect_ignore = [] if os.environ.get("SUMMON_RELIABILITY") else ["reliability"]
-
 _PLACE = pytest.StashKey[str]()
 
 

@@ -15,8 +15,8 @@ from .processes import CHUNK
 
 #: bytes that the input of a service may hold back before more is refused
 _INPUT_LIMIT = 1 << 24
-#: the least that a log may be limited to; a quarter of it must hold a chunk
-_LEAST = 4 * CHUNK
+#: the least that a log may be limited to; a quarter of it must hold more than a chunk
+_LEAST = 8 * CHUNK
 #: holes begin and end at multiples of it
 _BLOCK = 4096
 # the offsets of the other are those of C's long
@@ -58,24 +58,24 @@ class Storage:
             return
         try:
             if self._dropped:
-                # the disk was full, and has room again
-                self._append(_mark(self._dropped))
-                self._dropped = 0
-            self._append(data)
+                self._say_dropped()
+            while data:
+                written = os.pwrite(self._fd, data, self.size)
+                self.size += written
+                data = data[written:]
         except OSError as error:
             # the service must never be blocked: what cannot be stored is lost, and said so
             self.errno = self.errno or error.errno or errno.EIO
+            self._dropped += len(data)
 
-    def _append(self, data: bytes) -> None:
-        left = len(data)
-        try:
-            while left:
-                written = os.write(self._fd, data[-left:])
-                left -= written
-                self.size += written
-        except OSError:
-            self._dropped += left
-            raise
+    def _say_dropped(self) -> None:
+        """The disk was full; if it has room again, say what is missing here."""
+        mark = _mark(self._dropped)
+        if os.pwrite(self._fd, mark, self.size) < len(mark):
+            os.ftruncate(self._fd, self.size)
+            raise OSError(errno.ENOSPC, "no room for the whole line")
+        self.size += len(mark)
+        self._dropped = 0
 
     def _make_room(self) -> bool:
         """Keep half of the limit at the end, drop what is between that and the beginning."""

@@ -27,3 +27,17 @@ def remove_files(base: str, keep_log: bool = False) -> None:
         import shutil
 
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def remove_leftovers(directory: str) -> None:
+    """Remove what is left of all runs but their logs, and the directory if it is empty then.
+
+    A log that is left has been named by an error.  The rest belongs to services that were
+    being started, or stopped, when the test process died.
+    """
+    with contextlib.suppress(OSError):
+        for name in os.listdir(directory):
+            if not name.endswith(".log"):
+                base = name.removesuffix(".notify").removesuffix(".elsewhere")
+                remove_files(os.path.join(directory, base), keep_log=True)
+        os.rmdir(directory)

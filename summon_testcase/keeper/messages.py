@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 
@@ -20,11 +21,23 @@ def pack(*fields: bytes | str | int | float) -> bytes:
     return struct.pack("=I", len(body)) + body
 
 
+def seconds(field: bytes) -> float:
+    """A duration as a message has it.
+
+    :raises ValueError: if nobody could wait for that long, or it is no number at all.
+    """
+    value = float(field)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"no duration: {field!r}")
+    return value
+
+
 class Inbox:
     """Bytes as they arrive, taken out as whole messages."""
 
     def __init__(self) -> None:
-        self._data = b""
+        # taken from its front and added to at its end without copying the rest
+        self._data = bytearray()
 
     def feed(self, data: bytes) -> None:
         """Add what was read."""
@@ -33,12 +46,10 @@ class Inbox:
     @property
     def rest(self) -> bytes:
         """What has not been taken."""
-        return self._data
+        return bytes(self._data)
 
     def take(self) -> bytes | None:
         """The next whole message, or None.
-
-        What is left is stored at once: a signal handler may take messages meanwhile.
 
         :raises ValueError: if the announced length cannot be meant.
         """
@@ -50,5 +61,6 @@ class Inbox:
             raise ValueError(f"a message of {length} bytes")
         if len(data) < 4 + length:
             return None
-        self._data = data[4 + length :]
-        return data[4 : 4 + length]
+        message = bytes(data[4 : 4 + length])
+        del data[: 4 + length]
+        return message

@@ -11,8 +11,9 @@ import signal
 import socket
 import sys
 import time
+from select import POLLIN, POLLOUT
 
-from .files import remove_files
+from .files import remove_files, remove_leftovers
 from .messages import Inbox, pack
 from .processes import (
     CHUNK,
@@ -37,9 +38,28 @@ class Warden:
         self.control = control
         self.runner = runner
         self.inbox = Inbox()
+        self.outbox = bytearray()
         self.channels: list[int] = []
         self.keepers: dict[int, str] = {}
         self.orphaned: list[str] = []
+        #: keepers whose end the test process wants to be told of
+        self.awaited: set[int] = set()
+
+    def tell_ended(self, pid: int) -> None:
+        """Say that nothing is left of a keeper; never blocks."""
+        self.outbox += pack("synced", pid)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is queued, as far as it is taken."""
+        try:
+            while self.outbox:
+                del self.outbox[: self.control.send(self.outbox, socket.MSG_DONTWAIT)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            # its death is read from the same socket
+            self.outbox.clear()
 
     def listen(self) -> None:
         """Read and obey what the test process sent."""
@@ -60,8 +80,9 @@ class Warden:
             elif verb == b"sync":
                 pid = int(rest)
                 if pid in self.keepers:
-                    self.ended(*os.waitpid(pid, 0))
-                self.control.send(pack("synced", pid))
+                    self.awaited.add(pid)
+                else:
+                    self.tell_ended(pid)
             else:
                 raise ValueError(f"unknown message {verb!r}")
 
@@ -94,6 +115,9 @@ class Warden:
             sweep(self.keepers.keys(), reaped)
             for other, code in reaped.items():
                 self.ended(other, code)
+        if pid in self.awaited:
+            self.awaited.discard(pid)
+            self.tell_ended(pid)
 
     def reap(self) -> None:
         """Take note of children that ended."""
@@ -108,17 +132,19 @@ class Warden:
         poller = select.poll()
         for fd in (self.control.fileno(), wake, self.runner.fd):
             if fd >= 0:
-                poller.register(fd, select.POLLIN)
+                poller.register(fd, POLLIN)
         interval = self.runner.interval
         try:
             while True:
+                poller.modify(self.control, POLLIN | (POLLOUT if self.outbox else 0))
                 ready = dict(poller.poll(interval and interval * 1000))
                 if self.runner.gone(ready):
                     break
                 if wake in ready and signal.SIGTERM in read_wakeups(wake):
                     break
                 self.reap()
-                if self.control.fileno() in ready:
+                self.flush()
+                if ready.get(self.control.fileno(), 0) & ~POLLOUT:
                     self.listen()
         except Ended:
             pass
@@ -136,8 +162,7 @@ class Warden:
         sweep()
         for base in self.orphaned:
             remove_files(base)
-        with contextlib.suppress(OSError):
-            os.rmdir(directory)
+        remove_leftovers(directory)
 
 
 def main() -> None:

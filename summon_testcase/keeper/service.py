@@ -11,7 +11,7 @@ import time
 
 from .capture import Capture
 from .files import remove_files
-from .messages import Inbox, pack
+from .messages import Inbox, pack, seconds
 from .probing import Notices, Probe
 from .processes import (
     CHUNK,
@@ -99,7 +99,7 @@ class Keeper:
             self.capture.send(rest)
         elif verb == b"probe":
             timeout, *argv = rest.split(b"\0")
-            failure = self.probe.start(float(timeout), argv)
+            failure = self.probe.start(seconds(timeout), argv)
             if failure:
                 self.tell("probed", 127, failure)
         elif verb == b"signal":
@@ -107,7 +107,7 @@ class Keeper:
             self.signal(int(number), everything == b"1")
         elif verb == b"stop":
             number, grace = rest.split(b"\0")
-            self.begin_stop(int(number), float(grace))
+            self.begin_stop(int(number), seconds(grace))
         elif verb == b"kill":
             self.finish()
         elif verb == b"launch" and not self.base:

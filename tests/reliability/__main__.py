@@ -34,8 +34,10 @@ def matrix(count: int, jobs: int) -> bool:
             table = Table(count, nobody)
             # all deaths once, then all of them again: who looks early sees all of them
             played = [(death, pool.submit(attempt, death, nobody)) for death in [*DEATHS] * count]
-            for death, future in played:
+            for number, (death, future) in enumerate(played, 1):
                 table.add(death, *future.result())
+                if number % len(DEATHS) == 0:
+                    table.tell_progress(number // len(DEATHS))
             table.show()
             good = good and table.good
     if unprivileged():
@@ -78,6 +80,14 @@ class Table:
     def good(self) -> bool:
         """Whether nothing was left, anywhere."""
         return not (self.troubles or self.survivors or any(self.late.values()))
+
+    def tell_progress(self, rounds: int) -> None:
+        """Say how far it is, to who may be watching."""
+        left = sum(sum(late.values()) for late in self.late.values())
+        said = (
+            f"as {self.who}: {rounds} of {self.count}, {left} late, {self.troubles or 'no trouble'}"
+        )
+        print(said, file=sys.stderr, flush=True)
 
     def show(self) -> None:
         """Print it."""

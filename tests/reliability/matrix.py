@@ -6,6 +6,7 @@ in one of the ways; what lives after that is counted, by shape.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import random
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -30,6 +32,8 @@ from .shapes import available, processes
 LATEST = 1.0
 #: seconds for which is looked at all
 GIVEN_UP = 10.0
+#: seconds after which a runner that says nothing is killed; one that does not die gets half
+HANGS = 120.0
 #: a user that has no name here, and no rights
 NOBODY = 65534
 
@@ -41,8 +45,10 @@ def _signal(number: int) -> Callable[[Runner], None]:
 
 
 def _twice(runner: Runner) -> None:
+    assert runner.stdout is not None
+    assert runner.stdout.readline() == "waiting\n"
     runner.send_signal(signal.SIGINT)
-    assert runner.stdout is not None and runner.stdout.readline() == "stopping\n"
+    assert runner.stdout.readline() == "stopping\n"
     # in the midst of the clean-up, which takes half a second
     time.sleep(0.05)
     runner.send_signal(signal.SIGINT)
@@ -209,17 +215,19 @@ class Stage:
                 found.append(str(path.relative_to(self.tmp)))
         return found
 
-    def end(self) -> None:
+    def end(self, runner: Runner) -> None:
         """Kill whatever is left, and remove it all."""
+        # at once: a chain that nobody keeps has left each pid by the time it is killed
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(runner.pid, signal.SIGKILL)
+        runner.communicate()
         end = time.monotonic() + PATIENCE
         while (found := [*processes(self.word), *marked(str(self.tmp))]) and (
             time.monotonic() < end
         ):
             for pid in found:
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
         shutil.rmtree(self.root, ignore_errors=True)
 
 
@@ -270,6 +278,9 @@ def play(death: str, nobody: bool = False, shapes: list[str] | None = None) -> O
     child = 0
     before: set[tuple[int, str]] = set()
     runner = stage.begin(death, [*shapes, *(["flood"] if death == "flood" else [])])
+    # a runner that hangs ends all waits for its next word
+    watchdog = threading.Timer(HANGS, runner.kill)
+    watchdog.start()
     try:
         if death == "starting":
             assert stage.said(runner) == ["starting"]
@@ -289,7 +300,7 @@ def play(death: str, nobody: bool = False, shapes: list[str] | None = None) -> O
             # it has the same pid, and lives
             assert stage.said(runner) == ["other"]
         else:
-            runner.wait(GIVEN_UP * 3)
+            runner.wait(HANGS / 2)
         began = time.monotonic()
         while True:
             asked = time.monotonic() - began
@@ -306,9 +317,8 @@ def play(death: str, nobody: bool = False, shapes: list[str] | None = None) -> O
         assert not child or alive(child)
         outcome.files = [] if death == CONTROL else stage.files_left(death)
     finally:
+        watchdog.cancel()
         if child:
             os.kill(child, signal.SIGKILL)
-        runner.kill()
-        runner.communicate()
-        stage.end()
+        stage.end(runner)
     return outcome

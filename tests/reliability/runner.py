@@ -34,8 +34,8 @@ def say(*words: object) -> None:
 
 
 def wait_for_death() -> None:
-    """It comes from outside."""
-    time.sleep(1000)
+    """It comes from outside, at the latest when nobody watches any more."""
+    sys.stdin.read()
 
 
 def leak(services: list[SimpleExecutor]) -> None:
@@ -95,6 +95,7 @@ def die(death: str, group: Orchestrator, kept: list[int], warden: int) -> None:
         os.execv(sys.executable, [sys.executable, "-c", program])
     elif death == "sigint twice":
         try:
+            say("waiting")
             wait_for_death()
         finally:
             say("stopping")
@@ -113,6 +114,10 @@ def die(death: str, group: Orchestrator, kept: list[int], warden: int) -> None:
 def main() -> None:
     """Start them, say so, and die."""
     death, *names = sys.argv[1:]
+    # they are ignored by what nohup starts, or a shell in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     word, work = input(), Path(input())
     if death == "paused":
         be_paused(word, work)
@@ -138,6 +143,7 @@ def main() -> None:
         child = ctypes.PyDLL(None).fork()
         if child == 0:
             wait_for_death()
+            os._exit(0)
         say("child", child)
     if death != "starting":
         say("up", warden, *kept)

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from summon_testcase import (
     CommandCoordinatedExecutor,
@@ -30,8 +31,9 @@ from ..services import eventually, parent, service, status
 
 #: cycles after which memory is what it will be
 WARM = 60
-#: KiB that a process may be larger after the soak than when it was warm
-ROOM = 4096
+#: what there may be more of after the soak than when it was warm: KiB that an allocator keeps
+#: of the most that there was, and objects in caches
+ROOM = {"KiB": 8192, "objects": 100}
 #: descriptors that are allowed beside one for each service
 RESERVE = 40
 
@@ -104,7 +106,8 @@ def facts(warden: int) -> dict[str, object]:
         if name.isdigit():
             state, above = status(int(name))
             families.setdefault(above, []).append(state)
-    found: dict[str, object] = {"files": sum(len(d) + len(f) for _, d, f in os.walk(place()))}
+    files = sum(len(d) + len(f) for _, d, f in os.walk(place()))
+    found: dict[str, Any] = {"files": files}
     for who, pid in (("test process", os.getpid()), ("warden", warden)):
         children = families.get(pid, [])
         found[who] = {
@@ -114,6 +117,7 @@ def facts(warden: int) -> dict[str, object]:
             "zombies": children.count("Z"),
             "KiB": resident(pid),
         }
+    found["test process"]["objects"] = len(gc.get_objects())
     return found
 
 
@@ -149,9 +153,7 @@ def grown(report: dict[str, dict[str, dict[str, int]]]) -> list[str]:
             found.append(f"files {moment}: {now['files']}, not {before['files']}")
         for who in ("test process", "warden"):
             for what, number in before[who].items():
-                # memory: what an allocator may keep
-                room = ROOM if what == "KiB" else 0
-                if now[who][what] > number + room:
+                if now[who][what] > number + ROOM.get(what, 0):
                     found.append(f"{what} of the {who}, {moment}: {now[who][what]}, not {number}")
     return found
 

@@ -59,8 +59,13 @@ def mark() -> Iterator[str]:
 
 
 @contextmanager
-def failing(kind: type[SummonError], mark: str) -> Iterator[list[SummonError]]:
-    """A block that raises one kind of error, in time, and leaves nothing."""
+def failing(
+    kind: type[SummonError], mark: str, others: tuple[str, ...] = ()
+) -> Iterator[list[SummonError]]:
+    """A block that raises one kind of error, in time, and leaves nothing.
+
+    :param others: may fail at the same moment, and have logs that are kept for the reader.
+    """
     SimpleExecutor("true").start().stop()
     TCPProbe("127.0.0.1", 1).occupied("nobody")
     before, began = Belongings(), time.monotonic()
@@ -75,6 +80,9 @@ def failing(kind: type[SummonError], mark: str) -> Iterator[list[SummonError]]:
     assert not marked(mark)
     if caught[0].report is not None and os.path.exists(caught[0].report.log_path):
         os.remove(caught[0].report.log_path)
+    for file in Belongings().files:
+        if file.rpartition("-")[0] in others and file not in before.files:
+            os.remove(os.path.join(run_directory(), file))
     assert before.lost() == {}
 
 
@@ -234,7 +242,8 @@ class TestItsOwnersDie:
 
         it = SimpleExecutor(sh(UP, mark), until=kill, name="it", timeout=10)
         with it:
-            assert it.running() and it.tail() == ["up"]
+            assert it.running()
+            eventually(lambda: it.tail() == ["up"], "it has begun")
         assert not marked(mark)
         with SimpleExecutor(sh(UP, mark)) as other:
             assert other.running()
@@ -410,7 +419,7 @@ class TestGraph:
             for n in range(5)
         }
         group = self.graph(mark, culprits)
-        with failing(ProcessExited, mark) as caught:
+        with failing(ProcessExited, mark, tuple(culprits)) as caught:
             group.start()
         error = caught[0]
         assert isinstance(error, ProcessExited)
@@ -443,7 +452,7 @@ class TestGraph:
                 "orphan": SimpleExecutor(sh(UP, mark), until=kill),
             }
             group = self.graph(mark, culprits)
-            with failing(PortInUse, mark) as caught:
+            with failing(PortInUse, mark, tuple(culprits)) as caught:
                 group.start()
             assert caught[0].executor == "taken"
             del group._members["taken"]

@@ -71,7 +71,4 @@ def test_a_stopped_test_process_loses_nothing() -> None:
         assert not any(map(alive, services))
         assert stage.files_left("paused") == []
     finally:
-        runner.send_signal(signal.SIGCONT)
-        runner.kill()
-        runner.communicate()
-        stage.end()
+        stage.end(runner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pickle
@@ -252,23 +253,24 @@ def test_a_service_has_three_streams(tty: bool, mark: str) -> None:
 
 def listening(pid: int) -> list[str]:
     """The internet sockets that a process has, whether they listen or not."""
+    known = {}
+    for protocol in ("tcp", "tcp6", "udp", "udp6"):
+        for line in text(f"/proc/{pid}/net/{protocol}").splitlines()[1:]:
+            fields = line.split()
+            known[f"socket:[{fields[9]}]"] = f"{protocol} {fields[1]}"
     found = []
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        try:
+        with contextlib.suppress(FileNotFoundError):
             target = os.readlink(entry)
-        except FileNotFoundError:
-            continue
-        for protocol in ("tcp", "tcp6", "udp", "udp6"):
-            for line in text(f"/proc/{pid}/net/{protocol}").splitlines()[1:]:
-                fields = line.split()
-                if target == f"socket:[{fields[9]}]":
-                    found.append(f"{protocol} {fields[1]}")
+            found += [known[target]] if target in known else []
     return found
 
 
 def test_nothing_of_ours_listens(mark: str) -> None:
-    """Neither the test process nor warden nor keepers have an internet socket; and
-    services are told to listen on loopback."""
+    """Neither test process nor warden nor keepers have an internet socket.
+
+    And services are told to listen on loopback.
+    """
     before = listening(os.getpid())
     command = service("serves.py", "http", "{port}", "{tmpdir}/s", mark)
     url = "http://{host}:{port}/"
