@@ -46,9 +46,11 @@ def _signal(number: int) -> Callable[[Runner], None]:
 
 def _twice(runner: Runner) -> None:
     assert runner.stdout is not None
-    assert runner.stdout.readline() == "waiting\n"
-    runner.send_signal(signal.SIGINT)
-    assert runner.stdout.readline() == "stopping\n"
+    for word in ("waiting", "stopping"):
+        said = runner.stdout.readline()
+        assert said == f"{word}\n", f"said {said!r}, not {word}"
+        if word == "waiting":
+            runner.send_signal(signal.SIGINT)
     # in the midst of the clean-up, which takes half a second
     time.sleep(0.05)
     runner.send_signal(signal.SIGINT)
