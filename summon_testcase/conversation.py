@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import TextIO
 
+from .arguments import Pattern, compile_patterns
 from .deadline import Deadline
 from .errors import NotRunning, TimeoutExpired
 from .excerpt import excerpt, shorten
 from .executor import Executor
 from .log import ServiceFiles
-from .observer import Observer, OutputProbe, Pattern, compile_patterns, open_output
+from .observer import Observer, OutputProbe, open_output
 from .readiness import Verdict, until_ready
 from .run import Limits, Run
 from .steps import drive

@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 from . import arguments
 from . import command as commands
+from .arguments import Pattern, compile_patterns
 from .command import OTHER_FIELDS
 from .conditions import CommandProbe, Notified
 from .errors import InvalidArgument
 from .http_probe import HTTPProbe, Statuses
 from .lifetime import Scope
-from .observer import Observer, OutputProbe, Pattern, compile_patterns
+from .observer import Observer, OutputProbe
 from .path_probes import FileProbe, UnixSocketProbe
 from .probes import Probe, TCPProbe
 from .run import Run

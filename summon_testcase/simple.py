@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from . import arguments, lifetime, ports
 from . import command as commands
+from .arguments import Pattern, compile_patterns
 from .conditions import AllOf, Completed, NoFailure, Spawned, Until
 from .errors import (
     CommandNotFound,
@@ -21,7 +22,7 @@ from .errors import (
 from .lifecycle import handover
 from .lifetime import Scope
 from .log import ServiceFiles
-from .observer import Observer, Pattern, compile_patterns
+from .observer import Observer
 from .probes import Probe
 from .run import PLAIN, Limits, Run, logger
 from .service import Service
