@@ -6,10 +6,20 @@ import math
 import re
 import signal
 from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from .errors import InvalidArgument
 
 Pattern = str | re.Pattern[str]
+
+
+class Limits(NamedTuple):
+    """How a run is to end, and when it is given up."""
+
+    timeout: float | None
+    stop_signal: int
+    stop_timeout: float
+    expected_exit: frozenset[int]
 
 
 def seconds(label: str, argument: str, value: float | None, unlimited: bool = False) -> None:

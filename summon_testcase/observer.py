@@ -24,6 +24,7 @@ _WINDOW = 2 * _CHUNK
 #: seconds for which a match at the end of an unfinished line waits for the rest of it
 _HOLD = 0.02
 
+
 class _Searcher(searcher_re):  # type: ignore[misc]
     """pexpect's searcher, which can hold back a match that may still grow."""
 
