@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pexpect import EOF, TIMEOUT
 from pexpect.expect import Expecter, searcher_re
@@ -15,8 +15,10 @@ from pexpect.spawnbase import SpawnBase
 
 from .deadline import Deadline
 from .log import Log
-from .probes import View
 from .steps import Pause, wait
+
+if TYPE_CHECKING:
+    from .probes import View
 
 _CHUNK = 65536
 #: characters that a match may span; twice the chunk, so that none is skipped

@@ -8,10 +8,13 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from .errors import PortInUse
-from .probes import Probe, View
 from .steps import Pause, Steps, T
+
+if TYPE_CHECKING:
+    from .errors import PortInUse
+    from .probes import Probe, View
 
 #: a variable that, set and not ``0``, has slow starts told where there is no terminal
 VERBOSE = "SUMMON_VERBOSE"

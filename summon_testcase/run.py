@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .arguments import Limits
 from .command import Launch
@@ -24,13 +24,15 @@ from .errors import (
 )
 from .excerpt import excerpt
 from .log import ServiceFiles
-from .probes import Probe
 from .process import Process, refusal
 from .progress import Remembering, telling
 from .readiness import Outcome, Verdict, failed, until_ready
 from .report import TAIL_LINES, Report, counted, describe_exit
 from .steps import Pause, Steps, drive, wait
 from .warden import ANSWER
+
+if TYPE_CHECKING:
+    from .probes import Probe
 
 logger = logging.getLogger("summon_testcase")
 Error = TypeVar("Error", bound=SummonError)
