@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http
 import math
 import re
@@ -27,6 +28,9 @@ class _Held:
 
     def __init__(self) -> None:
         self.session: requests.Session | None = None
+        #: sent at each look: to prepare it takes longer than to send it
+        self.request: requests.PreparedRequest | None = None
+        self.tcp: TCPProbe | None = None
         #: the pid of the service that was seen listening; 0 if none was
         self.listening = 0
 
@@ -112,9 +116,11 @@ class HTTPProbe:
             session.close()
 
     def _tcp(self) -> TCPProbe:
-        parts = urlsplit(self.url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return TCPProbe(parts.hostname or "", port, self.ask_kernel)
+        if self._held.tcp is None:
+            parts = urlsplit(self.url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            self._held.tcp = TCPProbe(parts.hostname or "", port, self.ask_kernel)
+        return self._held.tcp
 
     def _session(self) -> requests.Session:
         if self._held.session is None:
@@ -122,7 +128,19 @@ class HTTPProbe:
 
             self._held.session = requests.Session()
             self._held.session.trust_env = False
+            with contextlib.suppress(requests.RequestException):
+                # while the service starts; what is wrong with it is told when it is sent
+                self._prepared(self._held.session)
         return self._held.session
+
+    def _prepared(self, session: requests.Session) -> requests.PreparedRequest:
+        if self._held.request is None:
+            import requests
+
+            headers = {"Connection": "close", **self.headers}
+            request = requests.Request(self.method, self.url, headers=headers)
+            self._held.request = session.prepare_request(request)
+        return self._held.request
 
     def _request(self, session: requests.Session, left: float) -> str | None:
         import requests
@@ -136,10 +154,8 @@ class HTTPProbe:
             with warnings.catch_warnings():
                 # verify=False was the user's word; once per look is no news.
                 warnings.simplefilter("ignore", InsecureRequestWarning)
-                response = session.request(
-                    self.method,
-                    self.url,
-                    headers={"Connection": "close", **self.headers},
+                response = session.send(
+                    self._prepared(session),
                     timeout=(connection, answer),
                     allow_redirects=False,
                     stream=True,

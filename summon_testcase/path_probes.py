@@ -35,7 +35,7 @@ class UnixSocketProbe:
     path: str
 
     shortest: ClassVar[float] = 0.0005
-    longest: ClassVar[float] = 0.004
+    longest: ClassVar[float] = 0.008
 
     def check(self) -> None:
         """:raises InvalidArgument: for a path that the kernel has no room for."""
@@ -111,7 +111,7 @@ class FileProbe:
     before: Snapshot | None = None
 
     shortest: ClassVar[float] = 0.0005
-    longest: ClassVar[float] = 0.004
+    longest: ClassVar[float] = 0.008
 
     @staticmethod
     def snapshot(path: str) -> Snapshot | None:

@@ -2,7 +2,7 @@
 
 A probe is a value.  :meth:`Probe.look` asks once and answers None, "ready", or
 the refusal in words; who asks again, and for how long, is not its business.
-The pause between looks should be the time waited / 64, within
+The pause between looks should be the time waited / 72, within
 :attr:`Probe.shortest` and :attr:`Probe.longest`; the latter may change between
 looks, as a question gets dearer.
 """
@@ -126,7 +126,7 @@ class TCPProbe:
     @property
     def longest(self) -> float:
         """Seconds: connecting is dearer than asking the kernel."""
-        return 0.004 if self.ask_kernel and sys.platform == "linux" else 0.010
+        return 0.008 if self.ask_kernel and sys.platform == "linux" else 0.010
 
     def check(self) -> None:
         """:raises InvalidArgument: for a port that nobody can listen on."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .deadline import Deadline
+from .progress import Progress
 from .steps import Pause, Steps
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Outcome:
 
 
 #: share of the time already waited that the next pause may take
-_SHARE = 1 / 64
+_SHARE = 1 / 72
 
 
 def failed(view: View) -> bool:
@@ -47,11 +48,15 @@ def failed(view: View) -> bool:
     return view.ended or view.exit_code not in (None, 0)
 
 
-def until_ready(view: View, probe: Probe, deadline: Deadline) -> Steps[Outcome]:
+def until_ready(
+    view: View, probe: Probe, deadline: Deadline, progress: Progress | None = None
+) -> Steps[Outcome]:
     """Ask until the answer is yes, the process has ended, or time is over.
 
     Pauses grow with the time already waited, within the limits of the probe, so that the
     delay they add stays a small share of it.  News from the keeper end a pause at once.
+
+    :param progress: is told what is waited for, when it wants to know.
     """
     attempts = 0
     refusal = ""
@@ -66,7 +71,13 @@ def until_ready(view: View, probe: Probe, deadline: Deadline) -> Steps[Outcome]:
         refusal = answer or refusal
         if over:
             return Outcome(Verdict.EXITED, refusal, attempts)
-        if deadline.expired():
+        now = time.monotonic()
+        if now >= deadline.at:
             return Outcome(Verdict.EXPIRED, refusal, attempts)
-        step = min(max(deadline.elapsed() * _SHARE, probe.shortest), probe.longest)
-        yield Pause((view.fileno(),), min(time.monotonic() + step, deadline.at))
+        step = min(max((now - deadline.began) * _SHARE, probe.shortest), probe.longest)
+        until = min(now + step, deadline.at)
+        if progress is not None:
+            if now >= progress.due:
+                progress.tell(refusal)
+            until = min(until, progress.due)
+        yield Pause((view.fileno(),), until)

@@ -25,7 +25,7 @@ from .errors import (
 from .excerpt import excerpt
 from .log import ServiceFiles
 from .process import Process, refusal
-from .progress import Remembering, telling
+from .progress import Progress
 from .readiness import Outcome, Verdict, failed, until_ready
 from .report import TAIL_LINES, Report, counted, describe_exit
 from .steps import Pause, Steps, drive, wait
@@ -68,9 +68,8 @@ class Run:
         try:
             self.process.spawn()
             yield from self._spawned()
-            asked = Remembering(AllOf([Stored(self._not_stored), probe]))
-            steps = until_ready(self.process, asked, deadline)
-            outcome = yield from telling(self.name, asked, steps)
+            asked = AllOf([Stored(self._not_stored), probe])
+            outcome = yield from until_ready(self.process, asked, deadline, Progress(self.name))
             if outcome.verdict is not Verdict.READY:
                 raise self._not_ready(probe, outcome, deadline.elapsed())
         except BaseException as error:

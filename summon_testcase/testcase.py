@@ -21,6 +21,7 @@ from .assertions import OutputAssertions
 from .errors import CommandNotFound
 from .executor import Executor
 from .parts import parts
+from .progress import switched_on
 from .reporting import explained, reported
 from .scopes import groups_for, make_room, of_life
 from .summoned import summoned
@@ -113,8 +114,6 @@ class _ClassServices:
     @staticmethod
     def verdict(error: Exception) -> Exception:
         """What is to be raised for a start that failed: a skip where something is missing."""
-        from .progress import switched_on
-
         missing = isinstance(error, CommandNotFound) and (
             os.sep not in error.program or error.package is not None
         )

@@ -303,9 +303,10 @@ class DocumentationTest(PageTest):
         self.check(ROOT / "docs" / "howto.rst")
 
     def test_other_pages_have_no_code(self) -> None:
-        own_test = {"README.rst", "tutorial.rst", "gotchas.rst", "howto.rst", "performance.rst"}
+        own_test = {"README.rst", "tutorial.rst", "gotchas.rst", "howto.rst"}
+        not_run = {"performance.rst", "reliability.rst"}
         for page in PAGES:
-            if page.name not in own_test:
+            if page.name not in own_test | not_run:
                 with self.subTest(page=page.name):
                     self.assertEqual(blocks_of(page.read_text(), page.name), ([], []))
 

@@ -29,13 +29,13 @@ ROWS = [
     {"conversation", "summoned", "group"},
     {"executor", "run"},
     {"conditions"},
-    {"readiness", "observer", "progress"},
+    {"readiness", "observer"},
     {"process"},
     {"warden", "http_probe", "path_probes"},
     {"probes", "ports", "excerpt", "options"},
     {"command", "log", "arguments", "lifetime", "graph"},
     {"errors"},
-    {"deadline", "report", "steps", "addresses", "netlink", "procfs"},
+    {"deadline", "report", "steps", "addresses", "netlink", "procfs", "progress"},
     {"keeper"},
 ]
 #: imports nothing of the package around it, and nothing but the standard library

@@ -218,7 +218,11 @@ ROWS = [
         "green",
         workers=2,
         ignores_ctrl_c=True,
-        notes=(_DROPS,),
+        notes=(
+            _DROPS,
+            "crashes under CPython 3.12.1, and no other, where a test is skipped without having "
+            "been started (also plain unittest code)",
+        ),
     ),
     Row(
         "Django",
