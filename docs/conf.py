@@ -3,6 +3,12 @@
 import configparser
 from pathlib import Path
 
+from summon_testcase import conversation, errors, log, report, run
+
+# What these modules import for type checkers alone: autodoc looks up all that annotations name.
+vars(errors).update(Report=report.Report)
+vars(conversation).update(Run=run.Run, ServiceFiles=log.ServiceFiles)
+
 setup_cfg = configparser.ConfigParser()
 setup_cfg.read(Path(__file__).resolve().parent.parent / "setup.cfg")
 

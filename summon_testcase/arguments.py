@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 import signal
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from .errors import InvalidArgument
+
+Pattern = str | re.Pattern[str]
+
+
+class Limits(NamedTuple):
+    """How a run is to end, and when it is given up."""
+
+    timeout: float | None
+    stop_signal: int
+    stop_timeout: float
+    expected_exit: frozenset[int]
 
 
 def seconds(label: str, argument: str, value: float | None, unlimited: bool = False) -> None:
@@ -102,3 +115,39 @@ def statuses(label: str, value: int | Collection[int]) -> frozenset[int]:
             executor=label,
         )
     return frozenset(given)
+
+
+def compile_patterns(
+    patterns: Pattern | Iterable[Pattern], label: str, argument: str
+) -> list[re.Pattern[str]]:
+    """Compile what a user gave as a pattern or a list of them.
+
+    A string is a regular expression; ``^`` and ``$`` match at lines.
+
+    :raises InvalidArgument: naming the argument, if one is no pattern.
+    """
+    given = [patterns] if isinstance(patterns, (str, re.Pattern)) else list(patterns)
+    compiled = []
+    for pattern in given:
+        if isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
+            compiled.append(pattern)
+            continue
+        if not isinstance(pattern, str):
+            raise InvalidArgument(
+                f"{label}: {argument}= must be a str or a pattern compiled from one, not "
+                f"{pattern!r}",
+                executor=label,
+            )
+        try:
+            compiled.append(re.compile(pattern, re.MULTILINE))
+        except re.error as error:
+            raise InvalidArgument(
+                f"{label}: {argument}={pattern!r} is not a regular expression: {error}; to "
+                f"match it literally write re.escape({pattern!r})",
+                executor=label,
+            ) from None
+    if not compiled or any(p.match("") and not p.pattern for p in compiled):
+        raise InvalidArgument(
+            f"{label}: {argument}= is empty: write what the output will contain", executor=label
+        )
+    return compiled

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from .arguments import Pattern, compile_patterns
 from .conversation import Conversation
 from .errors import ProcessExited, TimeoutExpired
-from .observer import Pattern, compile_patterns
 
 
 class OutputAssertions:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from .errors import CommandNotFound, InvalidArgument, UnknownReference
 
@@ -18,7 +15,10 @@ OWN_FIELDS = ("port", "host", "url", "tmpdir", "name")
 #: what ``{service.field}`` may name of another, beside its banner's groups
 OTHER_FIELDS = (*OWN_FIELDS, "pid", "log_path")
 
-_TEMPLATE = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\}")
+_TEMPLATE = r"(?<!\$)\{([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\}"
+
+#: what a service gets unless the user sets it: output meant for a log
+PLAIN = {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "250", "LINES": "50"}
 
 _PACKAGES = {
     "redis-server": "redis-server",
@@ -43,7 +43,6 @@ _PACKAGES = {
 }
 
 
-@dataclass(frozen=True)
 class Launch:
     """A command as it is run.
 
@@ -55,12 +54,17 @@ class Launch:
     :param notify: the address of the sd_notify socket, or empty.
     """
 
-    argv: tuple[str, ...]
-    program: str
-    env: Mapping[str, str] = dataclasses.field(repr=False)
-    cwd: str
-    tty: bool = True
-    notify: str = ""
+    def __init__(
+        self,
+        argv: tuple[str, ...],
+        program: str,
+        env: Mapping[str, str],
+        cwd: str,
+        tty: bool = True,
+        notify: str = "",
+    ) -> None:
+        self.argv, self.program, self.env, self.cwd = argv, program, env, cwd
+        self.tty, self.notify = tty, notify
 
 
 def split(
@@ -106,14 +110,16 @@ def split(
 def references(texts: Iterable[str]) -> set[tuple[str, str]]:
     """The ``(service, field)`` pairs that templates in some texts name."""
     return {
-        (match[1], match[2]) for text in texts for match in _TEMPLATE.finditer(text) if match[2]
+        (match[1], match[2]) for text in texts for match in re.finditer(_TEMPLATE, text) if match[2]
     }
 
 
 def templates(texts: Iterable[str]) -> bool:
     """Whether there is anything to fill in."""
     return any(
-        match[2] or match[1] in OWN_FIELDS for text in texts for match in _TEMPLATE.finditer(text)
+        match[2] or match[1] in OWN_FIELDS
+        for text in texts
+        for match in re.finditer(_TEMPLATE, text)
     )
 
 
@@ -131,7 +137,7 @@ def fill(text: str, own: Callable[[str], str], other: Callable[[str, str], str |
             return match[0] if found is None else found
         return own(name) if name in OWN_FIELDS else match[0]
 
-    return _TEMPLATE.sub(value, text)
+    return re.sub(_TEMPLATE, value, text)
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -166,6 +172,40 @@ def unknown_field(label: str, name: str, field: str, fields: Iterable[str]) -> U
     )
 
 
+def directory(cwd: str | None, label: str) -> str:
+    """The full path of the directory to run in.
+
+    :raises InvalidArgument: if there is none.
+    """
+    path = os.path.abspath(cwd or os.getcwd())
+    if not os.path.isdir(path):
+        raise InvalidArgument(
+            f"{label}: cwd={cwd!r} is no directory: create {path} first, or write another",
+            executor=label,
+        )
+    return path
+
+
+def environment(
+    declared: Mapping[str, str | None], tty: bool, fill: Callable[[str], str]
+) -> dict[str, str]:
+    """The whole environment of a service.
+
+    :param declared: what it has beside the inherited; None removes a variable.
+    :param tty: whether it gets a terminal.
+    :param fill: fills in the templates of a value.
+    """
+    env = dict(os.environ) | (PLAIN if tty else {})
+    # systemd's, if the tests themselves run as a unit
+    env.pop("NOTIFY_SOCKET", None)
+    for key, value in declared.items():
+        if value is None:
+            env.pop(key, None)
+        else:
+            env[key] = fill(value)
+    return env
+
+
 def package_of(program: str) -> str | None:
     """The Debian package of a well-known server."""
     return _PACKAGES.get(os.path.basename(program))
@@ -179,6 +219,8 @@ def find_program(word: str, path: str | None, cwd: str, label: str) -> str:
 
     :raises CommandNotFound: if there is none, or it may not be executed.
     """
+    import shutil
+
     name = os.path.join(cwd, word) if os.sep in word else word
     # relative entries are meant from where the service runs
     entries = (os.defpath if path is None else path).split(os.pathsep)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from .errors import PortInUse, SummonError
-from .observer import Observer
-from .probes import Probe, View
 from .report import describe_exit
+
+if TYPE_CHECKING:
+    from .observer import Observer
+    from .probes import Probe, View
 
 
 class Plain:

@@ -1,19 +1,23 @@
-"""What a service says, and what it is told."""
+"""What a service says, and what it is told.
+
+From here up to the flavours of executors, what only a process that runs needs is imported where
+it is first needed: a TestCase is declared much more often than it is run.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
+from .arguments import Limits, Pattern, compile_patterns
 from .deadline import Deadline
 from .errors import NotRunning, TimeoutExpired
-from .excerpt import excerpt, shorten
 from .executor import Executor
-from .log import ServiceFiles
-from .observer import Observer, OutputProbe, Pattern, compile_patterns, open_output
-from .readiness import Verdict, until_ready
-from .run import Limits, Run
 from .steps import drive
+
+if TYPE_CHECKING:
+    from .log import ServiceFiles
+    from .run import Run
 
 
 class Conversation(Executor):
@@ -68,6 +72,8 @@ class Conversation(Executor):
         :raises NotRunning: if it was not started.
         :raises TimeoutExpired: from a read that waited too long.
         """
+        from .observer import open_output
+
         run = self._current("output")
 
         def late(waited: float) -> TimeoutExpired:
@@ -95,6 +101,9 @@ class Conversation(Executor):
         :raises ProcessExited: if the service ends without such output.
         :raises NotRunning: if it was not started.
         """
+        from .observer import Observer, OutputProbe
+        from .readiness import Verdict, until_ready
+
         run = self._current("output")
         patterns = compile_patterns(pattern, self.called, "pattern")
         observer = Observer(run.log, patterns, run.mark)
@@ -170,10 +179,12 @@ class Conversation(Executor):
 
     def wrote(self) -> tuple[list[str], str]:
         """Lines that it wrote during the test, the middle cut out, and the path of its log."""
+        from .excerpt import shorten
+
         run, lines = self._run, list(self._earlier)
         if run is None:
             return shorten(lines), ""
-        lines += excerpt(run.log, run.since or 0)
+        lines += run.excerpt()
         if lines:
             run.log_named = True
         return shorten(lines), run.log.path

@@ -6,7 +6,10 @@ pickled, kept and printed after the service is gone.
 
 from __future__ import annotations
 
-from .report import Report
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .report import Report
 
 
 class SummonError(Exception):

@@ -3,54 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from . import arguments
 from . import command as commands
+from .arguments import Pattern, compile_patterns
 from .command import OTHER_FIELDS
-from .conditions import CommandProbe, Notified
 from .errors import InvalidArgument
-from .http_probe import HTTPProbe, Statuses
-from .lifetime import Scope
-from .observer import Observer, OutputProbe, Pattern, compile_patterns
-from .path_probes import FileProbe, UnixSocketProbe
-from .probes import Probe, TCPProbe
-from .run import Run
 from .simple import SimpleExecutor
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-
-class Options(TypedDict, total=False):
-    """The arguments that all executors share; see :class:`SimpleExecutor`."""
-
-    shell: bool
-    timeout: float | None
-    env: Mapping[str, object] | None
-    cwd: str | os.PathLike[str] | None
-    name: str | None
-    after: object
-    stop_signal: int
-    stop_timeout: float
-    fails_on: Pattern | Iterable[Pattern] | None
-    expected_exit: int | Collection[int]
-    tty: bool
-    one_shot: bool
-    requires: str | None
-    until: Callable[[Any], object] | None
-    scope: Scope
-    reset: Callable[[Any], object] | None
-    restart: bool | int
-
-
-class AddressOptions(Options, total=False):
-    """Those, and an address for executors that are not told one otherwise."""
-
-    host: str
-    port: int | None
+    from .http_probe import Statuses
+    from .observer import OutputProbe
+    from .options import AddressOptions, Options
+    from .probes import Probe
+    from .run import Run
 
 
 class OutputCoordinatedExecutor(SimpleExecutor):
@@ -93,6 +63,8 @@ class OutputCoordinatedExecutor(SimpleExecutor):
         self._banner_seen: OutputProbe | None = None
 
     def _readiness(self) -> list[Probe]:
+        from .observer import Observer, OutputProbe
+
         observer = Observer(self._files_now().log, self._banner)
         self._banner_seen = OutputProbe(observer, self._banner)
         return [self._banner_seen]
@@ -124,6 +96,8 @@ class TCPCoordinatedExecutor(SimpleExecutor):
         super().__init__(command, host=host, port=port, **options)
 
     def _readiness(self) -> list[Probe]:
+        from .probes import TCPProbe
+
         return [TCPProbe(self._host, self._port_now())]
 
 
@@ -153,6 +127,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         verify: bool | str = True,
         **options: Unpack[AddressOptions],
     ) -> None:
+        from urllib.parse import urlsplit
+
         super().__init__(command, **options)
         instead = 'a URL such as "http://{host}:{port}/health"'
         self._url = arguments.text(self._declared, "url", url, instead)
@@ -192,6 +168,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         return self._fill(self._url)
 
     def _readiness(self) -> list[Probe]:
+        from .http_probe import HTTPProbe
+
         self._filled_url = self._url_now()
         return [HTTPProbe(self._filled_url, **self._ask)]
 
@@ -246,6 +224,8 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
     _example = "{tmpdir}/app.sock"
 
     def _readiness(self) -> list[Probe]:
+        from .path_probes import UnixSocketProbe
+
         return [UnixSocketProbe(self.path)]
 
 
@@ -262,6 +242,8 @@ class FileCoordinatedExecutor(_PathExecutor):
     _example = "{tmpdir}/app.pid"
 
     def _readiness(self) -> list[Probe]:
+        from .path_probes import FileProbe
+
         path = self.path
         return [FileProbe(path, FileProbe.snapshot(path))]
 
@@ -278,6 +260,8 @@ class NotifyCoordinatedExecutor(SimpleExecutor):
         return self._files_now().notify_address
 
     def _readiness(self) -> list[Probe]:
+        from .conditions import Notified
+
         return [Notified()]
 
 
@@ -310,8 +294,10 @@ class CommandCoordinatedExecutor(SimpleExecutor):
         return [*super()._texts(), *self._probe]
 
     def _readiness(self) -> list[Probe]:
+        from .conditions import CommandProbe
+
         argv = tuple(self._fill(word) for word in self._probe)
-        cwd = self._directory(self._fill(self._cwd) if self._cwd else None)
-        path = self._environment(self._fill).get("PATH")
+        cwd = commands.directory(self._fill(self._cwd) if self._cwd else None, self.called)
+        path = self._environment().get("PATH")
         program = commands.find_program(argv[0], path, cwd, self.called)
         return [CommandProbe((program, *argv[1:]), self._probe_timeout)]

@@ -6,15 +6,15 @@ import atexit
 import os
 import threading
 import time
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from . import ports
 from .conversation import Conversation
-from .errors import AlreadyRunning, SummonError
-from .excerpt import excerpt
-from .log import ServiceFiles
-from .run import Run, logger
+from .errors import AlreadyRunning, SpawnFailed, SummonError
 from .steps import Steps, drive, together
+
+if TYPE_CHECKING:
+    from .log import ServiceFiles
+    from .run import Run
 
 L = TypeVar("L", bound="Lifecycle")
 
@@ -26,6 +26,8 @@ handover = threading.RLock()
 
 
 def _stop_all_at_exit() -> None:
+    from .run import logger
+
     for error in drive(together([service.stopping() for service in list(_alive)])):
         logger.error("%s", error)
 
@@ -35,6 +37,16 @@ os.register_at_fork(after_in_child=_alive.clear)
 os.register_at_fork(
     before=handover.acquire, after_in_parent=handover.release, after_in_child=handover.release
 )
+
+
+def warm_up() -> None:
+    """Have the warden start while what the first start needs is imported."""
+    from . import warden
+
+    try:
+        warden.warm_up()
+    except (OSError, SpawnFailed):
+        pass  # the service will say so when it is spawned
 
 
 class Lifecycle(Conversation):
@@ -82,6 +94,8 @@ class Lifecycle(Conversation):
             # what is being started has a port, but nothing yet that could be stopped
             self._end(None, None, keep_port)
             return
+        from .run import logger
+
         began = time.monotonic()
         try:
             yield from run.stop()
@@ -148,11 +162,13 @@ class Lifecycle(Conversation):
             if run is not None:
                 self._exit_code = run.process.exit_code
                 if self._in_test and run.process.mine():
-                    self._earlier += excerpt(run.log, run.since or 0)
+                    self._earlier += run.excerpt()
                     run.since = run.log.size()
             if files is not None and (run is None or run.process.mine()):
                 files.discard(keep_log=run is not None and run.log_named)
             if not (keep_port or self.employed or self._leased_port is None):
+                from . import ports  # imported long since: it leased this one
+
                 ports.release(self._leased_port)
                 self._leased_port = None
             _alive.discard(self)

@@ -6,62 +6,25 @@ import io
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pexpect import EOF, TIMEOUT
 from pexpect.expect import Expecter, searcher_re
 from pexpect.spawnbase import SpawnBase
 
 from .deadline import Deadline
-from .errors import InvalidArgument
 from .log import Log
-from .probes import View
 from .steps import Pause, wait
+
+if TYPE_CHECKING:
+    from .probes import View
 
 _CHUNK = 65536
 #: characters that a match may span; twice the chunk, so that none is skipped
 _WINDOW = 2 * _CHUNK
 #: seconds for which a match at the end of an unfinished line waits for the rest of it
 _HOLD = 0.02
-
-Pattern = str | re.Pattern[str]
-
-
-def compile_patterns(
-    patterns: Pattern | Iterable[Pattern], label: str, argument: str
-) -> list[re.Pattern[str]]:
-    """Compile what a user gave as a pattern or a list of them.
-
-    A string is a regular expression; ``^`` and ``$`` match at lines.
-
-    :raises InvalidArgument: naming the argument, if one is no pattern.
-    """
-    given = [patterns] if isinstance(patterns, (str, re.Pattern)) else list(patterns)
-    compiled = []
-    for pattern in given:
-        if isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
-            compiled.append(pattern)
-            continue
-        if not isinstance(pattern, str):
-            raise InvalidArgument(
-                f"{label}: {argument}= must be a str or a pattern compiled from one, not "
-                f"{pattern!r}",
-                executor=label,
-            )
-        try:
-            compiled.append(re.compile(pattern, re.MULTILINE))
-        except re.error as error:
-            raise InvalidArgument(
-                f"{label}: {argument}={pattern!r} is not a regular expression: {error}; to "
-                f"match it literally write re.escape({pattern!r})",
-                executor=label,
-            ) from None
-    if not compiled or any(p.match("") and not p.pattern for p in compiled):
-        raise InvalidArgument(
-            f"{label}: {argument}= is empty: write what the output will contain", executor=label
-        )
-    return compiled
 
 
 class _Searcher(searcher_re):  # type: ignore[misc]

@@ -11,7 +11,6 @@ from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, Su
 from .executor import Executor
 from .graph import Walk, reverse
 from .group import Group, Startable
-from .report import counted
 from .steps import Steps, drive
 
 O = TypeVar("O", bound="Orchestrator")  # noqa: E741
@@ -192,6 +191,8 @@ class Orchestrator(Group):
         if len(errors) == 1:
             raise errors[0]
         if errors:
+            from .report import counted
+
             said = "\n".join(str(error) for error in errors)
             raise StopFailed(
                 f"{counted(len(errors), 'service')} did not stop as they should:\n{said}",

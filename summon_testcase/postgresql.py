@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import glob
-import hashlib
 import os
-import pwd
 import re
-import shutil
 import signal
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from .command import package_of
 from .deadline import Deadline
 from .errors import RequirementMissing, SpawnFailed, TimeoutExpired
 from .executors import OutputCoordinatedExecutor
-from .probes import Probe
 from .simple import SimpleExecutor
 from .steps import Pause, Steps, drive
 
 if TYPE_CHECKING:
+    import pwd
+
     from typing_extensions import Unpack
 
-    from .executors import Options
+    from .options import Options
+    from .probes import Probe
 
 #: the data are disposable: nothing has to survive a crash
 _SETTINGS = {
@@ -119,6 +114,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
 
         :raises NotRunning: if it is not running.
         """
+        from urllib.parse import quote
+
         return f"postgresql://{quote(self._user)}@{self.host}:{self.port}/postgres"
 
     @property
@@ -139,6 +136,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
         yield from super().starting()
 
     def _readiness(self) -> list[Probe]:
+        import tempfile
+
         data = tempfile.mkdtemp(prefix="summon-", dir=_MEMORY if _has_room(_MEMORY) else None)
         self._files_now().also_remove(data)
         owner = _server_user()
@@ -162,6 +161,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
             path = os.path.join(place, program)
             if os.access(path, os.X_OK):
                 return path
+        import shutil
+
         found = None if self._bindir else shutil.which(program)
         if found:
             return found
@@ -179,6 +180,10 @@ class PostgreSQL(OutputCoordinatedExecutor):
 
         It is cached by version and options, for all processes of this user.
         """
+        import hashlib
+        import shutil
+        import tempfile
+
         initdb = self._find("initdb")
         facts = os.stat(os.path.realpath(initdb))
         owner = _server_user()
@@ -223,6 +228,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
 def _bindirs() -> Iterator[str]:
     """Debian's directories of PostgreSQL, the newest version first."""
 
+    import glob
+
     def version(path: str) -> list[int]:
         return [int(number) for number in re.findall(r"\d+", path)]
 
@@ -231,6 +238,8 @@ def _bindirs() -> Iterator[str]:
 
 def _server_user() -> pwd.struct_passwd | None:
     """Who the server runs as when the tests run as root, which it refuses to do."""
+    import pwd
+
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -251,6 +260,8 @@ def _become(owner: pwd.struct_passwd | None) -> list[str]:
 
 def _cache(owner: pwd.struct_passwd | None) -> str:
     """A directory of this user alone, which the server's user may pass through."""
+    import tempfile
+
     base = os.environ.get("SUMMON_CACHE_DIR") or tempfile.gettempdir()
     path = os.path.join(base, f"summon-cache-{os.getuid()}")
     with contextlib.suppress(FileExistsError):
@@ -266,6 +277,8 @@ def _cache(owner: pwd.struct_passwd | None) -> str:
 
 
 def _locked(fd: int) -> bool:
+    import fcntl
+
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import enum
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .deadline import Deadline
-from .probes import Probe, View
 from .progress import Progress
 from .steps import Pause, Steps
+
+if TYPE_CHECKING:
+    from .probes import Probe, View
 
 
 class Verdict(enum.Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: lines of output that an error message shows
 TAIL_LINES = 20
@@ -39,8 +39,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else plural}"
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """The facts that follow the first sentence of an error.
 
     :param command: the command as it was run; empty if it never was.

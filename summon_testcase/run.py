@@ -7,9 +7,9 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from .arguments import Limits
 from .command import Launch
 from .conditions import AllOf, Stored
 from .deadline import Deadline
@@ -22,8 +22,8 @@ from .errors import (
     SummonError,
     TimeoutExpired,
 )
+from .excerpt import excerpt
 from .log import ServiceFiles
-from .probes import Probe
 from .process import Process, refusal
 from .progress import Progress
 from .readiness import Outcome, Verdict, failed, until_ready
@@ -31,20 +31,11 @@ from .report import TAIL_LINES, Report, counted, describe_exit
 from .steps import Pause, Steps, drive, wait
 from .warden import ANSWER
 
+if TYPE_CHECKING:
+    from .probes import Probe
+
 logger = logging.getLogger("summon_testcase")
 Error = TypeVar("Error", bound=SummonError)
-#: what a service gets unless the user sets it: output meant for a log
-PLAIN = {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "250", "LINES": "50"}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How a run is to end, and when it is given up."""
-
-    timeout: float | None
-    stop_signal: int
-    stop_timeout: float
-    expected_exit: frozenset[int]
 
 
 class Run:
@@ -157,6 +148,10 @@ class Run:
             exit_code=self.process.exit_code,
             **facts,
         )
+
+    def excerpt(self) -> list[str]:
+        """What it wrote since the test began, the middle cut out."""
+        return excerpt(self.log, self.since or 0)
 
     def catch_up(self) -> None:
         """Wait until the keeper has taken in, and told, what has happened up to now."""

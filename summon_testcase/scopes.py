@@ -20,8 +20,6 @@ from .executor import Executor
 from .lifetime import SCOPES, Scope, scope
 from .orchestrator import Orchestrator
 from .parts import afresh, is_in, is_named, name_it, parts, refers, refuse_shorter_lives, sentence
-from .report import counted
-from .run import logger
 from .service import Service
 
 Reason = tuple[Exception, TracebackType | None]
@@ -142,6 +140,8 @@ class Group:
             if death is None and not part.stands_idle() and not again:
                 continue
             if death is not None:
+                from .run import logger
+
                 self._revived[id(part)] += 1
                 name_it(death)
                 said.append(f"{sentence(death)}; started again {when} (restart=)")
@@ -188,6 +188,8 @@ class Group:
             if deaths and death is not None and not is_named(death):
                 name_it(death)
                 if self.may_revive(part):
+                    from .run import logger
+
                     logger.warning("%s", sentence(death))
                 else:
                     errors.append(death)
@@ -206,6 +208,8 @@ class Group:
                     errors.append(error)
         self.forget()  # not when Ctrl-C broke in: then the exit of the process tries again
         if len(errors) > 1:
+            from .report import counted
+
             said = "\n".join(str(error) for error in errors)
             raise StopFailed(
                 f"{counted(len(errors), 'service')} did not stop as they should:\n{said}",

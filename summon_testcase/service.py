@@ -6,7 +6,6 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urljoin
 
 from .errors import NotRunning, ProcessExited
 from .lifecycle import Lifecycle
@@ -158,6 +157,8 @@ class Service(Lifecycle):
 
         :raises NotRunning: if it has no port, now.
         """
+        from urllib.parse import urljoin
+
         return urljoin(self.url, path)
 
     @property

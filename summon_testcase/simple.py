@@ -6,26 +6,22 @@ import os
 import signal
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import arguments, lifetime, ports
+from . import arguments, lifetime
 from . import command as commands
-from .conditions import AllOf, Completed, NoFailure, Spawned, Until
-from .errors import (
-    CommandNotFound,
-    FailurePatternSeen,
-    InvalidArgument,
-    RequirementMissing,
-    SpawnFailed,
-)
-from .lifecycle import handover
+from .arguments import Limits, Pattern, compile_patterns
+from .errors import CommandNotFound, FailurePatternSeen, RequirementMissing, SpawnFailed
+from .lifecycle import handover, warm_up
 from .lifetime import Scope
-from .log import ServiceFiles
-from .observer import Observer, Pattern, compile_patterns
-from .probes import Probe
-from .run import PLAIN, Limits, Run, logger
 from .service import Service
 from .steps import Steps
+
+if TYPE_CHECKING:
+    from .conditions import AllOf
+    from .log import ServiceFiles
+    from .probes import Probe
+    from .run import Run
 
 E = TypeVar("E", bound="SimpleExecutor")
 
@@ -149,6 +145,8 @@ class SimpleExecutor(Service):
         if self._port is not None:
             return self._port
         if self._leased_port is None:
+            from . import ports
+
             self._leased_port = ports.lease()
         return self._leased_port
 
@@ -213,30 +211,12 @@ class SimpleExecutor(Service):
         if may_appear:
             return
         if not commands.templates([self._cwd or ""]):
-            cwd = self._directory(self._cwd)
+            cwd = commands.directory(self._cwd, called)
             if not commands.templates([self._command[0], path or ""]):
                 commands.find_program(self._command[0], path, cwd, called)
 
-    def _directory(self, cwd: str | None) -> str:
-        path = os.path.abspath(cwd or os.getcwd())
-        if not os.path.isdir(path):
-            raise InvalidArgument(
-                f"{self.called}: cwd={cwd!r} is no directory: create {path} first, or "
-                "write another",
-                executor=self.called,
-            )
-        return path
-
-    def _environment(self, fill: Callable[[str], str]) -> dict[str, str]:
-        env = dict(os.environ) | (PLAIN if self._tty else {})
-        # systemd's, if the tests themselves run as a unit
-        env.pop("NOTIFY_SOCKET", None)
-        for key, value in self._env.items():
-            if value is None:
-                env.pop(key, None)
-            else:
-                env[key] = fill(value)
-        return env
+    def _environment(self) -> dict[str, str]:
+        return commands.environment(self._env, self._tty, self._fill)
 
     def starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
@@ -244,6 +224,8 @@ class SimpleExecutor(Service):
         if self._run is not None:
             # it died; what it left may live, and others know its port (but not a fork's others)
             self._finish(self._files, self._run, keep_port=self._run.process.mine())
+        from .log import ServiceFiles
+
         began = time.monotonic()
         run: Run | None = None
         files: ServiceFiles | None = None
@@ -253,9 +235,13 @@ class SimpleExecutor(Service):
                 self._refuse_twice()
                 files = self._files = ServiceFiles(self.called)
             self.match = self._exit_code = None
-            logger.info("%s: starting", self.called)
             probe = self._all_probes()
-            run = Run(self.called, files, self._launch(), self._limits)
+            launch = self._launch()
+            warm_up()
+            from .run import Run, logger
+
+            logger.info("%s: starting", self.called)
+            run = Run(self.called, files, launch, self._limits)
             self._run = run
             yield from run.get_ready(probe)
             self._ready(run)
@@ -283,6 +269,8 @@ class SimpleExecutor(Service):
         return self._started(self.starting())
 
     def _all_probes(self) -> AllOf:
+        from .conditions import AllOf, Completed, NoFailure, Spawned, Until
+
         probes = self._readiness()
         self._waits = bool(probes or self._until)
         if self._one_shot:
@@ -296,6 +284,8 @@ class SimpleExecutor(Service):
         if occupied is not None:
             raise occupied
         if self._fails_on:
+            from .observer import Observer
+
             observer = Observer(self._files_now().log, self._fails_on)
             failure = NoFailure(observer, self._failure_seen)
             # again at the end: output that came in between may have both
@@ -310,8 +300,8 @@ class SimpleExecutor(Service):
         )
 
     def _launch(self) -> commands.Launch:
-        cwd = self._directory(self._fill(self._cwd) if self._cwd else None)
-        env = self._environment(self._fill)
+        cwd = commands.directory(self._fill(self._cwd) if self._cwd else None, self.called)
+        env = self._environment()
         argv = tuple(self._fill(word) for word in self._command)
         notify = self._notify_address()
         if notify:

@@ -6,6 +6,7 @@ Checked by reading the source, so also what is imported in functions or for type
 import ast
 import configparser
 import inspect
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -31,7 +32,7 @@ ROWS = [
     {"readiness", "observer"},
     {"process"},
     {"warden", "http_probe", "path_probes"},
-    {"probes", "ports", "excerpt"},
+    {"probes", "ports", "excerpt", "options"},
     {"command", "log", "arguments", "lifetime", "graph"},
     {"errors"},
     {"deadline", "report", "steps", "addresses", "netlink", "procfs", "progress"},
@@ -47,6 +48,14 @@ LAZY = {"requests"}
 FORBIDDEN_NAMES = {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "fork", "forkpty"}
 FORBIDDEN_MODULES = {"pty", "concurrent.futures"}
 LONGEST = 320
+#: what takes long to import, and is not needed to declare a service
+HEAVY = {
+    *("requests", "urllib3", "pexpect", "ssl", "http", "asyncio", "concurrent", "multiprocessing"),
+    *("socket", "subprocess", "logging", "tempfile", "random", "hashlib", "shutil"),
+    *("urllib.parse", "urllib.request", "ipaddress", "ctypes", "json"),
+    *(f"{PACKAGE}.{module}" for module in ("run", "process", "warden", "keeper", "observer")),
+    *(f"{PACKAGE}.{module}" for module in ("probes", "http_probe", "netlink", "ports", "log")),
+}
 
 
 class Source:
@@ -214,6 +223,18 @@ class LayeringTest(unittest.TestCase):
     def test_the_package_keeps_its_layers(self):
         complaints = check(ROOT / PACKAGE)
         self.assertEqual(complaints, [], "\n" + "\n".join(complaints))
+
+    def test_what_is_heavy_is_not_imported_before_a_service_starts(self):
+        # without site, whose .pth files may import anything
+        program = (
+            "import sys; sys.path = sys.argv[1:]; import unittest; before = set(sys.modules)\n"
+            f"import {PACKAGE}; print(*sorted(set(sys.modules) - before))"
+        )
+        command = [sys.executable, "-I", "-S", "-c", program, str(ROOT), *filter(None, sys.path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        imported = set(done.stdout.split())
+        self.assertIn(f"{PACKAGE}.testcase", imported)
+        self.assertEqual(sorted(imported & HEAVY), [])
 
     def test_every_public_name_has_a_docstring(self):
         import summon_testcase

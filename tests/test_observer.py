@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from summon_testcase.arguments import compile_patterns
 from summon_testcase.errors import InvalidArgument
 from summon_testcase.log import Log
-from summon_testcase.observer import Observer, OutputProbe, compile_patterns, open_output
+from summon_testcase.observer import Observer, OutputProbe, open_output
 
 #: a machine that is busy with other tests is no failure
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

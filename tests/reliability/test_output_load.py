@@ -22,11 +22,12 @@ from summon_testcase import (
     ProcessExited,
     SimpleExecutor,
 )
+from summon_testcase.arguments import compile_patterns
 from summon_testcase.excerpt import excerpt
 from summon_testcase.keeper import capture
 from summon_testcase.keeper.capture import Storage
 from summon_testcase.log import LIMIT_VARIABLE, Log
-from summon_testcase.observer import Observer, compile_patterns
+from summon_testcase.observer import Observer
 
 from ..services import marked
 from .scene import LONG, marking, nothing_left, run_program, sh

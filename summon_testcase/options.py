@@ -1,0 +1,39 @@
+"""The arguments that all executors share, for type checkers: never imported when it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypedDict
+
+from .arguments import Pattern
+from .lifetime import Scope
+
+
+class Options(TypedDict, total=False):
+    """The arguments that all executors share; see :class:`SimpleExecutor`."""
+
+    shell: bool
+    timeout: float | None
+    env: Mapping[str, object] | None
+    cwd: str | os.PathLike[str] | None
+    name: str | None
+    after: object
+    stop_signal: int
+    stop_timeout: float
+    fails_on: Pattern | Iterable[Pattern] | None
+    expected_exit: int | Collection[int]
+    tty: bool
+    one_shot: bool
+    requires: str | None
+    until: Callable[[Any], object] | None
+    scope: Scope
+    reset: Callable[[Any], object] | None
+    restart: bool | int
+
+
+class AddressOptions(Options, total=False):
+    """Those, and an address for executors that are not told one otherwise."""
+
+    host: str
+    port: int | None
