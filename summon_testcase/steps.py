@@ -105,17 +105,17 @@ class Crew:
         """The wait after which one of them can go on."""
         if self._due:
             return Pause((), 0.0)
-        fds = tuple(fd for pause in self._pauses.values() for fd in pause.fds)
-        return Pause(fds, min((p.until for p in self._pauses.values()), default=0.0))
+        pauses = self._pauses.values()
+        fds = tuple([fd for fds, _ in pauses for fd in fds])
+        return Pause(fds, min([until for _, until in pauses], default=0.0))
 
     def advance(self) -> list[tuple[Steps[None], BaseException | None]]:
         """Let those go on that can; those that ended, with the error that ended them."""
-        now = time.monotonic()
-        awake = _readable([fd for pause in self._pauses.values() for fd in pause.fds])
+        now, pauses = time.monotonic(), self._pauses
+        # of hundreds most stay where they are each time: little may be done for each
+        silent = _silent([fd for fds, _ in pauses.values() for fd in fds])
         due, self._due = self._due, []
-        for steps, pause in self._pauses.items():
-            if pause.until <= now or any(fd < 0 or fd in awake for fd in pause.fds):
-                due.append(steps)
+        due += [s for s, (fds, until) in pauses.items() if until <= now or not silent.issuperset(fds)]
         ended: list[tuple[Steps[None], BaseException | None]] = []
         for steps in due:
             self._pauses.pop(steps, None)
@@ -140,12 +140,14 @@ class Crew:
         return errors
 
 
-def _readable(fds: list[int]) -> set[int]:
+def _silent(fds: list[int]) -> set[int]:
+    """Those of some descriptors that are open, and have nothing to read."""
+    silent = {fd for fd in fds if fd >= 0}
     poller = select.poll()
-    for fd in fds:
-        if fd >= 0:
-            poller.register(fd, select.POLLIN)
-    return {fd for fd, _ in poller.poll(0)}
+    register, event = poller.register, select.POLLIN
+    for fd in silent:
+        register(fd, event)
+    return silent.difference([fd for fd, _ in poller.poll(0)])
 
 
 def together(all_steps: Iterable[Steps[None]]) -> Steps[list[BaseException]]:
