@@ -115,7 +115,9 @@ class Crew:
         # of hundreds most stay where they are each time: little may be done for each
         silent = _silent([fd for fds, _ in pauses.values() for fd in fds])
         due, self._due = self._due, []
-        due += [s for s, (fds, until) in pauses.items() if until <= now or not silent.issuperset(fds)]
+        for steps, (fds, until) in pauses.items():
+            if until <= now or not silent.issuperset(fds):
+                due.append(steps)
         ended: list[tuple[Steps[None], BaseException | None]] = []
         for steps in due:
             self._pauses.pop(steps, None)

@@ -25,6 +25,7 @@ from .processes import (
     take_signals,
     wake_on_signals,
 )
+from .rehearsal import rehearse
 from .service import Keeper
 
 #: seconds that keepers get to sweep by themselves once the test process is dead
@@ -44,6 +45,8 @@ class Warden:
         self.orphaned: list[str] = []
         #: keepers whose end the test process wants to be told of
         self.awaited: set[int] = set()
+        #: not before the first is forked, so that nobody waits for it
+        self.rehearsed = False
 
     def tell_ended(self, pid: int) -> None:
         """Say that nothing is left of a keeper; never blocks."""
@@ -104,6 +107,9 @@ class Warden:
                 finally:
                     os._exit(0)
             self.keepers[pid] = base
+            if not self.rehearsed:
+                self.rehearsed = True
+                rehearse(self.runner)
         channel.close()
 
     def ended(self, pid: int, status: int) -> None:
