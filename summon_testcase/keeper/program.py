@@ -91,7 +91,8 @@ class Warden:
 
     def keep(self, base: str) -> None:
         """Fork a keeper for the channel that came with the message."""
-        channel = socket.socket(fileno=self.channels.pop(0))
+        # what it is need not be asked
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self.channels.pop(0))
         try:
             pid = os.fork()
         except OSError as error:
@@ -146,9 +147,11 @@ class Warden:
                 ready = dict(poller.poll(interval and interval * 1000))
                 if self.runner.gone(ready):
                     break
-                if wake in ready and signal.SIGTERM in read_wakeups(wake):
-                    break
-                self.reap()
+                if wake in ready:
+                    if signal.SIGTERM in read_wakeups(wake):
+                        break
+                    # only now: with hundreds of keepers the kernel looks through all of them
+                    self.reap()
                 self.flush()
                 if ready.get(self.control.fileno(), 0) & ~POLLOUT:
                     self.listen()
