@@ -35,6 +35,9 @@ Steps = Generator[Pause, None, T]
 #: seconds after which who waits for a descriptor looks for itself: what it waits for may
 #: have been read, or the descriptor closed, by a signal handler or by another thread
 _ALONE, _SHARED = 1.0, 0.05
+#: members whose moment has come are let go on for a quarter of the time at most, the rest
+#: of which is left to what they wait for; but none waits for longer than this for the others
+_REST, _LONGEST_REST = 3, 0.02
 
 
 def wait(pause: Pause) -> None:
@@ -93,6 +96,8 @@ class Crew:
     def __init__(self) -> None:
         self._pauses: dict[Steps[None], Pause] = {}
         self._due: list[Steps[None]] = []
+        #: until then nobody goes on because of the clock
+        self._rests_until = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._pauses or self._due)
@@ -107,16 +112,21 @@ class Crew:
             return Pause((), 0.0)
         pauses = self._pauses.values()
         fds = tuple([fd for fds, _ in pauses for fd in fds])
-        return Pause(fds, min([until for _, until in pauses], default=0.0))
+        until = min([until for _, until in pauses], default=0.0)
+        return Pause(fds, max(until, self._rests_until))
 
     def advance(self) -> list[tuple[Steps[None], BaseException | None]]:
         """Let those go on that can; those that ended, with the error that ended them."""
-        now, pauses = time.monotonic(), self._pauses
+        now, used, pauses = time.monotonic(), time.thread_time(), self._pauses
         # of hundreds most stay where they are each time: little may be done for each
         silent = _silent([fd for fds, _ in pauses.values() for fd in fds])
         due, self._due = self._due, []
+        clock, by_clock = now if now >= self._rests_until else -math.inf, False
         for steps, (fds, until) in pauses.items():
-            if until <= now or not silent.issuperset(fds):
+            if until <= clock:
+                by_clock = True
+                due.append(steps)
+            elif not silent.issuperset(fds):
                 due.append(steps)
         ended: list[tuple[Steps[None], BaseException | None]] = []
         for steps in due:
@@ -127,6 +137,9 @@ class Crew:
                 ended.append((steps, None))
             except Exception as error:
                 ended.append((steps, error))
+        if by_clock:
+            used = time.thread_time() - used
+            self._rests_until = time.monotonic() + min(_REST * used, _LONGEST_REST)
         return ended
 
     def cancel(self) -> list[BaseException]:
