@@ -25,8 +25,8 @@ def rehearse(runner: RunnerWatch) -> None:
         with ours, theirs:
             theirs.setblocking(False)
             keeper = Keeper(theirs, runner)
-            # refused, since there is such a file
-            launch = pack("launch", "", os.devnull, 0, "/", 1, "", "/", 1, "/", "NAME=value")
+            # refused, since the root can be no new log
+            launch = pack("launch", "", "/", 0, "/", 1, "", "/", 1, "/", "NAME=value")
             ours.send(pack("watch", -1) + launch)
             with contextlib.suppress(Ended):
                 keeper.turn(-1)
