@@ -17,7 +17,7 @@ def rehearse(runner: RunnerWatch) -> None:
 
     What Python and the dynamic linker find out when something is run for the first time they
     write into memory, which a keeper shares with the warden until then: each page of it would
-    be copied by each keeper.  Having it found out before the fork saves a keeper a fifth of
+    be copied by each keeper.  Having it found out before the fork saves a keeper a tenth of
     its processor time.
     """
     with contextlib.suppress(OSError):
