@@ -76,7 +76,12 @@ class Walk:
 
 def reverse(graph: Graph, keys: list[str]) -> dict[str, set[str]]:
     """The way back among some keys: each after all that came after it."""
-    return {key: {other for other in keys if key in graph[other]} for key in keys}
+    after: dict[str, set[str]] = {key: set() for key in keys}
+    for other in keys:
+        for key in graph[other]:
+            if key in after:
+                after[key].add(other)
+    return after
 
 
 def circle(graph: Graph) -> list[str]:

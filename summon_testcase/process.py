@@ -92,7 +92,8 @@ class Process:
                 # a signal handler that ended it came in between
                 self._channel.close()
             self._launched = True
-            self._tell("launch", *fields)
+            # one text is encoded much faster than dozens are
+            self._tell("launch", "\0".join(fields))
 
     def _let_go(self) -> None:
         """Close the keeper's end of the channel, which was sent to it."""

@@ -35,6 +35,9 @@ Steps = Generator[Pause, None, T]
 #: seconds after which who waits for a descriptor looks for itself: what it waits for may
 #: have been read, or the descriptor closed, by a signal handler or by another thread
 _ALONE, _SHARED = 1.0, 0.05
+#: members whose moment has come are let go on for a quarter of the time at most, the rest
+#: of which is left to what they wait for; but none waits for longer than this for the others
+_REST, _LONGEST_REST = 3, 0.02
 
 
 def wait(pause: Pause) -> None:
@@ -93,6 +96,8 @@ class Crew:
     def __init__(self) -> None:
         self._pauses: dict[Steps[None], Pause] = {}
         self._due: list[Steps[None]] = []
+        #: until then nobody goes on because of the clock
+        self._rests_until = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._pauses or self._due)
@@ -105,16 +110,23 @@ class Crew:
         """The wait after which one of them can go on."""
         if self._due:
             return Pause((), 0.0)
-        fds = tuple(fd for pause in self._pauses.values() for fd in pause.fds)
-        return Pause(fds, min((p.until for p in self._pauses.values()), default=0.0))
+        pauses = self._pauses.values()
+        fds = tuple([fd for fds, _ in pauses for fd in fds])
+        until = min([until for _, until in pauses], default=0.0)
+        return Pause(fds, max(until, self._rests_until))
 
     def advance(self) -> list[tuple[Steps[None], BaseException | None]]:
         """Let those go on that can; those that ended, with the error that ended them."""
-        now = time.monotonic()
-        awake = _readable([fd for pause in self._pauses.values() for fd in pause.fds])
+        now, used, pauses = time.monotonic(), time.thread_time(), self._pauses
+        # of hundreds most stay where they are each time: little may be done for each
+        silent = _silent([fd for fds, _ in pauses.values() for fd in fds])
         due, self._due = self._due, []
-        for steps, pause in self._pauses.items():
-            if pause.until <= now or any(fd < 0 or fd in awake for fd in pause.fds):
+        clock, by_clock = now if now >= self._rests_until else -math.inf, False
+        for steps, (fds, until) in pauses.items():
+            if until <= clock:
+                by_clock = True
+                due.append(steps)
+            elif not silent.issuperset(fds):
                 due.append(steps)
         ended: list[tuple[Steps[None], BaseException | None]] = []
         for steps in due:
@@ -125,6 +137,9 @@ class Crew:
                 ended.append((steps, None))
             except Exception as error:
                 ended.append((steps, error))
+        if by_clock:
+            used = time.thread_time() - used
+            self._rests_until = time.monotonic() + min(_REST * used, _LONGEST_REST)
         return ended
 
     def cancel(self) -> list[BaseException]:
@@ -140,12 +155,14 @@ class Crew:
         return errors
 
 
-def _readable(fds: list[int]) -> set[int]:
+def _silent(fds: list[int]) -> set[int]:
+    """Those of some descriptors that are open, and have nothing to read."""
+    silent = {fd for fd in fds if fd >= 0}
     poller = select.poll()
-    for fd in fds:
-        if fd >= 0:
-            poller.register(fd, select.POLLIN)
-    return {fd for fd, _ in poller.poll(0)}
+    register, event = poller.register, select.POLLIN
+    for fd in silent:
+        register(fd, event)
+    return silent.difference([fd for fd, _ in poller.poll(0)])
 
 
 def together(all_steps: Iterable[Steps[None]]) -> Steps[list[BaseException]]:

@@ -200,6 +200,29 @@ class TestCrew:
         assert pause.fds == (pipe[0],)
         assert 0 < pause.until - time.monotonic() <= 30
 
+    def test_questions_leave_time_to_those_asked(self, pipe: tuple[int, int]) -> None:
+        """Who goes on by the clock does so for a part of the time; news wake at any time."""
+
+        def asking() -> Steps[None]:
+            while True:
+                yield until(0.0)
+                end = time.thread_time() + 0.002
+                while time.thread_time() < end:
+                    pass
+
+        crew = Crew()
+        waiting = once(Pause((pipe[0],), math.inf))
+        crew.add(asking())
+        crew.add(waiting)
+        began, used = time.monotonic(), time.thread_time()
+        while time.monotonic() < began + 0.3:
+            wait(crew.pause())
+            assert crew.advance() == []
+        assert time.thread_time() - used < 0.5 * (time.monotonic() - began)
+        os.write(pipe[1], b"x")
+        assert crew.advance() == [(waiting, None)]
+        crew.cancel()
+
     def test_cancelled(self) -> None:
         """To cancel closes all, also those that have not begun; their errors are given."""
         cleaned = []

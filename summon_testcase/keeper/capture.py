@@ -142,7 +142,6 @@ class Capture:
     def open_terminal(self) -> tuple[int, int]:
         """Make a pseudo-terminal; the descriptors for standard input and output."""
         master, self.terminal = os.openpty()
-        fcntl.ioctl(self.terminal, termios.TIOCSCTTY, 0)
         mode = termios.tcgetattr(self.terminal)
         mode[1] &= ~termios.OPOST
         mode[3] &= ~(termios.ECHO | termios.ECHOE | termios.ECHOK | termios.ECHONL)
@@ -151,6 +150,7 @@ class Capture:
         os.set_blocking(master, False)
         # the slave stays open here: the end of the service is no hang-up for what it left
         self.output = self.input = master
+        fcntl.ioctl(self.terminal, termios.TIOCSCTTY, 0)
         return self.terminal, self.terminal
 
     def open_pipes(self) -> tuple[int, int]:

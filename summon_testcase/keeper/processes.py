@@ -145,6 +145,18 @@ def descendants(ancestor: int) -> list[int]:
     return found
 
 
+def signal_descendants(number: int) -> None:
+    """Signal all that descends from this process; return once SIGSTOP has stopped them."""
+    seen = {os.getpid()}
+    # a tree may grow while it is being stopped: look until it stays the same
+    while new := [pid for pid in descendants(os.getpid()) if pid not in seen]:
+        for pid in new:
+            kill(pid, number)
+        seen.update(new)
+    if number == signal.SIGSTOP:
+        wait_until_stopped(seen - {os.getpid()})
+
+
 class RunnerWatch:
     """Tells that the test process has died."""
 

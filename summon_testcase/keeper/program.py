@@ -25,6 +25,7 @@ from .processes import (
     take_signals,
     wake_on_signals,
 )
+from .rehearsal import rehearse
 from .service import Keeper
 
 #: seconds that keepers get to sweep by themselves once the test process is dead
@@ -44,6 +45,8 @@ class Warden:
         self.orphaned: list[str] = []
         #: keepers whose end the test process wants to be told of
         self.awaited: set[int] = set()
+        #: not before the first is forked, so that nobody waits for it
+        self.rehearsed = False
 
     def tell_ended(self, pid: int) -> None:
         """Say that nothing is left of a keeper; never blocks."""
@@ -88,7 +91,8 @@ class Warden:
 
     def keep(self, base: str) -> None:
         """Fork a keeper for the channel that came with the message."""
-        channel = socket.socket(fileno=self.channels.pop(0))
+        # what it is need not be asked
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self.channels.pop(0))
         try:
             pid = os.fork()
         except OSError as error:
@@ -104,6 +108,9 @@ class Warden:
                 finally:
                     os._exit(0)
             self.keepers[pid] = base
+            if not self.rehearsed:
+                self.rehearsed = True
+                rehearse(self.runner)
         channel.close()
 
     def ended(self, pid: int, status: int) -> None:
@@ -140,9 +147,11 @@ class Warden:
                 ready = dict(poller.poll(interval and interval * 1000))
                 if self.runner.gone(ready):
                     break
-                if wake in ready and signal.SIGTERM in read_wakeups(wake):
-                    break
-                self.reap()
+                if wake in ready:
+                    if signal.SIGTERM in read_wakeups(wake):
+                        break
+                    # only now: with hundreds of keepers the kernel looks through all of them
+                    self.reap()
                 self.flush()
                 if ready.get(self.control.fileno(), 0) & ~POLLOUT:
                     self.listen()

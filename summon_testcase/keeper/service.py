@@ -18,11 +18,10 @@ from .processes import (
     Ended,
     RunnerWatch,
     children,
-    descendants,
     kill,
     read_wakeups,
+    signal_descendants,
     sweep,
-    wait_until_stopped,
     wake_on_signals,
 )
 from .spawn import bring_to_foreground, spawn
@@ -168,14 +167,7 @@ class Keeper:
             if self.main:
                 kill(self.main, number)
             return
-        seen = {os.getpid()}
-        # a tree may grow while it is being stopped: look until it stays the same
-        while new := [pid for pid in descendants(os.getpid()) if pid not in seen]:
-            for pid in new:
-                kill(pid, number)
-            seen.update(new)
-        if number == signal.SIGSTOP:
-            wait_until_stopped(seen - {os.getpid()})
+        signal_descendants(number)
         self.signalled += 1
         self.tell("signalled", self.signalled)
 
@@ -269,6 +261,8 @@ class Keeper:
         wake = wake_on_signals()
         self.channel.setblocking(False)
         try:
+            # what it is to launch has arrived by now
+            self.listen()
             while True:
                 self.turn(wake)
         except Ended:
@@ -315,6 +309,6 @@ class Keeper:
         due = [self.probe.end] if self.probe.pid else []
         if self.stop_signal:
             due.append(self.stop_half or self.stop_end)
-        waits = [max(0.0, moment - time.monotonic()) for moment in due]
-        waits += [self.runner.interval] if self.runner.interval else []
-        return min(waits) * 1000 + 1 if waits else None
+        if self.runner.interval:
+            due.append(time.monotonic() + self.runner.interval)
+        return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None

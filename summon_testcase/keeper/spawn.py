@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 
@@ -43,6 +42,8 @@ def bring_to_foreground(terminal: int, pid: int) -> None:
 
     One that read from the terminal before was stopped for it, and is continued.
     """
-    with contextlib.suppress(OSError):
+    try:
         os.tcsetpgrp(terminal, pid)
         os.killpg(pid, signal.SIGCONT)
+    except OSError:
+        pass  # it has ended already
