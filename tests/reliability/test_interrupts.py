@@ -277,7 +277,7 @@ def test_interrupted_at_a_random_moment(make: Callable[[str], Any], mark: str) -
         it.start().stop()
     usual = (time.monotonic() - began) / 5
     before = Belongings()
-    interrupted = 0
+    interrupted = unlucky = 0
     for _ in range(2000 if LONG else 30):
         done = []
         try:
@@ -294,9 +294,15 @@ def test_interrupted_at_a_random_moment(make: Callable[[str], Any], mark: str) -
             it.stop()
         assert not marked(mark), done
         lost = before.lost()
-        before.ports += int(str(lost.pop("ports", 0)))
-        assert lost == {}, done
+        if set(lost) <= {"ports", "descriptors"} and set(lost.values()) <= {1}:
+            # it came between what makes a port ours, or a socket (in the standard library), and
+            # whoever would have given it back
+            unlucky += len(lost)
+            before = Belongings()
+        else:
+            assert lost == {}, done
     assert interrupted > 5
+    assert unlucky <= 1 + interrupted / 100
     it.start().stop()
 
 
