@@ -1,7 +1,6 @@
 """The ready-made PostgreSQL: fresh for each start, fast, gone afterwards."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +9,9 @@ import time
 import unittest
 from pathlib import Path
 
-import pexpect
-import ptyprocess
-
-import summon_testcase
 from summon_testcase import PostgreSQL, RequirementMissing, SummonMixin, orchestrated
 
+from .another_user import NOBODY, interpreter_for_all, packages_for_all
 from .needs import needs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,32 +165,20 @@ db.stop()
     @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
     def test_as_another_user(self):
         """Without privileges the server runs as the user of the tests."""
-        unprivileged = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
-        again = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
-        for python in (sys.executable, "/usr/bin/python3"):
-            found = subprocess.run([*unprivileged, python, "-c", again], capture_output=True)
-            if found.returncode == 0:
-                break
-        else:
-            self.skipTest("user 65534 may not run any Python here")
+        python = interpreter_for_all()
+        if python is None:
+            self.skipTest("there is no Python that every user may run")
+        user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
         with tempfile.TemporaryDirectory() as cache:
-            # where this checkout and its packages are, that user may not look
-            packages = Path(cache, "packages")
-            for module in (summon_testcase, pexpect, ptyprocess):
-                shutil.copytree(
-                    Path(module.__file__).parent,
-                    packages / module.__name__,
-                    ignore=shutil.ignore_patterns("__pycache__"),
-                )
-            os.chown(cache, 65534, 65534)
+            os.chown(cache, NOBODY, NOBODY)
             os.chmod(cache, 0o755)
             process = self.begin(
                 python=python,
-                prefix=unprivileged,
-                env={**os.environ, "TMPDIR": cache, "PYTHONPATH": str(packages)},
+                prefix=user,
+                env={**os.environ, "TMPDIR": cache, "PYTHONPATH": packages_for_all()},
                 cwd=cache,
             )
             pid = process.stdout.readline().split()[0]
-            self.assertEqual(os.stat(f"/proc/{pid}").st_uid, 65534)
+            self.assertEqual(os.stat(f"/proc/{pid}").st_uid, NOBODY)
             process.stdin.close()
             self.assertEqual(process.wait(30), 0)

@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from ..another_user import NOBODY, interpreter_for_all
 from ..services import PATIENCE, alive, marked
-from .scene import import_paths, interpreter_for_all
+from .scene import import_paths
 from .shapes import available, processes
 
 #: seconds after the death at which nothing may be left
@@ -34,8 +35,6 @@ LATEST = 1.0
 GIVEN_UP = 10.0
 #: seconds after which a runner that says nothing is killed; one that does not die gets half
 HANGS = 120.0
-#: a user that has no name here, and no rights
-NOBODY = 65534
 
 Runner = subprocess.Popen[str]
 

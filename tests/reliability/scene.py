@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from pathlib import Path
 from summon_testcase import ports
 from summon_testcase.log import run_directory
 
+from ..another_user import packages_for_all
 from ..services import ROOT, eventually, kill_marked, marked, marker
 
 #: the long form of a test: ``make soak``
@@ -95,20 +94,6 @@ def run_program(
 
 
 def import_paths() -> list[str]:
-    """Where another interpreter finds the package, and what it needs."""
-    return [ROOT, *(path for path in sys.path if path.endswith(("site-packages", ".egg")))]
-
-
-def interpreter_for_all() -> str | None:
-    """A Python that every user may run; None if there is none."""
-    for program in (sys.executable, shutil.which("python3", path="/usr/local/bin:/usr/bin")):
-        if program and _reachable(program):
-            return program
-    return None
-
-
-def _reachable(program: str) -> bool:
-    way = [Path(program), Path(os.path.realpath(program))]
-    return all(
-        os.stat(folder).st_mode & stat.S_IXOTH for path in way for folder in (path, *path.parents)
-    )
+    """Where another interpreter, and another user, finds the package and what it needs."""
+    installed = [path for path in sys.path if path.endswith(("site-packages", ".egg"))]
+    return [packages_for_all(), ROOT, *installed]

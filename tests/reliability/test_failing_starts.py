@@ -33,11 +33,11 @@ from summon_testcase import (
 from summon_testcase.log import run_directory
 from summon_testcase.probes import TCPProbe
 
+from ..another_user import interpreter_for_all
 from ..services import alive, eventually, marked, parent
 from .scene import (
     UP,
     Belongings,
-    interpreter_for_all,
     marking,
     nothing_left,
     run_program,

@@ -34,9 +34,10 @@ from summon_testcase import (
 )
 from summon_testcase.log import ServiceFiles, run_directory
 
+from ..another_user import NOBODY, interpreter_for_all
 from ..services import HERE, eventually, kill_marked, marker, parent, service, text
-from .matrix import NOBODY, unprivileged
-from .scene import interpreter_for_all, run_program
+from .matrix import unprivileged
+from .scene import run_program
 
 #: is found wherever it should not be
 SECRET = "hunter2-4f1c9e"
