@@ -1,5 +1,6 @@
 """The ready-made PostgreSQL: fresh for each start, fast, gone afterwards."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import tempfile
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from summon_testcase import PostgreSQL, RequirementMissing, SummonMixin, orchestrated
 
@@ -38,13 +40,22 @@ def ask(dsn, question):
         connection.close()
 
 
-def clusters():
-    """Directories of servers, wherever they are put."""
-    return {
-        p
-        for place in ("/dev/shm", tempfile.gettempdir())
-        for p in Path(place).glob("summon-*/PG_VERSION")
-    }
+@contextlib.contextmanager
+def nothing_left():
+    """A block whose servers leave none of their files, in memory or on the disk."""
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    # other suites that run now have servers in memory too
+    with tempfile.TemporaryDirectory(prefix="s-", dir=memory) as ours:
+        os.chmod(ours, 0o711)
+
+        def clusters():
+            places = (ours, tempfile.gettempdir())
+            return {p for place in places for p in Path(place).glob("summon-*/PG_VERSION")}
+
+        before = clusters()
+        with mock.patch("summon_testcase.postgresql._MEMORY", ours):
+            yield
+        unittest.TestCase().assertEqual(clusters(), before)
 
 
 @postgres
@@ -71,13 +82,12 @@ class FreshTest(unittest.TestCase):
     def test_nothing_is_left_of_the_one_before(self):
         """A table made in one is not in the next, nor are its files."""
         db = PostgreSQL(name="db")
-        before = clusters()
-        for _ in range(2):
-            with db:
-                self.assertIsNone(ask(db.dsn, "select to_regclass('t')::text"))
-                ask(db.dsn, "create table t (n int)")
-                self.assertEqual(ask(db.dsn, "select to_regclass('t')::text"), "t")
-        self.assertEqual(clusters(), before)
+        with nothing_left():
+            for _ in range(2):
+                with db:
+                    self.assertIsNone(ask(db.dsn, "select to_regclass('t')::text"))
+                    ask(db.dsn, "create table t (n int)")
+                    self.assertEqual(ask(db.dsn, "select to_regclass('t')::text"), "t")
 
     def test_two_at_once(self):
         """Two servers do not meet."""
@@ -92,10 +102,9 @@ class FreshTest(unittest.TestCase):
 
     def test_a_setting_that_does_not_exist(self):
         """The error shows what the server said, and no files are left."""
-        before = clusters()
-        with self.assertRaisesRegex(Exception, "unrecognized configuration parameter"):
+        unknown = self.assertRaisesRegex(Exception, "unrecognized configuration parameter")
+        with nothing_left(), unknown:
             PostgreSQL(settings={"no_such_setting": "1"}).start()
-        self.assertEqual(clusters(), before)
 
 
 class MissingTest(unittest.TestCase):
