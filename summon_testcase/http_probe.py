@@ -31,6 +31,8 @@ class _Held:
         #: sent at each look: to prepare it takes longer than to send it
         self.request: requests.PreparedRequest | None = None
         self.tcp: TCPProbe | None = None
+        #: whether the kernel tells who listens; None: not tried yet
+        self.told: bool | None = None
         #: the pid of the service that was seen listening; 0 if none was
         self.listening = 0
 
@@ -103,7 +105,9 @@ class HTTPProbe:
         tcp = self._tcp()
         if self.ask_kernel and self._held.listening != view.pid:
             # Where only a connection can tell, the request is that connection.
-            refusal = tcp.look(view, left) if tcp.asks_kernel() else None
+            if self._held.told is None:
+                self._held.told = tcp.asks_kernel()
+            refusal = tcp.look(view, left) if self._held.told else None
             if refusal is not None:
                 return refusal
             self._held.listening = view.pid
