@@ -121,16 +121,22 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
 
     def after_match(self) -> int:
         """Byte offset of the end of the match."""
-        rest = len(self._buffer.getvalue().encode("utf-8", "surrogateescape"))
-        return self.position - rest - len(self._decoder.getstate()[0])
+        return self.position - len(self._rest()) - len(self._decoder.getstate()[0])
 
     def after_line(self) -> int:
         """Byte offset after the line that the match ends in, if that line is complete."""
         end = self.after_match()
-        rest = self._log_file.read(end, _CHUNK)
-        newline = rest.find(b"\n")
-        ends_line = (self.match.group() or "").endswith("\n")
-        return end if newline < 0 or ends_line else end + newline + 1
+        if self.match.group().endswith("\n"):
+            return end
+        # most often it came together with the match
+        newline = self._rest().find(b"\n")
+        if newline < 0:
+            newline = self._log_file.read(end, _CHUNK).find(b"\n")
+        return end if newline < 0 else end + newline + 1
+
+    def _rest(self) -> bytes:
+        """What was read beyond the match."""
+        return self._buffer.getvalue().encode("utf-8", "surrogateescape")
 
 
 class OutputProbe:
