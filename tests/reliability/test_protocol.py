@@ -251,6 +251,26 @@ def test_a_warden_is_not_kept_waiting(warden: Warden, mark: str, tmp_path: Path)
     eventually(lambda: marked(mark) == [], "all is gone")
 
 
+@pytest.mark.parametrize("duration", ["nan", "inf", "-1", "x"])
+@pytest.mark.parametrize(
+    "before, after", [(("stop", int(signal.SIGCONT)), ()), (("probe",), ("/bin/true",))]
+)
+def test_no_duration(
+    before: tuple[str | int, ...],
+    after: tuple[str, ...],
+    duration: str,
+    warden: Warden,
+    mark: str,
+    tmp_path: Path,
+) -> None:
+    """A time that cannot be waited for ends the keeper, and what it keeps, at once."""
+    kept = Kept(warden, tmp_path, mark)
+    kept.send(pack(*before, duration, *after))
+    eventually(lambda: not alive(kept.keeper), "the keeper has ended")
+    eventually(lambda: marked(mark) == [], "all is gone")
+    kept.channel.close()
+
+
 def test_a_keeper_nobody_listens_to(warden: Warden, mark: str, tmp_path: Path) -> None:
     """Answers that nobody reads keep it from nothing: the end of the test process is seen."""
     kept = Kept(warden, tmp_path, mark)
