@@ -63,8 +63,9 @@ class Orchestrator(Group):
         except SummonError:
             raise
         except BaseException:
-            # Ctrl-C may have come when all were ready already
+            # Ctrl-C may have come when all were ready already, or in the clean-up
             self.kill()
+            vars(self).pop("_start", None)
             raise
 
     @property
