@@ -35,7 +35,7 @@ ROWS = [
     {"probes", "ports", "excerpt", "options"},
     {"command", "log", "arguments", "lifetime", "graph"},
     {"errors"},
-    {"deadline", "report", "steps", "addresses", "netlink", "procfs", "progress"},
+    {"deadline", "report", "steps", "addresses", "http_plain", "netlink", "procfs", "progress"},
     {"keeper"},
 ]
 #: imports nothing of the package around it, and nothing but the standard library

@@ -348,7 +348,7 @@ def test_http_unavailable_then_ready(ask_kernel: bool) -> None:
         url = f"http://127.0.0.1:{port}/503"
         with closing(HTTPProbe(url, ask_kernel=ask_kernel)) as probe:
             assert probe.look(service) == f"HTTP 503 Service Unavailable from {url}"
-            assert probe.longest == 0.020
+            assert probe.longest == 0.009
             assert probe.look(service) is None
 
 

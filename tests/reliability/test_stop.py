@@ -95,9 +95,12 @@ class TestBounded:
 
     def test_a_family_of_deaf(self, mark: str) -> None:
         """Children in sessions of their own count, too."""
-        script = 'for i in 1 2 3; do setsid sh -c "$1" "$0" & done; echo up; wait'
-        it = OutputCoordinatedExecutor(sh(script, mark, DEAF), "up\n", stop_timeout=0.3).start()
-        eventually(lambda: len(marked(mark)) == 4, "all run")
+        script = 'for i in 1 2 3; do setsid sh -c "$1" "$0" & done; wait'
+        every_child_is_deaf = "(up\n){3}"
+        it = OutputCoordinatedExecutor(
+            sh(script, mark, DEAF), every_child_is_deaf, stop_timeout=0.3
+        ).start()
+        assert len(marked(mark)) == 4
         with pytest.raises(StopFailed):
             it.stop()
         assert not marked(mark)
