@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -11,6 +12,8 @@ _PLACE = pytest.StashKey[str]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make it; the name is short, since unix sockets are put below it."""
+    # a shell's background job ignores it, and so would all the test processes that get it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_PLACE] = tempfile.mkdtemp(prefix="s-")
     # the user of a test that has no privileges must pass through
     os.chmod(config.stash[_PLACE], 0o711)
