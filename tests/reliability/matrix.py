@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..another_user import NOBODY, interpreter_for_all
-from ..services import PATIENCE, alive, marked
+from ..services import PATIENCE, alive, eventually, marked
 from .scene import import_paths
 from .shapes import available, processes
 
@@ -291,7 +291,10 @@ def play(death: str, nobody: bool = False, shapes: list[str] | None = None) -> O
                 child = int(words[1])
                 words = stage.said(runner)
             assert words[0] == "up", words
-            if death != CONTROL:
+            if death == CONTROL:
+                # nobody has waited for them
+                eventually(lambda: set(shapes) <= set(stage.left(before)), "all shapes")
+            else:
                 before = below(int(words[1]))
             missing = set(shapes) - set(stage.left(before))
             assert not missing, f"not there before the death: {missing}"

@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from summon_testcase import (
@@ -45,7 +44,6 @@ def leak(services: list[SimpleExecutor]) -> None:
         launch = each._launch()
         with open(f"{launch.cwd}/out", "w") as out:
             subprocess.Popen(launch.argv, cwd=launch.cwd, env=launch.env, stdout=out)
-    time.sleep(1)
     say("up", 0)
     input()
 
