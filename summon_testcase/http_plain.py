@@ -22,12 +22,13 @@ def message(method: str, url: str, headers: Mapping[str, str | bytes]) -> bytes:
     """A request as it is sent; empty if it cannot be written so.
 
     :param url: quoted, and with a path.
-    :param headers: without regard to case, ``Host`` is added if it is not there.
+    :param headers: as requests has prepared them, without regard to case; ``Host`` is added if
+        it is not there.
     """
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     lines = [f"{method} {target} HTTP/1.1"]
-    if "host" not in map(str.lower, headers):
+    if "Host" not in headers:
         lines.append("Host: " + parts.netloc.rpartition("@")[2])
     for name, value in headers.items():
         lines.append(f"{name}: {value if isinstance(value, str) else value.decode('latin-1')}")

@@ -151,8 +151,17 @@ def test_answers(answer: bytes, expected: tuple[int, str] | None) -> None:
 
 def test_headers_without_end() -> None:
     """Who sends headers for ever is not read for ever."""
-    with answering(says(b"HTTP/1.1 200 OK\r\n", *[b"X: " + b"y" * 9000] * 20)) as (port, _):
+    sent_all = []
+
+    def behave(peer: socket.socket) -> None:
+        peer.sendall(b"HTTP/1.1 200 OK\r\n")
+        for _ in range(2000):
+            peer.sendall(b"X: " + b"y" * 9000)
+        sent_all.append(True)
+
+    with answering(behave) as (port, _):
         assert asked(port) is None
+    assert not sent_all
 
 
 def test_others_are_asked_by_requests() -> None:
@@ -183,6 +192,25 @@ def test_nobody() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         assert asked(bound.getsockname()[1]) is None
+
+
+def test_tls_from_the_first_byte() -> None:
+    """Nothing is sent in the clear to a URL of https."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        first: list[bytes] = []
+
+        def serve() -> None:
+            peer, _ = server.accept()
+            with peer:
+                first.append(peer.recv(1))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        probe = HTTPProbe(f"https://127.0.0.1:{server.getsockname()[1]}/", ask_kernel=False)
+        assert probe.look(VIEW) is not None  # type: ignore[arg-type]
+        probe.close()
+        thread.join(10)
+    assert first == [b"\x16"]  # a TLS handshake
 
 
 def test_what_cannot_be_written() -> None:

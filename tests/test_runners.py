@@ -12,13 +12,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import summon_testcase
+
+from .services import eventually
 
 if TYPE_CHECKING:
     _TestCase = unittest.TestCase
@@ -137,10 +138,7 @@ class Checks(_TestCase):
             self.assertTrue(outcome.names("start"), outcome.output)
             self.assertEqual(outcome.names("start"), outcome.names("stop"), outcome.output)
         with self.subTest("nothing is alive a moment after"):
-            deadline = time.monotonic() + 2
-            while outcome.alive() and time.monotonic() < deadline:
-                time.sleep(0.01)
-            self.assertEqual(outcome.alive(), set(), outcome.output)
+            eventually(lambda: not outcome.alive(), outcome.output)
         with self.subTest("nobody complains"):
             for complaint in ("ResourceWarning", "Exception ignored", "RuntimeWarning"):
                 self.assertNotIn(complaint, outcome.output)
@@ -232,7 +230,7 @@ class Checks(_TestCase):
         outcome = self.run_modules("sample_reports")
         said = outcome.output
         self.assertEqual(outcome.status, 1, said)
-        self.assertEqual(outcome.alive(), set())
+        eventually(lambda: not outcome.alive(), "nothing is alive")
         for words in REPORTED:
             with self.subTest(words):
                 self.assertEqual(said.count(f"| talker was asked: GET /said-in-{words}-"), 1, said)

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from summon_testcase import (
     CommandCoordinatedExecutor,
     HTTPCoordinatedExecutor,
@@ -73,8 +75,9 @@ def tcp() -> None:
 
 def http() -> None:
     command = service("serves.py", "http", "{port}", "{tmpdir}/s")
-    with HTTPCoordinatedExecutor(command, url="http://{host}:{port}/"):
-        pass
+    with HTTPCoordinatedExecutor(command, url="http://{host}:{port}/") as e:
+        # a start may need it, too: what it keeps for ever is there when we are warm
+        requests.get(e.url, timeout=30).close()
 
 
 def notified() -> None:

@@ -100,7 +100,7 @@ class TestBounded:
         it = OutputCoordinatedExecutor(
             sh(script, mark, DEAF), every_child_is_deaf, stop_timeout=0.3
         ).start()
-        assert len(marked(mark)) == 4
+        assert len(marked(mark)) >= 4
         with pytest.raises(StopFailed):
             it.stop()
         assert not marked(mark)
