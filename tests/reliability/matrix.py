@@ -309,17 +309,18 @@ def play(death: str, nobody: bool = False, shapes: list[str] | None = None) -> O
         while True:
             asked = time.monotonic() - began
             left = stage.left(before)
+            # one that is being spawned, and not there yet, may still make a directory
+            outcome.files = [] if death == CONTROL else stage.files_left(death)
             if asked >= LATEST and not outcome.late:
                 outcome.late = left
             outcome.seconds = time.monotonic() - began
-            if not left:
+            if not (left or outcome.files):
                 break
             if asked > (LATEST if death == CONTROL else GIVEN_UP):
                 outcome.survivors = left
                 break
             time.sleep(0.02)
         assert not child or alive(child)
-        outcome.files = [] if death == CONTROL else stage.files_left(death)
     finally:
         watchdog.cancel()
         if child:

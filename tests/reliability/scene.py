@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from summon_testcase import ports
+from summon_testcase import lifecycle, ports, warden
 from summon_testcase.log import run_directory
 
 from ..another_user import packages_for_all
@@ -47,12 +47,15 @@ class Belongings:
         self.threads = len(os.listdir("/proc/self/task"))
         self.ports = len(ports._leases._leased)
         self.files = sorted(os.listdir(run_directory()))
+        # one that this thread keeps for ever is no hindrance to it, but to all others
+        locks = ports._leases._mutex, warden._lock, lifecycle.handover
+        self.locks = sum(lock._is_owned() for lock in locks)  # type: ignore[attr-defined]
 
     def lost(self) -> dict[str, object]:
         """What there is more of now."""
         now = Belongings()
         found: dict[str, object] = {}
-        for what in ("descriptors", "threads", "ports"):
+        for what in ("descriptors", "threads", "ports", "locks"):
             if getattr(now, what) > getattr(self, what):
                 found[what] = getattr(now, what) - getattr(self, what)
         files = [file for file in now.files if file not in self.files]

@@ -2,9 +2,9 @@
 
 What interrupts is raised, or called, from a trace function at the N-th line that is executed
 inside the package; then again for the next N, through all of the start or the stop.  The long
-form takes every N.  Lines that begin with "with" are passed over: the tracer also sees the
-end of such a block there, before the lock is given back, where the interpreter itself handles
-no signal.
+form takes every N.  Lines that begin with "with" or "try" are passed over, since the interpreter
+itself handles no signal there: at the one the tracer also sees the end of such a block, before
+the lock is given back; the other is a step of its own between two blocks, and part of neither.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class AtLine:
 
     def _line(self, frame: FrameType, event: str, arg: object) -> Any:
         path, line = frame.f_code.co_filename, frame.f_lineno
-        if event == "line" and not linecache.getline(path, line).lstrip().startswith("with "):
+        source = linecache.getline(path, line).lstrip()
+        if event == "line" and not source.startswith(("with ", "try:")):
             self.count += 1
             if self.count == self.number:
                 self.where = f"{Path(path).name}:{line}, in {frame.f_code.co_name}"
