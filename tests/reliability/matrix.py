@@ -209,12 +209,15 @@ class Stage:
     def files_left(self, death: str) -> list[str]:
         """What is left in the directory for temporary files, and is not documented to be."""
         found = []
-        for path in sorted(self.tmp.rglob("*")):
-            kept = death in POLITE and (path.suffix == ".log" or path.parent == self.tmp)
-            empty = path.parent == self.tmp and death in LEAVES_DIRECTORY and path.is_dir()
-            if not (kept or empty):
-                found.append(str(path.relative_to(self.tmp)))
-        return found
+        # which takes no notice of what vanishes meanwhile
+        for place, directories, files in os.walk(self.tmp):
+            for name in directories + files:
+                path = Path(place, name)
+                kept = death in POLITE and (path.suffix == ".log" or path.parent == self.tmp)
+                empty = place == str(self.tmp) and death in LEAVES_DIRECTORY and name in directories
+                if not (kept or empty):
+                    found.append(str(path.relative_to(self.tmp)))
+        return sorted(found)
 
     def end(self, runner: Runner) -> None:
         """Kill whatever is left, and remove it all."""
@@ -309,7 +312,6 @@ def play(death: str, nobody: bool = False, shapes: list[str] | None = None) -> O
         while True:
             asked = time.monotonic() - began
             left = stage.left(before)
-            # one that is being spawned, and not there yet, may still make a directory
             outcome.files = [] if death == CONTROL else stage.files_left(death)
             if asked >= LATEST and not outcome.late:
                 outcome.late = left
