@@ -2,19 +2,18 @@
 
 import os
 import shutil
-import signal
 import tempfile
 
 import pytest
+
+from .terminal import hear_signals
 
 _PLACE = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make it; the name is short, since unix sockets are put below it."""
-    # a shell's background job ignores them, and so would every process that it starts
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    hear_signals()
     config.stash[_PLACE] = tempfile.mkdtemp(prefix="s-")
     # the user of a test that has no privileges must pass through
     os.chmod(config.stash[_PLACE], 0o711)

@@ -24,6 +24,7 @@ from summon_testcase import (
 from summon_testcase.log import ServiceFiles
 
 from ..services import parent, service
+from ..terminal import hear_signals
 from .shapes import Shape
 
 
@@ -112,10 +113,7 @@ def die(death: str, group: Orchestrator, kept: list[int], warden: int) -> None:
 def main() -> None:
     """Start them, say so, and die."""
     death, *names = sys.argv[1:]
-    # they are ignored by what nohup starts, or a shell in the background
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    hear_signals()
     word, work = input(), Path(input())
     if death == "paused":
         be_paused(word, work)

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib import metadata
 from pathlib import Path
 
+from ..terminal import hear_signals
 from . import matrix_facts
 from .matrix_checks import CHECKS, SCENARIOS, Verdict, judge, load_all
 from .matrix_rows import ROWS, Row
@@ -77,6 +78,7 @@ def main() -> int:
     parser.add_argument("--table", type=Path, help="where to write the tables, as an rst file")
     parser.add_argument("--verbose", action="store_true", help="show the output of every run")
     options = parser.parse_args()
+    hear_signals()
     rows = [r for r in ROWS if not options.names or any(n in r.name for n in options.names)]
     missing = [row for row in rows if is_missing(row)]
     rows = [row for row in rows if row not in missing]
