@@ -299,8 +299,8 @@ def play(death: str, nobody: bool = False, shapes: list[str] | None = None) -> O
                 eventually(lambda: set(shapes) <= set(stage.left(before)), "all shapes")
             else:
                 before = below(int(words[1]))
-            missing = set(shapes) - set(stage.left(before))
-            assert not missing, f"not there before the death: {missing}"
+                missing = set(shapes) - set(stage.left(before))
+                assert not missing, f"not there before the death: {missing}"
             stage.tell(runner, "go on")
         DEATHS.get(death, _by_itself)(runner)
         if death == "execv":
