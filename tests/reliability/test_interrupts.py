@@ -269,14 +269,21 @@ def alarm(action: Callable[[], object], seconds: float) -> Iterator[list[bool]]:
         signal.signal(signal.SIGALRM, before)
 
 
+def quickest(it: Any) -> float:
+    """Seconds of the quickest start and stop of a few: no moment within them comes too late."""
+    taken = []
+    for _ in range(5):
+        began = time.monotonic()
+        it.start().stop()
+        taken.append(time.monotonic() - began)
+    return min(taken)
+
+
 @pytest.mark.parametrize("make", MAKERS)
 def test_interrupted_at_a_random_moment(make: Callable[[str], Any], mark: str) -> None:
     """A real signal, between any two instructions and inside of system calls."""
     it = make(mark)
-    began = time.monotonic()
-    for _ in range(5):
-        it.start().stop()
-    usual = (time.monotonic() - began) / 5
+    usual = quickest(it)
     before = Belongings()
     interrupted = unlucky = 0
     for _ in range(2000 if LONG else 30):
@@ -303,7 +310,7 @@ def test_interrupted_at_a_random_moment(make: Callable[[str], Any], mark: str) -
         else:
             assert lost == {}, done
     assert interrupted > 5
-    assert unlucky <= 1 + interrupted / 100
+    assert unlucky <= 2 + interrupted / 100
     it.start().stop()
 
 
@@ -311,10 +318,7 @@ def test_interrupted_at_a_random_moment(make: Callable[[str], Any], mark: str) -
 def test_stopped_by_a_real_signal(make: Callable[[str], Any], mark: str) -> None:
     """The handler of a real signal stops it at a random moment of start, wait and stop."""
     it = make(mark)
-    began = time.monotonic()
-    for _ in range(5):
-        it.start().stop()
-    usual = (time.monotonic() - began) / 5
+    usual = quickest(it)
     before = Belongings()
     stopped = 0
     for _ in range(2000 if LONG else 30):
