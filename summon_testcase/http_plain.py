@@ -39,23 +39,26 @@ def message(method: str, url: str, headers: Mapping[str, str | bytes]) -> bytes:
 
 
 def ask(
-    host: str, port: int, request: bytes, connection: float, answer: float
+    address: str, port: int, request: bytes, connection: float, answer: float
 ) -> tuple[int, str] | None:
     """Status and reason of the answer; None where it takes requests to tell.
 
     Like requests with ``stream=True`` it reads the headers and not the body.
 
+    :param address: a numeric one: to look up even that costs as much as to connect.
     :param connection: seconds for the connection.
     :param answer: seconds for each piece of the answer.
     :raises TimeoutError: if there is a connection but no answer in time.
     """
-    try:
-        sock = socket.create_connection((host, port), connection)
-    except OSError:
-        return None
-    with sock:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.settimeout(connection)
         try:
-            sock.settimeout(answer)
+            sock.connect((address, port))
+        except OSError:
+            return None
+        sock.settimeout(answer)
+        try:
             sock.sendall(request)
             said = b""
             while _END not in said:

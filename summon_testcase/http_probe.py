@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 from . import http_plain
-from .addresses import CONNECT_TIMEOUT, at, patience
+from .addresses import CONNECT_TIMEOUT, at, patience, resolve
 from .errors import InvalidArgument, PortInUse
 from .probes import TCPProbe, View
 
@@ -173,11 +173,13 @@ class HTTPProbe:
         if self._held.plain:
             tcp = self._tcp()
             try:
-                status = http_plain.ask(tcp.host, tcp.port, self._held.plain, connection, answer)
+                for address in resolve(tcp.host):
+                    plain = address, tcp.port, self._held.plain
+                    status = http_plain.ask(*plain, connection, answer)
+                    if status is not None:
+                        return status
             except TimeoutError as error:
                 raise requests.exceptions.ReadTimeout from error
-            if status is not None:
-                return status
         from urllib3.exceptions import InsecureRequestWarning
 
         with warnings.catch_warnings():

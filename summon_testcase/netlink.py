@@ -14,7 +14,6 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Iterator
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -27,7 +26,9 @@ _NO_COOKIE = 0xFFFFFFFF
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port id
 _ERROR = struct.Struct("=i")  # the start of nlmsgerr: a negative errno
 _SEQUENCE_AT = 8
-_INODE_AT = 68  # in inet_diag_msg
+_FACTS = struct.Struct("=xB66xI")  # of inet_diag_msg: the state, and the inode at its end
+#: bytes of an answer that are looked at; what follows are attributes
+_LONGEST = 256
 
 _MAPPED = bytes(10) + b"\xff\xff"  # what ::ffff:a.b.c.d begins with
 
@@ -114,34 +115,23 @@ class SockDiag:
         before, after = _question(host, port)
         sequence = next(self._sequence) & 0xFFFFFFFF
         self._socket.send(before + struct.pack("=I", sequence) + after)
-        while True:
-            for kind, body in _answers(self._socket.recv(8192), sequence):
-                if kind == _SOCK_DIAG_BY_FAMILY:
-                    # The look-up may also find a socket that is bound or connected.
-                    if body[1] != _TCP_LISTEN:
-                        return 0
-                    return int.from_bytes(body[_INODE_AT : _INODE_AT + 4], sys.byteorder)
-                if kind == _NLMSG_ERROR:
-                    code = -_ERROR.unpack_from(body)[0]
-                    if code == errno.ENOENT:
-                        return 0
-                    raise OSError(code, os.strerror(code))
-
-
-def _answers(data: bytes, sequence: int) -> Iterator[tuple[int, bytes]]:
-    """Type and body of the messages in one datagram that belong to one question.
-
-    An exception between send() and recv() (Ctrl-C) leaves its answer in the
-    queue: the number keeps it from being taken for the next one.
-    """
-    at = 0
-    while at + _HEADER.size <= len(data):
-        length, kind, _, number, _ = _HEADER.unpack_from(data, at)
-        if length < _HEADER.size:
-            return
-        if number == sequence:
-            yield kind, data[at + _HEADER.size : at + length]
-        at += (length + 3) & ~3
+        number = 0
+        try:
+            while number != sequence:
+                # one question has one datagram for an answer; Ctrl-C between send() and recv()
+                # leaves it in the queue, where its number tells it from the next one's
+                answer = self._socket.recv(_LONGEST)
+                _, kind, _, number, _ = _HEADER.unpack_from(answer)
+            if kind == _NLMSG_ERROR:
+                code = -_ERROR.unpack_from(answer, _HEADER.size)[0]
+                if code == errno.ENOENT:
+                    return 0
+                raise OSError(code, os.strerror(code))
+            state, inode = _FACTS.unpack_from(answer, _HEADER.size)
+        except struct.error:
+            raise OSError(errno.EPROTO, "netlink gave a short answer") from None
+        # The look-up may also find a socket that is bound or connected.
+        return int(inode) if state == _TCP_LISTEN else 0
 
 
 class _Shared:

@@ -50,8 +50,9 @@ def wait(pause: Pause) -> None:
         time.sleep(seconds)
         return
     fds = [fd for fd in pause.fds if fd >= 0]
-    alone = len(fds) == len(pause.fds) and threading.active_count() == 1
-    seconds = min(seconds, _ALONE if alone else _SHARED)
+    if seconds > _SHARED:
+        alone = len(fds) == len(pause.fds) and threading.active_count() == 1
+        seconds = min(seconds, _ALONE) if alone else _SHARED
     if len(fds) <= 8 and max(fds, default=0) < 1024:
         try:
             # poll counts in whole milliseconds; select does not, but refuses high descriptors

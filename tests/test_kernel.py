@@ -126,13 +126,6 @@ def test_stale_answer_is_not_taken_for_the_next() -> None:
         diag.close()
 
 
-def test_two_messages_in_one_datagram_are_told_apart() -> None:
-    """Of several messages in one datagram the one with the right number counts."""
-    stale = netlink._HEADER.pack(18, 2, 0, 1, 0) + b"ab" + bytes(2)  # padded to four
-    right = netlink._HEADER.pack(20, 20, 0, 2, 0) + b"cdef"
-    assert list(netlink._answers(stale + right, 2)) == [(20, b"cdef")]
-
-
 def test_descriptor_is_not_inherited() -> None:
     """A program that is exec'ed does not get the netlink socket."""
     diag = netlink.SockDiag()
