@@ -2,7 +2,7 @@
 
 A probe is a value.  :meth:`Probe.look` asks once and answers None, "ready", or
 the refusal in words; who asks again, and for how long, is not its business.
-The pause between looks should be the time waited / 88, within
+The pause between looks should be the time waited / 72, within
 :attr:`Probe.shortest` and :attr:`Probe.longest`; the latter may change between
 looks, as a question gets dearer.
 """

@@ -37,7 +37,7 @@ class Outcome:
 
 
 #: share of the time already waited that the next pause may take
-_SHARE = 1 / 88
+_SHARE = 1 / 72
 
 
 def failed(view: View) -> bool:
