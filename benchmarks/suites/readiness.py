@@ -10,6 +10,17 @@ from ..results import US, Chart, Result, Settings, shuffled
 from ..services import Watchdog
 from ..stats import Table
 
+#: ms until a service is ready
+LONGEST = 300
+
+
+def spread(count: int) -> list[float]:
+    """Random delays, one in each of so many equal parts of the range, in random order.
+
+    Were they independent, the median of who polls each 100 ms would be a matter of luck.
+    """
+    return shuffled([LONGEST * (part + random.random()) / count for part in range(count)])
+
 
 def run(settings: Settings) -> Result:
     table = Table(
@@ -20,9 +31,10 @@ def run(settings: Settings) -> Result:
         "round. The floor spins, or sleeps until the kernel tells.",
     )
     ground = settings.ground
-    for _ in settings.rounds():
+    delays = {kind: spread(settings.runs) for kind in KINDS}
+    for number in settings.rounds():
         for kind in KINDS:
-            delay = random.uniform(0, 300)
+            delay = delays[kind][number]
             for contender in shuffled([c for c in ALL if kind in c.kinds]):
                 service = ground.service(kind, delay)
                 try:
