@@ -6,6 +6,7 @@ import math
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Iterator
 
@@ -56,6 +57,17 @@ class TestWait:
         for fds in ((pipe[0],), (pipe[0],) * 20):
             wait(Pause(fds, time.monotonic() + 0.01))
             wait(Pause(fds, time.monotonic() - 1))
+
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_what_another_may_have_read(self, pipe: tuple[int, int], shared: bool) -> None:
+        """Nobody waits for long without looking: a handler or a thread may have read the news."""
+        began, done = time.monotonic(), threading.Event()
+        other = threading.Thread(target=done.wait, daemon=True)
+        if shared:
+            other.start()
+        wait(Pause((pipe[0],), began + 30))
+        done.set()
+        assert time.monotonic() - began < 15
 
     def test_high_descriptors(self, pipe: tuple[int, int]) -> None:
         """Descriptors from 1024 on, which select() refuses, work."""
