@@ -47,7 +47,6 @@ LAZY = {"requests"}
 #: the test process starts no thread and forks nothing: that is the keeper's trade
 FORBIDDEN_NAMES = {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "fork", "forkpty"}
 FORBIDDEN_MODULES = {"pty", "concurrent.futures"}
-LONGEST = 320
 #: what takes long to import, and is not needed to declare a service
 HEAVY = {
     *("requests", "urllib3", "pexpect", "ssl", "http", "asyncio", "concurrent", "multiprocessing"),
@@ -97,7 +96,6 @@ def check(folder: Path) -> list[str]:
     sources = [Source(path, folder) for path in sorted(folder.rglob("*.py"))]
     complaints = list(check_table({source.module for source in sources}))
     for source in sources:
-        complaints += check_length(source)
         if source.where == "__init__.py":
             complaints += check_init(source)
         else:
@@ -113,12 +111,6 @@ def check_table(found: set[str]) -> Iterator[str]:
         yield f"{module}: is not in the table of rows"
     for module in sorted(known - found):
         yield f"{module}: is in the table of rows, but not in the package"
-
-
-def check_length(source: Source) -> Iterator[str]:
-    lines = len(source.text.splitlines())
-    if lines > LONGEST:
-        yield f"{source.where}: has {lines} lines, {LONGEST} are allowed"
 
 
 def is_platform_check(node: ast.If) -> bool:
@@ -339,9 +331,6 @@ class CheckerTest(unittest.TestCase):
         ):
             with self.subTest(text):
                 self.assert_complains("ports.py:", "ports", text)
-
-    def test_a_long_module_is_reported(self):
-        self.assert_complains("320 are allowed", "ports", "\n" * 321)
 
     def test_code_in_init_is_reported(self):
         self.assert_complains("only re-exports", "__init__", "def helper(): ...\n")
