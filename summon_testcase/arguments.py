@@ -88,19 +88,19 @@ def environment(label: str, env: Mapping[str, object]) -> dict[str, str | None]:
     return found
 
 
-def signal_number(label: str, value: int) -> int:
-    """Refuse what is no signal.
+def signal_number(label: str, argument: str, value: int) -> int:
+    """Refuse what is no signal; real-time signals have no name, but are some.
 
     :raises InvalidArgument: naming the argument.
     """
-    try:
-        return int(signal.Signals(value))
-    except ValueError:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if not number or value not in signal.valid_signals():
         raise InvalidArgument(
-            f"{label}: stop_signal={value!r} is no signal: write one of signal.SIGTERM, "
+            f"{label}: {argument}={value!r} is no signal: write one of signal.SIGTERM, "
             "signal.SIGINT, signal.SIGQUIT, …",
             executor=label,
-        ) from None
+        )
+    return int(value)
 
 
 def statuses(label: str, value: int | Collection[int]) -> frozenset[int]:

@@ -22,11 +22,19 @@ def describe_exit(status: int) -> str:
     """
     if status >= 0:
         return f"exited with status {status}"
+    return f"was killed by {signal_name(-status)}"
+
+
+def signal_name(number: int) -> str:
+    """How a signal is called; a real-time one has no name.
+
+    >>> signal_name(15), signal_name(40)
+    ('SIGTERM', 'signal 40')
+    """
     try:
-        name = signal.Signals(-status).name
+        return signal.Signals(number).name
     except ValueError:
-        name = f"signal {-status}"
-    return f"was killed by {name}"
+        return f"signal {number}"
 
 
 def counted(number: int, noun: str) -> str:

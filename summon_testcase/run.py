@@ -27,7 +27,7 @@ from .log import ServiceFiles
 from .process import Process, refusal
 from .progress import Progress
 from .readiness import Outcome, Verdict, failed, until_ready
-from .report import TAIL_LINES, Report, counted, describe_exit
+from .report import TAIL_LINES, Report, counted, describe_exit, signal_name
 from .steps import Pause, Steps, drive, wait
 from .warden import ANSWER
 
@@ -205,7 +205,7 @@ class Run:
             self.kill()
             raise
         took = time.monotonic() - began
-        signal_name = signal.Signals(limits.stop_signal).name
+        name = signal_name(limits.stop_signal)
         main_killed, killed, immortal = process.killed
         if immortal:
             raise self.error(
@@ -223,16 +223,18 @@ class Run:
             raise self.error(
                 StopFailed,
                 f"{self.name}: {who} did not end within {limits.stop_timeout:g} s of "
-                f"{signal_name} and was killed: give it longer with stop_timeout=, or another "
+                f"{name} and was killed: give it longer with stop_timeout=, or another "
                 "stop_signal=",
                 seconds=took,
             )
         status = process.exit_code
-        accepted = {0, -limits.stop_signal, *limits.expected_exit, None}
+        # a shell, a JVM and others turn the signal into a status
+        stopped = limits.stop_signal
+        accepted = {0, -stopped, 128 + stopped, *limits.expected_exit, None}
         if was_running and status not in accepted:
             raise self.error(
                 StopFailed,
-                f"{self.name}: {self.exit_words()} when it was stopped by {signal_name}: if "
+                f"{self.name}: {self.exit_words()} when it was stopped by {name}: if "
                 f"that is how it ends, declare expected_exit={status}",
                 seconds=took,
             )

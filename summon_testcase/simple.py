@@ -42,7 +42,8 @@ class SimpleExecutor(Service):
     :param stop_signal: what ``stop()`` sends first.
     :param stop_timeout: seconds that ``stop()`` waits before it kills.
     :param fails_on: a pattern in the output that means: give up now.
-    :param expected_exit: statuses that ``stop()`` accepts, beside 0 and the signal's own.
+    :param expected_exit: statuses that ``stop()`` accepts, beside 0, the signal's own, and 128
+        and the signal.
     :param tty: give it a pseudo-terminal; pipes otherwise.
     :param one_shot: ready when it has exited with status 0 (migrations).
     :param requires: a binary whose absence skips the tests instead of failing them.
@@ -98,7 +99,7 @@ class SimpleExecutor(Service):
             os.path.basename(self._command[0]),
             Limits(
                 timeout,
-                arguments.signal_number(label, stop_signal),
+                arguments.signal_number(label, "stop_signal", stop_signal),
                 stop_timeout,
                 arguments.statuses(label, expected_exit),
             ),

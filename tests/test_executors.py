@@ -826,6 +826,18 @@ class TestStop:
         assert shell.exit_code == 0
         assert marked(mark) == []
 
+    def test_the_main_process_is_asked_once(self, mark: str, tmp_path: Path) -> None:
+        """At half the grace period the others of its group are asked, and not it again.
+
+        To uvicorn and others a second signal means "at once": they would cut their clients off.
+        """
+        record = tmp_path / "record"
+        with self.family("slow", mark, record, stop_timeout=4) as executor:
+            pass
+        assert record.read_text().splitlines() == ["main SIGTERM", "worker SIGTERM"]
+        assert executor.exit_code == 0
+        assert marked(mark) == []
+
     def test_kill(self, mark: str) -> None:
         """``kill()`` ends all of a deaf tree at once, without complaint."""
         executor = SimpleExecutor(
@@ -851,16 +863,25 @@ class TestStop:
 
     def test_expected_exit(self, mark: str) -> None:
         """A status that is neither 0 nor the signal's own fails, unless it is declared."""
-        script = 'trap "exit 143" TERM; echo up; while :; do sleep 0.01; done'
+        script = 'trap "exit 3" TERM; echo up; while :; do sleep 0.01; done'
         command = ["sh", "-c", script, mark]
         executor = OutputCoordinatedExecutor(command, "up").start()
-        with pytest.raises(StopFailed, match=r"status 143.*declare expected_exit=143"):
+        with pytest.raises(StopFailed, match=r"status 3.*declare expected_exit=3"):
             executor.stop()
         assert marked(mark) == []
-        for accepted in (143, [1, 143], {143}):
+        for accepted in (3, [1, 3], {3}):
             with OutputCoordinatedExecutor(command, "up", expected_exit=accepted) as accepting:
                 pass
-            assert accepting.exit_code == 143
+            assert accepting.exit_code == 3
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGRTMIN + 1])
+    def test_the_signal_as_a_status(self, number: int, mark: str) -> None:
+        """128 and the signal is how JVMs, shells and others tell that it ended them."""
+        script = f'trap "exit {128 + number}" {int(number)}; echo up; while :; do sleep 0.01; done'
+        command = ["bash", "-c", script, mark]
+        with OutputCoordinatedExecutor(command, "up", stop_signal=number) as executor:
+            pass
+        assert executor.exit_code == 128 + number
 
     def test_nothing_is_left_of_a_shell_pipeline(self, mark: str) -> None:
         """All of what a shell started goes with it."""

@@ -123,6 +123,15 @@ def become_subreaper() -> None:
         _prctl(36, 1, 0, 0, 0)
 
 
+def others_in_group(leader: int) -> list[int]:
+    """The members of a process group but the one that it is named after."""
+    try:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+    return [pid for pid in pids if pid != leader and _stat(pid)[2:3] == [b"%d" % leader]]
+
+
 def descends(pid: int, ancestor: int) -> bool:
     """Whether one process descends from another."""
     while pid > 1 and pid != ancestor:

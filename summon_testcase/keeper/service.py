@@ -19,6 +19,7 @@ from .processes import (
     RunnerWatch,
     children,
     kill,
+    others_in_group,
     read_wakeups,
     signal_descendants,
     sweep,
@@ -230,8 +231,10 @@ class Keeper:
         if self.stop_half and now >= self.stop_half:
             self.stop_half = 0.0
             if self.main:
-                kill(-self.main, self.stop_signal)
-                kill(-self.main, signal.SIGCONT)
+                # not the main process: to many servers a second signal means "at once"
+                for pid in others_in_group(self.main):
+                    kill(pid, self.stop_signal)
+                    kill(pid, signal.SIGCONT)
             else:
                 self.asked_to_end.clear()
                 self.end_orphans()

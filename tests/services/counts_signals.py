@@ -3,7 +3,8 @@
 The main process forks a worker, in its own group or (HOW=setsid) session; the worker in
 turn says "up".  At SIGTERM each writes a line to RECORD.  HOW=master: the main process
 passes SIGTERM on and waits, as gunicorn does; otherwise it leaves the worker alone.
-HOW=deaf: the worker writes its line, but stays.
+HOW=deaf: the worker writes its line, but stays.  HOW=slow: the main process does nothing
+at SIGTERM, and ends once its worker has.
 """
 
 import os
@@ -24,6 +25,8 @@ def note(line):
 
 def terminate(number, frame):
     note(who + " " + signal.Signals(number).name)
+    if who == "main" and how == "slow":
+        return
     if who == "main" and how == "master":
         os.kill(worker, number)
         os.waitpid(worker, 0)
@@ -44,5 +47,9 @@ if worker == 0:
     if how == "setsid":
         os.setsid()
     print("up", flush=True)
+elif how == "slow":
+    os.waitpid(worker, 0)
+    time.sleep(0.3)
+    os._exit(0)
 while True:
     time.sleep(1000)
