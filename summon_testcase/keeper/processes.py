@@ -194,15 +194,22 @@ class RunnerWatch:
         return False
 
 
-def take_signals() -> None:
-    """Notice SIGCHLD and SIGTERM, and ignore what a terminal or a lost reader may send.
+#: all but those that nobody can catch
+SIGNALS = frozenset(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
-    Done once, in the warden: each keeper inherits it.
+
+def take_signals() -> None:
+    """Notice SIGCHLD and SIGTERM, and ignore every other signal that would end or stop us.
+
+    A terminal or a lost reader may send one, or a service that tells its parent that it is
+    ready (``kill -USR1 $PPID``).  Done once, in the warden: each keeper inherits it.
     """
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTOU, signal.SIGPIPE):
+    for number in SIGNALS - {signal.SIGCHLD, signal.SIGTERM, signal.SIGCONT}:
         signal.signal(number, signal.SIG_IGN)
+    # the thread of the test that started us may have blocked any of them
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def wake_on_signals() -> int:

@@ -5,14 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-#: ignored by this program, or possibly by whoever started the tests: exec keeps that
-_RESET = [
-    getattr(signal, name)
-    for name in (
-        *("SIGINT", "SIGQUIT", "SIGHUP", "SIGPIPE", "SIGTERM", "SIGCHLD", "SIGALRM", "SIGXFSZ"),
-        *("SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGUSR2"),
-    )
-]
+from .processes import SIGNALS
 
 
 def spawn(program: bytes, argv: list[bytes], env: dict[bytes, bytes], ends: tuple[int, int]) -> int:
@@ -33,7 +26,8 @@ def spawn(program: bytes, argv: list[bytes], env: dict[bytes, bytes], ends: tupl
         file_actions=[(os.POSIX_SPAWN_DUP2, end, target) for target, end in streams],
         setpgroup=0,
         setsigmask=(),
-        setsigdef=_RESET,
+        # this program ignores them, or whoever started the tests: exec keeps that
+        setsigdef=SIGNALS,
     )
 
 
