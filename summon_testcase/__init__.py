@@ -6,7 +6,7 @@ run them for a block with :func:`orchestrated`.
 
 import sys
 
-if sys.platform == "win32":
+if sys.platform == "win32" and "posix" not in sys.builtin_module_names:
     raise ImportError(
         "summon_testcase is not supported on Windows: it needs pseudo-terminals, process "
         "groups and unix sockets; use Linux, macOS or WSL"

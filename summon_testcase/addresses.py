@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import functools
 import math
-import socket
+
+from .unpatched import socket
 
 #: seconds that a loopback connection may take; it is accepted or refused at once
 #: unless the queue of the listener is full

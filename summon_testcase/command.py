@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .errors import CommandNotFound, InvalidArgument, UnknownReference
+from .unpatched import os
 
 #: what ``{field}`` may name of the executor itself
 OWN_FIELDS = ("port", "host", "url", "tmpdir", "name")
@@ -219,7 +219,7 @@ def find_program(word: str, path: str | None, cwd: str, label: str) -> str:
 
     :raises CommandNotFound: if there is none, or it may not be executed.
     """
-    import shutil
+    from .unpatched import shutil
 
     name = os.path.join(cwd, word) if os.sep in word else word
     # relative entries are meant from where the service runs

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .errors import PortInUse, SummonError
 from .report import describe_exit
+from .unpatched import os
 
 if TYPE_CHECKING:
     from .observer import Observer

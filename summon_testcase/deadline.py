@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
+
+from .unpatched import time
 
 
 class Deadline:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from .arguments import Pattern, compile_patterns
 from .command import OTHER_FIELDS
 from .errors import InvalidArgument
 from .simple import SimpleExecutor
+from .unpatched import os
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

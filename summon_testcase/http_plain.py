@@ -8,9 +8,10 @@ It knows the common answer only; where there is another, requests is to ask agai
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
+
+from .unpatched import socket
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([2-9]\d\d)(?: ([^\r\n]*))?\r\n")
 _END = b"\r\n\r\n"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
-import time
 from typing import TYPE_CHECKING, TypeVar
 
 from .conversation import Conversation
 from .errors import AlreadyRunning, SpawnFailed, SummonError
 from .steps import Steps, drive, together
+from .unpatched import os, time
 
 if TYPE_CHECKING:
     from .log import ServiceFiles

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import atexit
 import itertools
-import os
 import re
 import stat
-import tempfile
 
+from . import keeper
 from .errors import InvalidArgument, SpawnFailed
-from .keeper.files import remove_files
+from .unpatched import apart, open, os, tempfile
 
 #: a variable that says how many bytes the log of one service may take on disk; 0: any number
 LIMIT_VARIABLE = "SUMMON_LOG_LIMIT"
 #: unless it is set
 LIMIT = 1 << 30
+
+#: the keeper's own, but with our files
+files = apart(f"{__package__}.keeper.files", keeper.__path__)
 
 _CHUNK = 1 << 20
 _TAIL_BYTES = 65536
@@ -114,7 +116,7 @@ class ServiceFiles:
 
     def discard(self, keep_log: bool) -> None:
         """Remove it all, but for the log if an error has named it."""
-        remove_files(self.base, keep_log)
+        files.remove_files(self.base, keep_log)
 
 
 class Log:

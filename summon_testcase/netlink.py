@@ -9,11 +9,10 @@ from __future__ import annotations
 import errno
 import functools
 import itertools
-import os
-import socket
 import struct
-import sys
 import threading
+
+from .unpatched import LINUX, os, socket
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -69,7 +68,7 @@ class SockDiag:
 
     def __init__(self) -> None:
         self._sequence = itertools.count(1)
-        if sys.platform != "linux":
+        if not LINUX:
             raise OSError(errno.EOPNOTSUPP, "netlink exists on Linux only")
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from pexpect.spawnbase import SpawnBase
 from .deadline import Deadline
 from .log import Log
 from .steps import Pause, wait
+from .unpatched import io, time
 
 if TYPE_CHECKING:
     from .probes import View

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypedDict
 
 from .arguments import Pattern
 from .lifetime import Scope
+from .unpatched import os
 
 
 class Options(TypedDict, total=False):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import errno
 import math
-import os
 import re
-import socket
 import stat
 import struct
-import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,9 +14,10 @@ from . import procfs
 from .addresses import patience
 from .errors import InvalidArgument, PortInUse
 from .probes import View, in_use
+from .unpatched import LINUX, open, os, socket
 
 #: bytes of a unix socket's path: the kernel's structure has 108, with the final zero
-UNIX_PATH_LIMIT = 107 if sys.platform == "linux" else 103
+UNIX_PATH_LIMIT = 107 if LINUX else 103
 
 #: a file as it was: inode, modification time in ns, size in bytes
 Snapshot = tuple[int, int, int]
@@ -168,7 +166,7 @@ class FileProbe:
 
 def _peer(sock: socket.socket) -> int | None:
     """The process that called listen() on the other side."""
-    if sys.platform != "linux":
+    if not LINUX:
         return None
     try:
         raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))

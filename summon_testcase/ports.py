@@ -8,13 +8,8 @@ fit under ``ulimit -n 1024``), then picks inside it.
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import random
-import socket
 import stat
-import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -22,6 +17,7 @@ from typing import Protocol
 from . import netlink, procfs
 from .errors import StartFailed
 from .report import counted
+from .unpatched import LINUX, fcntl, open, os, socket, tempfile
 
 #: ports that share one lock
 BLOCK = 32
@@ -56,7 +52,7 @@ def lock_by_socket(block: int) -> Lock | None:
     :returns: the lock, None if another holds it.
     :raises OSError: if the system has no abstract sockets.
     """
-    if sys.platform != "linux":
+    if not LINUX:
         raise OSError(errno.EOPNOTSUPP, "abstract unix sockets exist on Linux only")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import stat
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +15,7 @@ from .errors import RequirementMissing, SpawnFailed, TimeoutExpired
 from .executors import OutputCoordinatedExecutor
 from .simple import SimpleExecutor
 from .steps import Pause, Steps, drive
+from .unpatched import MACOS, open, os, time
 
 if TYPE_CHECKING:
     import pwd
@@ -136,14 +134,14 @@ class PostgreSQL(OutputCoordinatedExecutor):
         yield from super().starting()
 
     def _readiness(self) -> list[Probe]:
-        import tempfile
+        from .unpatched import tempfile
 
         data = tempfile.mkdtemp(prefix="summon-", dir=_MEMORY if _has_room(_MEMORY) else None)
         self._files_now().also_remove(data)
         owner = _server_user()
         if owner is not None:
             os.chown(data, owner.pw_uid, owner.pw_gid)
-        copy = "cp -ac" if sys.platform == "darwin" else "cp -a --reflink=auto"
+        copy = "cp -ac" if MACOS else "cp -a --reflink=auto"
         # copied by the service's own process, so that others start meanwhile
         script = f'{copy} "$1/." "$2" && shift && exec "$0" -D "$@"'
         self._command = (
@@ -161,7 +159,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
             path = os.path.join(place, program)
             if os.access(path, os.X_OK):
                 return path
-        import shutil
+        from .unpatched import shutil
 
         found = None if self._bindir else shutil.which(program)
         if found:
@@ -181,8 +179,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
         It is cached by version and options, for all processes of this user.
         """
         import hashlib
-        import shutil
-        import tempfile
+
+        from .unpatched import shutil, tempfile
 
         initdb = self._find("initdb")
         facts = os.stat(os.path.realpath(initdb))
@@ -260,7 +258,7 @@ def _become(owner: pwd.struct_passwd | None) -> list[str]:
 
 def _cache(owner: pwd.struct_passwd | None) -> str:
     """A directory of this user alone, which the server's user may pass through."""
-    import tempfile
+    from .unpatched import tempfile
 
     base = os.environ.get("SUMMON_CACHE_DIR") or tempfile.gettempdir()
     path = os.path.join(base, f"summon-cache-{os.getuid()}")
@@ -277,7 +275,7 @@ def _cache(owner: pwd.struct_passwd | None) -> str:
 
 
 def _locked(fd: int) -> bool:
-    import fcntl
+    from .unpatched import fcntl
 
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

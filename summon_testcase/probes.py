@@ -10,13 +10,13 @@ looks, as a question gets dearer.
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from . import netlink, procfs
 from .addresses import at, connect, is_local, resolve
 from .errors import InvalidArgument, PortInUse
+from .unpatched import LINUX
 
 
 class View(Protocol):
@@ -126,7 +126,7 @@ class TCPProbe:
     @property
     def longest(self) -> float:
         """Seconds: connecting is dearer than asking the kernel."""
-        return 0.008 if self.ask_kernel and sys.platform == "linux" else 0.010
+        return 0.008 if self.ask_kernel and LINUX else 0.010
 
     def check(self) -> None:
         """:raises InvalidArgument: for a port that nobody can listen on."""

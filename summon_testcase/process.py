@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
-import select
 import signal
-import socket
 import threading
 import weakref
 
@@ -15,6 +12,7 @@ from .command import Launch
 from .deadline import Deadline
 from .keeper.messages import pack
 from .log import ServiceFiles, limit
+from .unpatched import os, select, socket
 
 _processes: weakref.WeakSet[Process] = weakref.WeakSet()
 

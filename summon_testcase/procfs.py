@@ -6,10 +6,11 @@ None (or an empty list) and never guess.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Callable, Iterable
+
+from .unpatched import open, os
 
 #: characters of a command line that are worth showing
 COMMAND_LENGTH = 200

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
-import time
 from collections.abc import Iterator
+
+from .unpatched import os, time
 
 #: a variable that, set and not ``0``, has slow starts told where there is no terminal
 VERBOSE = "SUMMON_VERBOSE"

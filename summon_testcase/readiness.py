@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .deadline import Deadline
 from .progress import Progress
 from .steps import Pause, Steps
+from .unpatched import time
 
 if TYPE_CHECKING:
     from .probes import Probe, View

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -29,6 +27,7 @@ from .progress import Progress
 from .readiness import Outcome, Verdict, failed, until_ready
 from .report import TAIL_LINES, Report, counted, describe_exit, signal_name
 from .steps import Pause, Steps, drive, wait
+from .unpatched import os, time
 from .warden import ANSWER
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from .lifetime import SCOPES, Scope, scope
 from .orchestrator import Orchestrator
 from .parts import afresh, is_in, is_named, name_it, parts, refers, refuse_shorter_lives, sentence
 from .service import Service
+from .unpatched import os
 
 Reason = tuple[Exception, TracebackType | None]
 

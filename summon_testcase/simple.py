@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +14,7 @@ from .lifecycle import handover, warm_up
 from .lifetime import Scope
 from .service import Service
 from .steps import Steps
+from .unpatched import os, time
 
 if TYPE_CHECKING:
     from .conditions import AllOf

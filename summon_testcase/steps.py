@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import errno
 import math
-import select
 import threading
-import time
 from collections.abc import Generator, Iterable
 from typing import NamedTuple, TypeVar
+
+from .unpatched import select, time
 
 T = TypeVar("T")
 

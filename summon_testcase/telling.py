@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 from .executor import Executor
 from .parts import is_in, name_it, sentence
 from .steps import Pause, wait
+from .unpatched import time
 
 #: seconds for which a failing test waits for news of a death; the refusal that made it fail
 #: may be a moment older than the end of the process

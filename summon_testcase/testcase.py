@@ -9,7 +9,6 @@ is stopped when another class starts, or when the process ends.
 from __future__ import annotations
 
 import functools
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -26,6 +25,7 @@ from .reporting import explained, reported
 from .scopes import groups_for, make_room, of_life
 from .summoned import summoned
 from .telling import PATIENCE, Watch
+from .unpatched import os
 
 __all__ = ["REMOVED", "SummonMixin", "SummonTestCase", "summoned"]
 

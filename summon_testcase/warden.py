@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import atexit
 import errno
-import os
-import select
-import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -17,6 +13,7 @@ from .errors import SpawnFailed
 from .keeper.messages import Inbox, pack
 from .log import remove_run_directory, run_directory
 from .steps import Pause, wait
+from .unpatched import os, select, socket, subprocess
 
 _BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from keeper.program import main; main()"
 #: seconds within which warden and keepers answer what they do at once

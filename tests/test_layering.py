@@ -36,7 +36,7 @@ ROWS = [
     {"command", "log", "arguments", "lifetime", "graph"},
     {"errors"},
     {"deadline", "report", "steps", "addresses", "http_plain", "netlink", "procfs", "progress"},
-    {"keeper"},
+    {"keeper", "unpatched"},
 ]
 #: imports nothing of the package around it, and nothing but the standard library
 PROGRAM = "keeper"
@@ -44,6 +44,12 @@ PROGRAM = "keeper"
 ONLY = {"unittest": "testcase", "requests": "http_probe", "pexpect": "observer"}
 #: what is imported when it is first used, never at the top of a module
 LAZY = {"requests"}
+#: what tests replace, and the package has from this module instead
+UNPATCHED = "unpatched"
+REPLACED = {
+    *("fcntl", "io", "os", "select", "shutil", "socket", "subprocess", "tempfile", "time"),
+    "pathlib",
+}
 #: the test process starts no thread and forks nothing: that is the keeper's trade
 FORBIDDEN_NAMES = {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "fork", "forkpty"}
 FORBIDDEN_MODULES = {"pty", "concurrent.futures"}
@@ -101,6 +107,7 @@ def check(folder: Path) -> list[str]:
         else:
             complaints += check_directions(source)
             complaints += check_exclusive_imports(source)
+            complaints += check_replaced(source)
             complaints += check_forbidden(source)
     return complaints
 
@@ -195,6 +202,22 @@ def check_exclusive_imports(source: Source) -> Iterator[str]:
                 yield f"{where}: {outside} is imported at the top, not where it is used"
 
 
+def check_replaced(source: Source) -> Iterator[str]:
+    """Nothing is used that a test may have replaced."""
+    if source.module in (PROGRAM, UNPATCHED):
+        return
+    opens = False
+    for node, name in source.imports():
+        opens = opens or name == f"{PACKAGE}.{UNPATCHED}.open"
+        if name.partition(".")[0] in REPLACED:
+            yield f"{source.where}:{node.lineno}: write from .{UNPATCHED} import {name}"
+    for use in ast.walk(source.tree):
+        if isinstance(use, ast.Call) and ast.unparse(use.func) == "open" and not opens:
+            yield f"{source.where}:{use.lineno}: write from .{UNPATCHED} import open"
+        if isinstance(use, ast.Attribute) and ast.unparse(use) == "sys.platform":
+            yield f"{source.where}:{use.lineno}: write from .{UNPATCHED} import LINUX"
+
+
 def check_forbidden(source: Source) -> Iterator[str]:
     if source.module == PROGRAM:
         return
@@ -281,7 +304,9 @@ class CheckerTest(unittest.TestCase):
             "testcase": "import unittest\nfrom . import executors\nfrom .errors import SummonError",
             "http_probe": "def ask():\n    import requests\n    return requests",
             "observer": "from pexpect.spawnbase import SpawnBase",
-            "warden": "import os\nos.register_at_fork()\nfrom .keeper.messages import pack",
+            "warden": (
+                "from .unpatched import os\nos.register_at_fork()\nfrom .keeper import messages"
+            ),
             "keeper/program": "import os\nfrom .messages import pack\nos.fork()",
             "keeper/messages": "import struct",
         }
@@ -324,13 +349,24 @@ class CheckerTest(unittest.TestCase):
     def test_threads_and_forks_are_reported(self):
         for text in (
             "import threading\nthreading.Thread(target=print)",
-            "import os\nos.fork()",
-            "import os\nos.forkpty()",
+            "from .unpatched import os\nos.fork()",
+            "from .unpatched import os\nos.forkpty()",
             "import pty",
             "from pty import spawn",
         ):
             with self.subTest(text):
                 self.assert_complains("ports.py:", "ports", text)
+
+    def test_what_tests_replace_is_reported(self):
+        for text, instead in (
+            ("import os.path", "os.path"),
+            ("from time import sleep", "time.sleep"),
+            ("def f():\n    open('/etc/passwd')", "open"),
+            ("import sys\nLINUX = sys.platform == 'linux'", "LINUX"),
+        ):
+            with self.subTest(text):
+                self.assert_complains(f"from .unpatched import {instead}", "ports", text)
+        self.assertEqual(self.complaints({"ports": "from .unpatched import open\nopen('/')"}), [])
 
     def test_code_in_init_is_reported(self):
         self.assert_complains("only re-exports", "__init__", "def helper(): ...\n")

@@ -1,0 +1,134 @@
+"""The clock, files, sockets and processes as they are, whatever a test makes of its own.
+
+Tests replace ``time.monotonic``, ``os.getpid``, ``open``, ``socket.socket``, ``subprocess.Popen``
+by mocks, freeze the clock, and put a file system of their own in the place of the real one: for
+the code under test, not for what keeps its services.  Tools do so by attributes of the modules of
+the standard library, and of all modules that imported from them (freezegun, pyfakefs and
+pytest-subprocess look through ``sys.modules``).  So these modules are loaded a second time, for
+this package alone, when they are first needed; and what they import of each other too.
+
+``os.environ`` is the one that the test has, which services inherit.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import sys
+import threading
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+from importlib.util import module_from_spec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import fcntl as fcntl
+    import io as io
+    import os as os
+    import select as select
+    import shutil as shutil
+    import socket as socket
+    import subprocess as subprocess
+    import tempfile as tempfile
+    import time as time
+    from builtins import open as open
+    from time import monotonic as monotonic
+
+_OURS = {
+    *("os", "posixpath", "genericpath", "io", "fcntl", "shutil", "tempfile"),
+    *("time", "select", "selectors", "socket", "subprocess"),
+}
+#: those that have been loaded; before it is done each of them, since they import each other
+_loaded: dict[str, ModuleType] = {}
+_lock = threading.RLock()
+
+
+class _Os(ModuleType):
+    environ = property(lambda self: sys.modules["os"].environ)
+    environb = property(lambda self: sys.modules["os"].environb)
+
+
+def apart(name: str, path: list[str] | None = None) -> Any:
+    """A module, loaded once more for this package alone.
+
+    :param name: its full name.
+    :param path: where its package has its modules, if it is in one.
+    """
+    with _lock:
+        if name not in _loaded:
+            try:
+                _load(name, path)
+            except BaseException:
+                _loaded.pop(name, None)
+                raise
+        return _loaded[name]
+
+
+def _load(name: str, path: list[str] | None) -> None:
+    finders = (BuiltinImporter, FrozenImporter, PathFinder)
+    spec = next(filter(None, (finder.find_spec(name, path) for finder in finders)), None)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    module = _loaded[name] = module_from_spec(spec)
+    # pyfakefs replaces what has the name of such a module
+    module.__name__ = f"{__name__}.{name}"
+    code = getattr(spec.loader, "get_code", lambda name: None)(name)
+    if code is None:
+        spec.loader.exec_module(module)
+        if name == "time":
+            # time-machine reaches the functions of a second copy too, but not this clock
+            names = vars(module)
+            clock = functools.partial(names["clock_gettime"], names["CLOCK_MONOTONIC"])
+            names["monotonic"] = clock
+        return
+    vars(module)["__builtins__"] = {**vars(builtins), "__import__": _import, "open": _io.open}
+    # os puts its path there; socket looks there for itself
+    before = sys.modules.get("os.path")
+    sys.modules[module.__name__] = module
+    try:
+        exec(code, vars(module))
+    finally:
+        del sys.modules[module.__name__]
+        if name == "os" and before is not None:
+            sys.modules["os.path"] = before
+    if name == "os":
+        # what changes the environment has to change the one that all others see
+        module.__class__ = _Os
+        vars(module).update(environ=module.environ, environb=module.environb)
+
+
+def _import(name: str, *how: Any) -> Any:
+    """In place of ``__import__`` in what is loaded here."""
+    if name == "os.path":
+        return apart("os").path if len(how) > 2 and how[2] else apart("os")
+    return apart(name) if name in _OURS else _io if name == "_io" else __import__(name, *how)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OURS:
+        return apart(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _builtin(name: str) -> Any:
+    """A module of the interpreter itself; made once more only where a test has replaced it."""
+    module = sys.modules.get(name)
+    if isinstance(module, ModuleType):
+        return module
+    spec = BuiltinImporter.find_spec(name)
+    assert spec is not None
+    return module_from_spec(spec)
+
+
+_io = _builtin("_io")
+
+if not TYPE_CHECKING:
+    os = apart("os")
+    time = apart("time")
+    monotonic = time.monotonic
+    # no function of this name may be here, for pyfakefs would replace it
+    open = functools.partial(_io.open)
+
+#: ``sys.platform`` may be the test's
+LINUX = os.uname().sysname == "Linux"
+MACOS = os.uname().sysname == "Darwin"
