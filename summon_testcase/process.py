@@ -48,7 +48,7 @@ class Process:
         self.refused: tuple[str, int] | None = None
         #: READY=1 was received
         self.notified = False
-        #: how many signals to everything the keeper has sent
+        #: the last order to signal everything that the keeper has carried out
         self.signalled = 0
         #: status and last line of the probe command that ended last
         self.probed: tuple[int, str] | None = None
@@ -61,6 +61,7 @@ class Process:
         self._launched = self._probing = self._watching = self._stopping = False
         #: part of a message was sent, and the rest of it never will be
         self._torn = False
+        self._orders = 0
         self._channel: socket.socket | None = None
         self._theirs: socket.socket | None = None
         self._mailbox: warden.Mailbox | None = None
@@ -148,7 +149,7 @@ class Process:
         elif verb == b"output":
             self._watching = False
         elif verb == b"signalled":
-            self.signalled = int(fields[0])
+            self.signalled = max(self.signalled, int(fields[0]))
         elif verb == b"ready":
             self.notified = True
         elif verb == b"probed":
@@ -190,9 +191,16 @@ class Process:
             self._probing = True
             self._tell("probe", timeout, *argv)
 
-    def signal(self, number: int, everything: bool = False) -> None:
-        """Signal the main process, or all of the service."""
-        self._tell("signal", number, int(everything))
+    def signal(self, number: int) -> None:
+        """Signal the main process."""
+        self._tell("signal", number, 0)
+
+    def signal_everything(self, number: int) -> int:
+        """Signal all of the service: done once :attr:`signalled` is what is returned."""
+        with self._lock:
+            order = self._orders = self._orders + 1
+            self._tell("signal", number, order)
+            return order
 
     def request_stop(self, number: int, grace: float) -> None:
         """Begin to stop, once only: :attr:`gone` tells the end."""

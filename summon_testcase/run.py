@@ -52,7 +52,8 @@ class Run:
         #: where wait_for_output and output() begin
         self.mark = 0
         self.output_from = 0
-        self.paused = False
+        #: the blocks in which it is frozen
+        self._pauses: set[object] = set()
         #: where the test that runs now began, once one has
         self.since: int | None = None
         #: how it ended while it was needed
@@ -192,8 +193,8 @@ class Run:
         process, limits = self.process, self.limits
         process.pump()
         was_running = process.exit_code is None and not process.gone
-        if self.paused:
-            process.signal(signal.SIGCONT, everything=True)
+        if self._pauses:
+            process.signal_everything(signal.SIGCONT)
         began = time.monotonic()
         try:
             yield from self._gone(
@@ -238,16 +239,34 @@ class Run:
                 seconds=took,
             )
 
+    def pause(self, block: object) -> None:
+        """Freeze all of it, and wait until that is done, as long as one block wants it so."""
+        with self.process._lock:
+            self._pauses.add(block)
+            order = self.process.signal_everything(signal.SIGSTOP)
+        if not self._signalled(order):
+            raise self.exited("or its keeper did not answer, when it should be paused")
+
+    def unpause(self, block: object) -> None:
+        """A block is over: let it go on if no other one is left; may be called twice."""
+        with self.process._lock:
+            self._pauses.discard(block)
+            if self._pauses:
+                return
+            order = self.process.signal_everything(signal.SIGCONT)
+        self._signalled(order)
+
     def signal_everything(self, number: int) -> None:
         """Signal all processes of the service, and wait until that is done."""
+        self._signalled(self.process.signal_everything(number))
+
+    def _signalled(self, order: int) -> bool:
+        """Wait until an order to signal everything is carried out; whether it was."""
         process, deadline = self.process, Deadline(ANSWER)
-        before = process.signalled
-        process.signal(number, everything=True)
-        while process.signalled == before and not process.gone and not deadline.expired():
+        while process.signalled < order and not process.gone and not deadline.expired():
             wait(Pause((process.fileno(),), deadline.at))
             process.pump()
-        if process.signalled == before and number == signal.SIGSTOP:
-            raise self.exited("or its keeper did not answer, when it should be paused")
+        return process.signalled >= order
 
     def running(self) -> bool:
         """Whether it is alive: the main process, or the daemon that it left."""

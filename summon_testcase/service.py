@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
@@ -59,16 +58,22 @@ class Service(Lifecycle):
     def paused(self: S) -> Iterator[S]:
         """A block in which it and all its processes are frozen (SIGSTOP).
 
+        Blocks may be nested: it goes on at the end of the outermost.
+
         :raises NotRunning: if it is not running.
         """
         run = self._current("process to pause")
-        run.paused = True
-        run.signal_everything(signal.SIGSTOP)
+        block = object()
         try:
+            run.pause(block)
             yield self
         finally:
-            run.paused = False
-            run.signal_everything(signal.SIGCONT)
+            try:
+                run.unpause(block)
+            except BaseException:
+                # Ctrl-C may have come before anybody was told
+                run.unpause(block)
+                raise
 
     # -- for test cases --
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -765,12 +766,64 @@ class TestInterruptions:
                 raise ZeroDivisionError
             eventually(lambda: status(executor.pid)[0] == "S", "it goes on")
 
-    def test_stopped_while_paused(self, mark: str) -> None:
-        """A frozen service can be stopped politely: the signal reaches it."""
+    def test_paused_in_paused(self, mark: str) -> None:
+        """The end of an inner block thaws nothing; that of the outer one does."""
+        with SimpleExecutor(service("silent.py", mark)) as executor:
+            with executor.paused():
+                with executor.paused(), executor.paused():
+                    pass
+                time.sleep(0.05)
+                assert status(executor.pid)[0] == "T"
+            eventually(lambda: status(executor.pid)[0] == "S", "it goes on")
+
+    def test_paused_by_two_threads(self, mark: str) -> None:
+        """It is frozen as long as one of them wants it so."""
+        with SimpleExecutor(service("silent.py", mark)) as executor:
+            thawed = []
+
+            def pause() -> None:
+                for _ in range(30):
+                    with executor.paused():
+                        thawed.append(status(executor.pid)[0] != "T")
+
+            threads = [threading.Thread(target=pause) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+            assert len(thawed) == 90 and not any(thawed)
+            eventually(lambda: status(executor.pid)[0] == "S", "it goes on")
+
+    def test_paused_while_it_forks(self, mark: str) -> None:
+        """A service that forks all the time is frozen with all its children."""
+        script = "while :; do sh -c 'sleep 0.01; :' $0 & sh -c : $0; done"
+        with SimpleExecutor(["sh", "-c", script, mark]) as executor:
+            for _ in range(5):
+                eventually(lambda: len(marked(mark)) > 2, "it forks")
+                with executor.paused():
+                    members = marked(mark)
+                    # D: it waits, in vfork, for a child that is frozen
+                    assert {status(pid)[0] for pid in members} <= {"T", "D"}
+                    time.sleep(0.05)
+                    assert marked(mark) == members
+
+    @pytest.mark.parametrize("how", ["stop", "kill", "restart", "stopped"])
+    def test_stopped_while_paused(self, how: str, mark: str) -> None:
+        """A frozen service can be stopped politely: the signal reaches it.  A new one runs."""
         executor = SimpleExecutor(service("silent.py", mark)).start()
-        with executor.paused():
-            executor.stop()
-        assert executor.exit_code == -signal.SIGTERM
+        with executor.paused(), executor.paused():
+            if how == "stopped":
+                with executor.stopped():
+                    assert executor.exit_code == -signal.SIGTERM
+            else:
+                getattr(executor, how)()
+            if how in ("stop", "kill"):
+                number = signal.SIGTERM if how == "stop" else signal.SIGKILL
+                assert executor.exit_code == -number
+                assert marked(mark) == []
+            else:
+                eventually(lambda: status(executor.pid)[0] == "S", "the new one runs")
+        executor.stop()
         assert marked(mark) == []
 
 

@@ -162,8 +162,9 @@ def signal_descendants(number: int) -> None:
         for pid in new:
             kill(pid, number)
         seen.update(new)
-    if number == signal.SIGSTOP:
-        wait_until_stopped(seen - {os.getpid()})
+        if number == signal.SIGSTOP:
+            # before the next look: one that still runs, on another processor, may fork
+            wait_until_stopped(new)
 
 
 class RunnerWatch:

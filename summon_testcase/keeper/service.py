@@ -52,8 +52,6 @@ class Keeper:
         #: the test process wants to be told of the next output
         self.watched = False
         self.told_lost = self.told_exit = False
-        #: how many signals to everything have been sent
-        self.signalled = 0
         self.stop_signal = 0
         self.stop_half = self.stop_end = 0.0
         self.asked_to_end: set[int] = set()
@@ -103,8 +101,8 @@ class Keeper:
             if failure:
                 self.tell("probed", 127, failure)
         elif verb == b"signal":
-            number, everything = rest.split(b"\0")
-            self.signal(int(number), everything == b"1")
+            number, order = rest.split(b"\0")
+            self.signal(int(number), int(order))
         elif verb == b"stop":
             number, grace = rest.split(b"\0")
             self.begin_stop(int(number), seconds(grace))
@@ -162,15 +160,16 @@ class Keeper:
             self.watched = False
             self.tell("output")
 
-    def signal(self, number: int, everything: bool) -> None:
-        """Signal the main process, or all that descends from this keeper."""
-        if not everything:
-            if self.main:
-                kill(self.main, number)
-            return
-        signal_descendants(number)
-        self.signalled += 1
-        self.tell("signalled", self.signalled)
+    def signal(self, number: int, order: int) -> None:
+        """Signal the main process, or all that descends from this keeper and say so.
+
+        :param order: by which number that is said; 0 for the main process alone.
+        """
+        if order:
+            signal_descendants(number)
+            self.tell("signalled", order)
+        elif self.main:
+            kill(self.main, number)
 
     # -- its end --
 

@@ -32,7 +32,7 @@ from summon_testcase import (
     SummonError,
 )
 
-from ..services import marked
+from ..services import eventually, marked, status
 from .scene import LONG, UP, Belongings, marking, run_program, sh
 
 PACKAGE = str(Path(summon_testcase.__file__).parent)
@@ -181,6 +181,27 @@ def test_interrupted_stop(make: Callable[[str], Any], short: int, mark: str) -> 
         if not interrupted:
             break
     assert number > 100
+
+
+def test_interrupted_pause(mark: str) -> None:
+    """Whatever comes between the signals: it goes on, and the interrupt comes through."""
+    it = one(mark).start()
+    for number in numbers(3):
+        began = time.monotonic()
+        with AtLine(number, interrupt) as at:
+            try:
+                with it.paused(), it.paused():
+                    pass
+                interrupted = False
+            except KeyboardInterrupt:
+                interrupted = True
+        assert interrupted == bool(at.where), at.where
+        assert time.monotonic() - began < IN_TIME, at.where
+        eventually(lambda: status(it.pid)[0] == "S", f"it goes on: {at.where}")
+        if not interrupted:
+            break
+    assert number > 60
+    it.stop()
 
 
 @pytest.mark.parametrize(
