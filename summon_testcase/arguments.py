@@ -8,7 +8,9 @@ import signal
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from . import shell_syntax
 from .errors import InvalidArgument
+from .unpatched import os
 
 Pattern = str | re.Pattern[str]
 
@@ -63,12 +65,34 @@ def text(label: str, argument: str, value: object, instead: str) -> str:
     return value
 
 
+def flag(label: str, argument: str, value: object) -> bool:
+    """Refuse what is neither True nor False.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{label}: {argument}={value!r}: write True or False", executor=label)
+    return value
+
+
+def names(label: str, argument: str, value: object) -> tuple[str, ...]:
+    """One name or several; none for None.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
+    given = () if value is None else tuple(value) if several else (value,)  # type: ignore[arg-type]
+    for name in given:
+        text(label, argument, name, "a name, or a list of names")
+    return given  # type: ignore[return-value]
+
+
 def environment(label: str, env: Mapping[str, object]) -> dict[str, str | None]:
     """Refuse names that cannot be in an environment; numbers become text.
 
     Values are never shown: they may be secrets.
 
-    :raises InvalidArgument: naming the variable.
+    :raises InvalidArgument: naming the variable; also for one that only a shell would fill in.
     """
     found: dict[str, str | None] = {}
     for key, value in env.items():
@@ -85,6 +109,10 @@ def environment(label: str, env: Mapping[str, object]) -> dict[str, str | None]:
                 executor=label,
             )
         found[key] = value
+    known = {*os.environ, *found}
+    for key, value in found.items():
+        if isinstance(value, str):
+            shell_syntax.refuse_in_variable(label, key, value, known)
     return found
 
 

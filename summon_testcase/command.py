@@ -7,7 +7,9 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from .errors import CommandNotFound, InvalidArgument, UnknownReference
+from . import shell_syntax
+from .errors import InvalidArgument, UnknownReference
+from .programs import activate
 from .unpatched import os
 
 #: what ``{field}`` may name of the executor itself
@@ -19,28 +21,6 @@ _TEMPLATE = r"(?<!\$)\{([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\}"
 
 #: what a service gets unless the user sets it: output meant for a log
 PLAIN = {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "250", "LINES": "50"}
-
-_PACKAGES = {
-    "redis-server": "redis-server",
-    "redis-cli": "redis-tools",
-    "postgres": "postgresql",
-    "initdb": "postgresql",
-    "pg_isready": "postgresql-client",
-    "psql": "postgresql-client",
-    "nginx": "nginx",
-    "memcached": "memcached",
-    "mariadbd": "mariadb-server",
-    "mysqld": "mariadb-server",
-    "mosquitto": "mosquitto",
-    "nc": "netcat-openbsd",
-    "rabbitmq-server": "rabbitmq-server",
-    "gunicorn": "gunicorn",
-    "apache2": "apache2",
-    "haproxy": "haproxy",
-    "etcd": "etcd-server",
-    "node": "nodejs",
-    "java": "default-jre-headless",
-}
 
 
 class Launch:
@@ -74,7 +54,8 @@ def split(
 
     :param label: how the executor is called in an error.
     :param argument: how the argument is called.
-    :raises InvalidArgument: if there is no command, or its quotes are not closed.
+    :raises InvalidArgument: if there is no command, its quotes are not closed, or it was written
+        for a shell.
     """
     if shell:
         if not isinstance(command, str):
@@ -104,6 +85,10 @@ def split(
     for word in words:
         if "\0" in word:
             raise InvalidArgument(f"{label}: {argument}= contains a NUL byte", executor=label)
+    if isinstance(command, str) and not shell:
+        shell_syntax.refuse_in_command(command, label, argument)
+    else:
+        shell_syntax.refuse_first(words[0], label, argument)
     return tuple(words)
 
 
@@ -189,13 +174,15 @@ def directory(cwd: str | None, label: str) -> str:
 def environment(
     declared: Mapping[str, str | None], tty: bool, fill: Callable[[str], str]
 ) -> dict[str, str]:
-    """The whole environment of a service.
+    """The whole environment of a service; its PATH begins with the tests' virtual environment.
 
     :param declared: what it has beside the inherited; None removes a variable.
     :param tty: whether it gets a terminal.
     :param fill: fills in the templates of a value.
     """
     env = dict(os.environ) | (PLAIN if tty else {})
+    if "PATH" not in declared:
+        activate(env)
     # systemd's, if the tests themselves run as a unit
     env.pop("NOTIFY_SOCKET", None)
     for key, value in declared.items():
@@ -204,43 +191,3 @@ def environment(
         else:
             env[key] = fill(value)
     return env
-
-
-def package_of(program: str) -> str | None:
-    """The Debian package of a well-known server."""
-    return _PACKAGES.get(os.path.basename(program))
-
-
-def find_program(word: str, path: str | None, cwd: str, label: str) -> str:
-    """The full path of a program.
-
-    :param path: the PATH of the service's own environment; None if it has none.
-    :param cwd: the directory that a relative path starts from.
-
-    :raises CommandNotFound: if there is none, or it may not be executed.
-    """
-    from .unpatched import shutil
-
-    name = os.path.join(cwd, word) if os.sep in word else word
-    # relative entries are meant from where the service runs
-    entries = (os.defpath if path is None else path).split(os.pathsep)
-    found = shutil.which(name, path=os.pathsep.join(os.path.join(cwd, e) for e in entries))
-    if found:
-        return found
-    package = package_of(word)
-    elsewhere = shutil.which(word, path="/usr/sbin:/usr/local/sbin:/sbin")
-    if os.path.isdir(name):
-        reason = f"{word!r} is a directory"
-    elif os.sep in word and os.path.exists(name):
-        reason = f"{word!r} may not be executed: set its x permission, or name its interpreter"
-    elif os.sep in word:
-        reason = f"{word!r} does not exist in {cwd}" if word[0] != "/" else f"no file {word!r}"
-    elif elsewhere:
-        reason = f"{word!r} is not on the PATH: write {elsewhere!r}"
-    elif package:
-        reason = f"{word!r} is not installed: install the Debian package {package}"
-    else:
-        reason = f"{word!r} is not on the PATH: install it, or write its full path"
-    raise CommandNotFound(
-        f"{label}: command not found: {reason}", executor=label, program=word, package=package
-    )

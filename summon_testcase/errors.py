@@ -77,10 +77,13 @@ class CommandNotFound(StartFailed):
     program: str = ""
     #: the Debian package that has it, where it is known
     package: str | None = None
+    #: a TestCase skips its tests, since there is no such program and the executor was declared
+    #: with ``optional=True``
+    optional: bool = False
 
 
 class RequirementMissing(CommandNotFound):
-    """A binary named by ``requires=`` is absent: a TestCase skips its tests."""
+    """A program named by ``requires=`` is absent."""
 
 
 class PortInUse(StartFailed):

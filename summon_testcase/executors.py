@@ -299,5 +299,5 @@ class CommandCoordinatedExecutor(SimpleExecutor):
         argv = tuple(self._fill(word) for word in self._probe)
         cwd = commands.directory(self._fill(self._cwd) if self._cwd else None, self.called)
         path = self._environment().get("PATH")
-        program = commands.find_program(argv[0], path, cwd, self.called)
+        program = self._find(argv[0], path, cwd)
         return [CommandProbe((program, *argv[1:]), self._probe_timeout)]

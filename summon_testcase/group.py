@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from .errors import DependencyCycle, InvalidArgument
+from .errors import CommandNotFound, DependencyCycle, InvalidArgument
 from .executor import Executor
 from .graph import circle
 
@@ -82,9 +82,18 @@ class Group(Executor):
         """Refuse, before anything is spawned, what cannot work."""
         self._graph()
         one_shots = any(getattr(m, "_one_shot", False) for m in self._members.values())
+        missing: CommandNotFound | None = None
         for member in self._members.values():
             if isinstance(member, Executor):
-                member.check(may_appear or one_shots)
+                try:
+                    member.check(may_appear or one_shots)
+                except CommandNotFound as error:
+                    # a skip must not hide what is wrong with another
+                    if not error.optional:
+                        raise
+                    missing = missing or error
+        if missing is not None:
+            raise missing
 
     def _graph(self) -> dict[str, set[str]]:
         """For each member the members that must be ready before it."""

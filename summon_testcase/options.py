@@ -25,7 +25,8 @@ class Options(TypedDict, total=False):
     expected_exit: int | Collection[int]
     tty: bool
     one_shot: bool
-    requires: str | None
+    requires: str | Iterable[str] | None
+    optional: bool
     until: Callable[[Any], object] | None
     scope: Scope
     reset: Callable[[Any], object] | None

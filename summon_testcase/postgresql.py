@@ -9,10 +9,10 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from .command import package_of
 from .deadline import Deadline
-from .errors import RequirementMissing, SpawnFailed, TimeoutExpired
+from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
 from .executors import OutputCoordinatedExecutor
+from .programs import is_program, package_of, path_of
 from .simple import SimpleExecutor
 from .steps import Pause, Steps, drive
 from .unpatched import MACOS, open, os, time
@@ -66,8 +66,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
 
     The other arguments are those of :class:`SimpleExecutor`.
 
-    :raises RequirementMissing: at start, if PostgreSQL is not installed: the tests of a
-        TestCase are skipped.
+    :raises RequirementMissing: at start, if PostgreSQL is not installed.
 
     .. code-block:: python
 
@@ -126,7 +125,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
 
     def check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
-        self._find("postgres")
+        self._binary("postgres")
 
     def starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
@@ -146,24 +145,22 @@ class PostgreSQL(OutputCoordinatedExecutor):
         script = f'{copy} "$1/." "$2" && shift && exec "$0" -D "$@"'
         self._command = (
             *(*_become(owner), "/bin/sh", "-c", script),
-            *(self._find("postgres"), self._made, data, "-h", "{host}", "-p", "{port}"),
+            *(self._binary("postgres"), self._made, data, "-h", "{host}", "-p", "{port}"),
             *(f"-c{key}={value}" for key, value in self._settings.items()),
         )
         return super()._readiness()
 
     # -- the template --
 
-    def _find(self, program: str) -> str:
+    def _binary(self, program: str) -> str:
         places = [self._bindir] if self._bindir else _bindirs()
         for place in places:
-            path = os.path.join(place, program)
-            if os.access(path, os.X_OK):
-                return path
-        from .unpatched import shutil
-
-        found = None if self._bindir else shutil.which(program)
-        if found:
-            return found
+            found = os.path.join(place, program)
+            if is_program(found):
+                return found
+        if not self._bindir:
+            with contextlib.suppress(CommandNotFound):
+                return self._find(program, path_of(self._env), os.sep)
         where = self._bindir or "/usr/lib/postgresql/*/bin or on the PATH"
         raise RequirementMissing(
             f"{self.called}: {program!r} is not in {where}: install the Debian package "
@@ -171,6 +168,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
             executor=self.called,
             program=program,
             package=package_of(program),
+            optional=self._may_skip,
         )
 
     def _template(self) -> Steps[str]:
@@ -182,7 +180,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
 
         from .unpatched import shutil, tempfile
 
-        initdb = self._find("initdb")
+        initdb = self._binary("initdb")
         facts = os.stat(os.path.realpath(initdb))
         owner = _server_user()
         arguments = [

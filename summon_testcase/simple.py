@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import arguments, lifetime
+from . import arguments, lifetime, programs, shell_syntax
 from . import command as commands
 from .arguments import Limits, Pattern, compile_patterns
 from .errors import CommandNotFound, FailurePatternSeen, RequirementMissing, SpawnFailed
@@ -45,7 +45,10 @@ class SimpleExecutor(Service):
         and the signal.
     :param tty: give it a pseudo-terminal; pipes otherwise.
     :param one_shot: ready when it has exited with status 0 (migrations).
-    :param requires: a binary whose absence skips the tests instead of failing them.
+    :param requires: a program that must be installed too, or several: looked for, as the
+        command is, before anything is started.
+    :param optional: whether the tests of a TestCase are skipped, instead of failing, if the
+        command, or what it requires, is not installed.  Not once it has run in this process.
     :param until: called with the executor; ready only once it returns something true.
         An exception counts as "not yet".
     :param scope: how long it lives in a TestCase: ``"test"``, fresh for each; ``"class"``;
@@ -79,7 +82,8 @@ class SimpleExecutor(Service):
         expected_exit: int | Collection[int] = (),
         tty: bool = True,
         one_shot: bool = False,
-        requires: str | None = None,
+        requires: str | Iterable[str] | None = None,
+        optional: bool = False,
         until: Callable[[Any], object] | None = None,
         scope: Scope = "class",
         reset: Callable[[Any], object] | None = None,
@@ -88,6 +92,7 @@ class SimpleExecutor(Service):
         port: int | None = None,
     ) -> None:
         said = command if isinstance(command, str) else " ".join(map(str, command))
+        said = said if shell else shell_syntax.without_values(said)
         label = name or f"{type(self).__name__}({said[:40]!r})"
         self._command = commands.split(command, shell, label)
         arguments.seconds(label, "timeout", timeout, unlimited=True)
@@ -114,7 +119,10 @@ class SimpleExecutor(Service):
         self._fails_on = [] if fails_on is None else compile_patterns(fails_on, label, "fails_on")
         self._tty = tty
         self._one_shot = one_shot
-        self._requires = requires
+        self._requires = arguments.names(label, "requires", requires)
+        self._optional = arguments.flag(label, "optional", optional)
+        #: what it needs was there: if it is missing later, that is an error
+        self._has_run = False
         self._until = until
         self.scope = lifetime.scope(label, scope)
         lifetime.callback(label, "reset", reset)
@@ -202,18 +210,33 @@ class SimpleExecutor(Service):
         called, texts = self.called, self._texts()
         for name, field in sorted(commands.references(texts)):
             self._check_reference(name, field)
-        path = self._env.get("PATH", os.environ.get("PATH"))
-        if self._requires:
+        cwd: str | None = None
+        if not (may_appear or commands.templates([self._cwd or ""])):
+            cwd = commands.directory(self._cwd, called)
+        path = programs.path_of(self._env)
+        if commands.templates([path or ""]):
+            return
+        self._find_required(path, cwd)
+        if cwd is not None and not commands.templates([self._command[0]]):
+            self._find(self._command[0], path, cwd)
+
+    def _find(self, word: str, path: str | None, cwd: str) -> str:
+        """The full path of a program."""
+        return programs.find_program(word, path, cwd, self.called, self._may_skip)
+
+    @property
+    def _may_skip(self) -> bool:
+        """Whether tests are skipped if a program is missing."""
+        return self._optional and not self._has_run
+
+    def _find_required(self, path: str | None, cwd: str | None) -> None:
+        for word in self._requires:
+            if cwd is None and os.sep in word and not os.path.isabs(word):
+                continue  # not yet known where it starts from
             try:
-                commands.find_program(self._requires, path, os.getcwd(), called)
+                self._find(word, path, cwd or os.sep)
             except CommandNotFound as error:
                 raise RequirementMissing(error.message, **vars(error)) from None
-        if may_appear:
-            return
-        if not commands.templates([self._cwd or ""]):
-            cwd = commands.directory(self._cwd, called)
-            if not commands.templates([self._command[0], path or ""]):
-                commands.find_program(self._command[0], path, cwd, called)
 
     def _environment(self) -> dict[str, str]:
         return commands.environment(self._env, self._tty, self._fill)
@@ -246,6 +269,7 @@ class SimpleExecutor(Service):
             yield from run.get_ready(probe)
             self._ready(run)
             self._hold(run)
+            self._has_run = True
         except BaseException as error:
             if files is not None:
                 self._finish(files, run)
@@ -306,5 +330,7 @@ class SimpleExecutor(Service):
         notify = self._notify_address()
         if notify:
             env["NOTIFY_SOCKET"] = notify
-        program = commands.find_program(argv[0], env.get("PATH"), cwd, self.called)
+        path = env.get("PATH")
+        self._find_required(path, cwd)
+        program = self._find(argv[0], path, cwd)
         return commands.Launch(argv, program, env, cwd, self._tty, notify)

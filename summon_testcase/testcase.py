@@ -113,12 +113,9 @@ class _ClassServices:
 
     @staticmethod
     def verdict(error: Exception) -> Exception:
-        """What is to be raised for a start that failed: a skip where something is missing."""
-        missing = isinstance(error, CommandNotFound) and (
-            os.sep not in error.program or error.package is not None
-        )
-        if missing and not switched_on(FORBID_SKIPS):
-            return SkipTest(error.message)  # type: ignore[attr-defined]
+        """What is to be raised for a start that failed: a skip if what is missing is optional."""
+        if isinstance(error, CommandNotFound) and error.optional and not switched_on(FORBID_SKIPS):
+            return SkipTest(error.message)
         return error
 
     def watch(self, services: dict[str, Executor], label: str) -> Watch:
@@ -276,8 +273,9 @@ class SummonMixin(OutputAssertions, _TestCase):
     With ``scope="run"`` each process, so each worker of a parallel runner, has its own.
 
     If one cannot start, each test errors with the reason, which is found out only once per
-    process; if a program is not installed, each test skips, unless the variable
-    ``SUMMON_FORBID_SKIPS`` is set. If one dies, the test in which it
+    process; if a program is not installed, and the executor was declared with ``optional=True``,
+    each test skips, unless the variable ``SUMMON_FORBID_SKIPS`` is set. If one dies, the test in
+    which it
     does errors, and names it; so do those after it that would need it, at once, unless
     ``restart`` says to start it again. One that a test stops or kills by its methods is no
     such death: it is started again before the next test. A test that means a service to die of

@@ -13,13 +13,17 @@ import time
 import unittest
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from pyfakefs import fake_filesystem_unittest
 
 from summon_testcase import (
     CommandCoordinatedExecutor,
     NotRunning,
     OutputCoordinatedExecutor,
+    PostgreSQL,
     SimpleExecutor,
     SummonTestCase,
     TCPCoordinatedExecutor,
@@ -220,28 +224,81 @@ class MissingTest(unittest.TestCase):
                 os.environ["SUMMON_FORBID_SKIPS"] = value
             return run(case)
 
-    def test_a_missing_program_skips(self) -> None:
-        """A command or requirement that is not found skips; the reason says what to install."""
-        with mock.patch.dict(os.environ, PATH="/nowhere"):
-            for declared, reason in {
-                SimpleExecutor("memcached"): "install the Debian package memcached",
-                SimpleExecutor("/nowhere/postgres"): "no file '/nowhere/postgres'",
-                SimpleExecutor("no-such-thing"): "install it, or write its full path",
-                SimpleExecutor("/bin/true", requires="etcd"): "the Debian package etcd-server",
-                CommandCoordinatedExecutor("/bin/sleep 9", "pg_isready"): "postgresql-client",
-            }.items():
-                for value in (None, "", "0"):
-                    result = self.run_with(value, server=declared)
-                    self.assertEqual((result.errors, len(result.skipped)), ([], 1))
-                    self.assertRegex(result.skipped[0][1], rf"^server: .*{reason}")
-                result = self.run_with("1", server=declared)
-                self.assertEqual((len(result.errors), result.skipped), (1, []))
+    def missing(self, **options: Any) -> dict[SimpleExecutor, str]:
+        """Executors that miss something, and what is said of it."""
+        known = ["/bin/sh", "etcd", "no-such-tool"]
+        return {
+            SimpleExecutor("memcached", **options): "install the Debian package memcached",
+            SimpleExecutor("/nowhere/postgres", **options): "no file '/nowhere/postgres'",
+            SimpleExecutor("./no-such-script", **options): "does not exist in",
+            SimpleExecutor("no-such-thing", **options): "install it, or write its full path",
+            SimpleExecutor("/bin/true", requires="etcd", **options): "package etcd-server",
+            SimpleExecutor("/bin/true", requires=known, **options): "package etcd-server",
+            SimpleExecutor("/bin/true", requires="./tool", **options): "does not exist in",
+            CommandCoordinatedExecutor("/bin/sleep 9", "pg_isready", **options): "postgresql-cl",
+            PostgreSQL(bindir="/nowhere", **options): "the Debian package postgresql",
+        }
 
-    def test_a_script_of_the_users_does_not(self) -> None:
-        """A path is the user's own program: that it is not there is an error."""
-        for command in ("./no-such-script", "/tmp"):
-            result = self.run_with(None, server=SimpleExecutor(command))
+    def setUp(self) -> None:
+        # with this alone nothing is found but what is beside Python, or in sbin
+        patch = mock.patch.dict(os.environ, PATH="/usr/lib/nowhere:/bin/none")
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_a_missing_program_is_an_error(self) -> None:
+        """A command or requirement that is not found is an error that says what to install."""
+        for declared, reason in self.missing().items():
+            result = self.run_with(None, server=declared)
             self.assertEqual((len(result.errors), result.skipped), (1, []))
+            self.assertRegex(result.errors[0][1], rf"server: .*{reason}")
+
+    def test_an_optional_one_skips(self) -> None:
+        """With optional=True it skips, unless skips are forbidden; the reason is the same."""
+        for declared, reason in self.missing(optional=True).items():
+            for value in (None, "", "0"):
+                result = self.run_with(value, server=declared)
+                self.assertEqual((result.errors, len(result.skipped)), ([], 1))
+                self.assertRegex(result.skipped[0][1], rf"^server: .*{reason}")
+            result = self.run_with("1", server=declared)
+            self.assertEqual((len(result.errors), result.skipped), (1, []))
+
+    def test_what_is_there_but_cannot_run_is_an_error(self) -> None:
+        """A directory, or a file that may not be executed, is not missing."""
+        for command in ("/tmp", "/etc/passwd"):
+            result = self.run_with(None, server=SimpleExecutor(command, optional=True))
+            self.assertEqual((len(result.errors), result.skipped), (1, []))
+
+    def test_a_skip_hides_nothing(self) -> None:
+        """What is wrong with another service is an error, though one is missing and optional."""
+        result = self.run_with(
+            None,
+            cache=SimpleExecutor("no-such-cache", optional=True),
+            web=SimpleExecutor("no-such-web"),
+        )
+        self.assertEqual((len(result.errors), result.skipped), (1, []))
+        self.assertIn("web: command not found", result.errors[0][1])
+
+    def test_what_has_run_does_not_skip(self) -> None:
+        """A program that vanishes after its service has run is an error."""
+        with tempfile.TemporaryDirectory() as directory:
+            program = Path(directory, "server")
+            program.write_text("#!/bin/sh\nexec /bin/sleep 1000\n")
+            program.chmod(0o755)
+            server = SimpleExecutor(["server"], env={"PATH": directory}, optional=True)
+            self.assertTrue(self.run_with(None, server=server).wasSuccessful())
+            program.unlink()
+            result = self.run_with(None, server=server)
+        self.assertEqual((len(result.errors), result.skipped), (1, []))
+
+    def test_a_replaced_search_skips_nothing(self) -> None:
+        """What tests do to shutil.which, or to the file system, is not believed."""
+        echo = SimpleExecutor(["/bin/echo", "here"], requires="sh", optional=True)
+        os.environ["PATH"] = "/usr/bin:/bin"
+        with mock.patch("shutil.which", return_value=None):
+            self.assertEqual(self.run_with(None, server=echo).skipped, [])
+        with fake_filesystem_unittest.Patcher():
+            result = self.run_with(None, server=SimpleExecutor("echo here", optional=True))
+        self.assertEqual((result.errors, result.skipped), ([], []))
 
     def test_the_suite_agrees(self) -> None:
         """tests/needs.py understands the variable as the library does."""

@@ -34,6 +34,7 @@ ROWS = [
     {"warden", "http_probe", "path_probes"},
     {"probes", "ports", "excerpt", "options"},
     {"command", "log", "arguments", "lifetime", "graph"},
+    {"programs", "shell_syntax"},
     {"errors"},
     {"deadline", "report", "steps", "addresses", "http_plain", "netlink", "procfs", "progress"},
     {"keeper", "unpatched"},

@@ -732,8 +732,8 @@ class FailedStartTest(ServicesTest):
         self.assert_tried_once()
 
     def test_a_missing_requirement_skips(self) -> None:
-        """RequirementMissing skips each test; the reason is its message."""
-        missing = RequirementMissing("redis: redis-server is missing (package redis)")
+        """What is missing and optional skips each test; the reason is its message."""
+        missing = RequirementMissing("redis: redis-server is missing", optional=True)
         with mock.patch.dict(os.environ):
             for value in (None, "", "0"):
                 os.environ.pop("SUMMON_FORBID_SKIPS", None)
@@ -749,7 +749,8 @@ class FailedStartTest(ServicesTest):
     def test_a_forbidden_skip_is_an_error(self) -> None:
         """With SUMMON_FORBID_SKIPS set, a missing requirement is the error of each test."""
         with mock.patch.dict(os.environ, SUMMON_FORBID_SKIPS="1"):
-            result = run(self.failing(RequirementMissing("redis: redis-server is missing")))
+            missing = RequirementMissing("redis: redis-server is missing", optional=True)
+            result = run(self.failing(missing))
         self.assertEqual(len(result.errors), 3)
         self.assertIn("redis-server is missing", result.errors[0][1])
         self.assertEqual(result.skipped, [])

@@ -1,0 +1,170 @@
+"""Where the programs of a service are, and what is to be installed for those that are missing."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+
+from .errors import CommandNotFound
+from .unpatched import os
+
+#: where servers are that the PATH of a user leaves out
+_SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")
+
+_PACKAGES = {
+    "apache2": "apache2",
+    "beanstalkd": "beanstalkd",
+    "celery": "celery",
+    "chromedriver": "chromium-driver",
+    "chromium": "chromium",
+    "curl": "curl",
+    "dnsmasq": "dnsmasq",
+    "docker": "docker.io",
+    "etcd": "etcd-server",
+    "gunicorn": "gunicorn",
+    "haproxy": "haproxy",
+    "initdb": "postgresql",
+    "java": "default-jre-headless",
+    "lighttpd": "lighttpd",
+    "mariadb": "mariadb-client",
+    "mariadb-admin": "mariadb-client",
+    "mariadb-install-db": "mariadb-server",
+    "mariadbd": "mariadb-server",
+    "memcached": "memcached",
+    "mosquitto": "mosquitto",
+    "mosquitto_pub": "mosquitto-clients",
+    "mosquitto_sub": "mosquitto-clients",
+    "mysql": "default-mysql-client",
+    "mysqladmin": "default-mysql-client",
+    "mysqld": "mariadb-server",
+    "named": "bind9",
+    "nats-server": "nats-server",
+    "nc": "netcat-openbsd",
+    "nginx": "nginx",
+    "node": "nodejs",
+    "npm": "npm",
+    "openssl": "openssl",
+    "pg_ctl": "postgresql",
+    "pg_isready": "postgresql-client",
+    "pgbouncer": "pgbouncer",
+    "php": "php-cli",
+    "podman": "podman",
+    "postgres": "postgresql",
+    "prometheus": "prometheus",
+    "psql": "postgresql-client",
+    "python3": "python3",
+    "rabbitmq-server": "rabbitmq-server",
+    "rabbitmqctl": "rabbitmq-server",
+    "redis-cli": "redis-tools",
+    "redis-sentinel": "redis-sentinel",
+    "redis-server": "redis-server",
+    "ruby": "ruby",
+    "setpriv": "util-linux",
+    "slapd": "slapd",
+    "socat": "socat",
+    "squid": "squid",
+    "sshd": "openssh-server",
+    "stunnel": "stunnel4",
+    "uvicorn": "uvicorn",
+    "uwsgi": "uwsgi",
+    "valkey-server": "valkey-server",
+    "varnishd": "varnish",
+    "Xvfb": "xvfb",
+}
+
+
+def package_of(program: str) -> str | None:
+    """The Debian package of a well-known server."""
+    return _PACKAGES.get(os.path.basename(program))
+
+
+def activate(env: MutableMapping[str, str]) -> None:
+    """Have an environment name the programs of the virtual environment that the tests run in.
+
+    As its ``activate`` does.  Where that has been done already the order of the PATH is the
+    user's, who may have put something in front.
+    """
+    if sys.prefix == sys.base_prefix:
+        return
+    scripts = os.path.join(sys.prefix, "bin")
+    path = env.get("PATH", os.defpath)
+    if env.get("VIRTUAL_ENV") != sys.prefix or scripts not in path.split(os.pathsep):
+        env["PATH"] = os.pathsep.join([scripts, path])
+        env["VIRTUAL_ENV"] = sys.prefix
+        env.pop("PYTHONHOME", None)
+
+
+def path_of(declared: Mapping[str, str | None]) -> str | None:
+    """The PATH of a service, templates in it not filled in; None if it has none.
+
+    :param declared: its environment beside the inherited.
+    """
+    if "PATH" in declared:
+        return declared["PATH"]
+    env = {key: os.environ[key] for key in ("PATH", "VIRTUAL_ENV") if key in os.environ}
+    activate(env)
+    return env.get("PATH")
+
+
+def _candidates(word: str, path: str | None, cwd: str) -> Iterator[str]:
+    if os.sep in word:
+        yield os.path.join(cwd, word)
+        return
+    # relative entries are meant from where the service runs
+    for entry in (os.defpath if path is None else path).split(os.pathsep):
+        yield os.path.join(cwd, entry, word)
+    if sys.executable:
+        yield os.path.join(os.path.dirname(sys.executable), word)
+    for entry in _SBIN:
+        yield os.path.join(entry, word)
+
+
+def is_program(path: str) -> bool:
+    """Whether there is a file that may be executed."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode) and os.access(path, os.X_OK)
+    except (OSError, ValueError):
+        return False
+
+
+def find_program(word: str, path: str | None, cwd: str, label: str, optional: bool = False) -> str:
+    """The full path of a program: on a PATH, beside this Python, or where servers are.
+
+    Not by shutil, which tests replace.
+
+    :param path: the PATH of the service's own environment; None if it has none.
+    :param cwd: the directory that a relative path starts from.
+    :param optional: whether the tests are skipped if there is nothing of that name.
+
+    :raises CommandNotFound: if there is none, or it may not be executed.
+    """
+    for candidate in _candidates(word, path, cwd):
+        if is_program(candidate):
+            return candidate
+    package = package_of(word)
+    whole = os.path.join(cwd, word)
+    absent = os.sep not in word or not os.path.lexists(whole)
+    if word.startswith("~"):
+        reason = f"no shell fills in the {word.split(os.sep)[0]} of {word!r}: write its full path"
+    elif os.sep not in word:
+        reason = f"{word!r} is not on the PATH: install it, or write its full path"
+        if package:
+            reason = f"{word!r} is not installed: install the Debian package {package}"
+    elif absent:
+        reason = f"{word!r} does not exist in {cwd}" if word[0] != "/" else f"no file {word!r}"
+        if package:
+            reason += f": install the Debian package {package}"
+    elif os.path.isdir(whole):
+        reason = f"{word!r} is a directory"
+    elif not os.path.exists(whole):
+        reason = f"{word!r} is a link to {os.path.realpath(whole)}, which does not exist"
+    else:
+        reason = f"{word!r} may not be executed: set its x permission, or name its interpreter"
+    raise CommandNotFound(
+        f"{label}: command not found: {reason}",
+        executor=label,
+        program=word,
+        package=package,
+        optional=optional and absent,
+    )

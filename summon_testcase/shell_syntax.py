@@ -1,0 +1,139 @@
+"""Shell syntax where no shell reads it: told at once, instead of being passed on as words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+
+from .errors import InvalidArgument
+from .unpatched import os
+
+#: what takes the special meaning from characters
+_QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=")
+_BLANKS = " \t\r\n"
+
+#: words that a program's name never is, and what takes their place
+_BUILTINS = {
+    **dict.fromkeys(("cd", "pushd", "popd"), "cwd="),
+    **dict.fromkeys(("export", "declare", "readonly", "unset", "source", ".", "set"), "env="),
+    "exec": "the command without it, since no shell is there to be replaced",
+    **dict.fromkeys(
+        ("alias", "unalias", "eval", "trap", "ulimit", "umask", "shopt", "{", "!", "[[", "if")
+        + ("for", "while", "until", "case", "function"),
+        "",
+    ),
+}
+_OPERATOR = re.compile(r"&&|\|\|?|\|&|;;?|&|(?:\d*|&)(?:>>?\|?|<<?<?|<>)(?!=)(?:&?[^&<>]*)")
+
+
+def _unquoted(command: str) -> list[str]:
+    """The words of a command; each quoted part is one ``\\0``, which is no special character."""
+    return [word for word in re.split(f"[{_BLANKS}]+", _QUOTED.sub("\0", command)) if word]
+
+
+def without_values(command: str) -> str:
+    """A command as a label may show it: variables that are set in front of it keep their value."""
+    found = re.match(rf"(?:\s*{_ASSIGNMENT.pattern}(?:{_QUOTED.pattern}|[^\s'\"\\])*)+", command)
+    if found is None:
+        return command
+    names = [match[1] for word in _unquoted(found[0]) if (match := _ASSIGNMENT.match(word))]
+    return " ".join(f"{name}=…" for name in names) + command[found.end() :]
+
+
+def variable(text: str, known: Container[str]) -> str | None:
+    """The first ``$NAME`` or ``${NAME}`` in a text that a shell was surely meant to fill in.
+
+    One of a variable that there is; or one in capitals that stands alone, or as a part of a
+    path.  Hashes of passwords, awk's ``$1`` and JSON's ``$ref`` are not.
+
+    :param known: the variables that there are.
+    """
+    for match in re.finditer(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", text):
+        name = match[1] or match[2]
+        before, after = text[: match.start()][-1:], text[match.end() :][:1]
+        alone = all(not beside or beside in "/:=,\"'" + _BLANKS for beside in (before, after))
+        meant = name in known or (alone and re.fullmatch("[A-Z_]+[A-Z0-9_]*", name))
+        if meant and len(name) > 1 and before != "\\":
+            return match[0]
+    return None
+
+
+def refuse_in_command(command: str, label: str, argument: str) -> None:
+    """Refuse a command as text that was written for a shell.
+
+    What is in quotes is meant as it is.
+
+    :raises InvalidArgument: naming what to write instead.
+    """
+    words = _unquoted(command)
+    refuse_first(words[0], label, argument)
+    shell = _instead(argument)
+    for word in words:
+        last = word is words[-1]
+        found: str | None = None
+        if _OPERATOR.fullmatch(word) or (last and word.endswith("&")):
+            found = word if _OPERATOR.fullmatch(word) else "&"
+        elif word.endswith(";"):
+            found = ";"
+        elif "$(" in word or "`" in word:
+            found = "$(" if "$(" in word else "`"
+        if found is not None:
+            shown = found.replace("\0", "…")
+            why = ", and output() has what it writes" if ">" in found else ""
+            why = ", and it runs in the background anyway" if found == "&" else why
+            raise InvalidArgument(
+                f"{label}: {argument}= has {shown!r}, which only a shell understands{why}: write "
+                f"{shell}, or put it in quotes to pass it on",
+                executor=label,
+            )
+        name = variable(word, os.environ)
+        if name is not None:
+            raise InvalidArgument(
+                f"{label}: {argument}= has {name}, which only a shell fills in: write its value, "
+                f"or {shell}, or put it in single quotes to pass it on",
+                executor=label,
+            )
+
+
+def refuse_first(word: str, label: str, argument: str) -> None:
+    """Refuse a first word that is no program but a word of a shell.
+
+    :raises InvalidArgument: naming what to write instead.
+    """
+    assigned = _ASSIGNMENT.match(word)
+    shell = _instead(argument)
+    if assigned and os.sep not in assigned[0]:
+        name = assigned[1]
+        raise InvalidArgument(
+            f"{label}: {argument}= begins with {name}=…, which only a shell understands: write "
+            f'env={{"{name}": …}}, or {shell}',
+            executor=label,
+        )
+    begins = "(" if word.startswith("(") else word
+    instead = _BUILTINS.get(begins, "" if begins == "(" else None)
+    if instead is not None:
+        raise InvalidArgument(
+            f"{label}: {argument}= begins with {begins!r}, which is no program but a word of the "
+            f"shell: write {f'{instead}, or {shell}' if instead else shell}",
+            executor=label,
+        )
+
+
+def _instead(argument: str) -> str:
+    return "shell=True" if argument == "command" else f'{argument}=["sh", "-c", "…"]'
+
+
+def refuse_in_variable(label: str, key: str, value: str, known: Container[str]) -> None:
+    """Refuse a value of ``env=`` that was written for a shell; it may be a secret.
+
+    :raises InvalidArgument: naming the variable that is to be filled in, and what to write.
+    """
+    found = variable(value, known)
+    if found is not None:
+        name = found.strip("${}")
+        raise InvalidArgument(
+            f"{label}: env= has {found} in {key!r}, and no shell fills it in: write the value of "
+            f'os.environ["{name}"] there, or set it in the command with shell=True',
+            executor=label,
+        )

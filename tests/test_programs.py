@@ -1,0 +1,88 @@
+"""Which programs a service finds: those of the tests' own virtual environment first."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from summon_testcase.programs import activate
+
+ROOT = Path(__file__).resolve().parent.parent
+#: says which Python its ``python3`` is, and what it was told of a virtual environment
+ASKED = """
+import json, os, sys
+sys.path[:0] = json.loads(sys.argv[1])
+from summon_testcase import OutputCoordinatedExecutor
+code = ("import json, os, sys; "
+        "print(json.dumps([sys.prefix, os.environ.get('VIRTUAL_ENV'), os.environ.get('PATH')]))")
+with OutputCoordinatedExecutor(
+    ["python3", "-c", code], r"\\[.*\\]\\n", one_shot=True, env=json.loads(sys.argv[2])
+) as python:
+    print(python.match[0])
+"""
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A virtual environment."""
+    place = str(tmp_path_factory.mktemp("venv"))
+    command = [sys.executable, "-m", "venv", "--without-pip", place]
+    subprocess.run(command, check=True, timeout=120)
+    return place
+
+
+def ask(prefix: str, env: dict[str, str] | None = None, **environ: str) -> Any:
+    """What a service is, declared in a process that runs the Python of an environment."""
+    known = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONHOME")}
+    done = subprocess.run(
+        [f"{prefix}/bin/python", "-c", ASKED, json.dumps([str(ROOT), *sys.path]), json.dumps(env)],
+        env={**known, "PATH": "/usr/local/bin:/usr/bin:/bin", **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+class TestVirtualEnvironment:
+    def test_not_activated(self, prefix: str) -> None:
+        """Services run as if it were activated, though only its Python was named."""
+        found, told, path = ask(prefix)
+        assert (found, told) == (prefix, prefix)
+        assert path.split(":")[:2] == [f"{prefix}/bin", "/usr/local/bin"]
+
+    def test_another_one_is_activated(self, prefix: str) -> None:
+        """The tests' own goes before one that the shell has activated."""
+        found, told, _ = ask(prefix, VIRTUAL_ENV="/no/such", PATH="/no/such/bin:/usr/bin:/bin")
+        assert (found, told) == (prefix, prefix)
+
+    def test_activated(self, prefix: str, tmp_path: Path) -> None:
+        """Where it is activated the order of the PATH is the user's."""
+        path = f"{tmp_path}:{prefix}/bin:/usr/bin:/bin"
+        assert ask(prefix, VIRTUAL_ENV=prefix, PATH=path) == [prefix, prefix, path]
+
+    def test_a_path_of_ones_own(self, prefix: str) -> None:
+        """A PATH in env= is taken as it is."""
+        found, told, path = ask(prefix, env={"PATH": "/usr/bin:/bin"})
+        assert found != prefix and (told, path) == (None, "/usr/bin:/bin")
+
+    def test_a_home(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """PYTHONHOME is that of another Python, as activate knows."""
+        monkeypatch.setattr(sys, "prefix", "/v")
+        env = {"PATH": "/bin", "PYTHONHOME": "/h"}
+        activate(env)
+        assert env == {"PATH": "/v/bin:/bin", "VIRTUAL_ENV": "/v"}
+
+    def test_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without a virtual environment nothing changes."""
+        monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+        env = {"PATH": "/bin", "PYTHONHOME": "/h"}
+        activate(env)
+        assert env == {"PATH": "/bin", "PYTHONHOME": "/h"}
