@@ -25,7 +25,6 @@ from .reporting import explained, reported
 from .scopes import groups_for, make_room, of_life
 from .summoned import summoned
 from .telling import PATIENCE, Watch
-from .unpatched import os
 
 __all__ = ["REMOVED", "SummonMixin", "SummonTestCase", "summoned"]
 
