@@ -9,7 +9,7 @@ import stat
 
 from . import keeper
 from .errors import InvalidArgument, SpawnFailed
-from .unpatched import apart, open, os, tempfile
+from .unpatched import apart, open, os, tempfile, temporary_directory
 
 #: a variable that says how many bytes the log of one service may take on disk; 0: any number
 LIMIT_VARIABLE = "SUMMON_LOG_LIMIT"
@@ -48,7 +48,8 @@ def run_directory() -> str:
     if _run_directory is None or _run_directory[0] != os.getpid():
         # also for a start that fails before there is a warden
         atexit.register(remove_run_directory)
-        _run_directory = os.getpid(), tempfile.mkdtemp(prefix="summon-")
+        made = tempfile.mkdtemp(prefix="summon-", dir=temporary_directory())
+        _run_directory = os.getpid(), made
     elif not _is_ours(_run_directory[1]):
         # removed with the warden that used it, or by the user's own clean-up; its name is
         # known by then, and whoever may write here may have put a link of theirs in its place

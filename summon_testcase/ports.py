@@ -17,7 +17,7 @@ from typing import Protocol
 from . import netlink, procfs
 from .errors import StartFailed
 from .report import counted
-from .unpatched import LINUX, fcntl, open, os, socket, tempfile
+from .unpatched import LINUX, fcntl, open, os, socket, temporary_directory
 
 #: ports that share one lock
 BLOCK = 32
@@ -88,7 +88,7 @@ def lock_by_file(block: int) -> Lock | None:
 
 def _private_directory() -> str:
     user = os.getuid()
-    path = os.path.join(tempfile.gettempdir(), f"summon_testcase-ports-{user}")
+    path = os.path.join(temporary_directory(), f"summon_testcase-ports-{user}")
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:

@@ -133,9 +133,10 @@ class PostgreSQL(OutputCoordinatedExecutor):
         yield from super().starting()
 
     def _readiness(self) -> list[Probe]:
-        from .unpatched import tempfile
+        from .unpatched import tempfile, temporary_directory
 
-        data = tempfile.mkdtemp(prefix="summon-", dir=_MEMORY if _has_room(_MEMORY) else None)
+        place = _MEMORY if _has_room(_MEMORY) else temporary_directory()
+        data = tempfile.mkdtemp(prefix="summon-", dir=place)
         self._files_now().also_remove(data)
         owner = _server_user()
         if owner is not None:
@@ -256,9 +257,9 @@ def _become(owner: pwd.struct_passwd | None) -> list[str]:
 
 def _cache(owner: pwd.struct_passwd | None) -> str:
     """A directory of this user alone, which the server's user may pass through."""
-    from .unpatched import tempfile
+    from .unpatched import temporary_directory
 
-    base = os.environ.get("SUMMON_CACHE_DIR") or tempfile.gettempdir()
+    base = os.environ.get("SUMMON_CACHE_DIR") or temporary_directory()
     path = os.path.join(base, f"summon-cache-{os.getuid()}")
     with contextlib.suppress(FileExistsError):
         os.makedirs(path, 0o700)

@@ -129,6 +129,16 @@ if not TYPE_CHECKING:
     # no function of this name may be here, for pyfakefs would replace it
     open = functools.partial(_io.open)
 
+
+def temporary_directory() -> str:
+    """Where temporary files go: where the test's ``tempfile`` has them, if that is a directory."""
+    told = getattr(sys.modules.get("tempfile"), "tempdir", None)
+    if isinstance(told, str) and os.path.isdir(told):
+        return told
+    found: str = apart("tempfile").gettempdir()
+    return found
+
+
 #: ``sys.platform`` may be the test's
 LINUX = os.uname().sysname == "Linux"
 MACOS = os.uname().sysname == "Darwin"

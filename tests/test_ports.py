@@ -7,6 +7,7 @@ import random
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -296,7 +297,7 @@ def test_lock_ends_with_the_process() -> None:
 
 def test_files_lock_where_sockets_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With files instead of sockets a block is locked once, and free when closed."""
-    monkeypatch.setattr(ports.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     first = ports.Leases(APART, ports.lock_by_file)
     port = first.lease()
     assert ports.lock_by_file(port // ports.BLOCK) is None
@@ -313,7 +314,7 @@ def test_directory_of_others_is_refused(
     trap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A link, an open directory or a file in the place of the lock directory is refused."""
-    monkeypatch.setattr(ports.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     place = tmp_path / f"summon_testcase-ports-{os.getuid()}"
     if trap == "link":
         elsewhere = tmp_path / "elsewhere"
