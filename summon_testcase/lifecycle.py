@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from .conversation import Conversation
-from .errors import AlreadyRunning, SpawnFailed, SummonError
+from .errors import AlreadyRunning, SpawnFailed, StopFailed, SummonError
 from .steps import Steps, drive, together
 from .unpatched import os, time
 
@@ -115,7 +116,8 @@ class Lifecycle(Conversation):
             drive(self.stopping())
         except BaseException:
             # Ctrl-C may have come when little was left to do
-            self.kill()
+            with contextlib.suppress(StopFailed):
+                self.kill()
             raise
 
     def kill(self) -> None:
@@ -123,10 +125,18 @@ class Lifecycle(Conversation):
 
         In a TestCase that is no death to be reported: it is started again before the next
         test, at the same port.
+
+        :raises StopFailed: if something could not be killed.
         """
         with handover:
             run, files = self._run, self._files
-        self._finish(None if run is None else files, run)
+        try:
+            if run is not None and run.process.mine():
+                run.kill()
+                if run.survivors():
+                    raise run.error(StopFailed, f"{self.called}: {run.survivors()}")
+        finally:
+            self._finish(None if run is None else files, run)
 
     def _hold(self, run: Run) -> None:
         """Keep it alive until it is stopped, at the end of the process at the latest."""

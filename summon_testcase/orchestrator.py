@@ -64,7 +64,8 @@ class Orchestrator(Group):
             raise
         except BaseException:
             # Ctrl-C may have come when all were ready already, or in the clean-up
-            self.kill()
+            with contextlib.suppress(StopFailed):
+                self.kill()
             vars(self).pop("_start", None)
             raise
 
@@ -114,7 +115,8 @@ class Orchestrator(Group):
         except BaseException:
             # Ctrl-C, while what had failed was cleared away
             walk.cancel()
-            self.kill()
+            with contextlib.suppress(StopFailed):
+                self.kill()
             raise
 
     def _roll_back(self, error: BaseException, walk: Walk) -> None:
@@ -158,17 +160,28 @@ class Orchestrator(Group):
         except SummonError:
             raise
         except BaseException:
-            self.kill()
+            with contextlib.suppress(StopFailed):
+                self.kill()
             raise
 
     def kill(self) -> None:
-        """Kill all members, at once; those that can only be stopped are stopped."""
+        """Kill all members, at once; those that can only be stopped are stopped.
+
+        :raises StopFailed: if something of a service could not be killed.
+        """
+        failed: list[StopFailed] = []
         for key in self._called_off():
             member = self._members[key]
-            with contextlib.suppress(Exception):
+            try:
                 if isinstance(member, Executor) or self._strike(key):
                     getattr(member, "kill", member.stop)()
+            except StopFailed as error:
+                failed.append(error)
+            except Exception:
+                pass  # the others are killed nevertheless
         self._started = []
+        if failed:
+            raise failed[0]
 
     def _called_off(self) -> list[str]:
         """End a start that is under way; all members that may run, the last first."""
@@ -186,7 +199,8 @@ class Orchestrator(Group):
         except BaseException:
             # an interrupted stop still leaves nothing running
             walk.cancel()
-            self.kill()
+            with contextlib.suppress(StopFailed):
+                self.kill()
             raise
         errors = walk.errors
         if len(errors) == 1:

@@ -36,6 +36,8 @@ class Process:
         self.files = files
         self.pid = 0
         self.keeper_pid = 0
+        #: the system does not let its keeper adopt what the service leaves
+        self.keeps_no_orphans = False
         #: status of the main process once it has ended, as in subprocess
         self.exit_code: int | None = None
         #: nothing of the service is alive
@@ -143,6 +145,7 @@ class Process:
         verb, *fields = message.split(b"\0")
         if verb == b"up":
             self.pid, self.keeper_pid = int(fields[0]), int(fields[1])
+            self.keeps_no_orphans = fields[2] == b"1"
             warden.launched()
         elif verb == b"exited":
             self.exit_code, self.ended = int(fields[0]), self.gone or fields[1] == b"0"

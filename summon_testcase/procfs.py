@@ -16,6 +16,17 @@ from .unpatched import open, os
 COMMAND_LENGTH = 200
 
 
+def is_ours() -> bool:
+    """Whether there is a /proc, and the numbers in it are those that we know processes by.
+
+    That of another pid namespace (``unshare --pid`` without a new mount) has others.
+    """
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
 def parent_of(pid: int) -> int | None:
     """The parent of a process; None if there is no such process, or no /proc."""
     fields = _stat(pid)
@@ -70,6 +81,8 @@ def socket_holder(inode: int, pids: Iterable[int]) -> int | None:
     :param inode: the socket, as :func:`netlink.listener` names it.
     :returns: its pid; None if none has it, as far as this user may see.
     """
+    if not is_ours():
+        return None
     target = f"socket:[{inode}]"
     for pid in pids:
         directory = f"/proc/{pid}/fd"
@@ -105,7 +118,7 @@ def command_line(pid: int) -> str | None:
 
     :returns: at most 200 characters; None if there is no such process, or no /proc.
     """
-    raw = _read(f"/proc/{pid}/cmdline")
+    raw = _read(f"/proc/{pid}/cmdline") if is_ours() else None
     if raw is None:
         return None
     # Who overwrites its title (nginx, postgres) leaves padding behind it.
@@ -120,6 +133,8 @@ def command_line(pid: int) -> str | None:
 
 
 def _processes() -> list[int]:
+    if not is_ours():
+        return []
     try:
         return sorted(int(name) for name in os.listdir("/proc") if name.isdecimal())
     except OSError:
@@ -130,7 +145,7 @@ def _children_are_listed() -> bool:
     """Whether the kernel has lists of children (CONFIG_PROC_CHILDREN)."""
     # Not below /proc/self: a list is in the directory of the thread that forked.
     me = os.getpid()
-    return os.path.exists(f"/proc/{me}/task/{me}/children")
+    return is_ours() and os.path.exists(f"/proc/{me}/task/{me}/children")
 
 
 def _children(pid: int) -> list[int]:
@@ -156,7 +171,7 @@ def _families() -> Callable[[int], list[int]]:
 
 def _stat(pid: int) -> list[bytes]:
     """State, parent and what follows in /proc/<pid>/stat; empty if it cannot be read."""
-    raw = _read(f"/proc/{pid}/stat")
+    raw = _read(f"/proc/{pid}/stat") if is_ours() else None
     # The name in brackets is the user's: it may hold spaces and brackets itself.
     return raw[raw.rfind(b")") + 1 :].split() if raw else []
 

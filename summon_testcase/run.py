@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,6 +36,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("summon_testcase")
 Error = TypeVar("Error", bound=SummonError)
+
+
+_warned = False
+
+
+def _warn_of_orphans() -> None:
+    """Say once what is not promised where the system forbids to be a sub-reaper."""
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            "summon_testcase may not adopt orphaned processes here (a sandbox forbids "
+            "PR_SET_CHILD_SUBREAPER): what a service leaves in a session of its own, such as a "
+            "daemon, does not count as running, is not stopped and outlives the tests; so does "
+            "a service whose keeper is killed",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 class Run:
@@ -77,6 +96,8 @@ class Run:
                 # found by the probe, which does not know whose it is
                 error = self.error(PortInUse, f"{self.name}: {error.message}", **vars(error))
             self.kill()
+            if isinstance(error, SummonError) and self.survivors():
+                error.consequences += (f"{self.name}: {self.survivors()}",)
             raise error from None
 
     def _not_ready(self, probe: Probe, outcome: Outcome, waited: float) -> StartFailed:
@@ -103,6 +124,8 @@ class Run:
             yield Pause((process.fileno(),), deadline.at)
             process.pump()
         if process.pid:
+            if process.keeps_no_orphans:
+                _warn_of_orphans()
             return
         if process.refused is None:
             said = "its keeper died, or did not answer" if process.lost else "it was stopped first"
@@ -171,6 +194,14 @@ class Run:
         """SIGKILL everything that the service started, and wait until it is gone."""
         drive(self._gone(self.process.request_kill, ANSWER))
 
+    def survivors(self) -> str:
+        """What could not be killed in the end, and why; empty if nothing lives on."""
+        left = self.process.killed[2]
+        if not left:
+            return ""
+        why = "it belongs to another user, or hangs in the kernel"
+        return f"{counted(left, 'process')} could not be killed: {why}"
+
     def _gone(self, request: Callable[[], None], patience: float) -> Steps[None]:
         process = self.process
         if not process.mine():
@@ -208,12 +239,7 @@ class Run:
         name = signal_name(limits.stop_signal)
         main_killed, killed, immortal = process.killed
         if immortal:
-            raise self.error(
-                StopFailed,
-                f"{self.name}: {counted(immortal, 'process')} could not be killed: "
-                "it belongs to another user, or hangs in the kernel",
-                seconds=took,
-            )
+            raise self.error(StopFailed, f"{self.name}: {self.survivors()}", seconds=took)
         if process.lost:
             raise self.error(
                 StopFailed, f"{self.name}: its keeper was killed, and it with it", seconds=took

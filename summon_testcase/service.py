@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import NotRunning, ProcessExited
+from .errors import NotRunning, ProcessExited, StopFailed
 from .lifecycle import Lifecycle
 from .steps import drive
 
@@ -50,7 +50,8 @@ class Service(Lifecycle):
             raise
         except BaseException:
             # after Ctrl-C nobody needs it any more
-            self.kill()
+            with contextlib.suppress(StopFailed):
+                self.kill()
             raise
         self.start()
 

@@ -20,6 +20,7 @@ import glob
 import os
 import re
 import shutil
+import subprocess
 import unittest
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
@@ -87,3 +88,11 @@ def _give_up(reason: str) -> NoReturn:
     if _skips_are_forbidden():
         raise AssertionError(f"{reason}, and SUMMON_FORBID_SKIPS forbids to skip")
     raise unittest.SkipTest(reason)
+
+
+def unshare(*options: str) -> list[str]:
+    """The command that runs another in namespaces of its own; without the right to, skip."""
+    flags = [option for option in options if option.startswith("--")]
+    if subprocess.run(["unshare", *flags, "true"], capture_output=True).returncode:
+        _give_up(f"unshare {' '.join(flags)} is not permitted here")
+    return ["unshare", *options]

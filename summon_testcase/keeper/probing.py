@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 
-from .processes import CHUNK, descends, kill
+from .processes import CHUNK, is_stranger, kill
 from .spawn import spawn
 
 
@@ -94,7 +94,7 @@ class Notices:
         self._socket, self.fd = receiver, receiver.fileno()
 
     def ready(self) -> bool:
-        """Receive one notice: whether it says READY=1 and comes from our own descendants."""
+        """Receive one notice: whether it says READY=1 and comes from nobody else's processes."""
         if self._socket is None:
             return False
         space = socket.CMSG_SPACE(12) + socket.CMSG_SPACE(4 * 64)
@@ -109,7 +109,7 @@ class Notices:
             if kind == socket.SCM_RIGHTS:
                 barriers += struct.unpack(f"={len(content) // 4}i", content)
             elif not own and kind == socket.SCM_CREDENTIALS:
-                own = descends(struct.unpack("=3i", content)[0], os.getpid())
+                own = not is_stranger(struct.unpack("=3i", content)[0], os.getpid())
         for fd in barriers:
             # closing it is the answer that sd_notify_barrier waits for
             os.close(fd)

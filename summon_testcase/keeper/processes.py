@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import signal
 import sys
@@ -18,8 +19,24 @@ class Ended(Exception):
     """The work of this process is over."""
 
 
+def proc_is_ours() -> bool:
+    """Whether there is a /proc, and the numbers in it are those that we know processes by.
+
+    That of another pid namespace (``unshare --pid`` without a new mount) has others.
+    """
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
 def _stat(pid: int | str) -> list[bytes]:
-    """What /proc/PID/stat has after the name, the state first; empty if it is gone."""
+    """What /proc/PID/stat has after the name, the state first.
+
+    Empty if the process is gone, or /proc does not tell.
+    """
+    if not proc_is_ours():
+        return []
     try:
         with open(f"/proc/{pid}/stat", "rb") as stream:
             return stream.read().rpartition(b")")[2].split()
@@ -45,7 +62,9 @@ def wait_until_stopped(pids: Iterable[int], patience: float = 0.1) -> None:
 
 
 def children() -> list[int]:
-    """The direct children of this process, zombies included; empty without /proc."""
+    """The direct children of this process, zombies included."""
+    if not proc_is_ours():
+        return asked_children()
     me = os.getpid()
     try:
         with open(f"/proc/self/task/{me}/children", "rb") as stream:
@@ -56,6 +75,34 @@ def children() -> list[int]:
         return [int(p) for p in os.listdir("/proc") if p.isdigit() and stat_parent(p) == me]
     except OSError:
         return []
+
+
+def asked_children() -> list[int]:
+    """The direct children of this process where /proc does not tell: each pid is asked for.
+
+    All descend from this process, so that their numbers lie between its own and that of a
+    process which is forked now.
+    """
+    me = os.getpid()
+    try:
+        newest = os.fork()
+        if newest == 0:
+            os._exit(0)
+        os.waitpid(newest, 0)
+    except OSError:  # a limit of processes
+        newest = me + 32768
+    # the kernel begins anew at the end of its numbers, which is this at most
+    numbers = [range(me, newest)] if newest > me else [range(me, 1 << 22), range(2, newest)]
+    found = []
+    for pid in itertools.chain(*numbers):
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            continue
+        except AttributeError:  # macOS
+            break
+        found.append(pid)
+    return found
 
 
 def newest_children(span: int = 64) -> list[int]:
@@ -77,7 +124,7 @@ def kill(pid: int, number: int) -> None:
 
 def sweep(
     spare: Set[int] = frozenset(), reaped: dict[int, int] | None = None, patience: float = 5.0
-) -> list[int]:
+) -> int:
     """SIGKILL every descendant until none is left.
 
     Only direct children are signalled, whose pids cannot be reused before we reap
@@ -86,57 +133,85 @@ def sweep(
     :param spare: children to leave alone; they are reaped all the same.
     :param reaped: receives the wait status of each child reaped.
     :param patience: seconds after which a process that cannot be killed is given up.
-    :returns: the children that could not be killed.
+    :returns: how many could not be killed, as far as they are known; at least one if any.
     """
     end = time.monotonic() + patience
+    if subreaper_refused:
+        _kill_session()
     quiet = 0
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return []
+            return 0
         if pid:
             if reaped is not None:
                 reaped[pid] = status
             continue
         found = [p for p in {*children(), *newest_children()} if p not in spare]
+        if not found and not spare:
+            # there are some, of which /proc does not tell
+            found = asked_children()
         for child in found:
-            with contextlib.suppress(OSError):
-                group = os.getpgid(child)
-                # the whole group at once: fork cannot outrun a signal to its group
-                if group not in (os.getpgrp(), 0):
-                    os.killpg(group, signal.SIGKILL)
-            kill(child, signal.SIGKILL)
+            _kill_with_group(child, signal.SIGKILL)
         quiet = 0 if found else quiet + 1
         if (spare and quiet > 1) or time.monotonic() > end:
-            return found
+            return len(found) if spare else max(1, len(found))
         time.sleep(0.0005 if time.monotonic() < end - patience + 0.1 else 0.01)
+
+
+def _kill_with_group(pid: int, number: int) -> None:
+    """Signal a child, and its group at once: fork cannot outrun a signal to its group."""
+    with contextlib.suppress(OSError):
+        group = os.getpgid(pid)
+        if group not in (os.getpgrp(), 0):
+            os.killpg(group, number)
+            return
+    kill(pid, number)
+
+
+def _kill_session() -> None:
+    """SIGKILL who is in the session of this process, and may be nobody's child here."""
+    me = os.getpid()
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc"):
+            if name.isdigit() and int(name) != me and _stat(name)[3:4] == [b"%d" % me]:
+                kill(int(name), signal.SIGKILL)
 
 
 #: looked up once, in the warden: each keeper inherits it
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+#: orphans go to init, since the system forbids us to be their reaper
+subreaper_refused = False
 
 
 def become_subreaper() -> None:
     """Orphaned descendants come to this process (Linux); elsewhere nothing happens."""
+    global subreaper_refused
     if _prctl is not None:
-        _prctl(36, 1, 0, 0, 0)
+        subreaper_refused = _prctl(36, 1, 0, 0, 0) != 0
 
 
 def others_in_group(leader: int) -> list[int]:
-    """The members of a process group but the one that it is named after."""
-    try:
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        return []
+    """The members of a process group but the one that it is named after.
+
+    Where /proc does not tell, the number that stands for all of them, the leader too.
+    """
+    if not proc_is_ours():
+        return [-leader]
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     return [pid for pid in pids if pid != leader and _stat(pid)[2:3] == [b"%d" % leader]]
 
 
-def descends(pid: int, ancestor: int) -> bool:
-    """Whether one process descends from another."""
+def is_stranger(pid: int, ancestor: int) -> bool:
+    """Whether a process is known not to descend from another."""
     while pid > 1 and pid != ancestor:
-        pid = stat_parent(pid)
-    return pid == ancestor
+        facts = _stat(pid)
+        if not facts:
+            # gone, or hidden: nothing speaks against it
+            return False
+        pid = int(facts[1])
+    return pid != ancestor
 
 
 def descendants(ancestor: int) -> list[int]:
@@ -155,7 +230,14 @@ def descendants(ancestor: int) -> list[int]:
 
 
 def signal_descendants(number: int) -> None:
-    """Signal all that descends from this process; return once SIGSTOP has stopped them."""
+    """Signal all that descends from this process; return once SIGSTOP has stopped them.
+
+    Where /proc does not tell, its children and the groups that they are in.
+    """
+    if not proc_is_ours():
+        for pid in children():
+            _kill_with_group(pid, number)
+        return
     seen = {os.getpid()}
     # a tree may grow while it is being stopped: look until it stays the same
     while new := [pid for pid in descendants(os.getpid()) if pid not in seen]:

@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 
+from . import processes
 from .capture import Capture
 from .files import remove_files
 from .messages import Inbox, pack, seconds
@@ -143,7 +144,7 @@ class Keeper:
         else:
             for end in ends:
                 os.close(end)
-        self.tell("up", self.main, os.getpid())
+        self.tell("up", self.main, os.getpid(), int(processes.subreaper_refused))
 
     def drain(self, limit: int = 1 << 20) -> None:
         """Move output to the log, and say that there is some if that is wanted."""
@@ -249,7 +250,7 @@ class Keeper:
         killed = [pid for pid, status in reaped.items() if status == signal.SIGKILL]
         self.drain(_LAST_OUTPUT)
         status = "" if self.status is None else self.status
-        self.tell("gone", status, int(main in killed), len(killed), len(immortal))
+        self.tell("gone", status, int(main in killed), len(killed), immortal)
         self.base = ""
         if self.outbox:
             self.channel.settimeout(1)
