@@ -99,6 +99,12 @@ def references(texts: Iterable[str]) -> set[tuple[str, str]]:
     }
 
 
+def fields(texts: Iterable[str]) -> set[str]:
+    """What stands in single braces, as templates for the executor itself do."""
+    found = (match for text in texts for match in re.finditer(_TEMPLATE, text))
+    return {match[1] for match in found if not match[2]}
+
+
 def templates(texts: Iterable[str]) -> bool:
     """Whether there is anything to fill in."""
     return any(

@@ -83,7 +83,9 @@ class TCPCoordinatedExecutor(SimpleExecutor):
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
     :param host: the address; of several (``localhost``) one is enough.
     :param port: the port; default: a free one, which ``{port}`` tells the command.
-    :raises InvalidArgument: if the port is out of range.
+    :raises InvalidArgument: if the port is out of range; at start, if neither the command nor
+        ``env`` has the ``{port}``, or ``{url}``, that was found for it, and no ``prepare()`` of a
+        subclass may have told it.
     """
 
     def __init__(
@@ -94,6 +96,9 @@ class TCPCoordinatedExecutor(SimpleExecutor):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(command, host=host, port=port, **options)
+
+    def _waits_for_its_port(self) -> bool:
+        return True
 
     def _readiness(self) -> list[Probe]:
         from .probes import TCPProbe
@@ -158,6 +163,9 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 
     def _texts(self) -> list[str]:
         return [*super()._texts(), self._url]
+
+    def _waits_for_its_port(self) -> bool:
+        return self._names_own([self._url], "port")
 
     def _url_now(self) -> str:
         if commands.templates([self._url]) and "{url}" in self._url:
@@ -292,6 +300,9 @@ class CommandCoordinatedExecutor(SimpleExecutor):
 
     def _texts(self) -> list[str]:
         return [*super()._texts(), *self._probe]
+
+    def _waits_for_its_port(self) -> bool:
+        return self._names_own(self._probe, "port", "url")
 
     def _readiness(self) -> list[Probe]:
         from .conditions import CommandProbe

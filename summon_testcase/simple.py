@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import arguments, lifetime, programs, shell_syntax
 from . import command as commands
 from .arguments import Limits, Pattern, compile_patterns
-from .errors import CommandNotFound, FailurePatternSeen, RequirementMissing, SpawnFailed
+from .errors import (
+    CommandNotFound,
+    FailurePatternSeen,
+    InvalidArgument,
+    RequirementMissing,
+    SpawnFailed,
+)
 from .lifecycle import handover, warm_up
 from .lifetime import Scope
 from .service import Service
@@ -210,6 +216,7 @@ class SimpleExecutor(Service):
         called, texts = self.called, self._texts()
         for name, field in sorted(commands.references(texts)):
             self._check_reference(name, field)
+        self._refuse_a_port_untold()
         cwd: str | None = None
         if not (may_appear or commands.templates([self._cwd or ""])):
             cwd = commands.directory(self._cwd, called)
@@ -219,6 +226,39 @@ class SimpleExecutor(Service):
         self._find_required(path, cwd)
         if cwd is not None and not commands.templates([self._command[0]]):
             self._find(self._command[0], path, cwd)
+
+    def _waits_for_its_port(self) -> bool:
+        """Whether readiness is asked at the port that ``{port}`` gives."""
+        return False
+
+    def _refuse_a_port_untold(self) -> None:
+        """Refuse to wait at a port that was found for it, and that it cannot know.
+
+        What a subclass tells it, in a file that ``prepare()`` writes, is not known here.
+        """
+        if self._port is not None or not self._waits_for_its_port():
+            return
+        texts = [*self._command, *filter(None, self._env.values())]
+        prepares = getattr(type(self), "prepare", None) is not getattr(
+            SimpleExecutor, "prepare", None
+        )
+        if prepares or self._names_own(texts, "port", "url"):
+            return
+        written = {field.lower(): field for field in sorted(commands.fields(texts))}
+        meant = commands.nearest("port", written)
+        hint = f"did you mean {{port}} by {{{written[meant]}}}? " if meant else ""
+        raise InvalidArgument(
+            f"{self.called}: nothing tells it at which port to listen: {hint}write {{port}} into "
+            "command= or env=, or give port= if it always is the same",
+            executor=self.called,
+        )
+
+    def _names_own(self, texts: Iterable[str], *wanted: str) -> bool:
+        """Whether templates in some texts name any of some fields of this executor."""
+        texts = list(texts)
+        others = commands.references(texts)
+        own = commands.fields(texts) | {f for n, f in others if self._services.get(n) is self}
+        return not own.isdisjoint(wanted)
 
     def _find(self, word: str, path: str | None, cwd: str) -> str:
         """The full path of a program."""

@@ -101,7 +101,7 @@ class TestMessages:
             name="db",
             timeout=0.4,
             cwd="/usr",
-            env={"PASSWORD": SECRET},
+            env={"PASSWORD": SECRET, "PORT": "{port}"},
         )
         error = failed_start(executor)
         assert isinstance(error, TimeoutExpired)
@@ -543,6 +543,42 @@ BAD: dict[str, tuple[str, str, str]] = {
         "env= has $PATH in 'PATH', and no shell fills it in: write the value of "
         'os.environ["PATH"] there',
     ),
+    "no port told": (
+        f"orchestrated({INNOCENT}, db=TCPCoordinatedExecutor('sleep 5')).start()",
+        "InvalidArgument",
+        "db: nothing tells it at which port to listen: write {port} into command= or env=, or "
+        "give port= if it always is the same",
+    ),
+    "misspelt port": (
+        "TCPCoordinatedExecutor('sleep {prot}', cwd='{tmpdir}', name='db').start()",
+        "InvalidArgument",
+        "did you mean {port} by {prot}? write {port}",
+    ),
+    "port in capitals": (
+        "TCPCoordinatedExecutor('sleep {PORT}').start()",
+        "InvalidArgument",
+        "did you mean {port} by {PORT}?",
+    ),
+    "port for the shell": (
+        "TCPCoordinatedExecutor('sleep ${port}', shell=True).start()",
+        "InvalidArgument",
+        "nothing tells it at which port",
+    ),
+    "port of another": (
+        f"orchestrated({INNOCENT}, db=TCPCoordinatedExecutor('sleep {{innocent.port}}')).start()",
+        "InvalidArgument",
+        "db: nothing tells it at which port",
+    ),
+    "no port told to what is asked": (
+        "HTTPCoordinatedExecutor('sleep 5', url='http://{host}:{port}/').start()",
+        "InvalidArgument",
+        "nothing tells it at which port",
+    ),
+    "no port told to what is probed": (
+        "CommandCoordinatedExecutor('sleep 5', probe='nc -z {host} {port}').start()",
+        "InvalidArgument",
+        "nothing tells it at which port",
+    ),
     "requires a number": (
         "SimpleExecutor('x', requires=['a', 3])",
         "InvalidArgument",
@@ -634,7 +670,7 @@ class TestRefusals:
 
     def test_the_port_is_free_again(self, tmp_path: Path, mark: str) -> None:
         """A start that failed gives its leased port back."""
-        executor = TCPCoordinatedExecutor(service("silent.py", mark), timeout=0.1)
+        executor = TCPCoordinatedExecutor(service("silent.py", mark, "{port}"), timeout=0.1)
         with pytest.raises(TimeoutExpired) as caught:
             executor.start()
         found = re.search(r"127\.0\.0\.1:(\d+)", str(caught.value))
@@ -660,7 +696,7 @@ class TestRefusals:
         )
         failure(
             HTTPCoordinatedExecutor(
-                service("silent.py", mark),
+                service("silent.py", mark, "{port}"),
                 url="http://{host}:{port}/",
                 headers={"Authorization": SECRET},
                 timeout=0.1,

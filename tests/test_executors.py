@@ -280,7 +280,7 @@ class TestContract:
     @waiting_flavour
     def test_a_failed_start_leaves_nothing(self, flavour: Flavour, mark: str) -> None:
         """A start that expires leaves no process, also of what ignores signals, and no port."""
-        executor = flavour.make(mark, command=service("deaf.py", mark), timeout=0.2)
+        executor = flavour.make(mark, command=service("deaf.py", mark, "{port}"), timeout=0.2)
         with pytest.raises(TimeoutExpired) as caught:
             executor.start()
         assert caught.value.timeout == 0.2
@@ -292,7 +292,9 @@ class TestContract:
     @waiting_flavour
     def test_an_early_exit_is_seen_at_once(self, flavour: Flavour, mark: str) -> None:
         """A process that ends before it is ready fails the start long before the timeout."""
-        executor = flavour.make(mark, command=service("exits.py", 2, 3, mark), timeout=300)
+        executor = flavour.make(
+            mark, command=service("exits.py", 2, 3, mark, "{port}"), timeout=300
+        )
         began = time.monotonic()
         with pytest.raises(ProcessExited) as caught:
             executor.start()

@@ -326,7 +326,7 @@ class ProgressTest(unittest.TestCase):
         return err.getvalue()
 
     def slow(self, timeout: float) -> TCPCoordinatedExecutor:
-        command = service("silent.py", "x")
+        command = service("silent.py", "x", "{port}")
         return TCPCoordinatedExecutor(command, name="slow", timeout=timeout)
 
     def test_a_slow_start_says_what_it_waits_for(self) -> None:

@@ -222,7 +222,7 @@ def test_no_shell(tmp_path: Path, mark: str) -> None:
         told = eventually(lambda: "told" in it.tail() and it.tail(), "it told its arguments")
         assert '"argv": ["; touch' in told[0] and '"*", "~"' in told[0]
         assert "/bin/sh" not in text(f"/proc/{it.pid}/cmdline")
-    SimpleExecutor(f"/bin/echo {mark} ; touch {tmp_path}/e", one_shot=True).start().stop()
+    SimpleExecutor(f"/bin/echo {mark} ';' touch {tmp_path}/e", one_shot=True).start().stop()
     assert os.listdir(tmp_path) == []
     SimpleExecutor(f"/bin/echo {mark} ; touch {tmp_path}/f", shell=True, one_shot=True).start()
     assert os.listdir(tmp_path) == ["f"]

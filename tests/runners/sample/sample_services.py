@@ -28,7 +28,8 @@ def broken(**options):
         "import os; file = open(os.environ['SAMPLE_LOG'], 'a'); "
         "file.write(f'tried broken {os.getpid()}\\n'); file.close(); raise SystemExit('no luck')"
     )
-    return TCPCoordinatedExecutor([sys.executable, "-I", "-S", "-c", code], timeout=10, **options)
+    command = [sys.executable, "-I", "-S", "-c", code, "{port}"]
+    return TCPCoordinatedExecutor(command, timeout=10, **options)
 
 
 def ran(test):
