@@ -75,6 +75,19 @@ def flag(label: str, argument: str, value: object) -> bool:
     return value
 
 
+def silent(label: str, stdin: object) -> bool:
+    """Whether ``stdin=`` is None, for none.
+
+    :raises InvalidArgument: for anything but that and the default.
+    """
+    if stdin not in (None, "send"):
+        raise InvalidArgument(
+            f"{label}: stdin={stdin!r}: write None for /dev/null, or leave it out and use send()",
+            executor=label,
+        )
+    return stdin is None
+
+
 def names(label: str, argument: str, value: object) -> tuple[str, ...]:
     """One name or several; none for None.
 

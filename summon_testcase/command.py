@@ -32,6 +32,7 @@ class Launch:
     :param cwd: the directory, absolute.
     :param tty: whether it gets a terminal; pipes otherwise.
     :param notify: the address of the sd_notify socket, or empty.
+    :param silent: its standard input is empty, and nobody can send it anything.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class Launch:
         cwd: str,
         tty: bool = True,
         notify: str = "",
+        silent: bool = False,
     ) -> None:
         self.argv, self.program, self.env, self.cwd = argv, program, env, cwd
-        self.tty, self.notify = tty, notify
+        self.tty, self.notify, self.silent = tty, notify, silent
 
 
 def split(

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TextIO
 
+from . import arguments
 from .arguments import Limits, Pattern, compile_patterns
 from .deadline import Deadline
-from .errors import NotRunning, TimeoutExpired
+from .errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
 from .executor import Executor
 from .steps import drive
 
@@ -127,21 +128,94 @@ class Conversation(Executor):
         run.mark = observer.after_match()
         return probe.match
 
-    def send(self, text: str) -> None:
-        """Write text to its standard input.
+    def send(self, text: str, timeout: float | None = None) -> None:
+        """Write text to its standard input; block until all of it is taken.
 
-        A terminal passes on at most 4,096 bytes of a line.
+        Taken is what the service has read, or what waits for it in the terminal or pipe: some
+        64 KiB.  A terminal passes on at most 4,096 bytes of a line.
 
-        :raises NotRunning: if it was not started.
+        :param timeout: seconds; default: the executor's own.
+        :raises TimeoutExpired: if it does not read; its ``taken`` says how many bytes were
+            taken.  The rest is dropped.
+        :raises ProcessExited: if it has ended, or does meanwhile.
+        :raises NotRunning: if it was not started, or has closed its input.
+        :raises InvalidArgument: if there is no text, or nobody to read it (``stdin=None``).
         """
-        self._current("input").process.send(text.encode())
+        from . import standard_input
 
-    def sendline(self, text: str = "") -> None:
-        """Write a line to its standard input.
+        run, deadline = self._current("input"), self._deadline(timeout)
+        if not isinstance(text, str):
+            kind = type(text).__name__
+            raise InvalidArgument(
+                f"{self.called}: send() was given {kind}: give it a str", executor=self.called
+            )
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgument(
+                f"{self.called}: send() was given a lone surrogate, which no encoding has: "
+                "leave it out",
+                executor=self.called,
+            ) from None
+        self._refuse_silent(run, "send()")
+        taken = standard_input.send(run.process, data, deadline)
+        if taken < len(data):
+            raise self._not_taken(run, deadline, f"{taken} of {len(data)} bytes", taken)
 
+    def sendline(self, text: str = "", timeout: float | None = None) -> None:
+        """Write a line to its standard input, see :meth:`send`."""
+        self.send(text + "\n" if isinstance(text, str) else text, timeout)
+
+    def send_eof(self, timeout: float | None = None) -> None:
+        """End its standard input: what reads it finds no more.
+
+        On a terminal that is what Ctrl-D does, so that a service may go on to read, and be sent
+        more; an unfinished line is passed on first.  A pipe is closed for good; to close it
+        again does nothing.
+
+        :param timeout: seconds until it has taken what was sent before; default: the
+            executor's own.
+        :raises TimeoutExpired: if it does not read.
+        :raises ProcessExited: if it has ended, or does meanwhile.
         :raises NotRunning: if it was not started.
+        :raises InvalidArgument: if nobody can send it anything (``stdin=None``).
         """
-        self.send(text + "\n")
+        from . import standard_input
+
+        run, deadline = self._current("input"), self._deadline(timeout)
+        self._refuse_silent(run, "send_eof()")
+        if not run.process.input_closed and not standard_input.end(run.process, deadline):
+            raise self._not_taken(run, deadline, "the end of its input")
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        """The end of a wait that a test may give a timeout of its own."""
+        arguments.seconds(self.called, "timeout", timeout, unlimited=True)
+        return Deadline(self._limits.timeout if timeout is None else timeout)
+
+    def _refuse_silent(self, run: Run, method: str) -> None:
+        if run.launch.silent:
+            raise InvalidArgument(
+                f"{self.called}: {method} has nobody to write to, since stdin=None was declared: "
+                "leave that out",
+                executor=self.called,
+            )
+
+    def _not_taken(
+        self, run: Run, deadline: Deadline, what: str, taken: int | None = None
+    ) -> SummonError:
+        process = run.process
+        if process.ended:
+            return run.exited(f"before it had taken what was sent to it ({what})", taken=taken)
+        said = f"{self.called}: did not take what was sent to it ({what})"
+        if process.input_closed:
+            closed = "it has closed its standard input, or send_eof() has"
+            return run.error(NotRunning, f"{said}: {closed}", taken=taken)
+        return run.error(
+            TimeoutExpired,
+            f"{said} within {deadline.seconds:g} s: it does not read its standard input",
+            timeout=deadline.seconds,
+            taken=taken,
+        )
 
     def tail(self, lines: int = 20) -> list[str]:
         """The last lines of its output.

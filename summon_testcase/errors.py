@@ -102,6 +102,8 @@ class TimeoutExpired(StartFailed):
 
     #: the limit in seconds
     timeout: float = 0.0
+    #: bytes of what was sent to it that it took by then; None if nothing was sent
+    taken: int | None = None
 
 
 class ProcessExited(StartFailed):
@@ -109,6 +111,8 @@ class ProcessExited(StartFailed):
 
     #: as in :attr:`subprocess.Popen.returncode`
     exit_code: int | None = None
+    #: bytes of what was sent to it that it took by then; None if nothing was sent
+    taken: int | None = None
 
 
 class FailurePatternSeen(StartFailed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from .arguments import Pattern
 from .lifetime import Scope
@@ -24,6 +24,7 @@ class Options(TypedDict, total=False):
     fails_on: Pattern | Iterable[Pattern] | None
     expected_exit: int | Collection[int]
     tty: bool
+    stdin: Literal["send"] | None
     one_shot: bool
     requires: str | Iterable[str] | None
     optional: bool

@@ -52,6 +52,14 @@ class Process:
         self.notified = False
         #: the last order to signal everything that the keeper has carried out
         self.signalled = 0
+        #: of all input that was ever sent, how much has been taken, or been forgotten
+        self.sent = self.taken = 0
+        #: bytes of it that the service has really taken
+        self.written = 0
+        #: no more will be
+        self.input_closed = False
+        #: who sends something, or waits until others have
+        self.senders: list[tuple[int, object]] = []
         #: status and last line of the probe command that ended last
         self.probed: tuple[int, str] | None = None
         #: errno of the first output that could not be stored
@@ -73,7 +81,8 @@ class Process:
         launch, files = self.launch, self.files
         pairs = [f"{key}={value}" for key, value in launch.env.items()]
         fields = [files.base, files.log.path, str(limit()), launch.cwd, str(int(launch.tty))]
-        fields += [launch.notify, launch.program, str(len(launch.argv)), *launch.argv, *pairs]
+        fields += [str(int(launch.silent)), launch.notify, launch.program]
+        fields += [str(len(launch.argv)), *launch.argv, *pairs]
         with self._lock:
             if self.gone:
                 return
@@ -151,6 +160,9 @@ class Process:
             self.exit_code, self.ended = int(fields[0]), self.gone or fields[1] == b"0"
         elif verb == b"output":
             self._watching = False
+        elif verb == b"taken":
+            self.taken, self.written = int(fields[0]), int(fields[1])
+            self.input_closed = fields[2] == b"1"
         elif verb == b"signalled":
             self.signalled = max(self.signalled, int(fields[0]))
         elif verb == b"ready":
@@ -185,8 +197,22 @@ class Process:
             self._tell("watch", position)
 
     def send(self, text: bytes) -> None:
-        """Write to the service's standard input."""
-        self._tell("send", text)
+        """Pass some input on, which is not much: :attr:`taken` tells how far that has come."""
+        with self._lock:
+            # counted first: what an interrupt leaves unsent is covered by what is sent next
+            position = self.sent = self.sent + len(text)
+            self._tell("send", position, text)
+
+    def end_input(self) -> None:
+        """End the service's input: counted as one byte of it."""
+        with self._lock:
+            position = self.sent = self.sent + 1
+            self._tell("eof", position)
+
+    def forget_input(self) -> None:
+        """Have dropped what has not been taken."""
+        with self._lock:
+            self._tell("forget", self.sent)
 
     def probe(self, timeout: float, argv: tuple[str, ...]) -> None:
         """Have the keeper run a probe command, unless one is running."""

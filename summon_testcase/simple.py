@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import arguments, lifetime, programs, shell_syntax
 from . import command as commands
@@ -50,6 +50,8 @@ class SimpleExecutor(Service):
     :param expected_exit: statuses that ``stop()`` accepts, beside 0, the signal's own, and 128
         and the signal.
     :param tty: give it a pseudo-terminal; pipes otherwise.
+    :param stdin: None for an empty standard input (``/dev/null``); by default it is what
+        ``send()`` writes.
     :param one_shot: ready when it has exited with status 0 (migrations).
     :param requires: a program that must be installed too, or several: looked for, as the
         command is, before anything is started.
@@ -87,6 +89,7 @@ class SimpleExecutor(Service):
         fails_on: Pattern | Iterable[Pattern] | None = None,
         expected_exit: int | Collection[int] = (),
         tty: bool = True,
+        stdin: Literal["send"] | None = "send",
         one_shot: bool = False,
         requires: str | Iterable[str] | None = None,
         optional: bool = False,
@@ -124,6 +127,7 @@ class SimpleExecutor(Service):
         self.after = tuple(after) if several else (after,)  # type: ignore[arg-type]
         self._fails_on = [] if fails_on is None else compile_patterns(fails_on, label, "fails_on")
         self._tty = tty
+        self._silent = arguments.silent(label, stdin)
         self._one_shot = one_shot
         self._requires = arguments.names(label, "requires", requires)
         self._optional = arguments.flag(label, "optional", optional)
@@ -373,4 +377,4 @@ class SimpleExecutor(Service):
         path = env.get("PATH")
         self._find_required(path, cwd)
         program = self._find(argv[0], path, cwd)
-        return commands.Launch(argv, program, env, cwd, self._tty, notify)
+        return commands.Launch(argv, program, env, cwd, self._tty, notify, self._silent)

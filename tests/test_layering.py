@@ -29,7 +29,7 @@ ROWS = [
     {"conversation", "summoned", "group"},
     {"executor", "run"},
     {"conditions"},
-    {"readiness", "observer"},
+    {"readiness", "observer", "standard_input"},
     {"process"},
     {"warden", "http_probe", "path_probes"},
     {"probes", "ports", "excerpt", "options"},

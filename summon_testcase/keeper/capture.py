@@ -13,8 +13,8 @@ import termios
 
 from .processes import CHUNK
 
-#: bytes that the input of a service may hold back before more is refused
-_INPUT_LIMIT = 1 << 24
+#: bytes of input that are held back at most: nobody who waits for them to be taken sends more
+_INPUT_LIMIT = 1 << 20
 #: the least that a log may be limited to; a quarter of it must hold more than a chunk
 _LEAST = 8 * CHUNK
 #: holes begin and end at multiples of it
@@ -123,6 +123,14 @@ class Capture:
         #: the slave end of the terminal, or -1 where the service has pipes
         self.terminal = -1
         self.pending_input = bytearray()
+        #: the position, in all that was ever to be sent, up to which it was taken or forgotten
+        self.input_position = 0
+        #: bytes that the service, or the terminal on its behalf, has taken
+        self.input_written = 0
+        #: it is to be closed once all has been taken
+        self._input_ends = False
+        #: the last line that was sent is not finished
+        self._line_open = False
         self._log: Storage | None = None
 
     def open_log(self, path: bytes, limit: int) -> None:
@@ -139,8 +147,11 @@ class Capture:
         """The first error of writing the log."""
         return self._log.errno if self._log else 0
 
-    def open_terminal(self) -> tuple[int, int]:
-        """Make a pseudo-terminal; the descriptors for standard input and output."""
+    def open_terminal(self, silent: bool = False) -> tuple[int, int]:
+        """Make a pseudo-terminal; the descriptors for standard input and output.
+
+        :param silent: nobody will type anything: standard input is empty.
+        """
         master, self.terminal = os.openpty()
         mode = termios.tcgetattr(self.terminal)
         mode[1] &= ~termios.OPOST
@@ -149,15 +160,20 @@ class Capture:
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("=HHHH", 50, 250, 0, 0))
         os.set_blocking(master, False)
         # the slave stays open here: the end of the service is no hang-up for what it left
-        self.output = self.input = master
+        self.output = master
         fcntl.ioctl(self.terminal, termios.TIOCSCTTY, 0)
+        if silent:
+            return _nothing(), self.terminal
+        self.input = master
         return self.terminal, self.terminal
 
-    def open_pipes(self) -> tuple[int, int]:
+    def open_pipes(self, silent: bool = False) -> tuple[int, int]:
         """Make two pipes; the descriptors for standard input and output."""
         self.output, theirs_out = os.pipe()
-        theirs_in, self.input = os.pipe()
         os.set_blocking(self.output, False)
+        if silent:
+            return _nothing(), theirs_out
+        theirs_in, self.input = os.pipe()
         os.set_blocking(self.input, False)
         return theirs_in, theirs_out
 
@@ -183,18 +199,74 @@ class Capture:
             self.input = -1
         self.output = -1
 
-    def send(self, text: bytes) -> None:
-        """Queue text for the service's standard input."""
-        if len(self.pending_input) < _INPUT_LIMIT:
-            self.pending_input += text
+    def send(self, text: bytes, position: int) -> None:
+        """Queue text for the service's standard input.
+
+        :param position: the one that has been taken once all of this text has.
+        :raises ValueError: if more is held back than anybody who waits would send.
+        """
+        if len(self.pending_input) + len(text) > _INPUT_LIMIT:
+            raise ValueError("more input than is taken")
+        self.pending_input += text
+        self.input_position = position
+        if text:
+            self._line_open = not text.endswith(b"\n")
         self.feed()
+
+    def end_input(self, position: int) -> None:
+        """Queue the end of input: closing it, or what a terminal has in its place."""
+        self.input_position = position
+        if self.input != self.output:
+            self._input_ends = True
+        elif self.terminal >= 0:
+            # the first one ends only the line if that is not finished
+            self.pending_input += _end_of_file(self.terminal) * (1 + self._line_open)
+            self._line_open = False
+        self.feed()
+
+    def forget_input(self, position: int) -> None:
+        """Drop what has not been taken: nobody waits for it any more."""
+        self.pending_input.clear()
+        self._input_ends = False
+        self.input_position = position
+
+    def input_taken(self) -> tuple[int, int, int]:
+        """Up to which position, how many bytes, and whether no more will be."""
+        return (
+            self.input_position - len(self.pending_input),
+            self.input_written,
+            int(self.input < 0),
+        )
 
     def feed(self) -> None:
         """Pass on queued text as far as the service takes it."""
         try:
             while self.pending_input and self.input >= 0:
-                del self.pending_input[: os.write(self.input, self.pending_input[:4096])]
+                written = os.write(self.input, self.pending_input[:4096])
+                del self.pending_input[:written]
+                self.input_written += written
         except BlockingIOError:
-            pass
+            return
         except OSError:
-            self.pending_input.clear()
+            self._close_input()
+        if self._input_ends and not self.pending_input:
+            self._close_input()
+
+    def _close_input(self) -> None:
+        if self.input >= 0 and self.input != self.output:
+            os.close(self.input)
+        self.input = -1
+
+
+def _nothing() -> int:
+    return os.open(os.devnull, os.O_RDONLY)
+
+
+def _end_of_file(terminal: int) -> bytes:
+    """The character that ends input: what the service has set, Ctrl-D where it has not."""
+    try:
+        special: list[bytes | int] = termios.tcgetattr(terminal)[6]
+        character = special[termios.VEOF]
+    except termios.error:
+        character = b""
+    return character if isinstance(character, bytes) and character.strip(b"\0") else b"\4"

@@ -26,7 +26,7 @@ def rehearse(runner: RunnerWatch) -> None:
             theirs.setblocking(False)
             keeper = Keeper(theirs, runner)
             # refused, since the root can be no new log
-            launch = pack("launch", "", "/", 0, "/", 1, "", "/", 1, "/", "NAME=value")
+            launch = pack("launch", "", "/", 0, "/", 1, 0, "", "/", 1, "/", "NAME=value")
             ours.send(pack("watch", -1) + launch)
             with contextlib.suppress(Ended):
                 keeper.turn(-1)

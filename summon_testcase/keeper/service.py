@@ -53,6 +53,7 @@ class Keeper:
         #: the test process wants to be told of the next output
         self.watched = False
         self.told_lost = self.told_exit = False
+        self.told_taken = (0, 0, 0)
         self.stop_signal = 0
         self.stop_half = self.stop_end = 0.0
         self.asked_to_end: set[int] = set()
@@ -95,7 +96,15 @@ class Keeper:
             self.watched = True
             self.announce(int(rest))
         elif verb == b"send":
-            self.capture.send(rest)
+            position, text = rest.split(b"\0", 1)
+            self.capture.send(text, int(position))
+            self.tell_taken()
+        elif verb == b"eof":
+            self.capture.end_input(int(rest))
+            self.tell_taken()
+        elif verb == b"forget":
+            self.capture.forget_input(int(rest))
+            self.tell_taken()
         elif verb == b"probe":
             timeout, *argv = rest.split(b"\0")
             failure = self.probe.start(seconds(timeout), argv)
@@ -118,7 +127,7 @@ class Keeper:
 
     def launch(self, fields: list[bytes]) -> None:
         """Open the log and the terminal, start the service, say how it went."""
-        base, log, limit, cwd, tty, notify, program, count, *words = fields
+        base, log, limit, cwd, tty, silent, notify, program, count, *words = fields
         argv, pairs = words[: int(count)], words[int(count) :]
         env = dict(pair.split(b"=", 1) for pair in pairs)
         self.base, self.probe.env = os.fsdecode(base), env
@@ -131,7 +140,8 @@ class Keeper:
                 stage = "notify socket"
                 self.notices.listen(notify)
             stage = "terminal"
-            ends = self.capture.open_terminal() if tty == b"1" else self.capture.open_pipes()
+            make = self.capture.open_terminal if tty == b"1" else self.capture.open_pipes
+            ends = make(silent == b"1")
             stage = "process"
             self.main = spawn(program, argv, env, ends)
         except OSError as error:
@@ -141,8 +151,8 @@ class Keeper:
             raise Ended from None
         if self.capture.terminal >= 0:
             bring_to_foreground(self.capture.terminal, self.main)
-        else:
-            for end in ends:
+        for end in ends:
+            if end != self.capture.terminal:
                 os.close(end)
         self.tell("up", self.main, os.getpid(), int(processes.subreaper_refused))
 
@@ -160,6 +170,13 @@ class Keeper:
         if self.watched and self.capture.stored > position:
             self.watched = False
             self.tell("output")
+
+    def tell_taken(self) -> None:
+        """Say how much input has been taken, if that is news."""
+        taken = self.capture.input_taken()
+        if taken != self.told_taken:
+            self.told_taken = taken
+            self.tell("taken", *taken)
 
     def signal(self, number: int, order: int) -> None:
         """Signal the main process, or all that descends from this keeper and say so.
@@ -296,6 +313,7 @@ class Keeper:
             self.drain()
         if capture.pending_input:
             capture.feed()
+            self.tell_taken()
         if self.notices.fd in ready and self.notices.ready():
             self.tell("ready")
         if probe.output in ready:

@@ -204,6 +204,30 @@ def test_interrupted_pause(mark: str) -> None:
     it.stop()
 
 
+def test_interrupted_send(mark: str) -> None:
+    """It comes through, and what is sent later arrives as a whole, after what was taken."""
+    it = OutputCoordinatedExecutor(["sh", "-c", "echo up; tr -d x", mark], "up\n", tty=False)
+    it.start()
+    for number in numbers(31):
+        with AtLine(number, interrupt) as at:
+            try:
+                it.send("x" * 300_000)
+                interrupted = False
+            except KeyboardInterrupt:
+                interrupted = True
+        assert interrupted == bool(at.where), at.where
+        began = time.monotonic()
+        it.sendline("x" * 100_000 + str(number))
+        assert time.monotonic() - began < IN_TIME, at.where
+        if not interrupted:
+            break
+    assert number > 150
+    it.send_eof()
+    eventually(lambda: not it.running(), "it has read all")
+    assert all(line.isdigit() for line in it.tail(1000)[1:]), it.tail(1000)
+    it.stop()
+
+
 @pytest.mark.parametrize(
     "what, make, short",
     [

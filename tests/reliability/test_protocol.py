@@ -47,13 +47,13 @@ class Kept:
         self.channel.sendall(self.message)
         verb, *numbers = self.told()
         assert verb == b"up"
-        self.pid, self.keeper = map(int, numbers)
+        self.pid, self.keeper = map(int, numbers[:2])
 
     def launch(self, mark: str) -> bytes:
         """The message that starts it: it says "up", and has a child in another session."""
         script = 'setsid sh -c "sleep 1000; :" "$0" & echo up; read never; wait'
         argv = ["/bin/sh", "-c", script, mark]
-        fields = [self.base, self.base + ".log", "0", "/", "1", "", argv[0], str(len(argv))]
+        fields = [self.base, self.base + ".log", "0", "/", "1", "0", "", argv[0], str(len(argv))]
         return pack("launch", *fields, *argv, f"PATH={os.environ['PATH']}")
 
     def told(self) -> list[bytes]:
@@ -138,8 +138,10 @@ def one(chance: random.Random, kept: Kept) -> bytes:
     valid = chance.choice(
         [
             pack("watch", number),
-            pack("send", chance.randbytes(chance.randint(0, 5000))),
-            pack("send", chance.randbytes(50) * 40000),
+            pack("send", number, chance.randbytes(chance.randint(0, 5000))),
+            pack("send", number, chance.randbytes(50) * 40000),
+            pack("eof", number),
+            pack("forget", number),
             pack("probe", number, "/bin/true"),
             pack("probe", number, "/bin/sleep", "1000"),
             pack("probe", number),
@@ -288,8 +290,9 @@ def test_a_keeper_whose_service_reads_nothing(warden: Warden, mark: str, tmp_pat
     kept = Kept(warden, tmp_path, mark)
     os.kill(kept.pid, signal.SIGSTOP)
     for text_ in (b"x" * 300_000, b"line\n" * 100_000):
-        kept.send(pack("send", text_))
+        kept.send(pack("send", 1_000_000, text_))
         assert_rests(kept.keeper)
         assert alive(kept.keeper)
+    kept.send(pack("send", 1, b"x" * (1 << 21)))
+    eventually(lambda: marked(mark) == [], "one that sends more than anybody would is ended")
     kept.channel.close()
-    eventually(lambda: marked(mark) == [], "all is gone")

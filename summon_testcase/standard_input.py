@@ -1,0 +1,92 @@
+"""What a service is told by its standard input, no faster than it takes it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from .deadline import Deadline
+from .process import Process
+from .steps import Pause, wait
+from .unpatched import monotonic
+
+#: bytes of a message: so few that one is sent as a whole, or not at all
+_CHUNK = 1 << 15
+#: bytes that may be on their way: what the socket to the keeper holds
+_WINDOW = 4 * _CHUNK
+#: seconds to learn how much had been taken when time was over, or that the service has ended
+_LAST_WORD = 0.2
+
+
+def send(process: Process, text: bytes, deadline: Deadline) -> int:
+    """Pass on text as the service takes it, until all is taken or something ends that.
+
+    :returns: how many bytes were taken.  The others never will be.
+    """
+    with _turn(process, deadline) as granted:
+        before, rest = process.written, memoryview(text)
+        while granted and rest and _wait(process, deadline, _WINDOW - _CHUNK):
+            process.send(bytes(rest[:_CHUNK]))
+            rest = rest[_CHUNK:]
+            granted = not (rest and deadline.expired())
+        if granted and not rest and _wait(process, deadline, 0):
+            return len(text)
+        process.forget_input()
+        _wait_for_last_word(process)
+        return min(process.written - before, len(text))
+
+
+def end(process: Process, deadline: Deadline) -> bool:
+    """End the input of the service; whether that came to it."""
+    with _turn(process, deadline) as granted:
+        if granted:
+            process.end_input()
+            if _wait(process, deadline, 0):
+                return True
+            process.forget_input()
+            _wait_for_last_word(process)
+        return False
+
+
+def _wait(process: Process, deadline: Deadline, under_way: int) -> bool:
+    """Wait until no more than some bytes are on their way; whether that came."""
+    while True:
+        process.pump()
+        if process.sent - process.taken <= under_way:
+            return True
+        if process.ended or process.input_closed or deadline.expired():
+            return False
+        wait(Pause((process.fileno(),), deadline.at))
+
+
+def _wait_for_last_word(process: Process) -> None:
+    """Wait for a moment until it is known what was taken, and why no more."""
+    deadline = Deadline(_LAST_WORD)
+    while not process.ended and not deadline.expired():
+        # what ends closes its input first
+        if process.sent == process.taken and not process.input_closed:
+            return
+        wait(Pause((process.fileno(),), deadline.at))
+        process.pump()
+
+
+@contextlib.contextmanager
+def _turn(process: Process, deadline: Deadline) -> Iterator[bool]:
+    """A block in which nobody else sends anything; whether that came in time.
+
+    A signal handler does not wait for what it has interrupted.
+    """
+    me = threading.get_ident(), object()
+    try:
+        process.senders.append(me)
+        while process.senders[0][0] != me[0] and not deadline.expired():
+            wait(Pause((), min(deadline.at, monotonic() + 0.01)))
+        yield process.senders[0][0] == me[0]
+    except BaseException:
+        # what an interrupt has left is not to come before what is sent next
+        process.forget_input()
+        raise
+    finally:
+        while me in process.senders:
+            process.senders.remove(me)
