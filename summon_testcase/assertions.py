@@ -49,6 +49,8 @@ class OutputAssertions:
         :raises AssertionError: with the line that matches.
         :raises NotRunning: if the service was not started.
         """
+        from .clean import LONGEST, shortened
+
         conversation: Conversation = service
         patterns = compile_patterns(pattern, conversation.called, "pattern")
         written = conversation.written()
@@ -56,6 +58,7 @@ class OutputAssertions:
             match = expression.search(written)
             if match is not None:
                 begin = written.rfind("\n", 0, match.start()) + 1
-                line = written[begin : match.end()] + written[match.end() :].partition("\n")[0]
+                end = written.find("\n", max(match.start(), match.end() - 1))
+                line = shortened(written[begin : end if end >= 0 else len(written)], LONGEST)
                 said = f"{conversation.called} wrote what matches {expression.pattern!r}: {line!r}"
                 raise self.failureException(self._formatMessage(msg, said))

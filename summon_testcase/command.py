@@ -21,6 +21,12 @@ _TEMPLATE = r"(?<!\$)\{([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\}"
 
 #: what a service gets unless the user sets it: output meant for a log
 PLAIN = {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "250", "LINES": "50"}
+#: what it does not get unless the user sets it: each has some programs use colours all the same
+COLOURING = (
+    *("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "PYTHON_COLORS", "MYPY_FORCE_COLOR"),
+    *("ANSIBLE_FORCE_COLOR", "CARGO_TERM_COLOR", "RUST_LOG_STYLE", "FORCE_HYPERLINK"),
+    *("npm_config_color", "NPM_CONFIG_COLOR", "TTY_COMPATIBLE"),
+)
 
 
 class Launch:
@@ -188,7 +194,14 @@ def environment(
     :param tty: whether it gets a terminal.
     :param fill: fills in the templates of a value.
     """
-    env = dict(os.environ) | (PLAIN if tty else {})
+    env = dict(os.environ)
+    if tty:
+        for key in COLOURING:
+            env.pop(key, None)
+        env |= PLAIN
+        if any(declared.get(key) not in (None, "", "0") for key in COLOURING):
+            # what the user asks for would be refused by most
+            env.pop("NO_COLOR")
     if "PATH" not in declared:
         activate(env)
     # systemd's, if the tests themselves run as a unit

@@ -17,6 +17,7 @@ from .executor import Executor
 from .steps import drive
 
 if TYPE_CHECKING:
+    from .excerpt import Line
     from .log import ServiceFiles
     from .run import Run
 
@@ -36,7 +37,7 @@ class Conversation(Executor):
         self._exit_code: int | None = None
         self._in_test = False
         #: what runs that ended during the test wrote in it
-        self._earlier: list[str] = []
+        self._earlier: list[Line] = []
         #: the match of the banner; None without one
         self.match: re.Match[str] | None = None
 
@@ -67,6 +68,7 @@ class Conversation(Executor):
     def output(self) -> TextIO:
         """What it wrote after it was ready, as a text stream that begins anew at each call.
 
+        It is given as it was written, with the escape sequences of colours if there are any.
         Reading blocks until there is something, until the service ends (end of file), or
         until ``timeout`` seconds have passed.
 
@@ -88,17 +90,25 @@ class Conversation(Executor):
         return open_output(run.log, run.process, run.output_from, self._limits.timeout, late)
 
     def wait_for_output(
-        self, pattern: Pattern | list[Pattern], timeout: float | None = None
+        self,
+        pattern: Pattern | list[Pattern],
+        timeout: float | None = None,
+        *,
+        raw: bool = False,
     ) -> re.Match[str]:
         """Block until the output matches, from where the last match ended.
+
+        What is matched is clean text: without escape sequences, such as those for colours, and
+        with ``\\n`` at the ends of lines.
 
         In a TestCase, lines that were written before the test began are passed over, but for
         those since it became ready if this is the first test that uses it.
 
         :param pattern: a regular expression as text or compiled, or a list: any of them.
         :param timeout: seconds; default: the executor's own.
+        :param raw: match the output as it was written, escape sequences and all.
         :returns: the match.
-        :raises TimeoutExpired: with the last lines of output.
+        :raises TimeoutExpired: with the first and the last lines of output.
         :raises ProcessExited: if the service ends without such output.
         :raises NotRunning: if it was not started.
         """
@@ -107,7 +117,7 @@ class Conversation(Executor):
 
         run = self._current("output")
         patterns = compile_patterns(pattern, self.called, "pattern")
-        observer = Observer(run.log, patterns, run.mark)
+        observer = Observer(run.log, patterns, run.mark, raw)
         probe = OutputProbe(observer, patterns)
         deadline = Deadline(self._limits.timeout if timeout is None else timeout)
         outcome = drive(until_ready(run.process, probe, deadline))
@@ -218,7 +228,10 @@ class Conversation(Executor):
         )
 
     def tail(self, lines: int = 20) -> list[str]:
-        """The last lines of its output.
+        """The last lines of its output, as clean text.
+
+        Escape sequences are left out, other controls spelt out; of a line that was written
+        over (a progress bar) the last state is given.
 
         :raises NotRunning: if it was not started.
         """
@@ -264,11 +277,13 @@ class Conversation(Executor):
         return shorten(lines), run.log.path
 
     def written(self) -> str:
-        """All that its present run wrote during the test, up to now.
+        """All that its present run wrote during the test, up to now, as clean text.
 
         :raises NotRunning: if it was not started.
         """
+        from .clean import clean
+
         run = self._current("output")
         run.catch_up()
         since = run.since or 0
-        return run.log.read(since, run.log.size() - since).decode("utf-8", "replace")
+        return clean(run.log.read(since, run.log.size() - since).decode("utf-8", "replace"))

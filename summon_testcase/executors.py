@@ -32,7 +32,8 @@ class OutputCoordinatedExecutor(SimpleExecutor):
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
     :param banner: a regular expression as text or compiled, or a list: any of them.  It is
-        searched anywhere in the output; ``^`` and ``$`` match at lines.
+        searched anywhere in the output, which is clean text here, without escape sequences;
+        ``^`` and ``$`` match at lines.
     :raises InvalidArgument: if the banner is no regular expression.
 
     >>> with OutputCoordinatedExecutor(

@@ -8,6 +8,7 @@ import re
 import stat
 
 from . import keeper
+from .clean import line_of
 from .errors import InvalidArgument, SpawnFailed
 from .unpatched import apart, open, os, tempfile, temporary_directory
 
@@ -164,11 +165,12 @@ class Log:
         return data, position + len(data)
 
     def tail(self, lines: int) -> list[str]:
-        """The last lines, without their ends."""
+        """The last lines as a terminal would show them."""
         if lines <= 0:
             return []
         data = self.read(max(0, self.size() - _TAIL_BYTES), _TAIL_BYTES)
-        return data.decode("utf-8", "replace").splitlines()[-lines:]
+        last = data.removesuffix(b"\n").split(b"\n")[-lines:] if data else []
+        return [line_of(line.decode("utf-8", "replace")) for line in last]
 
 
 def _without_hole(fd: int, data: bytes, position: int) -> tuple[bytes, int]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pexpect import EOF, TIMEOUT
 from pexpect.expect import Expecter, searcher_re
 from pexpect.spawnbase import SpawnBase
 
+from .clean import clean, finished, origin
 from .deadline import Deadline
 from .log import Log
 from .steps import Pause, wait
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _CHUNK = 65536
 #: characters that a match may span; twice the chunk, so that none is skipped
 _WINDOW = 2 * _CHUNK
+#: bytes before a position in which a sequence that is cut by it is looked for
+_BEFORE = 512
 #: seconds for which a match at the end of an unfinished line waits for the rest of it
 _HOLD = 0.02
 
@@ -49,12 +52,19 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
     """Looks for patterns in a log from a position on; any number may watch one log.
 
     :param position: byte offset at which to begin.
+    :param raw: look at the output as it is, not at clean text.
     """
 
     _buffer: io.StringIO
     _before: io.StringIO
 
-    def __init__(self, log: Log, patterns: Sequence[re.Pattern[str]], position: int = 0) -> None:
+    def __init__(
+        self,
+        log: Log,
+        patterns: Sequence[re.Pattern[str]],
+        position: int = 0,
+        raw: bool = False,
+    ) -> None:
         super().__init__(
             timeout=None,
             maxread=_CHUNK,
@@ -69,14 +79,32 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         self._searcher = _Searcher(patterns)
         self._expecter = Expecter(self, self._searcher, _WINDOW)
         self._held_since = math.inf
+        self._raw = raw
+        #: characters that have been given to the searcher
+        self._given = 0
+        #: text whose last sequence is not over yet; a test may begin in the middle of one
+        self._rest = "" if raw or not position else _begun_before(log, position)
+        #: what was given lately: how much before it, the position after it, and the text
+        self._pieces: deque[tuple[int, int, str]] = deque()
 
-    def read_nonblocking(self, size: int = 1, timeout: float | None = None) -> str:
-        """At most `size` bytes as text, in pexpect's terms; never blocks."""
-        data, self.position = self._log_file.take(self.position, size)
-        if not data:
-            raise EOF("end of output") if self._ended else TIMEOUT("no more output")
-        text: str = self._decoder.decode(data, final=False)
-        return text
+    def _more(self) -> str | None:
+        """Text that patterns are matched against; None if there is no more of it, now."""
+        data, self.position = self._log_file.take(self.position, _CHUNK)
+        over = not data and self._ended
+        if not data and not (over and self._rest):
+            return None
+        text: str = self._rest + self._decoder.decode(data, final=False)
+        cut = len(text) if over or self._raw else finished(text)
+        text, self._rest = text[:cut], text[cut:]
+        undecoded = len(self._decoder.getstate()[0])
+        end = self.position - undecoded - (len(_encoded(self._rest)) if self._rest else 0)
+        self._pieces.append((self._given, end, text))
+        given = text if self._raw else clean(text)
+        self._given += len(given)
+        # a match ends in what the searcher still has
+        while len(self._pieces) > 1 and self._pieces[1][0] < self._given - 2 * _WINDOW:
+            self._pieces.popleft()
+        return given
 
     @property
     def holding(self) -> bool:
@@ -89,10 +117,11 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         self._ended = view.ended
         index = None
         while index is None and not deadline.expired():
-            try:
-                text = self.read_nonblocking(self.maxread)
-            except (EOF, TIMEOUT):
+            text = self._more()
+            if text is None:
                 break
+            if not text:
+                continue
             index = self._expecter.new_data(text)
             if index is None:
                 self._trim()
@@ -120,7 +149,8 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
 
     def after_match(self) -> int:
         """Byte offset of the end of the match."""
-        return self.position - len(self._rest()) - len(self._decoder.getstate()[0])
+        given: int = self._given - self._buffer.tell()
+        return self._offset(given)
 
     def after_line(self) -> int:
         """Byte offset after the line that the match ends in, if that line is complete."""
@@ -128,14 +158,31 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         if self.match.group().endswith("\n"):
             return end
         # most often it came together with the match
-        newline = self._rest().find(b"\n")
-        if newline < 0:
-            newline = self._log_file.read(end, _CHUNK).find(b"\n")
-        return end if newline < 0 else end + newline + 1
+        beyond = self._buffer.getvalue()
+        newline = beyond.find("\n") + 1
+        if newline:
+            return self._offset(self._given - len(beyond) + newline)
+        newline = self._log_file.read(end, _CHUNK).find(b"\n") + 1
+        return end + newline
 
-    def _rest(self) -> bytes:
-        """What was read beyond the match."""
-        return self._buffer.getvalue().encode("utf-8", "surrogateescape")
+    def _offset(self, given: int) -> int:
+        """Where in the log the first so many characters that were given end."""
+        for before, position, text in reversed(self._pieces):
+            if before < given:
+                at = given - before if self._raw else origin(text, given - before)
+                return position - len(_encoded(text[at:]))
+        return self._pieces[0][1] - len(_encoded(self._pieces[0][2]))
+
+
+def _begun_before(log: Log, position: int) -> str:
+    """The beginning of a sequence that a position is in the middle of."""
+    before = log.read(max(0, position - _BEFORE), min(position, _BEFORE))
+    text = before.decode("utf-8", "surrogateescape")
+    return text[finished(text) :].lstrip("\r")
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 class OutputProbe:

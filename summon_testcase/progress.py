@@ -46,10 +46,12 @@ class Progress:
         """Say what it is waiting for, and set the next moment."""
         now = time.monotonic()
         self.due = next(at for m in self._moments if (at := self._began + m) > now)
+        from .clean import visible
+
         stream = sys.stderr
         try:
             if stream is not None and (switched_on(VERBOSE) or stream.isatty()):
-                said = f"waiting for {self._name}: {refusal} ({now - self._began:.0f} s)"
+                said = f"waiting for {self._name}: {visible(refusal)} ({now - self._began:.0f} s)"
                 print(f"summon_testcase: {said}", file=stream)
                 stream.flush()
         except (OSError, ValueError):

@@ -6,8 +6,7 @@ import shlex
 import signal
 from typing import NamedTuple
 
-#: lines of output that an error message shows
-TAIL_LINES = 20
+from .clean import visible
 
 
 def describe_exit(status: int) -> str:
@@ -56,7 +55,7 @@ class Report(NamedTuple):
     :param waiting_for: what the start waited for, in words.
     :param refusal: the last answer of the probe, in words.
     :param exit: how the main process ended, in words; empty while it lives.
-    :param output: the last lines of the service's output.
+    :param output: the first and last lines of the service's output, as they are shown.
     :param log_path: where the full output is.
 
     Values of environment variables are never part of it.
@@ -76,17 +75,17 @@ class Report(NamedTuple):
         if self.waiting_for:
             lines.append(f"  waited for: {self.waiting_for}")
         if self.refusal:
-            lines.append(f"  last answer: {self.refusal}")
+            lines.append(f"  last answer: {visible(self.refusal)}")
         if self.seconds is not None:
             lines.append(f"  after: {self.seconds:.2f} s")
         if self.command:
-            lines.append(f"  command: {shlex.join(self.command)}")
+            lines.append(f"  command: {visible(shlex.join(self.command))}")
         if self.cwd:
-            lines.append(f"  directory: {self.cwd}")
+            lines.append(f"  directory: {visible(self.cwd)}")
         if self.exit:
             lines.append(f"  process: {self.exit}")
         if self.output:
-            lines.append(f"  last {counted(len(self.output), 'line')} of output:")
+            lines.append("  output:")
             lines += [f"    | {line}" for line in self.output]
         elif self.log_path:
             lines.append("  output: none")

@@ -21,12 +21,12 @@ from .errors import (
     SummonError,
     TimeoutExpired,
 )
-from .excerpt import excerpt
+from .excerpt import ERROR_LINES, Line, excerpt, shorten
 from .log import ServiceFiles
 from .process import Process, refusal
 from .progress import Progress
 from .readiness import Outcome, Verdict, failed, until_ready
-from .report import TAIL_LINES, Report, counted, describe_exit, signal_name
+from .report import Report, counted, describe_exit, signal_name
 from .steps import Pause, Steps, drive, wait
 from .unpatched import os, time
 from .warden import ANSWER
@@ -145,7 +145,7 @@ class Run:
             command=self.launch.argv,
             cwd=self.launch.cwd,
             exit=self.exit_words(),
-            output=tuple(self.log.tail(TAIL_LINES)),
+            output=tuple(shorten(excerpt(self.log, 0), ERROR_LINES)),
             log_path=self.log.path,
             **{"seconds": time.monotonic() - self.began, **known},  # type: ignore[arg-type]
         )
@@ -172,8 +172,8 @@ class Run:
             **facts,
         )
 
-    def excerpt(self) -> list[str]:
-        """What it wrote since the test began, the middle cut out."""
+    def excerpt(self) -> list[Line]:
+        """What it wrote since the test began, what repeats itself folded."""
         return excerpt(self.log, self.since or 0)
 
     def catch_up(self) -> None:

@@ -361,9 +361,12 @@ class SimpleExecutor(Service):
         return everything
 
     def _failure_seen(self, matched: str) -> FailurePatternSeen:
+        from .clean import LONGEST, shortened
+
+        said = shortened(matched, LONGEST)
         return self._current("output").error(
             FailurePatternSeen,
-            f"{self.called}: its output has {matched!r}, which fails_on= means to be fatal",
+            f"{self.called}: its output has {said!r}, which fails_on= means to be fatal",
             matched=matched,
         )
 

@@ -578,6 +578,17 @@ class TestCommonArguments:
         assert (env["TERM"], env["NO_COLOR"], env["COLUMNS"]) == ("dumb", "1", "250")
         assert self.told(env={"TERM": "xterm"})["env"]["TERM"] == "xterm"
 
+    def test_colours(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On a terminal nothing forces colours but what the user sets."""
+        for name in ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "npm_config_color"):
+            monkeypatch.setenv(name, "1")
+            assert name not in self.told()["env"]
+            assert name in self.told(tty=False)["env"]
+            env = self.told(env={name: "yes"})["env"]
+            assert (env[name], env.get("NO_COLOR")) == ("yes", None)
+        env = self.told(env={"FORCE_COLOR": 1, "NO_COLOR": "mine"})["env"]
+        assert (env["FORCE_COLOR"], env["NO_COLOR"]) == ("1", "mine")
+
     def test_cwd(self, tmp_path: Path) -> None:
         """It runs in `cwd`, templates filled in; by default in the directory of the tests."""
         assert self.told(cwd=tmp_path)["cwd"] == str(tmp_path)

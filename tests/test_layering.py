@@ -37,6 +37,7 @@ ROWS = [
     {"programs", "shell_syntax"},
     {"errors"},
     {"deadline", "report", "steps", "addresses", "http_plain", "netlink", "procfs", "progress"},
+    {"clean"},
     {"keeper", "unpatched"},
 ]
 #: imports nothing of the package around it, and nothing but the standard library

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from summon_testcase.arguments import compile_patterns
+from summon_testcase.clean import clean
 from summon_testcase.errors import InvalidArgument
 from summon_testcase.log import Log
 from summon_testcase.observer import Observer, OutputProbe, open_output
@@ -308,6 +309,111 @@ class TestOffsets:
         assert probe.look(view) is None  # type: ignore[arg-type]
         assert probe.look(view) is None  # type: ignore[arg-type]
         assert probe.match is not None and probe.match.group() == "b"
+
+
+#: what colours, titles and links are made of, also in pieces, and ends of lines
+coloured = st.lists(
+    st.sampled_from(
+        [
+            *(b"\x1b[31m", b"\x1b[0m", b"\x1b]0;title\x07", b"\x1b]8;;http://h/\x1b\\"),
+            *(b"\x1b(B", b"\x1b", b"\x1b[", b"\r", b"\r\n", b"\n", b"word", "é€".encode()),
+            *(b"\xff", b"\xc2\x9b1m"),
+        ]
+    ),
+    max_size=12,
+).map(b"".join)
+
+
+class TestCleanText:
+    """What is matched has no escape sequences; offsets are those of the bytes."""
+
+    @given(coloured, coloured, cuts)
+    @unhurried
+    def test_a_coloured_banner(self, before: bytes, after: bytes, places: list[int]) -> None:
+        """Found however it arrives; the offset is the end of its last character."""
+        banner = b"\x1b[32mINFO\x1b[0m: on \x1b]8;;http://h/\x1b\\port 80\xc3\xa9"
+        start = before + b"\n" + banner
+        line = start + b"\x1b]8;;\x07\x1b[0m\x1b(B\r\n"
+        with growing() as view:
+            watcher = observer(view, r"^INFO: on port (\d+é)$")
+            found = None
+            for piece in in_pieces(line + after, places):
+                view.write(piece)
+                found = found or look(watcher, view)
+            view.ended = True
+            found = found or look(watcher, view)
+            assert found is not None and found[1] == "80é"
+            assert watcher.after_match() == len(start)
+            assert watcher.after_line() == len(line)
+
+    @given(coloured, cuts)
+    @unhurried
+    def test_one_after_the_other(self, data: bytes, places: list[int]) -> None:
+        """Observers that begin where the last match ended see every word once."""
+        with growing() as view:
+            view.ended = True
+            for piece in in_pieces(data, places):
+                view.write(piece)
+            text = clean(data.decode("utf-8", "surrogateescape"))
+            seen, position = 0, 0
+            while True:
+                watcher = observer(view, "word", position=position)
+                if look(watcher, view) is None:
+                    break
+                seen, position = seen + 1, watcher.after_match()
+                assert data[:position].endswith(b"word")
+            assert seen == text.count("word")
+
+    @pytest.mark.parametrize("before", [65530 + n for n in range(14)])
+    def test_at_the_border_of_chunks(self, before: int, view: Growing) -> None:
+        """A sequence, and the end of a line, across the border of two chunks."""
+        line = b"\x1b[1;32mREADY\x1b[0m\r\n"
+        view.write(b"x" * (before - 1) + b"\n" + line + b"after\n")
+        watcher = observer(view, "^READY$\n")
+        assert look(watcher, view)
+        assert watcher.after_match() == before + len(line)
+
+    def test_a_number_before_the_end_of_its_colour(self, view: Growing) -> None:
+        """A match is held back also where an escape sequence, finished or not, follows it."""
+        for following in (b"\x1b[0m", b"\x1b[", b"\x1b"):
+            begin = view.path.stat().st_size
+            watcher = observer(view, r"port (\d+)", position=begin)
+            view.write(b"port \x1b[1m80" + following)
+            assert look(watcher, view) is None
+            assert watcher.holding
+            found = at_last(watcher, view)
+            assert found is not None and found[1] == "80"
+            assert watcher.after_match() == begin + len(b"port \x1b[1m80")
+            view.write(b"m\n")
+
+    def test_what_has_no_end(self, view: Growing) -> None:
+        """A sequence that never ends holds nothing back for long."""
+        watcher = observer(view, "READY")
+        view.write(b"\x1b]0;title\nREADY\x1b]0;")
+        assert at_last(watcher, view)
+        view.write(b"x" * 2_000_000 + b"READY")
+        assert at_last(observer(view, "READY", position=watcher.after_match()), view)
+
+    def test_the_end_of_output(self, view: Growing) -> None:
+        """What is unfinished when the service ends is not waited for."""
+        view.write(b"100%\r")
+        watcher = observer(view, "100%\r")
+        assert look(watcher, view) is None
+        view.ended = True
+        assert look(watcher, view)
+        assert watcher.after_match() == 5
+
+    def test_from_the_middle_of_a_sequence(self, view: Growing) -> None:
+        """What a sequence has beyond the position is no text."""
+        view.write(b"before\x1b[1;31mREADY\n")
+        assert look(observer(view, "^READY", position=9), view)
+
+    def test_raw(self, view: Growing) -> None:
+        """With raw=True patterns match what was written."""
+        view.write(b"x\x1b[31mREADY\r\n\x1b[")
+        watcher = Observer(view.log, compile_patterns("m(READY\r)\n", "x", "pattern"), 1, raw=True)
+        assert look(watcher, view)
+        assert watcher.after_match() == 13
 
 
 class TestPatterns:

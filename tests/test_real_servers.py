@@ -30,6 +30,7 @@ from summon_testcase import (
     HTTPCoordinatedExecutor,
     NotifyCoordinatedExecutor,
     OutputCoordinatedExecutor,
+    ProcessExited,
     SimpleExecutor,
     StopFailed,
     SummonMixin,
@@ -542,6 +543,50 @@ class GunicornTest(ServersTest):
         fetch(self.web.url_for("/nowhere"))
         match = self.web.wait_for_output(r'"GET /nowhere HTTP/1\.1" (\d+)', timeout=PATIENCE)
         self.assertEqual(match[1], "404")
+
+
+# -- uvicorn --
+
+
+class UvicornTest(ServersTest):
+    """It uses colours on a terminal, and here it is told to."""
+
+    web = OutputCoordinatedExecutor(
+        shlex.join([sys.executable, "-m", "uvicorn"]) + " asgi:app --port {port} --use-colors",
+        banner=r"^INFO: +Uvicorn running on http://127\.0\.0\.1:(?P<port>\d+) \(Press CTRL\+C.*\)$",
+        env={"FORCE_COLOR": 1, "TERM": "xterm-256color"},
+        cwd=SERVERS,
+    )
+
+    def test_output(self) -> None:
+        """What it says is matched, shown and found as if it had no colours."""
+        self.assertIn(b"\x1b[", Path(self.web.log_path).read_bytes())
+        fetch(f"http://127.0.0.1:{self.web.port}/a?b=c")
+        match = self.assertOutput(self.web, r'^INFO: .* "GET /a\?b=c HTTP/1\.1" (\d+) OK$')
+        self.assertEqual(match[1], "200")
+        with self.assertRaisesRegex(AssertionError, '"GET /a.b=c HTTP/1.1" 200 OK'):
+            self.assertNoOutput(self.web, r"1\.1\" 200 OK$")
+        self.assertNotIn("\x1b", "".join(self.web.tail()))
+
+    def test_raw_output(self) -> None:
+        """With raw=True the bytes are matched, as output() and the log have them."""
+        fetch(f"http://127.0.0.1:{self.web.port}/raw")
+        self.web.wait_for_output(r"/raw HTTP/1\.1\x1b\[0m", timeout=PATIENCE, raw=True)
+        self.assertIn("\x1b[0m", self.web.output().readline())
+
+    def test_a_failed_start(self) -> None:
+        """An error has no colours either."""
+        twice = SimpleExecutor(
+            [*self.web._command[:-2], str(self.web.port), "--use-colors"],
+            env={"FORCE_COLOR": 1},
+            cwd=SERVERS,
+            one_shot=True,
+        )
+        with self.assertRaisesRegex(ProcessExited, "ERROR: .*address already in use") as caught:
+            twice.start()
+        self.assertNotIn("\x1b", str(caught.exception))
+        assert caught.exception.report is not None
+        os.unlink(caught.exception.report.log_path)
 
 
 @needs("redis-server")

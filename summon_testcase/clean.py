@@ -1,0 +1,115 @@
+"""Text without what steers a terminal: for patterns to match, and for people to read."""
+
+from __future__ import annotations
+
+import re
+
+#: characters of a line that are shown
+LONGEST = 500
+#: how many characters a string for the terminal (a title, a link) may have: one that is longer,
+#: or whose line ends, has lost its own end, and must not take the rest of the output with it
+_STRING = 4096
+#: and how much may stand between the two characters that end a line
+_FAR = 16 * _STRING
+_CSI = r"[0-?]{0,64}[ -/]{0,8}"
+_TOLD = rf"[^\x00-\x08\x0a-\x1f\x80-\x9f]{{0,{_STRING}}}"
+#: choices of a character set (ESC ( B), and what has one character (ESC c)
+_SHORT = r"[ -/]{0,8}"
+#: OSC, DCS, APC, PM and SOS; an escape sequence in one ends it, ESC \ above all
+_BEGUN = rf"\x1b(?:\[{_CSI}|[\]PX^_]{_TOLD}|{_SHORT})"
+#: the same with C1 controls: as characters, since the bytes of these numbers are parts of others
+_BEGUN_C1 = rf"\x9b{_CSI}|[\x90\x98\x9d-\x9f]{_TOLD}"
+#: one that breaks off is removed as far as it goes, as a terminal does
+_ESCAPE = rf"\x1b(?:\[{_CSI}[@-~]?|[\]PX^_]{_TOLD}[\x07\x9c]?|{_SHORT}[0-~]?)"
+_SEQUENCE = rf"(?:{_ESCAPE}|\x9b{_CSI}[@-~]?|[\x90\x98\x9d-\x9f]{_TOLD}[\x07\x9c]?)"
+
+_C1 = re.compile("[\x80-\x9f]")
+_ASCII_REMOVED, _REMOVED = re.compile(_ESCAPE), re.compile(_SEQUENCE)
+_REPLACED = re.compile(rf"\r{_SEQUENCE}*(\n)|{_SEQUENCE}")
+_UNFINISHED = re.compile(rf"(?:{_BEGUN}|{_BEGUN_C1})\Z")
+_RETURN = re.compile(rf"\r{_SEQUENCE}*\Z")
+
+#: beside other controls: ends of lines to some, and what turns the direction of text about
+_MISLEADING = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_SPELT_OUT = {
+    code: repr(chr(code))[1:-1]
+    for code in (*range(32), *range(0x7F, 0xA0), *map(ord, _MISLEADING), 0xFFFE, 0xFFFF)
+    if code != ord("\t")
+}
+
+
+def _is_clean(text: str) -> bool:
+    return "\x1b" not in text and "\r" not in text and (text.isascii() or not _C1.search(text))
+
+
+def clean(text: str) -> str:
+    r"""Text without escape sequences, and with ``\r\n`` as ``\n``.
+
+    >>> clean("\x1b[32mINFO\x1b[0m: \x1b]8;;http://x/\x1b\\port 80\x1b]8;;\x07\r\n")
+    'INFO: port 80\n'
+    """
+    if _is_clean(text):
+        return text
+    removed = _ASCII_REMOVED if text.isascii() else _REMOVED
+    return removed.sub("", text).replace("\r\n", "\n")
+
+
+def finished(text: str) -> int:
+    r"""How much of a text can be cleaned before it is known what follows.
+
+    All but a sequence, or a ``\r``, that may go on; texts that are cut there are cleaned to
+    the same as in one.
+    """
+    if _is_clean(text):
+        return len(text)
+    # a sequence, but no end of it, has its beginning there
+    begun = _UNFINISHED.search(text, max(0, len(text) - _STRING - 2))
+    end = text.rfind("\r", -_FAR)
+    if end >= 0 and _RETURN.match(text, end):
+        return end
+    return begun.start() if begun else len(text)
+
+
+def origin(text: str, number: int) -> int:
+    """Where the first so many characters that are left of a text, once cleaned, end in it."""
+    if _is_clean(text):
+        return number
+    end = 0
+    for removed in _REPLACED.finditer(text):
+        plain = removed.start() - end
+        if plain >= number:
+            break
+        number -= plain
+        end = removed.end()
+        if removed[1]:
+            number -= 1
+            if not number:
+                return end
+    return end + number
+
+
+def visible(text: str) -> str:
+    r"""Clean text, in which what is left of controls is spelt out but for tabs.
+
+    >>> visible("\x1bc\x1b[1mbold\b\tand\x9b2J\n")
+    'bold\\x08\tand\\n'
+    """
+    return clean(text).translate(_SPELT_OUT)
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text of at most about so many characters, the middle left out.
+
+    >>> shortened("one two three four five six", 9)
+    'one tw [18 characters left out] six'
+    """
+    left_out = len(text) - longest
+    if left_out <= 0:
+        return text
+    last = longest // 3
+    return f"{text[: longest - last]} [{left_out} characters left out] {text[-last:]}"
+
+
+def line_of(text: str) -> str:
+    r"""A line as a terminal shows it in the end: what stands after its last ``\r``."""
+    return clean(text).rstrip("\r\n").rpartition("\r")[2].translate(_SPELT_OUT).rstrip()
