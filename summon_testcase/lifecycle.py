@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .conversation import Conversation
 from .errors import AlreadyRunning, SpawnFailed, StopFailed, SummonError
 from .steps import Steps, drive, together
-from .unpatched import os, time
+from .unpatched import os, stay_imported, time
 
 if TYPE_CHECKING:
     from .log import ServiceFiles
@@ -88,6 +88,7 @@ class Lifecycle(Conversation):
 
     def stopping(self, keep_port: bool = False) -> Steps[None]:
         """The stop as steps, for orchestrators."""
+        stay_imported()
         with handover:
             run, files = self._run, self._files
         if run is None or not run.process.mine():

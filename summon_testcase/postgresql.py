@@ -225,7 +225,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
 def _bindirs() -> Iterator[str]:
     """Debian's directories of PostgreSQL, the newest version first."""
 
-    import glob
+    from .unpatched import glob
 
     def version(path: str) -> list[int]:
         return [int(number) for number in re.findall(r"\d+", path)]

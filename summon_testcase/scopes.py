@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -287,10 +288,11 @@ def _stop_all_at_exit_of(pid: int) -> None:
     At the first start and not at import, since the hooks of a worker are those that it
     registers itself; by both ways, since workers of multiprocessing leave by ``os._exit``.
     """
-    from multiprocessing import util  # not needed before
-
     atexit.register(stop_all)
-    util.Finalize(None, stop_all, exitpriority=100)
+    # such a worker has it; any other process that has no need of it yet is none
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.Finalize(None, stop_all, exitpriority=100)
 
 
 def _stop_before_others_at_exit() -> None:

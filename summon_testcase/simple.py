@@ -20,7 +20,7 @@ from .lifecycle import handover, warm_up
 from .lifetime import Scope
 from .service import Service
 from .steps import Steps
-from .unpatched import os, time
+from .unpatched import os, stay_imported, time
 
 if TYPE_CHECKING:
     from .conditions import AllOf
@@ -287,6 +287,7 @@ class SimpleExecutor(Service):
 
     def starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
+        stay_imported()
         self._refuse_twice()
         if self._run is not None:
             # it died; what it left may live, and others know its port (but not a fork's others)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import fcntl as fcntl
+    import glob as glob
     import io as io
     import os as os
     import select as select
@@ -35,12 +36,17 @@ if TYPE_CHECKING:
     from time import monotonic as monotonic
 
 _OURS = {
-    *("os", "posixpath", "genericpath", "io", "fcntl", "shutil", "tempfile"),
+    *("os", "posixpath", "genericpath", "io", "fcntl", "glob", "shutil", "tempfile"),
     *("time", "select", "selectors", "socket", "subprocess"),
 }
 #: those that have been loaded; before it is done each of them, since they import each other
 _loaded: dict[str, ModuleType] = {}
 _lock = threading.RLock()
+
+
+class _Sys(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys, name)
 
 
 class _Os(ModuleType):
@@ -101,7 +107,19 @@ def _import(name: str, *how: Any) -> Any:
     """In place of ``__import__`` in what is loaded here."""
     if name == "os.path":
         return apart("os").path if len(how) > 2 and how[2] else apart("os")
-    return apart(name) if name in _OURS else _io if name == "_io" else __import__(name, *how)
+    if name in _OURS:
+        return apart(name)
+    return _known.get(name) or __import__(name, *how)
+
+
+def stay_imported() -> None:
+    """Put the modules of this package back that a test has removed.
+
+    pyfakefs forgets what was imported while it was active; but there is one warden only.
+    """
+    for name, module in list(vars(sys.modules[str(__package__)]).items()):
+        if isinstance(module, ModuleType):
+            sys.modules.setdefault(f"{__package__}.{name}", module)
 
 
 def __getattr__(name: str) -> Any:
@@ -121,6 +139,8 @@ def _builtin(name: str) -> Any:
 
 
 _io = _builtin("_io")
+_sys = _Sys("sys")
+_known = {"_io": _io, "sys": _sys}
 
 if not TYPE_CHECKING:
     os = apart("os")
@@ -142,3 +162,4 @@ def temporary_directory() -> str:
 #: ``sys.platform`` may be the test's
 LINUX = os.uname().sysname == "Linux"
 MACOS = os.uname().sysname == "Darwin"
+vars(_sys)["platform"] = os.uname().sysname.lower()

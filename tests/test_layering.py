@@ -50,7 +50,7 @@ LAZY = {"requests"}
 UNPATCHED = "unpatched"
 REPLACED = {
     *("fcntl", "io", "os", "select", "shutil", "socket", "subprocess", "tempfile", "time"),
-    "pathlib",
+    *("glob", "pathlib"),
 }
 #: the test process starts no thread and forks nothing: that is the keeper's trade
 FORBIDDEN_NAMES = {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "fork", "forkpty"}
