@@ -1,56 +1,78 @@
-"""TCP addresses: their names, whether they are this machine's, one connection."""
+"""TCP addresses: their names, and whether they are this machine's."""
 
 from __future__ import annotations
 
-import errno
 import functools
-import math
 
-from .unpatched import socket
+from .unpatched import open
 
-#: seconds that a loopback connection may take; it is accepted or refused at once
-#: unless the queue of the listener is full
-CONNECT_TIMEOUT = 0.25
 #: no question is asked with less time than this, in seconds
 LEAST_TIMEOUT = 0.05
 
 _WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+#: what a resolver has answered: it is not asked twice, for it may be slow
+_looked_up: dict[str, tuple[str, ...]] = {}
 
 
 def at(host: str, port: int) -> str:
-    """An address as messages show it."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    """An address as messages and URLs show it."""
+    return f"{bracketed(host)}:{port}"
 
 
-def resolve(host: str) -> tuple[str, ...]:
-    """The numeric addresses of a host.
+def bracketed(host: str) -> str:
+    """A host as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
-    :raises OSError: if there is none.
-    """
-    return _look_up(_WILDCARDS.get(host, host))
+
+def known(host: str) -> tuple[str, ...] | None:
+    """The numeric addresses of a host; None if a resolver must be asked, which may block."""
+    host = _WILDCARDS.get(host, host)
+    return _numeric(host) or _looked_up.get(host) or _from_hosts(host)
+
+
+def remember(host: str, addresses: tuple[str, ...]) -> None:
+    """Keep what a resolver has answered."""
+    _looked_up[host] = addresses
 
 
 @functools.lru_cache(maxsize=256)
-def _look_up(host: str) -> tuple[str, ...]:
+def _numeric(host: str) -> tuple[str, ...]:
+    from .unpatched import (
+        socket,  # takes long, and what is declared needs no more than the brackets
+    )
+
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
-            socket.inet_pton(family, host)
+            socket.inet_pton(family, host.partition("%")[0])
         except (OSError, ValueError):
             continue
-        # Spared getaddrinfo, which loads codecs and configuration from the disk.
         return (host,)
-    # Cached: a resolver that hangs would make each look hang.  Failures are not.
+    return ()
+
+
+def _from_hosts(host: str) -> tuple[str, ...] | None:
+    found: list[str] = []
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except ValueError as error:  # a label that is empty or too long, a null byte
-        raise OSError(f"not a host name ({error})") from error
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+        with open("/etc/hosts", encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                address, *names = line.partition("#")[0].split() or [""]
+                if host.lower() in [name.lower() for name in names] and _numeric(address):
+                    found.append(address)
+    except OSError:
+        pass
+    if not found and host.lower() == "localhost":
+        found = ["127.0.0.1", "::1"]
+    if found:
+        remember(host, tuple(dict.fromkeys(found)))
+    return _looked_up.get(host)
 
 
 def is_local(address: str) -> bool:
     """Whether an address is one of this machine's own."""
     if address.startswith("127.") or address == "::1":
         return True
+    from .unpatched import socket
+
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
@@ -60,31 +82,12 @@ def is_local(address: str) -> bool:
     return True
 
 
-def patience(left: float, longest: float = CONNECT_TIMEOUT) -> float:
-    """Seconds to wait for one answer."""
-    return max(LEAST_TIMEOUT, min(longest, left))
-
-
-def connect(address: str, port: int, left: float = math.inf) -> str | None:
-    """Connect once; None if somebody else than this very socket answered."""
-    shown = at(address, port)
-    timeout = patience(left)
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as sock:
-            sock.settimeout(timeout)
-            sock.connect((address, port))
-            if sock.getsockname()[:2] == sock.getpeername()[:2]:
-                # The kernel gave us the very port we called, and TCP allows a
-                # simultaneous open with oneself.
-                return f"nobody but the probe itself answered at {shown}"
-            sock.shutdown(socket.SHUT_RDWR)
-    except ConnectionRefusedError:
+def refusal(kind: str, detail: str, shown: str) -> str:
+    """Why there is no connection, in words, from what the asker says."""
+    if kind == "refused":
         return f"connection refused by {shown}"
-    except TimeoutError:
-        return f"no connection to {shown} within {timeout:g} s"
-    except OSError as error:
-        if error.errno == errno.ENOTCONN:  # accepted, and closed before we did
-            return None
-        return f"cannot connect to {shown}: {error.strerror or error}"
-    return None
+    if kind == "late":
+        return f"no connection to {shown} within {detail} s"
+    if kind == "itself":
+        return f"nobody but the probe itself answered at {shown}"
+    return f"cannot connect to {shown}: {detail}"

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .errors import PortInUse, SummonError
+from .probes import never
 from .report import describe_exit
-from .unpatched import os
+from .steps import Asked, Steps
+from .unpatched import os, time
 
 if TYPE_CHECKING:
     from .observer import Observer
@@ -18,16 +20,25 @@ if TYPE_CHECKING:
 class Plain:
     """What most questions have in common: nothing to check, to occupy or to close."""
 
-    #: only news from the keeper can change the answer
-    shortest: float = math.inf
-    longest: float = math.inf
+    asked: tuple[Asked, ...] = ()
+
+    @property
+    def shortest(self) -> float:
+        """Only news from the keeper can change the answer."""
+        return math.inf
+
+    @property
+    def longest(self) -> float:
+        """As the shortest."""
+        return math.inf
 
     def check(self) -> None:
         """Nothing can be wrong with it."""
 
-    def occupied(self, name: str) -> PortInUse | None:
+    def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
         """Nobody else can give the answer."""
         return None
+        yield
 
     def close(self) -> None:
         """Nothing is held."""
@@ -75,7 +86,7 @@ class CommandProbe(Plain):
     """Ready when a command, run by the keeper, exits with status 0."""
 
     shortest = 0.005
-    longest = 0.1
+    longest = 0.5
 
     def __init__(self, argv: tuple[str, ...], timeout: float) -> None:
         self._argv, self._timeout = argv, timeout
@@ -97,24 +108,43 @@ class CommandProbe(Plain):
 
 
 class Until(Plain):
-    """Ready when a user's callable says so; an exception of it is a refusal."""
+    """Ready when a user's callable says so; an exception of it is a refusal.
 
-    shortest = 0.001
-    longest = 0.02
+    While it runs nobody else is asked.  So it is not asked again before four times as long
+    as it took has passed.
+    """
 
     def __init__(self, ask: Callable[[], object]) -> None:
         self._ask = ask
+        self._took = 0.0
+
+    @property
+    def shortest(self) -> float:
+        """Seconds: most of the time belongs to others."""
+        return max(0.001, 4 * self._took)
+
+    @property
+    def longest(self) -> float:
+        """Seconds: what it costs nobody knows, so the pauses grow with time."""
+        return max(0.25, self.shortest)
 
     def describe(self) -> str:
         """What is waited for."""
         return "until= to return true"
 
     def look(self, view: View, left: float = math.inf) -> str | None:
-        """None once it has returned something true."""
+        """None once it has returned something true.
+
+        :raises StartFailed: if it never will.
+        """
+        began = time.monotonic()
         try:
             answer = self._ask()
         except Exception as error:
+            never("until=", error)
             return f"until= raised {type(error).__name__}: {error}"
+        finally:
+            self._took = time.monotonic() - began
         return None if answer else f"until= returned {answer!r}"
 
 
@@ -173,14 +203,23 @@ class AllOf:
         """As the question that was refused last."""
         return self._refusing.longest
 
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """What the question that was refused last waits for."""
+        return self._refusing.asked
+
     def check(self) -> None:
         """Check all."""
         for probe in self._probes:
             probe.check()
 
-    def occupied(self, name: str) -> PortInUse | None:
+    def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
         """The first who is in the way."""
-        return next((e for p in self._probes if (e := p.occupied(name)) is not None), None)
+        for probe in self._probes:
+            error = yield from probe.occupied(name, until)
+            if error is not None:
+                return error
+        return None
 
     def describe(self) -> str:
         """What is waited for."""

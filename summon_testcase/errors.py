@@ -59,8 +59,12 @@ class AlreadyRunning(SummonError):
     """``start()`` was called on an executor that is running."""
 
 
-class NotRunning(SummonError):
-    """Something was asked of an executor that only a running one has."""
+class NotRunning(SummonError, AttributeError):
+    """Something was asked of an executor that only a running one has.
+
+    An AttributeError too, so that ``getattr(service, "url", None)`` and ``hasattr`` follow
+    Python's rule.
+    """
 
 
 class StartFailed(SummonError):

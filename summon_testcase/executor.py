@@ -87,6 +87,9 @@ class Executor:
         return
         yield
 
+    def _warm_up(self) -> None:
+        """A start begins of which its own is a part: have begun what takes a while to boot."""
+
     def needs(self) -> Iterable[str]:
         """Names of the services that templates refer to."""
         return ()

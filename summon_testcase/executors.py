@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import arguments
+from . import arguments, requested
 from . import command as commands
 from .arguments import Pattern, compile_patterns
 from .command import OTHER_FIELDS
 from .errors import InvalidArgument
+from .lifecycle import warm_up
 from .simple import SimpleExecutor
 from .unpatched import os
 
@@ -84,6 +85,8 @@ class TCPCoordinatedExecutor(SimpleExecutor):
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
     :param host: the address; of several (``localhost``) one is enough.
     :param port: the port; default: a free one, which ``{port}`` tells the command.
+    :param foreign_listener: accept whoever listens there once it is spawned: another process
+        that opens the port for it (``docker run -p``, systemd).  Before that nobody may.
     :raises InvalidArgument: if the port is out of range; at start, if neither the command nor
         ``env`` has the ``{port}``, or ``{url}``, that was found for it, and no ``prepare()`` of a
         subclass may have told it.
@@ -94,9 +97,12 @@ class TCPCoordinatedExecutor(SimpleExecutor):
         command: str | Sequence[str],
         host: str = "127.0.0.1",
         port: int | None = None,
+        *,
+        foreign_listener: bool = False,
         **options: Unpack[Options],
     ) -> None:
         super().__init__(command, host=host, port=port, **options)
+        self._foreign_listener = foreign_listener
 
     def _waits_for_its_port(self) -> bool:
         return True
@@ -104,22 +110,46 @@ class TCPCoordinatedExecutor(SimpleExecutor):
     def _readiness(self) -> list[Probe]:
         from .probes import TCPProbe
 
-        return [TCPProbe(self._host, self._port_now())]
+        return [TCPProbe(self._host, self._port_now(), not self._foreign_listener)]
 
 
 class HTTPCoordinatedExecutor(SimpleExecutor):
-    """Ready when a request to it is answered with an accepted status.
+    r"""Ready when a request to it is answered with an accepted status, and body.
 
-    Redirects are not followed; proxies and netrc of the environment are not used.
+    The request is sent by requests, in a process of its own: what a test does to requests, to
+    sockets or to the clock does not matter.  Redirects are not followed; proxies and netrc of
+    the environment are not used.
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
-    :param url: what is requested; templates are filled in.
+    :param url: what is requested: ``http``, ``https``, or ``http+unix`` with the quoted path of
+        a unix socket for a host, ``http+unix://{tmpdir}%2Fapp.sock/health``.  Templates are
+        filled in, an IPv6 address with brackets.  If its host is that of another service,
+        ``http://{front.host}:{front.port}/``, it is that service's answer that is waited for.
     :param method: the method of the request.
     :param status: what is accepted: an int, a range, a set, or a callable that is given
         the status; default 200 to 399.
     :param headers: added to the request.
     :param verify: as for requests: False, or the path of a bundle of certificates.
-    :raises InvalidArgument: if the URL is not http or https, or has no host.
+    :param request_timeout: seconds that one request may take; default: what is left of
+        ``timeout``, 30 at most.
+    :param auth: user and password, for HTTP's basic authentication.
+    :param body: of the request, as text or bytes.
+    :param answer: what the body must be: a pattern that matches somewhere in it, or a callable
+        that is given status, headers (whose names have no case) and body, and returns something
+        true.  Of a body the first 64 KiB are looked at, as they come: a callable may be given
+        its beginning first, and again more of it.  An exception counts as with ``until``.
+    :param foreign_listener: accept whoever answers once it is spawned: another process that
+        opens the port for it (``docker run -p``, systemd).  Before that nobody may.
+    :raises InvalidArgument: if the URL is none of these, has no host, or contradicts ``port``;
+        if another argument cannot be sent.
+
+    >>> with HTTPCoordinatedExecutor(
+    ...     "python3 -m http.server --bind {host} {port}",
+    ...     url="http://{host}:{port}/",
+    ...     answer="Directory listing",
+    ... ) as server:
+    ...     server.url_for("/a") == f"http://127.0.0.1:{server.port}/a"
+    True
     """
 
     def __init__(
@@ -130,37 +160,59 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         method: str = "GET",
         status: Statuses = range(200, 400),
         headers: Mapping[str, str] | None = None,
-        verify: bool | str = True,
+        verify: bool | str | os.PathLike[str] = True,
+        request_timeout: float | None = None,
+        auth: tuple[str, str] | None = None,
+        body: str | bytes | None = None,
+        answer: Pattern | Callable[[int, Mapping[str, str], str], object] | None = None,
+        foreign_listener: bool = False,
         **options: Unpack[AddressOptions],
     ) -> None:
-        from urllib.parse import urlsplit
-
         super().__init__(command, **options)
+        self._url = self._checked_url(url)
+        label = self._declared
+        arguments.seconds(label, "request_timeout", request_timeout, unlimited=True)
+        self._ask: dict[str, Any] = {
+            "method": arguments.text(label, "method", method, 'one such as "GET"'),
+            "status": requested.statuses(label, status),
+            "headers": requested.headers(label, headers or {}),
+            "verify": verify if isinstance(verify, bool) else os.fspath(verify),
+            "request_timeout": request_timeout,
+            "auth": requested.auth(label, auth),
+            "body": requested.body(label, body),
+            "answer": requested.answer(label, answer),
+            "ask_kernel": not foreign_listener,
+        }
+
+    def _checked_url(self, url: str) -> str:
+        """The URL, whose host and port are the executor's where it says which they are."""
         instead = 'a URL such as "http://{host}:{port}/health"'
-        self._url = arguments.text(self._declared, "url", url, instead)
+        arguments.text(self._declared, "url", url, instead)
         # templates stand for what the URL will have in their place
-        sample = commands.fill(url, lambda field: "1", lambda name, field: "1")
-        try:
-            parts = urlsplit(sample)
-            port = parts.port
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        except ValueError:
-            usable = False
-        if not usable:
+        parts, others = requested.sample(url, 1), requested.sample(url, 2)
+        if parts is None or others is None:
             raise InvalidArgument(
                 f"{self._declared}: url={url!r} has no scheme, no host or no valid port: write "
                 f"{instead}",
                 executor=self._declared,
             )
-        if "{" not in urlsplit(url).netloc:
+        if parts.scheme == "http+unix" or requested.elsewhere(url):
+            return url
+        if parts.hostname == others.hostname:
             self._host = parts.hostname or self._host
-            self._port = port or (443 if parts.scheme == "https" else 80)
-        self._ask: dict[str, Any] = {
-            "method": method,
-            "status": status,
-            "headers": dict(headers or {}),
-            "verify": verify,
-        }
+        if parts.port == others.port:
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            if self._port not in (None, port):
+                raise InvalidArgument(
+                    f"{self._declared}: port={self._port} and url={url!r} contradict each other, "
+                    f"as that is port {port}: write {{port}} in the URL, or leave port= out",
+                    executor=self._declared,
+                )
+            self._port = port
+        return url
+
+    def _warm_up(self) -> None:
+        warm_up(asker=True)
 
     def _texts(self) -> list[str]:
         return [*super()._texts(), self._url]
@@ -174,13 +226,17 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
                 f"{self.called}: url= contains {{url}} itself: write {{host}} and {{port}}",
                 executor=self.called,
             )
-        return self._fill(self._url)
+        return requested.fill(self._url, self._own, self._other)
 
     def _readiness(self) -> list[Probe]:
         from .http_probe import HTTPProbe
 
         self._filled_url = self._url_now()
-        return [HTTPProbe(self._filled_url, **self._ask)]
+        named = (self._services.get(name) for name in requested.elsewhere(self._url))
+        other = any(service is not None and service is not self for service in named)
+        ask_kernel = self._ask["ask_kernel"] and not other
+        ask = {**self._ask, "ask_kernel": ask_kernel, "awaits_other": other}
+        return [HTTPProbe(self._filled_url, **ask)]
 
     @property
     def url(self) -> str:

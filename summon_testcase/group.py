@@ -65,6 +65,11 @@ class Group(Executor):
             if isinstance(member, Executor):
                 member.bind(self._services)
 
+    def _warm_up(self) -> None:
+        for member in self._members.values():
+            if isinstance(member, Executor):
+                member._warm_up()
+
     def needs(self) -> set[str]:
         """Names of services outside this group that members wait for."""
         found: set[str] = set()

@@ -1,64 +1,88 @@
-"""The question that an HTTP server answers: the one module that imports requests.
+"""The question that an HTTP server answers: what is asked, and what the answer means.
 
-requests checks and prepares what is asked.  It sends it, too, for https, and wherever the
-answer is not the plain one that :mod:`http_plain` reads in half the time.
+The asking is the asker's, by requests, which this process never imports.
 """
 
 from __future__ import annotations
 
-import contextlib
 import http
 import math
 import re
-import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import urlsplit
+from typing import ClassVar
+from urllib.parse import unquote, urlsplit
 
-from . import http_plain
-from .addresses import CONNECT_TIMEOUT, at, patience, resolve
+from .addresses import LEAST_TIMEOUT, at
+from .asking import BODY, Question, ask
 from .errors import InvalidArgument, PortInUse
-from .probes import TCPProbe, View
-
-if TYPE_CHECKING:
-    import requests
+from .path_probes import UnixSocketProbe
+from .probes import Looking, TCPProbe, View, go_on, never, wider
+from .steps import Steps
+from .unpatched import os, time
 
 #: the statuses that an HTTP probe accepts
 Statuses = int | Collection[int] | Callable[[int], bool]
+#: what the body must be: a pattern that matches somewhere in it, or a callable that is given
+#: status, headers and body
+Answer = re.Pattern[str] | Callable[[int, Mapping[str, str], str], object]
+
+#: seconds that one request may take unless something else is said
+REQUEST_TIMEOUT = 30.0
+
+
+class Headers(Mapping[str, str]):
+    """The headers of an answer, whatever their names' case."""
+
+    def __init__(self, pairs: Collection[tuple[str, str]]) -> None:
+        self._pairs = {name.lower(): value for name, value in pairs}
+
+    def __getitem__(self, name: str) -> str:
+        return self._pairs[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __repr__(self) -> str:
+        return repr(self._pairs)
 
 
 class _Held:
     """What an HTTP probe keeps between looks; no part of its value."""
 
     def __init__(self) -> None:
-        self.session: requests.Session | None = None
-        #: sent at each look: to prepare it takes longer than to send it
-        self.request: requests.PreparedRequest | None = None
-        #: the same in the bytes of HTTP; none for https
-        self.plain = b""
+        self.looking: Looking[str | None] | None = None
+        self.question: Question | None = None
         self.tcp: TCPProbe | None = None
-        #: whether the kernel tells who listens; None: not tried yet
-        self.told: bool | None = None
         #: the pid of the service that was seen listening; 0 if none was
         self.listening = 0
+        #: when the first request was sent; 0 if none was
+        self.since = 0.0
+        #: what the last request was refused with
+        self.refusal = ""
 
 
 @dataclass(frozen=True)
 class HTTPProbe:
-    """Ready when a request is answered with an accepted status.
+    """Ready when a request is answered with an accepted status, and body.
 
     Redirects are not followed, proxies and netrc of the environment not used.
 
-    :param url: http or https; without a port 80 or 443.
+    :param url: http, https or http+unix; without a port 80 or 443.
     :param method: of the request.
     :param status: an int, a range or collection of them, or a callable.
     :param headers: added to the request; never shown in messages.
-    :param verify: as for requests: False, or the path of a CA bundle.
-    :param request_timeout: seconds to wait for the headers of the answer.  It
-        holds for each piece of them: a service that dribbles them takes longer.
+    :param verify: as for requests: False, or the path of a bundle of certificates.
+    :param request_timeout: seconds that one request may take.
+    :param auth: user and password; never shown in messages.
+    :param body: of the request.
+    :param answer: see :data:`Answer`; None: any body will do.
     :param ask_kernel: False to send requests at once, to whoever answers; see
         :class:`probes.TCPProbe`.
+    :param awaits_other: it is another service that answers, which may do so already.
     """
 
     url: str
@@ -66,25 +90,38 @@ class HTTPProbe:
     status: Statuses = field(default=range(200, 400), hash=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     verify: bool | str = True
-    request_timeout: float = 1.0
+    request_timeout: float | None = None
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    answer: Answer | None = None
     ask_kernel: bool = True
+    awaits_other: bool = False
     _held: _Held = field(default_factory=_Held, init=False, repr=False, compare=False)
 
     shortest: ClassVar[float] = 0.0005
 
     @property
     def longest(self) -> float:
-        """Seconds: TLS is dear, and nothing is sent before somebody listens."""
-        if not self.ask_kernel or self._held.listening:
-            return 0.020 if self._tls() else 0.009
-        return self._tcp().longest
+        """Seconds: a request is dear, and the longer they were refused, the rarer they are."""
+        return wider(self._held.since) if self._held.since else self._tcp().longest
+
+    @property
+    def asked(self) -> tuple[Question, ...]:
+        """See :attr:`probes.Probe.asked`."""
+        return self._tcp().asked if self._held.question is None else (self._held.question,)
+
+    @property
+    def path(self) -> str:
+        """The unix socket that is asked; empty if it is none."""
+        parts = urlsplit(self.url)
+        return unquote(parts.netloc) if parts.scheme == "http+unix" else ""
 
     def check(self) -> None:
         """:raises InvalidArgument: for a URL that no request can be sent to."""
         try:
             parts = urlsplit(self.url)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-            usable = usable and parts.port != 0
+            usable = parts.scheme in ("http", "https", "http+unix") and bool(parts.hostname)
+            usable = usable and (parts.scheme == "http+unix" or parts.port != 0)
         except ValueError:
             usable = False
         if not usable:
@@ -92,134 +129,148 @@ class HTTPProbe:
                 f"url {_shown(self.url)!r} cannot be asked: "
                 f"write it like http://127.0.0.1:8000/health"
             )
+        if self.path:
+            UnixSocketProbe(self.path).check()
 
     def describe(self) -> str:
         """In words: an accepted answer to GET http://127.0.0.1:8000/health."""
         return f"an accepted answer to {self.method} {_shown(self.url)}"
 
-    def occupied(self, name: str) -> PortInUse | None:
+    def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
         """Whether somebody listens at the URL's host and port already."""
-        return self._tcp().occupied(name)
+        if self.awaits_other:
+            return None
+        where = UnixSocketProbe(self.path) if self.path else self._tcp()
+        return (yield from where.occupied(name, until))
 
     def look(self, view: View, left: float = math.inf) -> str | None:
         """See :meth:`probes.Probe.look`.
 
         :raises PortInUse: when another process listens there.
         """
-        # Before the port is looked at: the first import of requests takes 100 ms,
-        # which is best spent while the service itself is still starting.
-        session = self._session()
-        tcp = self._tcp()
-        if self.ask_kernel and self._held.listening != view.pid:
-            # Where only a connection can tell, the request is that connection.
-            if self._held.told is None:
-                self._held.told = tcp.asks_kernel()
-            refusal = tcp.look(view, left) if self._held.told else None
-            if refusal is not None:
-                return refusal
-            self._held.listening = view.pid
-        return self._request(session, left)
+        return go_on(self._held, self._looking, view, left)
 
     def close(self) -> None:
-        """Close the session; another look opens a new one."""
-        session, self._held.session, self._held.listening = self._held.session, None, 0
-        if session is not None:
-            session.close()
+        """Give up the request that is under way."""
+        looking, self._held.looking = self._held.looking, None
+        if looking is not None:
+            looking.close()
+        self._tcp().close()
+        self._held.listening, self._held.since, self._held.refusal = 0, 0.0, ""
 
     def _tcp(self) -> TCPProbe:
         if self._held.tcp is None:
             parts = urlsplit(self.url)
-            port = parts.port or (443 if parts.scheme == "https" else 80)
+            port = 0 if self.path else parts.port or (443 if parts.scheme == "https" else 80)
             self._held.tcp = TCPProbe(parts.hostname or "", port, self.ask_kernel)
         return self._held.tcp
 
-    def _session(self) -> requests.Session:
-        if self._held.session is None:
-            import requests
-
-            self._held.session = requests.Session()
-            self._held.session.trust_env = False
-            with contextlib.suppress(requests.RequestException):
-                # while the service starts; what is wrong with it is told when it is sent
-                self._prepared(self._held.session)
-        return self._held.session
-
-    def _prepared(self, session: requests.Session) -> requests.PreparedRequest:
-        if self._held.request is None:
-            import requests
-
-            headers = {"Connection": "close", **self.headers}
-            request = requests.Request(self.method, self.url, headers=headers)
-            prepared = session.prepare_request(request)
-            if not self._tls():
-                url = prepared.url or ""
-                self._held.plain = http_plain.message(self.method, url, prepared.headers)
-            self._held.request = prepared
-        return self._held.request
-
-    def _tls(self) -> bool:
-        return self.url.lower().startswith("https:")
-
-    def _answer(
-        self, session: requests.Session, connection: float, answer: float
-    ) -> tuple[int, str]:
-        """Status and reason.
-
-        :raises requests.RequestException: if there are none.
-        """
-        import requests
-
-        request = self._prepared(session)
-        if self._held.plain:
-            tcp = self._tcp()
-            try:
-                for address in resolve(tcp.host):
-                    plain = address, tcp.port, self._held.plain
-                    status = http_plain.ask(*plain, connection, answer)
-                    if status is not None:
-                        return status
-            except TimeoutError as error:
-                raise requests.exceptions.ReadTimeout from error
-        from urllib3.exceptions import InsecureRequestWarning
-
-        with warnings.catch_warnings():
-            # verify=False was the user's word; once per look is no news.
-            warnings.simplefilter("ignore", InsecureRequestWarning)
-            response = session.send(
-                request,
-                timeout=(connection, answer),
-                allow_redirects=False,
-                stream=True,
-                verify=self.verify,
-            )
-        with response:
-            return response.status_code, response.reason
-
-    def _request(self, session: requests.Session, left: float) -> str | None:
-        import requests
-
-        answer = patience(left, self.request_timeout)
-        # The limit of the connection holds for the TLS handshake too.
-        connection = answer if self._tls() else min(CONNECT_TIMEOUT, answer)
+    def _looking(self, view: View, left: float) -> Looking[str | None]:
+        held = self._held
+        addresses: tuple[str, ...] = ()
+        if self.path:
+            refusal = UnixSocketProbe(self.path).look(view, left)
+            if refusal is not None:
+                return refusal
+        else:
+            addresses, said = yield from self._tcp().resolving(left)
+            if said:
+                return said
+            if self.ask_kernel and held.listening != view.pid:
+                # Where only a connection can tell, the request is that connection.
+                if self._tcp().tells(addresses):
+                    refusal = yield from self._tcp().looking(view, left)
+                    if refusal is not None:
+                        return refusal
+                held.listening = view.pid
+        limit = REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
+        held.since = held.since or time.monotonic()
+        held.question = question = self._ask(max(LEAST_TIMEOUT, min(limit, left)), addresses)
         try:
-            code, reason = self._answer(session, connection, answer)
-        except requests.exceptions.SSLError as error:
-            return f"TLS failed with {_shown(self.url)}: {_one_line(error)}"
-        except requests.exceptions.ConnectTimeout:
-            return f"no connection to {_shown(self.url)} within {connection:g} s"
-        except requests.exceptions.Timeout:
-            return f"no answer within {answer:g} s from {_shown(self.url)}"
-        except requests.exceptions.ConnectionError as error:
-            cause = _cause(error)
-            if isinstance(cause, ConnectionRefusedError):
-                tcp = self._tcp()
-                return f"connection refused by {at(tcp.host, tcp.port)}"
-            return f"no answer from {_shown(self.url)}: {_one_line(error)}"
-        except (requests.exceptions.RequestException, OSError) as error:
-            return f"cannot ask {_shown(self.url)}: {_one_line(error)}"
-        if self._accepts(code):
+            while True:
+                while not question.pump():
+                    if question.late():
+                        return self._silence(question)
+                    yield self._silence(question)
+                question.fresh = False
+                refusal = self._refusal(question)
+                if refusal is None or question.over:
+                    held.refusal = refusal or ""
+                    return refusal
+                # more of the body may come
+                yield refusal
+        finally:
+            held.question = None
+            question.drop()
+
+    def _ask(self, seconds: float, addresses: tuple[str, ...]) -> Question:
+        url = self.url
+        if self.path:
+            url = urlsplit(url)._replace(scheme="http", netloc="localhost").geturl()
+        headers = {"Connection": "close", **self.headers}
+        if self.answer is not None:
+            # a pattern is searched in the body as it comes
+            headers = {"Accept-Encoding": "identity", **headers}
+        what = self.method, url, tuple(headers.items()), self.body, self.auth
+        # the asker is in another directory
+        verify = os.path.abspath(self.verify) if isinstance(self.verify, str) else self.verify
+        limit = 0 if self.answer is None else BODY
+        return ask(seconds, "request", what, addresses, self.path, verify, limit)
+
+    def _silence(self, question: Question) -> str:
+        """The refusal as long as there is no answer."""
+        waited = min(time.monotonic(), question.until) - question.began
+        if self._held.refusal and waited < 0.5:
+            return self._held.refusal
+        return f"no answer within {waited:.2g} s from {_shown(self.url)}"
+
+    def _refusal(self, question: Question) -> str | None:
+        question.alive()
+        kind, facts, shown = question.kind, question.facts, _shown(self.url)
+        seconds = f"{question.until - question.began:.3g} s"
+        if kind == "answer":
+            return self._judge(question)
+        if kind == "late":
+            return f"no answer within {seconds} from {shown}"
+        if kind == "unconnected":
+            return f"no connection to {shown} within {seconds}"
+        if kind == "tls":
+            return f"TLS failed with {shown}: {facts[0]}"
+        if kind == "refused":
+            return f"connection refused by {self.path or at(self._tcp().host, self._tcp().port)}"
+        if kind == "broken":
+            return f"no answer from {shown}: {facts[0]}"
+        return f"cannot ask {shown}: {facts[0]}"
+
+    def _judge(self, question: Question) -> str | None:
+        code, reason, headers = question.facts
+        said = f"HTTP {code} {reason or _phrase(code)}".rstrip() + f" from {_shown(self.url)}"
+        if not self._accepts(code):
+            # its body does not matter
+            question.over = True
+            return said
+        if self.answer is None:
             return None
-        return f"HTTP {code} {reason or _phrase(code)}".rstrip() + f" from {_shown(self.url)}"
+        body = _text(question.body, Headers(headers).get("Content-Type", ""))
+        if isinstance(self.answer, re.Pattern):
+            refused = None if self.answer.search(body) else "does not match answer="
+        else:
+            refused = self._called(code, Headers(headers), body, question.over)
+        if refused is None:
+            return None
+        beginning = " ".join(body.split())
+        beginning = beginning if len(beginning) <= 80 else f"{beginning[:80]}…"
+        return f"{said}, but its body {refused}: {beginning!r}"
+
+    def _called(self, code: int, headers: Headers, body: str, over: bool) -> str | None:
+        assert callable(self.answer)
+        try:
+            accepted = self.answer(code, headers, body)
+        except Exception as error:
+            if over:
+                never("answer=", error)
+            return f"made answer= raise {type(error).__name__}: {error}"
+        return None if accepted else f"made answer= return {accepted!r}"
 
     def _accepts(self, code: int) -> bool:
         if isinstance(self.status, int):
@@ -238,25 +289,13 @@ def _shown(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def _cause(error: BaseException) -> BaseException:
-    """The innermost reason: requests wraps urllib3, which wraps the socket's error."""
-    seen = {id(error)}
-    while True:
-        candidates = [getattr(error, "reason", None), *error.args[::-1], error.__cause__]
-        candidates.append(error.__context__)
-        inner = next(
-            (c for c in candidates if isinstance(c, BaseException) and id(c) not in seen), None
-        )
-        if inner is None:
-            return error
-        seen.add(id(inner))
-        error = inner
-
-
-def _one_line(error: BaseException) -> str:
-    cause = _cause(error)
-    text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return " ".join(str(text).split())
+def _text(body: bytes, content_type: str) -> str:
+    """A body as text, in the encoding that it says it is in."""
+    found = re.search(r"charset=\"?([\w.:-]+)", content_type, re.IGNORECASE)
+    try:
+        return body.decode(found[1] if found else "utf-8", "replace")
+    except LookupError:
+        return body.decode("utf-8", "replace")
 
 
 def _phrase(code: int) -> str:

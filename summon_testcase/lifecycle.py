@@ -39,12 +39,19 @@ os.register_at_fork(
 )
 
 
-def warm_up() -> None:
-    """Have the warden start while what the first start needs is imported."""
+def warm_up(asker: bool = False) -> None:
+    """Have the warden start while what the first start needs is imported.
+
+    :param asker: whether requests will be sent, by another process that takes a while to boot.
+    """
     from . import warden
 
     try:
         warden.warm_up()
+        if asker:
+            from . import asking
+
+            asking.warm_up(http=True)
     except (OSError, SpawnFailed):
         pass  # the service will say so when it is spawned
 

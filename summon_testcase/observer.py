@@ -14,7 +14,7 @@ from pexpect.spawnbase import SpawnBase
 from .clean import clean, finished, origin
 from .deadline import Deadline
 from .log import Log
-from .steps import Pause, wait
+from .steps import Asked, Pause, Steps, wait
 from .unpatched import io, time
 
 if TYPE_CHECKING:
@@ -206,8 +206,14 @@ class OutputProbe:
     def check(self) -> None:
         """The patterns are compiled already."""
 
-    def occupied(self, name: str) -> None:
+    def occupied(self, name: str, until: float = math.inf) -> Steps[None]:
         """Nobody else can give the answer."""
+        yield from ()
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """Nobody is asked: the keeper tells."""
+        return ()
 
     def close(self) -> None:
         """Nothing is held."""

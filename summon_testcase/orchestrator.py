@@ -93,6 +93,7 @@ class Orchestrator(Group):
             if vars(self).setdefault("_start", walk) is not walk:
                 raise self._twice("being started")
             self._started = walk.done
+            self._warm_up()
             yield from walk.steps(go_on=False)
             if walk.called_off:
                 raise StartFailed(

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from . import procfs
-from .addresses import patience
 from .errors import InvalidArgument, PortInUse
 from .probes import View, in_use
-from .unpatched import LINUX, open, os, socket
+from .steps import Asked, Steps
+from .unpatched import LINUX, os, socket
 
 #: bytes of a unix socket's path: the kernel's structure has 108, with the final zero
 UNIX_PATH_LIMIT = 107 if LINUX else 103
@@ -34,6 +34,7 @@ class UnixSocketProbe:
 
     shortest: ClassVar[float] = 0.0005
     longest: ClassVar[float] = 0.008
+    asked: ClassVar[tuple[Asked, ...]] = ()
 
     def check(self) -> None:
         """:raises InvalidArgument: for a path that the kernel has no room for."""
@@ -48,9 +49,10 @@ class UnixSocketProbe:
         """In words: a connection to /tmp/app.sock."""
         return f"a connection to {self.path}"
 
-    def occupied(self, name: str) -> PortInUse | None:
+    def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
         """Whether somebody accepts there already; a file left by the dead is none."""
-        refusal, pid = self._ask(math.inf)
+        yield from ()
+        refusal, pid = self._ask()
         if refusal is not None:
             return None
         return in_use(
@@ -62,12 +64,12 @@ class UnixSocketProbe:
 
     def look(self, view: View, left: float = math.inf) -> str | None:
         """See :meth:`probes.Probe.look`."""
-        return self._ask(left)[0]
+        return self._ask()[0]
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _ask(self, left: float) -> tuple[str | None, int | None]:
+    def _ask(self) -> tuple[str | None, int | None]:
         """The refusal, and who listens as far as the system tells."""
         try:
             facts = os.stat(self.path)
@@ -80,14 +82,15 @@ class UnixSocketProbe:
         kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
         for kind in kinds:
             with socket.socket(socket.AF_UNIX, kind) as sock:
-                sock.settimeout(patience(left))
+                # whose queue is full would have to be waited for
+                sock.setblocking(False)
                 try:
                     sock.connect(self.path)
                     return None, _peer(sock)
                 except ConnectionRefusedError:
                     # bind() makes the file, listen() comes after it
                     return f"connection refused by {self.path}: nobody listens there", None
-                except (TimeoutError, BlockingIOError):
+                except BlockingIOError:
                     return f"{self.path} does not accept: its queue is full", None
                 except OSError as error:
                     if error.errno != errno.EPROTOTYPE:
@@ -110,6 +113,7 @@ class FileProbe:
 
     shortest: ClassVar[float] = 0.0005
     longest: ClassVar[float] = 0.008
+    asked: ClassVar[tuple[Asked, ...]] = ()
 
     @staticmethod
     def snapshot(path: str) -> Snapshot | None:
@@ -132,9 +136,10 @@ class FileProbe:
         """In words: the file /run/app.pid."""
         return f"the file {self.path}"
 
-    def occupied(self, name: str) -> PortInUse | None:
+    def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
         """None: a file of before the start is told apart by its snapshot."""
         return None
+        yield
 
     def look(self, view: View, left: float = math.inf) -> str | None:
         """See :meth:`probes.Probe.look`."""
@@ -152,9 +157,13 @@ class FileProbe:
         """Nothing is held."""
 
     def _pid_refusal(self) -> str | None:
-        with open(self.path, "rb") as file:
+        # to open a pipe, which it may be by mistake, would wait for a writer
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
             # postgres writes more lines after the first
-            line = file.read(64).partition(b"\n")[0].strip()
+            line = os.read(descriptor, 64).partition(b"\n")[0].strip()
+        finally:
+            os.close(descriptor)
         if not line:
             return f"{self.path} is still empty"
         if not re.fullmatch(rb"[0-9]{1,10}", line):

@@ -10,13 +10,28 @@ looks, as a question gets dearer.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+import traceback
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol, TypeVar
 
 from . import netlink, procfs
-from .addresses import at, connect, is_local, resolve
-from .errors import InvalidArgument, PortInUse
-from .unpatched import LINUX
+from .addresses import LEAST_TIMEOUT, at, is_local, known, remember
+from .addresses import refusal as told
+from .asking import Question, ask
+from .errors import InvalidArgument, PortInUse, StartFailed, SummonError
+from .steps import Asked, Pause, Steps
+from .unpatched import time
+
+#: seconds that a connection may take
+_CONNECTION = 5.0
+#: share of the time since the first costly question that the next pause may take
+_SHARE = 1 / 36
+_SHORTEST, _LONGEST = 0.0005, 1.0
+
+V = TypeVar("V")
+#: a look that yields a refusal wherever it must wait for an answer
+Looking = Generator[str, None, V]
 
 
 class View(Protocol):
@@ -80,15 +95,22 @@ class Probe(Protocol):
     def describe(self) -> str:
         """What is waited for, to follow "waited for"."""
 
-    def occupied(self, name: str) -> PortInUse | None:
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """What is being asked since the last look, whose answer calls for the next one."""
+
+    def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
         """Asked once before the service is spawned: does somebody answer already?
 
         :param name: the executor, for the message.
+        :param until: the moment at which nobody is interested any more.
         :returns: the error to raise, not raised yet.
         """
 
     def look(self, view: View, left: float = math.inf) -> str | None:
-        """Ask once.
+        """Ask once; never blocks, but for ``until=``.
+
+        While a question is :attr:`asked` the answer to the last one stands.
 
         :param view: the service.
         :param left: seconds until nobody is interested any more.
@@ -101,6 +123,61 @@ class Probe(Protocol):
         """Give back what the probe holds; it may be used again."""
 
 
+class Held(Protocol):
+    """Where a probe keeps the look that is under way."""
+
+    looking: Looking[str | None] | None
+
+
+def go_on(
+    held: Held,
+    begin: Callable[[View, float], Looking[str | None]],
+    view: View,
+    left: float,
+) -> str | None:
+    """Go on with the look that is under way, or begin one."""
+    looking, held.looking = held.looking, None
+    if looking is None:
+        looking = begin(view, left)
+    try:
+        refusal = next(looking)
+    except StopIteration as end:
+        answer: str | None = end.value
+        return answer
+    held.looking = looking
+    return refusal
+
+
+def _waiting(probe: TCPProbe, looking: Looking[V], until: float) -> Steps[V | None]:
+    """Go through with a look; None if it takes too long."""
+    try:
+        while time.monotonic() < until:
+            try:
+                next(looking)
+            except StopIteration as end:
+                value: V = end.value
+                return value
+            yield Pause((), min(until, time.monotonic() + 0.25), probe.asked)
+    finally:
+        looking.close()
+    return None
+
+
+def wider(since: float) -> float:
+    """Seconds of the longest pause after questions that are not cheap, which grows with time."""
+    return min(max((time.monotonic() - since) * _SHARE, _SHORTEST), _LONGEST)
+
+
+class _Held:
+    """What a TCP probe knows between looks; no part of its value."""
+
+    def __init__(self) -> None:
+        self.looking: Looking[str | None] | None = None
+        self.question: Question | None = None
+        #: when the first question was put that costs more than microseconds; 0 if none was
+        self.since = 0.0
+
+
 @dataclass(frozen=True)
 class TCPProbe:
     """Ready when the service, and nobody else, listens on a TCP address.
@@ -108,7 +185,7 @@ class TCPProbe:
     On Linux the kernel is asked, which neither disturbs the service nor costs
     more than 10 microseconds, and names the socket, hence its owner.  Where it
     does not tell, or for an address of another machine, a connection is made
-    and closed at once.
+    and closed at once, by the asker, as what may block is asked there.
 
     :param host: an address or a name; a wildcard stands for its loopback
         address.  Of several addresses (``localhost``) one is enough.
@@ -120,13 +197,19 @@ class TCPProbe:
     host: str
     port: int
     ask_kernel: bool = True
+    _held: _Held = field(default_factory=_Held, init=False, repr=False, compare=False)
 
     shortest: ClassVar[float] = 0.0005
 
     @property
     def longest(self) -> float:
         """Seconds: connecting is dearer than asking the kernel."""
-        return 0.008 if self.ask_kernel and LINUX else 0.010
+        return wider(self._held.since) if self._held.since else 0.008
+
+    @property
+    def asked(self) -> tuple[Question, ...]:
+        """See :attr:`Probe.asked`."""
+        return () if self._held.question is None else (self._held.question,)
 
     def check(self) -> None:
         """:raises InvalidArgument: for a port that nobody can listen on."""
@@ -140,21 +223,16 @@ class TCPProbe:
         """In words: a connection to 127.0.0.1:5432."""
         return f"a connection to {at(self.host, self.port)}"
 
-    def occupied(self, name: str) -> PortInUse | None:
+    def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
         """Whether somebody listens on any of the addresses already."""
-        try:
-            addresses = resolve(self.host)
-        except OSError:
-            return None
-        for address in addresses:
-            inode, refusal = self._ask(address)
-            if refusal is None:
-                return in_use(
-                    f"{name} cannot start: {at(address, self.port)} is in use already",
-                    port=self.port,
-                    pid=procfs.any_socket_holder(inode) if inode else None,
-                    executor=name,
-                )
+        found = yield from _waiting(self, self._who_listens(until - time.monotonic()), until)
+        for address, inode in found[0] if found else ():
+            return in_use(
+                f"{name} cannot start: {at(address, self.port)} is in use already",
+                port=self.port,
+                pid=procfs.any_socket_holder(inode) if inode else None,
+                executor=name,
+            )
         return None
 
     def look(self, view: View, left: float = math.inf) -> str | None:
@@ -162,17 +240,13 @@ class TCPProbe:
 
         :raises PortInUse: when another process listens there.
         """
-        try:
-            addresses = resolve(self.host)
-        except OSError as error:
-            return f"cannot resolve {self.host!r}: {error.strerror or error}"
-        refusals = []
+        return go_on(self._held, self.looking, view, left)
+
+    def looking(self, view: View, left: float) -> Looking[str | None]:
+        """One look, with a stop wherever it must wait."""
+        listeners, refusals = yield from self._who_listens(left)
         stranger: PortInUse | None = None
-        for address in addresses:
-            inode, refusal = self._ask(address, left)
-            if refusal is not None:
-                refusals.append(refusal)
-                continue
+        for address, inode in listeners:
             pid = _stranger(inode, view) if inode else None
             if pid is None:
                 return None
@@ -186,15 +260,29 @@ class TCPProbe:
             raise stranger
         return ", ".join(refusals)
 
-    def asks_kernel(self) -> bool:
-        """Whether to look costs nobody a connection; True for a name without address."""
-        try:
-            return any(self._listener(address) is not None for address in resolve(self.host))
-        except OSError:
-            return True
+    def resolving(self, left: float) -> Looking[tuple[tuple[str, ...], str]]:
+        """The addresses of the host, and why there are none."""
+        addresses = known(self.host)
+        if addresses is not None:
+            return addresses, ""
+        question = self._ask(left, "look up", self.host)
+        yield from self._answer(question, f"the address of {self.host!r} is not known yet")
+        if question.kind == "known":
+            remember(self.host, question.facts[0])
+            return question.facts[0], ""
+        said = question.facts[0] if question.kind == "unknown" else "its resolver does not answer"
+        return (), f"cannot resolve {self.host!r}: {said}"
+
+    def tells(self, addresses: tuple[str, ...]) -> bool:
+        """Whether the kernel knows who listens on one of the addresses."""
+        return any(self._listener(address) is not None for address in addresses)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Give up the question that is under way."""
+        looking, self._held.looking = self._held.looking, None
+        if looking is not None:
+            looking.close()
+        self._held.since = 0.0
 
     def _listener(self, address: str) -> int | None:
         # A wildcard listener of ours would answer for any address of the world.
@@ -202,14 +290,80 @@ class TCPProbe:
             return None
         return netlink.listener(address, self.port)
 
-    def _ask(self, address: str, left: float = math.inf) -> tuple[int, str | None]:
-        """Who listens on one address (an inode, 0 if not known), and the refusal if nobody does."""
-        inode = self._listener(address)
-        if inode is None:
-            return 0, connect(address, self.port, left)
-        if inode == 0:
-            return 0, f"connection refused by {at(address, self.port)}"
-        return inode, None
+    def _who_listens(self, left: float) -> Looking[tuple[list[tuple[str, int]], list[str]]]:
+        """Each address where somebody listens and the inode, 0 if not known; refusals."""
+        addresses, refusal = yield from self.resolving(left)
+        if not addresses:
+            return [], [refusal]
+        listeners: list[tuple[str, int]] = []
+        refusals: list[str] = []
+        others: list[str] = []
+        for address in addresses:
+            inode = self._listener(address)
+            if inode is None:
+                others.append(address)
+            elif inode:
+                listeners.append((address, inode))
+            else:
+                refusals.append(f"connection refused by {at(address, self.port)}")
+        if not listeners and others:
+            question = self._ask(min(left, _CONNECTION), "connect", tuple(others), self.port)
+            shown = ", ".join(at(address, self.port) for address in others)
+            yield from self._answer(question, f"no connection to {shown} yet")
+            if question.kind == "connected":
+                for (kind, detail), address in zip(question.facts[0], others, strict=False):
+                    if kind == "accepted":
+                        listeners.append((address, 0))
+                    else:
+                        refusals.append(told(kind, detail, at(address, self.port)))
+            else:
+                refusals.append(f"no connection to {shown}")
+        return listeners, refusals
+
+    def _ask(self, left: float, kind: str, *facts: object) -> Question:
+        self._held.since = self._held.since or time.monotonic()
+        self._held.question = ask(max(LEAST_TIMEOUT, left), kind, *facts)
+        return self._held.question
+
+    def _answer(self, question: Question, meanwhile: str) -> Looking[None]:
+        try:
+            while not question.pump() and not question.late():
+                yield meanwhile
+            question.alive()
+        finally:
+            question.drop()
+            self._held.question = None
+
+
+def never(argument: str, error: Exception) -> None:
+    """Pass by an exception of the user's code that may be gone next time.
+
+    :param argument: what the code was given as.
+    :raises StartFailed: for one that says the same each time: a name that does not exist, a
+        mistake in the callable itself, an assertion that the user has worded.
+    """
+    if not _permanent(error):
+        return
+    raise StartFailed(
+        f"{argument} raised {type(error).__name__}: {error}; that is a mistake in it, and no "
+        '"not yet"'
+    ) from error
+
+
+def _permanent(error: Exception) -> bool:
+    if isinstance(error, (NameError, SyntaxError, ImportError)):
+        return True
+    frames = [frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [str(names.get("__name__")).split(".")[0] == __package__ for names in frames]
+    if isinstance(error, AssertionError):
+        # assertEqual() and pytest word what is just not equal yet
+        said = str(error)
+        return bool(said) and not said.startswith("assert ") and "__unittest" not in frames[-1]
+    if not isinstance(error, (TypeError, AttributeError)) or isinstance(error, SummonError):
+        return False
+    # of the callable itself, whose frame is the only one that is not ours; but None is what
+    # many things are before they are there
+    return ours.count(False) <= 1 and "NoneType" not in str(error)
 
 
 def _stranger(inode: int, view: View) -> int | None:

@@ -38,6 +38,8 @@ class Outcome:
 
 #: share of the time already waited that the next pause may take
 _SHARE = 1 / 72
+#: seconds between looks at a question that is under way, whose answer ends the pause anyhow
+_ASKED = 0.25
 
 
 def failed(view: View) -> bool:
@@ -65,7 +67,9 @@ def until_ready(
         # the end is looked at before the question, so that the answer knows all output
         over = failed(view)
         answer = probe.look(view, deadline.left())
-        attempts += 1
+        asked = probe.asked
+        # what is still under way is not counted twice
+        attempts += not asked
         if answer is None and view.exit_code in (None, 0):
             return Outcome(Verdict.READY, refusal, attempts)
         refusal = answer or refusal
@@ -73,11 +77,13 @@ def until_ready(
             return Outcome(Verdict.EXITED, refusal, attempts)
         now = time.monotonic()
         if now >= deadline.at:
-            return Outcome(Verdict.EXPIRED, refusal, attempts)
+            return Outcome(Verdict.EXPIRED, refusal, attempts + bool(asked))
         step = min(max((now - deadline.began) * _SHARE, probe.shortest), probe.longest)
+        if asked:
+            step = _ASKED
         until = min(now + step, deadline.at)
         if progress is not None:
             if now >= progress.due:
                 progress.tell(refusal)
             until = min(until, progress.due)
-        yield Pause((view.fileno(),), until)
+        yield Pause((view.fileno(),), until, asked)

@@ -13,7 +13,6 @@ from .command import Launch
 from .conditions import AllOf, Stored
 from .deadline import Deadline
 from .errors import (
-    PortInUse,
     ProcessExited,
     SpawnFailed,
     StartFailed,
@@ -81,9 +80,8 @@ class Run:
 
     # -- the start --
 
-    def get_ready(self, probe: Probe) -> Steps[None]:
+    def get_ready(self, probe: Probe, deadline: Deadline) -> Steps[None]:
         """Wait until spawned and ready; on any failure leave nothing running."""
-        deadline = Deadline(self.limits.timeout)
         try:
             self.process.spawn()
             yield from self._spawned()
@@ -92,13 +90,15 @@ class Run:
             if outcome.verdict is not Verdict.READY:
                 raise self._not_ready(probe, outcome, deadline.elapsed())
         except BaseException as error:
-            if isinstance(error, PortInUse):
+            cause = None
+            if isinstance(error, StartFailed) and error.executor is None:
                 # found by the probe, which does not know whose it is
-                error = self.error(PortInUse, f"{self.name}: {error.message}", **vars(error))
+                cause = error.__cause__
+                error = self.error(type(error), f"{self.name}: {error.message}", **vars(error))
             self.kill()
             if isinstance(error, SummonError) and self.survivors():
                 error.consequences += (f"{self.name}: {self.survivors()}",)
-            raise error from None
+            raise error from cause
 
     def _not_ready(self, probe: Probe, outcome: Outcome, waited: float) -> StartFailed:
         said = f"{outcome.refusal} (asked {counted(outcome.attempts, 'time')})"

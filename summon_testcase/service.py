@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+from .addresses import at
 from .errors import NotRunning, ProcessExited, StopFailed
 from .lifecycle import Lifecycle
 from .steps import drive
@@ -152,20 +153,29 @@ class Service(Lifecycle):
 
     @property
     def url(self) -> str:
-        """The address as ``http://host:port``; an HTTP executor's own URL.
+        """The address as ``tcp://host:port``; an HTTP executor's own URL.
 
-        :raises NotRunning: if it has no port, now.
+        :raises NotRunning: if it has no port, now; which is an AttributeError too, so that
+            ``getattr(service, "url", None)`` is None then.
         """
-        return f"http://{self.host}:{self.port}"
+        return f"tcp://{at(self.host, self.port)}"
 
     def url_for(self, path: str) -> str:
-        """The URL of a path on this service.
+        """The URL of a path on this service: ``http://host:port/path``, or as its own URL is.
 
         :raises NotRunning: if it has no port, now.
         """
-        from urllib.parse import urljoin
+        from urllib.parse import urljoin, urlsplit
 
-        return urljoin(self.url, path)
+        base = urlsplit(self.url)
+        # of other schemes urljoin() knows no paths
+        schemes = {"tcp": "http", "http+unix": "http"}
+        joined = urlsplit(
+            urljoin(base._replace(scheme=schemes.get(base.scheme, base.scheme)).geturl(), path)
+        )
+        if base.scheme == "http+unix" and joined.netloc == base.netloc:
+            joined = joined._replace(scheme=base.scheme)
+        return joined.geturl()
 
     @property
     def log_path(self) -> str:
@@ -187,6 +197,10 @@ class Service(Lifecycle):
 
         def __getattr__(self, field: str) -> str:
             """A named group of the banner."""
+            found = getattr(type(self), field, None)
+            if isinstance(found, property) and found.fget is not None:
+                # it raised NotRunning, which is also an AttributeError
+                return found.fget(self)  # type: ignore[no-any-return]
             groups = self.__dict__.get("_groups", ())
             if field not in groups:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {field!r}")

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import arguments, lifetime, programs, shell_syntax
 from . import command as commands
+from .addresses import at
 from .arguments import Limits, Pattern, compile_patterns
+from .deadline import Deadline
 from .errors import (
     CommandNotFound,
     FailurePatternSeen,
     InvalidArgument,
+    NotRunning,
     RequirementMissing,
     SpawnFailed,
 )
@@ -156,7 +159,7 @@ class SimpleExecutor(Service):
         return ""
 
     def _url_now(self) -> str:
-        return f"http://{self._host}:{self._port_now()}"
+        return f"tcp://{at(self._host, self._port_now())}"
 
     def _port_now(self) -> int:
         """The port of this run, leased now if there is none yet."""
@@ -197,6 +200,8 @@ class SimpleExecutor(Service):
             return self._own(field)
         try:
             return str(getattr(service, field))
+        except NotRunning:
+            raise
         except AttributeError:
             offered = [known for known in commands.OTHER_FIELDS if hasattr(service, known)]
             raise commands.unknown_field(self.called, name, field, offered) from None
@@ -214,6 +219,9 @@ class SimpleExecutor(Service):
         return commands.fill(text, self._own, self._other)
 
     # -- start --
+
+    def _warm_up(self) -> None:
+        warm_up()
 
     def check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
@@ -295,6 +303,7 @@ class SimpleExecutor(Service):
         from .log import ServiceFiles
 
         began = time.monotonic()
+        deadline = Deadline(self._limits.timeout)
         run: Run | None = None
         files: ServiceFiles | None = None
         probe: AllOf | None = None
@@ -304,14 +313,19 @@ class SimpleExecutor(Service):
                 files = self._files = ServiceFiles(self.called)
             self.match = self._exit_code = None
             probe = self._all_probes()
+            # a resolver that is slow must leave time for the start
+            occupied = yield from probe.occupied(self.called, began + deadline.left() / 2)
+            if occupied is not None:
+                raise occupied
+            probe = self._watched(probe)
             launch = self._launch()
-            warm_up()
+            self._warm_up()
             from .run import Run, logger
 
             logger.info("%s: starting", self.called)
             run = Run(self.called, files, launch, self._limits)
             self._run = run
-            yield from run.get_ready(probe)
+            yield from run.get_ready(probe, deadline)
             self._ready(run)
             self._hold(run)
             self._has_run = True
@@ -338,7 +352,7 @@ class SimpleExecutor(Service):
         return self._started(self.starting())
 
     def _all_probes(self) -> AllOf:
-        from .conditions import AllOf, Completed, NoFailure, Spawned, Until
+        from .conditions import AllOf, Completed, Spawned, Until
 
         probes = self._readiness()
         self._waits = bool(probes or self._until)
@@ -349,17 +363,19 @@ class SimpleExecutor(Service):
             probes.append(Until(lambda: until(self)))
         everything = AllOf(probes or [Spawned()])
         everything.check()
-        occupied = everything.occupied(self.called)
-        if occupied is not None:
-            raise occupied
-        if self._fails_on:
-            from .observer import Observer
-
-            observer = Observer(self._files_now().log, self._fails_on)
-            failure = NoFailure(observer, self._failure_seen)
-            # again at the end: output that came in between may have both
-            everything = AllOf([failure, everything, failure])
         return everything
+
+    def _watched(self, probe: AllOf) -> AllOf:
+        """The same question, which fails once the output says so."""
+        if not self._fails_on:
+            return probe
+        from .conditions import AllOf, NoFailure
+        from .observer import Observer
+
+        observer = Observer(self._files_now().log, self._fails_on)
+        failure = NoFailure(observer, self._failure_seen)
+        # again at the end: output that came in between may have both
+        return AllOf([failure, probe, failure])
 
     def _failure_seen(self, matched: str) -> FailurePatternSeen:
         from .clean import LONGEST, shortened

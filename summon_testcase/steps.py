@@ -12,11 +12,24 @@ import errno
 import math
 import threading
 from collections.abc import Generator, Iterable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from .unpatched import select, time
 
 T = TypeVar("T")
+
+
+class Asked(Protocol):
+    """A question whose answer arrives at a descriptor that many questions share."""
+
+    #: whether an answer has come that nobody has looked at
+    fresh: bool
+
+    def fileno(self) -> int:
+        """Readable when an answer to one of them has come; -1 while that cannot be told."""
+
+    def pump(self) -> bool:
+        """Take in what has come; whether there is something for this one."""
 
 
 class Pause(NamedTuple):
@@ -24,10 +37,12 @@ class Pause(NamedTuple):
 
     :param fds: descriptors; those that are negative have been closed.
     :param until: a moment of :func:`time.monotonic`; may be infinite.
+    :param asked: questions whose answers end it too.
     """
 
     fds: tuple[int, ...]
     until: float
+    asked: tuple[Asked, ...] = ()
 
 
 Steps = Generator[Pause, None, T]
@@ -46,12 +61,17 @@ def wait(pause: Pause) -> None:
     May return early; who waits for something looks whether it has come.
     """
     seconds = max(0.0, min(pause.until - time.monotonic(), 86400.0))
-    if not pause.fds:
+    every = pause.fds
+    if pause.asked:
+        if any(question.fresh for question in pause.asked):
+            return
+        every += tuple({question.fileno() for question in pause.asked})
+    if not every:
         time.sleep(seconds)
         return
-    fds = [fd for fd in pause.fds if fd >= 0]
+    fds = [fd for fd in every if fd >= 0]
     if seconds > _SHARED:
-        alone = len(fds) == len(pause.fds) and threading.active_count() == 1
+        alone = len(fds) == len(every) and threading.active_count() == 1
         seconds = min(seconds, _ALONE) if alone else _SHARED
     if len(fds) <= 8 and max(fds, default=0) < 1024:
         try:
@@ -112,22 +132,26 @@ class Crew:
         if self._due:
             return Pause((), 0.0)
         pauses = self._pauses.values()
-        fds = tuple([fd for fds, _ in pauses for fd in fds])
-        until = min([until for _, until in pauses], default=0.0)
-        return Pause(fds, max(until, self._rests_until))
+        fds = tuple([fd for pause in pauses for fd in pause.fds])
+        until = min([pause.until for pause in pauses], default=0.0)
+        asked = tuple([question for pause in pauses for question in pause.asked])
+        return Pause(fds, max(until, self._rests_until), asked)
 
     def advance(self) -> list[tuple[Steps[None], BaseException | None]]:
         """Let those go on that can; those that ended, with the error that ended them."""
         now, used, pauses = time.monotonic(), time.thread_time(), self._pauses
         # of hundreds most stay where they are each time: little may be done for each
-        silent = _silent([fd for fds, _ in pauses.values() for fd in fds])
+        silent = _silent([fd for pause in pauses.values() for fd in pause.fds])
+        for question in [one for pause in pauses.values() for one in pause.asked][:1]:
+            # what has come for one has come for all
+            question.pump()
         due, self._due = self._due, []
         clock, by_clock = now if now >= self._rests_until else -math.inf, False
-        for steps, (fds, until) in pauses.items():
+        for steps, (fds, until, asked) in pauses.items():
             if until <= clock:
                 by_clock = True
                 due.append(steps)
-            elif not silent.issuperset(fds):
+            elif not silent.issuperset(fds) or (asked and any(one.fresh for one in asked)):
                 due.append(steps)
         ended: list[tuple[Steps[None], BaseException | None]] = []
         for steps in due:

@@ -16,6 +16,7 @@ from .steps import Pause, wait
 from .unpatched import os, select, socket, subprocess
 
 _BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from keeper.program import main; main()"
+_ASKER = "import sys; sys.path.append(sys.argv.pop(1)); from asker.program import main; main()"
 #: seconds within which warden and keepers answer what they do at once
 ANSWER = 10.0
 
@@ -125,6 +126,11 @@ class Warden:
         """Have a keeper forked that serves a channel."""
         socket.send_fds(self._control, [pack("keep", base)], [channel.fileno()])
 
+    def ask(self, channel: socket.socket, said: int, paths: list[str]) -> None:
+        """Have an asker started that serves a channel."""
+        message = pack("ask", _ASKER, os.path.dirname(__file__), *paths)
+        socket.send_fds(self._control, [message], [channel.fileno(), said])
+
     def sync(self, keeper: int) -> None:
         """Wait until what a dead keeper left has been killed."""
         deadline = Deadline(ANSWER)
@@ -189,16 +195,30 @@ def keep(base: str, channel: socket.socket) -> None:
 
     :raises OSError: if no warden could be started.
     """
+    _have(lambda warden: warden.keep(base, channel))
+
+
+def ask(channel: socket.socket, said: int, paths: list[str]) -> None:
+    """Have the warden of this process start an asker that serves a channel.
+
+    :param said: a descriptor for its standard error.
+    :param paths: directories where requests may be.
+    :raises OSError: if no warden could be started.
+    """
+    _have(lambda warden: warden.ask(channel, said, paths))
+
+
+def _have(order: Callable[[Warden], None]) -> None:
     with _lock:
         warden = _current()
         try:
-            warden.keep(base, channel)
+            order(warden)
         except OSError:
             if warden.alive():
                 raise
             # it died just now: once more, with a new one
             close()
-            _current().keep(base, channel)
+            order(_current())
 
 
 def launched() -> int:

@@ -344,7 +344,7 @@ class TestOutput:
             executor.node  # noqa: B018
         with executor:
             assert (executor.node, executor.port) == ("alpha", 4711)
-            assert executor.url == "http://127.0.0.1:4711"
+            assert executor.url == "tcp://127.0.0.1:4711"
         with pytest.raises(AttributeError):
             executor.edon  # noqa: B018
 
@@ -616,7 +616,7 @@ class TestCommonArguments:
         assert told["argv"] == [
             str(port),
             "localhost",
-            f"http://localhost:{port}",
+            f"tcp://localhost:{port}",
             f"{told['tmpdir']}/x",
             "<web>",
         ]

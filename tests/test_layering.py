@@ -29,30 +29,30 @@ ROWS = [
     {"conversation", "summoned", "group"},
     {"executor", "run"},
     {"conditions"},
-    {"readiness", "observer", "standard_input"},
-    {"process"},
-    {"warden", "http_probe", "path_probes"},
-    {"probes", "ports", "excerpt", "options"},
+    {"readiness", "observer", "http_probe", "standard_input"},
+    {"process", "path_probes"},
+    {"probes"},
+    {"asking", "requested"},
+    {"warden"},
+    {"ports", "excerpt", "options"},
     {"command", "log", "arguments", "lifetime", "graph"},
     {"programs", "shell_syntax"},
     {"errors"},
-    {"deadline", "report", "steps", "addresses", "http_plain", "netlink", "procfs", "progress"},
+    {"deadline", "report", "steps", "addresses", "netlink", "procfs", "progress"},
     {"clean"},
-    {"keeper", "unpatched"},
+    {"keeper", "asker", "unpatched"},
 ]
-#: imports nothing of the package around it, and nothing but the standard library
-PROGRAM = "keeper"
+#: import nothing of the package around them, and nothing but the standard library and this
+PROGRAMS: dict[str, set[str]] = {"keeper": set(), "asker": {"requests", "urllib3"}}
 #: what only one module may import
-ONLY = {"unittest": "testcase", "requests": "http_probe", "pexpect": "observer"}
-#: what is imported when it is first used, never at the top of a module
-LAZY = {"requests"}
+ONLY = {"unittest": "testcase", "requests": "asker", "urllib3": "asker", "pexpect": "observer"}
 #: what tests replace, and the package has from this module instead
 UNPATCHED = "unpatched"
 REPLACED = {
     *("fcntl", "io", "os", "select", "shutil", "socket", "subprocess", "tempfile", "time"),
     *("glob", "pathlib"),
 }
-#: the test process starts no thread and forks nothing: that is the keeper's trade
+#: the test process starts no thread and forks nothing: that is the trade of the programs
 FORBIDDEN_NAMES = {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "fork", "forkpty"}
 FORBIDDEN_MODULES = {"pty", "concurrent.futures"}
 #: what takes long to import, and is not needed to declare a service
@@ -62,6 +62,7 @@ HEAVY = {
     *("urllib.parse", "urllib.request", "ipaddress", "ctypes", "json"),
     *(f"{PACKAGE}.{module}" for module in ("run", "process", "warden", "keeper", "observer")),
     *(f"{PACKAGE}.{module}" for module in ("probes", "http_probe", "netlink", "ports", "log")),
+    *(f"{PACKAGE}.{module}" for module in ("asking", "asker")),
 }
 
 
@@ -155,15 +156,16 @@ def check_directions(source: Source) -> Iterator[str]:
         where = f"{source.where}:{node.lineno}"
         if not is_within(name, PACKAGE):
             top = name.partition(".")[0]
-            if source.module == PROGRAM and top not in sys.stdlib_module_names:
-                yield f"{where}: {PROGRAM} imports {name}, which is not in the standard library"
+            own = PROGRAMS.get(source.module)
+            if own is not None and top not in sys.stdlib_module_names and top not in own:
+                yield f"{where}: {source.module} imports {name}, not in the standard library"
             continue
         other = name.split(".")[1] if "." in name else "__init__"
         if other == source.module:
             continue
         other_row = row_of(other)
-        if source.module == PROGRAM:
-            yield f"{where}: {PROGRAM} imports {other}, of the package around it"
+        if source.module in PROGRAMS:
+            yield f"{where}: {source.module} imports {other}, of the package around it"
         elif other_row is None:
             yield f"{where}: {source.module} imports {name}, which is no module in the table"
         elif other_row == own_row:
@@ -172,41 +174,17 @@ def check_directions(source: Source) -> Iterator[str]:
             yield f"{where}: {source.module} imports {other} upward"
 
 
-def is_for_types(node: ast.stmt) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-
-
-def eager_imports(source: Source) -> set[ast.stmt]:
-    """The imports that are carried out when the module is imported."""
-    eager: set[ast.stmt] = set()
-    ahead: list[ast.AST] = [source.tree]
-    while ahead:
-        node = ahead.pop()
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            eager.add(node)
-        for inner in ast.iter_child_nodes(node):
-            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-                continue
-            if not (isinstance(inner, ast.stmt) and is_for_types(inner)):
-                ahead.append(inner)
-    return eager
-
-
 def check_exclusive_imports(source: Source) -> Iterator[str]:
-    eager = eager_imports(source)
     for node, name in source.imports():
         where = f"{source.where}:{node.lineno}"
         for outside, owner in ONLY.items():
             if is_within(name, outside) and source.module != owner:
                 yield f"{where}: {source.module} imports {outside}, only {owner} may"
-        for outside in LAZY:
-            if is_within(name, outside) and node in eager:
-                yield f"{where}: {outside} is imported at the top, not where it is used"
 
 
 def check_replaced(source: Source) -> Iterator[str]:
     """Nothing is used that a test may have replaced."""
-    if source.module in (PROGRAM, UNPATCHED):
+    if source.module in {*PROGRAMS, UNPATCHED}:
         return
     opens = False
     for node, name in source.imports():
@@ -221,7 +199,7 @@ def check_replaced(source: Source) -> Iterator[str]:
 
 
 def check_forbidden(source: Source) -> Iterator[str]:
-    if source.module == PROGRAM:
+    if source.module in PROGRAMS:
         return
     for node, name in source.imports():
         where = f"{source.where}:{node.lineno}"
@@ -282,10 +260,11 @@ class CheckerTest(unittest.TestCase):
         """What is said of a package with every module of the table, these among them."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            for module in {"__init__"}.union(*ROWS) - {PROGRAM}:
+            for module in {"__init__"}.union(*ROWS) - set(PROGRAMS):
                 (folder / f"{module}.py").write_text("")
-            (folder / PROGRAM).mkdir()
-            (folder / PROGRAM / "__init__.py").write_text("")
+            for program in PROGRAMS:
+                (folder / program).mkdir()
+                (folder / program / "__init__.py").write_text("")
             for module, text in files.items():
                 (folder / f"{module}.py").write_text(text)
             return check(folder)
@@ -304,7 +283,7 @@ class CheckerTest(unittest.TestCase):
                 '__all__ = ["SummonError"]\n'
             ),
             "testcase": "import unittest\nfrom . import executors\nfrom .errors import SummonError",
-            "http_probe": "def ask():\n    import requests\n    return requests",
+            "asker/requesting": "import requests",
             "observer": "from pexpect.spawnbase import SpawnBase",
             "warden": (
                 "from .unpatched import os\nos.register_at_fork()\nfrom .keeper import messages"
@@ -337,16 +316,17 @@ class CheckerTest(unittest.TestCase):
     def test_a_module_outside_the_table_is_reported(self):
         self.assert_complains("utils: is not in the table", "utils", "")
 
-    def test_a_dependent_keeper_is_reported(self):
+    def test_a_dependent_program_is_reported(self):
         text = "from ..errors import SummonError"
-        self.assert_complains("of the package around it", "keeper/program", text)
-        self.assert_complains("not in the standard library", "keeper/program", "import psutil")
+        for program in PROGRAMS:
+            self.assert_complains("of the package around it", f"{program}/program", text)
+            text_of_other = "import psutil"
+            self.assert_complains("not in the standard", f"{program}/program", text_of_other)
 
     def test_imports_that_one_module_owns_are_reported(self):
         self.assert_complains("only testcase may", "executor", "import unittest.mock")
         self.assert_complains("only observer may", "executor", "from pexpect import EOF")
-        self.assert_complains("only http_probe may", "command", "def f():\n    import requests")
-        self.assert_complains("imported at the top", "http_probe", "import requests")
+        self.assert_complains("only asker may", "http_probe", "def f():\n    import requests")
 
     def test_threads_and_forks_are_reported(self):
         for text in (

@@ -388,7 +388,7 @@ def nginx_answers(service: Any) -> bool:
     Both its port and its pid file are there earlier, and a SIGTERM in between makes nginx
     wait for another signal before it ends.
     """
-    return fetch(service.url).ok
+    return fetch(service.url_for("/")).ok
 
 
 @needs("nginx", package="nginx-light")
@@ -403,7 +403,7 @@ class NginxDaemonTest(ServersTest):
         for daemon in (self.by_file, self.by_port):
             with self.subTest(daemon):
                 self.assert_daemonized(daemon)
-                self.assertEqual(fetch(daemon.url).text, "nginx itself")
+                self.assertEqual(fetch(daemon.url_for("/")).text, "nginx itself")
 
     def test_nothing_outlives_a_stop(self) -> None:
         """A stop ends the master and its workers, whichever way they were waited for."""

@@ -42,6 +42,8 @@ class Warden:
         self.outbox = bytearray()
         self.channels: list[int] = []
         self.keepers: dict[int, str] = {}
+        #: asks for the test process what may block; ends by itself when we do
+        self.askers: set[int] = set()
         self.orphaned: list[str] = []
         #: keepers whose end the test process wants to be told of
         self.awaited: set[int] = set()
@@ -86,6 +88,8 @@ class Warden:
                     self.awaited.add(pid)
                 else:
                     self.tell_ended(pid)
+            elif verb == b"ask":
+                self.ask(rest.split(b"\0"))
             else:
                 raise ValueError(f"unknown message {verb!r}")
 
@@ -113,13 +117,41 @@ class Warden:
                 rehearse(self.runner)
         channel.close()
 
+    def ask(self, arguments: list[bytes]) -> None:
+        """Start an asker for the channel and the standard error that came with the message.
+
+        :param arguments: its code, and what that is to be given after channel and parent.
+        """
+        channel, said = self.channels.pop(0), self.channels.pop(0)
+        # as this program was started: where it has booted, the other does too
+        python = sys.orig_argv[: sys.orig_argv.index("-c") + 1]
+        code, directory, *rest = arguments
+        argv: list[str | bytes] = [*python, code, directory]
+        argv += [str(channel), str(os.getpid()), *rest]
+        os.set_inheritable(channel, True)
+        try:
+            self.askers.add(
+                os.posix_spawn(
+                    sys.executable,
+                    argv,
+                    os.environ,
+                    file_actions=[(os.POSIX_SPAWN_DUP2, said, 2)],
+                )
+            )
+        except OSError as error:
+            os.write(said, f"it could not be spawned: {error}\n".encode())
+        finally:
+            os.close(channel)
+            os.close(said)
+
     def ended(self, pid: int, status: int) -> None:
         """A child ended; a keeper that did not end by itself leaves orphans to us."""
+        self.askers.discard(pid)
         base = self.keepers.pop(pid, "")
         if base and status:
             self.orphaned.append(base)
             reaped: dict[int, int] = {}
-            sweep(self.keepers.keys(), reaped)
+            sweep(self.keepers.keys() | self.askers, reaped)
             for other, code in reaped.items():
                 self.ended(other, code)
         if pid in self.awaited:

@@ -32,6 +32,7 @@ from summon_testcase import (
 )
 from summon_testcase.log import run_directory
 from summon_testcase.probes import TCPProbe
+from summon_testcase.steps import Steps, drive
 
 from ..another_user import interpreter_for_all
 from ..services import alive, eventually, marked, parent
@@ -67,7 +68,7 @@ def failing(
     :param others: may fail at the same moment, and have logs that are kept for the reader.
     """
     SimpleExecutor("true").start().stop()
-    TCPProbe("127.0.0.1", 1).occupied("nobody")
+    drive(TCPProbe("127.0.0.1", 1).occupied("nobody"))
     before, began = Belongings(), time.monotonic()
     caught: list[SummonError] = []
     try:
@@ -167,12 +168,15 @@ class Asking:
     """A probe that calls something."""
 
     shortest = longest = 0.01
+    asked = ()
 
     def __init__(self, call: Callable[[Any], object]) -> None:
         self.call = call
 
     def check(self) -> None: ...
-    def occupied(self, name: str) -> None: ...
+    def occupied(self, name: str, until: float) -> Steps[None]:
+        yield from ()
+
     def close(self) -> None: ...
     def describe(self) -> str:
         return "a call"

@@ -1,0 +1,268 @@
+"""The asker: many questions at once, each in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import marshal
+import os
+import queue
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+#: a part of an answer that is sent at once; the socket takes it whole
+PIECE = 32768
+
+
+class Question:
+    """One question on its way to somebody who may never answer.
+
+    :param number: by which the test process knows it.
+    :param seconds: after which nobody is interested any more.
+    :param send: takes a message to the test process.
+    """
+
+    def __init__(self, number: int, seconds: float, send: Callable[[bytes], None]) -> None:
+        self.number = number
+        self.end = time.monotonic() + seconds
+        #: whether there was a connection
+        self.connected = False
+        #: whether it was given up: its time is over
+        self.over = False
+        self._send = send
+        self._lock = threading.Lock()
+        self._connection: socket.socket | None = None
+
+    def left(self) -> float:
+        """Seconds left; never 0, which would mean not to wait at all."""
+        return max(0.001, self.end - time.monotonic())
+
+    def tell(self, kind: str, *facts: Any) -> None:
+        """Send an answer, or the next part of one."""
+        data = marshal.dumps((self.number, kind, *facts))
+        self._send(struct.pack("=I", len(data)) + data)
+
+    def connect(self, family: int, address: Any, patience: float) -> socket.socket:
+        """A connection that ends with the question.
+
+        :raises OSError: if there is none; a TimeoutError after so many seconds.
+        """
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(min(patience, self.left()))
+            sock.connect(address)
+            with self._lock:
+                if self.over:
+                    raise TimeoutError("timed out")
+                if self._connection is not None:
+                    self._connection.close()
+                # a copy: TLS takes the descriptor of the other away
+                self._connection = sock.dup()
+            self.connected = True
+            sock.settimeout(self.left())
+            return sock
+        except BaseException:
+            sock.close()
+            raise
+
+    def give_up(self) -> None:
+        """Its time is over: whoever reads or writes there meets the end of the connection."""
+        with self._lock:
+            self.over = True
+            if self._connection is not None:
+                with contextlib.suppress(OSError):
+                    self._connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """It is answered."""
+        with self._lock:
+            self.over = True
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+class Asker:
+    """Takes questions from a socket, and puts each to somebody in a thread.
+
+    :param control: the socket; one message is one packet where the system has such sockets.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._sending = threading.Lock()
+        #: questions that wait for a thread, and how many threads wait for a question
+        self._jobs: queue.SimpleQueue[tuple[Question, str, tuple[Any, ...]]] = queue.SimpleQueue()
+        self._idle = 0
+        self._under_way: dict[int, Question] = {}
+        self._lock = threading.Lock()
+
+    def send(self, data: bytes) -> None:
+        """Send a message; a test process that is gone needs none."""
+        with self._sending, contextlib.suppress(OSError):
+            self._control.sendall(data)
+
+    def take(self, message: bytes) -> None:
+        """Begin with a question, or give one up."""
+        number, kind, seconds, *facts = marshal.loads(message)
+        if kind == "drop":
+            with self._lock:
+                dropped = self._under_way.get(number)
+            if dropped is not None:
+                dropped.give_up()
+            return
+        question = Question(number, seconds, self.send)
+        with self._lock:
+            self._under_way[number] = question
+            alone = self._idle <= self._jobs.qsize()
+        self._jobs.put((question, kind, tuple(facts)))
+        if alone:
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                self._idle += 1
+            question, kind, facts = self._jobs.get()
+            with self._lock:
+                self._idle -= 1
+            try:
+                KINDS[kind](question, *facts)
+            except ImportError:
+                # without requests it is of no use; whoever started it reads why
+                import traceback
+
+                traceback.print_exc()
+                os._exit(1)
+            except Exception as error:
+                question.tell("cannot", f"{type(error).__name__}: {error}")
+            finally:
+                with self._lock:
+                    self._under_way.pop(question.number, None)
+                question.close()
+
+    def press(self) -> float:
+        """Give up what is over; seconds until the next will be."""
+        now = time.monotonic()
+        with self._lock:
+            asked = [q for q in self._under_way.values() if not q.over]
+        for question in asked:
+            if now >= question.end:
+                question.give_up()
+        return min((q.end - now for q in asked if now < q.end), default=86400.0)
+
+    def run(self, parent: int) -> None:
+        """Serve until the test process lets go, or the warden has died."""
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        watched = -1
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                watched = os.pidfd_open(parent)
+                poller.register(watched, select.POLLIN)
+        received = b""
+        while os.getppid() == parent:
+            seconds = min(self.press(), 86400.0 if watched >= 0 else 0.2)
+            # rounded up: a wait of nothing would be a busy loop
+            ready = dict(poller.poll(max(0.0, seconds) * 1000 + 1))
+            if watched in ready:
+                return
+            if self._control.fileno() not in ready:
+                continue
+            data = self._control.recv(1 << 20)
+            if not data:
+                return
+            received += data
+            while len(received) >= 4:
+                end = 4 + int(struct.unpack_from("=I", received)[0])
+                if len(received) < end:
+                    break
+                message, received = received[4:end], received[end:]
+                self.take(message)
+
+
+def look_up(question: Question, host: str) -> None:
+    """The numeric addresses of a host."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        question.tell("unknown", error.strerror or str(error))
+    except ValueError as error:  # a label that is empty or too long, a null byte
+        question.tell("unknown", f"not a host name ({error})")
+    else:
+        question.tell("known", tuple(dict.fromkeys(str(entry[4][0]) for entry in found)))
+
+
+def connect(question: Question, addresses: tuple[str, ...], port: int) -> None:
+    """Connect to several addresses until one accepts: what became of each."""
+    found: list[tuple[str, str]] = []
+    for address in addresses:
+        patience = question.left() / (len(addresses) - len(found))
+        found.append(connect_once(question, address, port, patience))
+        if found[-1][0] == "accepted":
+            break
+    question.tell("connected", tuple(found), addresses)
+
+
+def connect_once(question: Question, address: str, port: int, patience: float) -> tuple[str, str]:
+    """Connect once: whether somebody else than this very socket answered, and why not."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with question.connect(family, (address, port), patience) as sock:
+            if sock.getsockname()[:2] == sock.getpeername()[:2]:
+                # The kernel gave us the very port we called, and TCP allows a
+                # simultaneous open with oneself.
+                return "itself", ""
+            sock.shutdown(socket.SHUT_RDWR)
+    except ConnectionRefusedError:
+        return "refused", ""
+    except TimeoutError:
+        return "late", f"{patience:.2g}"
+    except OSError as error:
+        if error.errno != errno.ENOTCONN:  # accepted, and closed before we did
+            return "cannot", error.strerror or str(error)
+    return "accepted", ""
+
+
+def request(question: Question, *facts: Any) -> None:
+    """Send an HTTP request."""
+    from .requesting import request
+
+    request(question, *facts)
+
+
+def prepare(question: Question) -> None:
+    """Import what requests take, while the service that will be asked is still starting."""
+    from . import requesting  # noqa: F401
+
+
+KINDS: dict[str, Callable[..., None]] = {
+    "prepare": prepare,
+    "request": request,
+    "look up": look_up,
+    "connect": connect,
+}
+
+
+def take_no_signals() -> None:
+    """Let no signal end us but those that cannot be refused: the warden kills us."""
+    for number in signal.valid_signals():
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def main() -> None:
+    """Run with the arguments CONTROL-FD WARDEN-PID, and directories where requests may be."""
+    control, parent = int(sys.argv[1]), int(sys.argv[2])
+    take_no_signals()
+    sys.path += sys.argv[3:]
+    Asker(socket.socket(fileno=control)).run(parent)
+    os._exit(0)

@@ -1,0 +1,214 @@
+"""HTTP requests: what asks is requests, over connections that end with their question."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import threading
+import time
+import warnings
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from .program import PIECE, Question
+
+# verify=False was the user's word; once per request is no news
+warnings.simplefilter("ignore")
+
+#: seconds for a connection, which is accepted or refused at once unless the queue is full
+_CONNECTION = 5.0
+#: bytes of names and values of headers that are told
+_HEADERS = 16384
+
+
+class _Current(threading.local):
+    """What the request of this thread is about."""
+
+    session: requests.Session | None = None
+    question: Question
+    #: numeric addresses that are known already
+    addresses: tuple[str, ...] = ()
+    #: the path of a unix socket that is asked instead
+    path: str = ""
+
+
+_current = _Current()
+
+
+class _Direct:
+    """A connection to where the question is to go."""
+
+    host: str
+    port: int
+
+    def _new_conn(self) -> socket.socket:
+        question, path = _current.question, _current.path
+        if path:
+            return question.connect(socket.AF_UNIX, path, _CONNECTION)
+        addresses = _current.addresses
+        if not addresses:
+            host = self.host.strip("[]")
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            try:
+                sock = question.connect(family, (address, self.port), _CONNECTION)
+            except OSError:
+                if address == addresses[-1]:
+                    raise
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        raise AssertionError("a host without addresses")
+
+
+class _Plain(_Direct, HTTPConnection):
+    pass
+
+
+class _Secure(_Direct, HTTPSConnection):
+    pass
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _Secure
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+
+
+def _session() -> requests.Session:
+    """The session of this thread, in the state of a new one."""
+    session = _current.session
+    if session is None:
+        session = _current.session = requests.Session()
+        session.trust_env = False
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Adapter())
+    session.cookies.clear()
+    return session
+
+
+@functools.lru_cache(maxsize=1024)
+def _prepared(
+    method: str,
+    url: str,
+    headers: tuple[tuple[str, str], ...],
+    body: bytes | None,
+    auth: tuple[str, str] | None,
+) -> requests.PreparedRequest:
+    """A request; to prepare it takes longer than to send it, and it is sent again and again."""
+    asked = requests.Request(method, url, headers=dict(headers), data=body, auth=auth)
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.prepare_request(asked)
+
+
+def request(
+    question: Question,
+    what: tuple[Any, ...],
+    addresses: tuple[str, ...],
+    path: str,
+    verify: bool | str,
+    limit: int,
+) -> None:
+    """Send a request; tell status and reason, or why there are none.
+
+    :param what: method, URL, headers, body, and user and password.
+    :param addresses: of the host, if they are known.
+    :param path: of a unix socket, if it goes there.
+    :param verify: as for requests.
+    :param limit: how many bytes of the body are wanted.
+    """
+    _current.question, _current.addresses, _current.path = question, addresses, path
+    try:
+        response = _session().send(
+            _prepared(*what),
+            timeout=question.left(),
+            allow_redirects=False,
+            stream=True,
+            verify=verify,
+        )
+        with response:
+            _tell(question, response, limit)
+    except Exception as error:
+        question.tell(*_refusal(question, error))
+
+
+def _tell(question: Question, response: requests.Response, limit: int) -> None:
+    headers: list[tuple[str, str]] = []
+    size = 0
+    for pair in response.headers.items() if limit else ():
+        size += sum(map(len, pair))
+        if size < _HEADERS:
+            headers.append(pair)
+    heard = response.status_code, response.reason or "", tuple(headers)
+    at, over = 0, not limit
+    while True:
+        piece = b"" if over else _read(question, response, min(PIECE, limit - at))
+        # where the length is known there is no need to meet the end
+        left = getattr(response.raw, "length_remaining", None)
+        over = over or not piece or at + len(piece) >= limit or left == 0
+        question.tell("answer", *heard, at, piece, over)
+        at += len(piece)
+        if over:
+            return
+
+
+def _read(question: Question, response: requests.Response, size: int) -> bytes:
+    """What has come of the body; empty at its end, or that of the question."""
+    # the oldest urllib3 can only read until it has all
+    read = getattr(response.raw, "read1", response.raw.read)
+    try:
+        return bytes(read(size, decode_content=True))
+    except Exception:
+        if question.over or time.monotonic() >= question.end:
+            return b""
+        raise
+
+
+def _refusal(question: Question, error: Exception) -> tuple[str, ...]:
+    if not isinstance(error, (requests.RequestException, OSError, ValueError)):
+        return "cannot", f"{type(error).__name__}: {error}"
+    cause = _cause(error)
+    if question.over or time.monotonic() >= question.end or isinstance(cause, TimeoutError):
+        return "late" if question.connected else "unconnected", ""
+    if isinstance(error, requests.exceptions.SSLError):
+        return "tls", _one_line(cause)
+    if isinstance(cause, ConnectionRefusedError):
+        return "refused", ""
+    if isinstance(error, requests.exceptions.ConnectionError):
+        return "broken", _one_line(cause)
+    return "cannot", _one_line(cause)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The innermost reason: requests wraps urllib3, which wraps the socket's error."""
+    seen = {id(error)}
+    while True:
+        candidates = [getattr(error, "reason", None), *error.args[::-1], error.__cause__]
+        candidates.append(error.__context__)
+        inner = next(
+            (c for c in candidates if isinstance(c, BaseException) and id(c) not in seen), None
+        )
+        if inner is None:
+            return error
+        seen.add(id(inner))
+        error = inner
+
+
+def _one_line(cause: BaseException) -> str:
+    text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return " ".join(str(text).split())

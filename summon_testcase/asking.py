@@ -1,0 +1,267 @@
+"""The test process's side of the asker: questions go out, answers come in, nothing blocks."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import marshal
+import struct
+import sys
+import threading
+from typing import Any
+
+from . import warden
+from .errors import InvalidArgument, StartFailed
+from .log import run_directory
+from .unpatched import LINUX, os, socket, time
+
+#: bytes of a question, which is sent in one piece or not at all
+LONGEST = 128 << 10
+#: bytes of the body of an answer that are wanted at most
+BODY = 64 << 10
+#: seconds after the end of a question in which the asker has not said so
+_GRACE = 2.0
+#: packets arrive whole, so that Ctrl-C leaves no part of one; macOS has none
+_KIND = socket.SOCK_SEQPACKET if LINUX else socket.SOCK_STREAM
+
+
+class Question:
+    """One question, until somebody has no more interest in it.
+
+    :param number: by which the asker knows it.
+    :param seconds: after which it is given up.
+    """
+
+    def __init__(self, number: int, seconds: float, kind: str, facts: tuple[Any, ...]) -> None:
+        self.number = number
+        self.began = time.monotonic()
+        self.until = self.began + seconds
+        self._said = kind, facts
+        #: what kind of answer came, and what belongs to it; empty while there is none
+        self.kind = ""
+        self.facts: tuple[Any, ...] = ()
+        #: what has arrived of a body
+        self.body = b""
+        #: whether nothing more will come
+        self.over = False
+        #: whether something has come that nobody has looked at
+        self.fresh = False
+
+    def fileno(self) -> int:
+        """Readable when there may be news; -1 while that cannot be told."""
+        return _asker.fileno()
+
+    def pump(self) -> bool:
+        """Take in what has come; whether there is something for this question."""
+        if not self.fresh:
+            _asker.pump()
+        return self.fresh
+
+    def message(self) -> bytes:
+        """The question as it is sent."""
+        kind, facts = self._said
+        left = max(0.0, min(self.until - time.monotonic(), 86400.0))
+        data = marshal.dumps((self.number, kind, left, *facts))
+        return struct.pack("=I", len(data)) + data
+
+    def note(self, kind: str, *facts: Any) -> None:
+        """An answer, or a part of one; the same one may come twice."""
+        if kind == "answer":
+            *facts_, at, piece, self.over = facts
+            self.body = self.body[:at] + piece
+            facts = tuple(facts_)
+        else:
+            self.over = True
+        self.kind, self.facts, self.fresh = kind, tuple(facts), True
+
+    def late(self) -> bool:
+        """Whether the asker should long have said that its time is over."""
+        return time.monotonic() > self.until + _GRACE
+
+    def alive(self) -> None:
+        """:raises StartFailed: if there is no answer because the asker cannot live."""
+        if self.kind == "died":
+            said = self.facts[0]
+            raise StartFailed(
+                "the process that asks whether it is ready (a Python interpreter with requests) "
+                "ended by itself, twice" + (f"; it said:\n{said}" if said else "")
+            )
+
+    def drop(self) -> None:
+        """Nobody wants to know any more."""
+        _asker.drop(self)
+
+
+class _Asker:
+    """The asker of this process, started when it is first needed, and again if it has died."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self._under_way: dict[int, Question] = {}
+        #: of those the ones that the asker has not been sent
+        self._unsent: dict[int, Question] = {}
+        self._socket: socket.socket | None = None
+        self._mailbox: warden.Mailbox | None = None
+        #: its standard error
+        self._said = -1
+        #: how often it has died since it answered last
+        self._deaths = 0
+        self._prepared = False
+
+    def fileno(self) -> int:
+        return -1 if self._socket is None else self._socket.fileno()
+
+    def begin(self, http: bool) -> None:
+        """Have it boot, and import requests if they will be sent."""
+        with self._lock:
+            if self._socket is None:
+                self._start()
+            if http and not self._prepared:
+                self._prepared = True
+                self._send(Question(0, 60.0, "prepare", ()))
+
+    def ask(self, seconds: float, kind: str, *facts: Any) -> Question:
+        question = Question(next(self._numbers), seconds, kind, facts)
+        if len(question.message()) > LONGEST:
+            raise InvalidArgument(
+                f"url=, headers= and body= are longer than {LONGEST} bytes together: a question "
+                "about readiness must be shorter"
+            )
+        with self._lock:
+            self._under_way[question.number] = self._unsent[question.number] = question
+        self.pump()
+        return question
+
+    def drop(self, question: Question) -> None:
+        with self._lock:
+            known = self._under_way.pop(question.number, None)
+            unsent = self._unsent.pop(question.number, None)
+            if known is not None and unsent is None and not question.over:
+                self._send(Question(question.number, 0.0, "drop", ()))
+
+    def pump(self) -> None:
+        """Send what has not been sent, and take in what has come; never blocks."""
+        with self._lock:
+            mailbox = self._mailbox
+            if mailbox is not None and not mailbox.collect():
+                self._died()
+            if self._socket is None and self._under_way:
+                if self._deaths > 1:
+                    self._despair()
+                    return
+                self._start()
+            for question in list(self._unsent.values()):
+                if not self._send(question):
+                    break
+                self._unsent.pop(question.number, None)
+
+    def _start(self) -> None:
+        atexit.unregister(_close)
+        atexit.register(_close)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, _KIND)
+        path = os.path.join(run_directory(), f"asker-{os.getpid()}-{time.monotonic_ns()}")
+        try:
+            ours.setblocking(False)
+            # who reads it keeps it open: nothing is left on the disk
+            said = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            os.unlink(path)
+            self._close_said()
+            self._said = said
+            paths = [os.path.abspath(entry) for entry in sys.path if entry]
+            # what a project has in its own directory must not stand in for what is installed
+            installed = ("site-packages", "dist-packages")
+            paths.sort(key=lambda entry: os.path.basename(entry) not in installed)
+            warden.ask(theirs, said, paths)
+            self._mailbox = warden.Mailbox(ours, self._note)
+            self._socket = ours
+        finally:
+            theirs.close()
+            if self._socket is not ours:
+                ours.close()
+
+    def _note(self, message: bytes) -> None:
+        number, kind, *facts = marshal.loads(message)
+        self._deaths = 0
+        question = self._under_way.get(number)
+        if question is not None:
+            question.note(kind, *facts)
+
+    def _send(self, question: Question) -> bool:
+        """Send a question, or give its fate to the next pump; whether it was taken."""
+        if self._socket is None:
+            return False
+        try:
+            self._socket.send(question.message())
+        except BlockingIOError:
+            return False
+        except (BrokenPipeError, ConnectionResetError):
+            # its death is read from the same socket
+            return False
+        return True
+
+    def _died(self) -> None:
+        self._deaths += 1
+        self._unsent = dict(self._under_way)
+        self._prepared = False
+        sock, self._mailbox, self._socket = self._socket, None, None
+        if sock is not None:
+            sock.close()
+
+    def _despair(self) -> None:
+        """It has died twice: nobody will answer."""
+        said = os.pread(self._said, 8192, 0).decode("utf-8", "replace").strip()
+        for question in self._under_way.values():
+            question.note("died", said)
+        self._unsent.clear()
+        self._under_way = {}
+        # who asks next may try again
+        self._deaths = 0
+
+    def _close_said(self) -> None:
+        said, self._said = self._said, -1
+        if said >= 0:
+            os.close(said)
+
+    def close(self) -> None:
+        """Let go of it: it ends, and so does the copy of it that a fork has made."""
+        with self._lock:
+            sock, self._socket, self._mailbox = self._socket, None, None
+            if sock is not None:
+                sock.close()
+            self._close_said()
+
+
+_asker = _Asker()
+
+
+def _after_fork_in_child() -> None:
+    # without its lock, which another thread may have held when this child was forked
+    global _asker
+    parents, _asker = _asker, _Asker()
+    parents._lock = threading.RLock()
+    parents.close()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _close() -> None:
+    _asker.close()
+
+
+def warm_up(http: bool) -> None:
+    """Have the asker boot beside the service that it will ask.
+
+    :param http: whether it will be asked for more than names and connections.
+    """
+    _asker.begin(http)
+
+
+def ask(seconds: float, kind: str, *facts: Any) -> Question:
+    """Put a question to the asker.
+
+    :param seconds: after which it gives up.
+    :param kind: one of ``KINDS`` of its program, and ``facts`` what that takes.
+    """
+    return _asker.ask(seconds, kind, *facts)

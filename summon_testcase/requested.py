@@ -1,0 +1,156 @@
+"""What an HTTP executor is declared to request: its arguments, and its URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import command as commands
+from .addresses import bracketed
+from .arguments import compile_patterns
+from .errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+#: brackets that are put around an IPv6 address anyhow
+_BRACKETED = r"\[(\{(?:\w+\.)?host\})\]"
+_AUTHORITY = r"(?:[\w+]+://)?[^/?#]*"
+
+
+def sample(url: str, number: int) -> SplitResult | None:
+    """The parts of a URL with something in the place of its templates; None if it is none.
+
+    :param number: what differs between two samples is not fixed by the URL.
+    """
+    from urllib.parse import urlsplit
+
+    def own(field: str) -> str:
+        return f"h{number}" if field == "host" else str(number)
+
+    def other(name: str, field: str) -> str:
+        return f"http://h{number}:{number}/" if field == "url" else own(field)
+
+    try:
+        parts = urlsplit(commands.fill(re.sub(_BRACKETED, r"\1", url), own, other))
+        if parts.scheme == "http+unix":
+            return parts if parts.netloc else None
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable else None
+
+
+def elsewhere(url: str) -> set[str]:
+    """The services whose host or port the URL has."""
+    authority = re.match(_AUTHORITY, url)
+    return {name for name, _ in commands.references([authority[0]])} if authority else set()
+
+
+def fill(url: str, own: Callable[[str], str], other: Callable[[str, str], str | None]) -> str:
+    """Fill in the templates of a URL: an IPv6 address in brackets, a path quoted for a host."""
+    from urllib.parse import quote
+
+    unix = url.startswith("http+unix:")
+
+    def written(field: str, value: str) -> str:
+        if field == "host":
+            return bracketed(value)
+        return quote(value, safe="") if unix and value.startswith("/") else value
+
+    def others(name: str, field: str) -> str | None:
+        value = other(name, field)
+        return None if value is None else written(field, value)
+
+    url = re.sub(_BRACKETED, r"\1", url)
+    return commands.fill(url, lambda field: written(field, own(field)), others)
+
+
+def statuses(label: str, value: Any) -> Any:
+    """Refuse what says nothing about a status.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    several = isinstance(value, Collection) and not isinstance(value, (str, bytes))
+    if isinstance(value, bool) or not (
+        isinstance(value, int) or callable(value) or (several and all_ints(value))
+    ):
+        raise InvalidArgument(
+            f"{label}: status={value!r}: write a status such as 200, a range or a set of them, or "
+            "a callable that is given the status",
+            executor=label,
+        )
+    return value
+
+
+def all_ints(values: Collection[Any]) -> bool:
+    """Whether there is at least one value, and all are numbers."""
+    return bool(values) and all(isinstance(value, int) for value in values)
+
+
+def headers(label: str, value: Any) -> dict[str, str]:
+    """Refuse what cannot be sent as headers; values, which may be secrets, are not shown.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(
+            f'{label}: headers= is no mapping: write {{"Accept": "text/html"}}', executor=label
+        )
+    for name, text in value.items():
+        good = isinstance(name, str) and isinstance(text, str) and name.strip() == name != ""
+        if not good or re.search("[\r\n]", name + text):
+            raise InvalidArgument(
+                f"{label}: headers= cannot send {name!r}: write names and values as text, on one "
+                "line",
+                executor=label,
+            )
+    return dict(value)
+
+
+def auth(label: str, value: Any) -> tuple[str, str] | None:
+    """Refuse what is no user and password, without showing them.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    if value is None:
+        return None
+    pair = isinstance(value, (tuple, list)) and len(value) == 2
+    if not pair or not all(isinstance(text, str) for text in value):
+        raise InvalidArgument(
+            f'{label}: auth= is no pair of texts: write auth=("user", "password")', executor=label
+        )
+    return value[0], value[1]
+
+
+def body(label: str, value: Any) -> bytes | None:
+    """Refuse what is neither text nor bytes.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    if value is None or isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise InvalidArgument(
+            f"{label}: body= is a {type(value).__name__}: write text or bytes, such as "
+            "json.dumps(…)",
+            executor=label,
+        )
+    return value.encode()
+
+
+def answer(label: str, value: Any) -> Any:
+    """A pattern, compiled, or a callable.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    if value is None or callable(value):
+        return value
+    if not isinstance(value, (str, re.Pattern)):
+        raise InvalidArgument(
+            f"{label}: answer={value!r}: write a pattern, or a callable that is given status, "
+            "headers and body",
+            executor=label,
+        )
+    return compile_patterns(value, label, "answer")[0]
