@@ -3,11 +3,11 @@
 import configparser
 from pathlib import Path
 
-from summon_testcase import conversation, errors, log, report, run
+from summon_testcase import conversation, errors, life, report, run
 
 # What these modules import for type checkers alone: autodoc looks up all that annotations name.
 vars(errors).update(Report=report.Report)
-vars(conversation).update(Run=run.Run, ServiceFiles=log.ServiceFiles)
+vars(conversation).update(Run=run.Run, Life=life.Life, RunFiles=life.RunFiles)
 
 setup_cfg = configparser.ConfigParser()
 setup_cfg.read(Path(__file__).resolve().parent.parent / "setup.cfg")

@@ -18,7 +18,7 @@ from .steps import drive
 
 if TYPE_CHECKING:
     from .excerpt import Line
-    from .log import ServiceFiles
+    from .life import Life, RunFiles
     from .run import Run
 
 
@@ -31,8 +31,10 @@ class Conversation(Executor):
         self._limits = limits
         self._host = host
         self._port = port
-        self._leased_port: int | None = None
-        self._files: ServiceFiles | None = None
+        #: what stays the same from run to run; None before the first, and after the last
+        self._life: Life | None = None
+        #: the files of the run, also while it is being started
+        self._files: RunFiles | None = None
         self._run: Run | None = None
         self._exit_code: int | None = None
         self._in_test = False
@@ -56,14 +58,22 @@ class Conversation(Executor):
             )
         return run
 
-    def _files_now(self) -> ServiceFiles:
+    def _files_now(self) -> RunFiles:
+        """The files of the run, also while it is being started."""
         files = self._files
         if files is None:
+            self._current("files")
+            raise AssertionError("a run has files")
+        return files
+
+    def _life_now(self, wanted: str) -> Life:
+        life = self._life
+        if life is None:
             raise NotRunning(
-                f"{self.called}: has no directory, since it is not running: call start() first",
+                f"{self.called}: has no {wanted}, since it is not running: call start() first",
                 executor=self.called,
             )
-        return files
+        return life
 
     def output(self) -> TextIO:
         """What it wrote after it was ready, as a text stream that begins anew at each call.

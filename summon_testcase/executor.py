@@ -12,6 +12,16 @@ from .steps import Steps
 E = TypeVar("E", bound="Executor")
 
 
+def overridden(executor: object, method: str) -> bool:
+    """Whether ``start`` or ``stop`` of an executor is not the one of this package any more.
+
+    By a subclass, a mixin, an attribute of the instance or of any class (mocks): then it must be
+    called, and may block; else its steps can be taken beside those of others.
+    """
+    native = getattr(type(executor), f"_native_{method}", None)
+    return getattr(getattr(executor, method), "__func__", None) is not native
+
+
 class Executor:
     """Base of everything that can be declared as a class attribute of a TestCase.
 
@@ -40,7 +50,7 @@ class Executor:
     scope: Scope = "class"
     #: how often it may be started again when it dies while tests run
     revivals: float = 0
-    #: a TestCase starts and stops it, and may start it again: it keeps its port meanwhile
+    #: a TestCase starts and stops it, and may start it again: it keeps what it has meanwhile
     employed: bool = False
     #: the declared services that templates can name, once an orchestrator has said so
     _services: Mapping[str, object] = {}
@@ -89,6 +99,10 @@ class Executor:
 
     def _warm_up(self) -> None:
         """A start begins of which its own is a part: have begun what takes a while to boot."""
+
+    def _clear(self) -> None:
+        """Leave nothing of it, at once, where Ctrl-C came into its start or stop."""
+        getattr(self, "kill", self.stop)()
 
     def needs(self) -> Iterable[str]:
         """Names of the services that templates refer to."""

@@ -246,7 +246,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         """
         if not commands.templates([self._url]):
             return self._url
-        if self._leased_port is None:
+        if self._life is None:
             self._current("url")
         return self._filled_url
 
@@ -291,7 +291,12 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
     def _readiness(self) -> list[Probe]:
         from .path_probes import UnixSocketProbe
 
-        return [UnixSocketProbe(self.path)]
+        path = self.path
+        probe = UnixSocketProbe(path)
+        if self._life_now("socket").begun:
+            # what our last run left behind would be in the way of a server that only binds
+            probe.remove_if_dead()
+        return [probe]
 
 
 class FileCoordinatedExecutor(_PathExecutor):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from .conversation import Conversation
 from .errors import AlreadyRunning, SpawnFailed, StopFailed, SummonError
+from .executor import overridden
 from .steps import Steps, drive, together
 from .unpatched import os, stay_imported, time
 
 if TYPE_CHECKING:
-    from .log import ServiceFiles
+    from .life import RunFiles
     from .run import Run
 
 L = TypeVar("L", bound="Lifecycle")
@@ -59,6 +59,9 @@ def warm_up(asker: bool = False) -> None:
 class Lifecycle(Conversation):
     """An executor that passes from one run to the next."""
 
+    #: a stop() that is a subclass's own is called, to be followed by a start
+    _pausing = False
+
     # -- its beginning --
 
     def _refuse_twice(self) -> None:
@@ -76,6 +79,7 @@ class Lifecycle(Conversation):
             )
 
     def _started(self: L, steps: Steps[None]) -> L:
+        life = self._life
         try:
             drive(steps)
             return self
@@ -83,7 +87,7 @@ class Lifecycle(Conversation):
             raise
         except BaseException:
             # Ctrl-C may have come when it was ready already
-            self._finish(self._files, self._run)
+            self._finish(self._files, self._run, keep_life=self._life is life)
             raise
 
     # -- its end --
@@ -93,14 +97,18 @@ class Lifecycle(Conversation):
         run = self._run
         return run is not None and run.running()
 
-    def stopping(self, keep_port: bool = False) -> Steps[None]:
-        """The stop as steps, for orchestrators."""
+    def stopping(self, for_now: bool = False) -> Steps[None]:
+        """The stop as steps, for orchestrators.
+
+        :param for_now: whether it is to be started again, with what it has.
+        """
         stay_imported()
+        keep_life = for_now or self._stays()
         with handover:
             run, files = self._run, self._files
         if run is None or not run.process.mine():
             # what is being started has a port, but nothing yet that could be stopped
-            self._end(None, None, keep_port)
+            self._end(files if run is not None else None, run, keep_life)
             return
         from .run import logger
 
@@ -108,14 +116,15 @@ class Lifecycle(Conversation):
         try:
             yield from run.stop()
         finally:
-            self._finish(files, run, keep_port)
+            self._finish(files, run, keep_life)
             logger.info("%s: stopped after %.3f s", self.called, time.monotonic() - began)
 
     def stop(self) -> None:
         """Stop it: the stop signal to the main process, TERM to what it leaves, then SIGKILL.
 
-        Does nothing if it is not running.  In a TestCase, one that a test stops is started
-        again before the next test, at the same port.
+        Its port, its directory and what is in it go with it.  Does nothing if it is not
+        running.  In a TestCase they stay until the end of the scope, and one that a test stops
+        is started again before the next test.
 
         :raises StopFailed: if it had to be killed after ``stop_timeout`` seconds, or ended
             with a status that is not in ``expected_exit``; it is gone all the same.
@@ -124,15 +133,17 @@ class Lifecycle(Conversation):
             drive(self.stopping())
         except BaseException:
             # Ctrl-C may have come when little was left to do
-            with contextlib.suppress(StopFailed):
-                self.kill()
+            self._kill(self._stays())
             raise
+
+    _native_stop = stop
 
     def kill(self) -> None:
         """SIGKILL it, and everything that it started, at once.
 
-        In a TestCase that is no death to be reported: it is started again before the next
-        test, at the same port.
+        ``start()`` begins another run with the same port, directory and data; ``stop()``, or the
+        end of the process, takes them away.  In a TestCase that is no death to be reported: it
+        is started again before the next test.
 
         :raises StopFailed: if something could not be killed.
         """
@@ -144,7 +155,33 @@ class Lifecycle(Conversation):
                 if run.survivors():
                     raise run.error(StopFailed, f"{self.called}: {run.survivors()}")
         finally:
-            self._finish(None if run is None else files, run)
+            self._finish(None if run is None else files, run, keep_life=True)
+
+    def _kill(self, keep_life: bool) -> None:
+        with handover:
+            run, files = self._run, self._files
+        self._finish(None if run is None else files, run, keep_life)
+
+    def _clear(self) -> None:
+        """Leave nothing of it, at once, where Ctrl-C came into its start or stop."""
+        self._kill(self._stays())
+        if overridden(self, "stop"):
+            self.stop()
+
+    def _stays(self) -> bool:
+        """Whether a stop is not the end of what it has."""
+        return self.employed or self._pausing
+
+    def _stop_for_now(self) -> None:
+        """Stop it, in whatever way a subclass does, to be started again with what it has."""
+        if not overridden(self, "stop"):
+            drive(self.stopping(for_now=True))
+            return
+        self._pausing = True
+        try:
+            self.stop()
+        finally:
+            self._pausing = False
 
     def _hold(self, run: Run) -> None:
         """Keep it alive until it is stopped, at the end of the process at the latest."""
@@ -157,21 +194,22 @@ class Lifecycle(Conversation):
                 atexit.register(_stop_all_at_exit)
             _alive.add(self)
 
-    def _finish(self, files: ServiceFiles | None, run: Run | None, keep_port: bool = False) -> None:
+    def _finish(self, files: RunFiles | None, run: Run | None, keep_life: bool) -> None:
         """Kill what is left of a run, and forget it."""
         try:
             if run is not None and run.process.mine():
                 run.kill()
         finally:
-            self._end(files, run, keep_port)
+            self._end(files, run, keep_life)
 
-    def _end(self, files: ServiceFiles | None, run: Run | None, keep_port: bool = False) -> None:
+    def _end(self, files: RunFiles | None, run: Run | None, keep_life: bool) -> None:
         """Forget a run; its files go, but for a log that an error has named.
 
         Nothing is done if another thread has done it already.  What Ctrl-C interrupts is
         done by the next call.
 
         :param files: those of the run; None if there is none.
+        :param keep_life: whether another run may follow, if one was ready before.
         """
         with handover:
             if self._files is not files:
@@ -183,10 +221,9 @@ class Lifecycle(Conversation):
                     run.since = run.log.size()
             if files is not None and (run is None or run.process.mine()):
                 files.discard(keep_log=run is not None and run.log_named)
-            if not (keep_port or self.employed or self._leased_port is None):
-                from . import ports  # imported long since: it leased this one
-
-                ports.release(self._leased_port)
-                self._leased_port = None
+            life = self._life
+            if life is not None and not (keep_life and life.begun):
+                life.end()
+                self._life = None
             _alive.discard(self)
             self._run = self._files = None

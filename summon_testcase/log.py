@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import itertools
-import re
 import stat
 
 from . import keeper
@@ -22,7 +20,6 @@ files = apart(f"{__package__}.keeper.files", keeper.__path__)
 
 _CHUNK = 1 << 20
 _TAIL_BYTES = 65536
-_counter = itertools.count(1)
 _run_directory: tuple[int, str] | None = None
 
 
@@ -83,42 +80,6 @@ def remove_run_directory() -> None:
             os.rmdir(_run_directory[1])
         except OSError:
             pass
-
-
-class ServiceFiles:
-    """What one run of a service has on disk: its log, and a directory if it asks for one.
-
-    :param name: the service's name, part of the paths.
-    """
-
-    def __init__(self, name: str) -> None:
-        safe = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:40]
-        #: what all paths begin with
-        self.base = os.path.join(run_directory(), f"{safe}-{next(_counter)}")
-        self.log = Log(f"{self.base}.log")
-        self._directory = False
-
-    @property
-    def tmpdir(self) -> str:
-        """A directory, mode 0700; made when it is first asked for, which few services do."""
-        if not self._directory:
-            os.mkdir(self.base, 0o700)
-            self._directory = True
-        return self.base
-
-    @property
-    def notify_address(self) -> str:
-        """Where the sd_notify socket is; abstract if the path would be too long."""
-        path = f"{self.base}.notify"
-        return path if len(os.fsencode(path)) < 100 else f"@{path[-90:]}"
-
-    def also_remove(self, directory: str) -> None:
-        """Have a directory in another place removed together with the rest."""
-        os.symlink(directory, f"{self.base}.elsewhere")
-
-    def discard(self, keep_log: bool) -> None:
-        """Remove it all, but for the log if an error has named it."""
-        files.remove_files(self.base, keep_log)
 
 
 class Log:

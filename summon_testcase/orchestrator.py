@@ -41,6 +41,8 @@ class Orchestrator(Group):
         super().__init__(executors, name=name, after=after)
         #: members that were started, in the order in which they became ready
         self._started: list[str] = []
+        #: members that were killed, and not stopped since
+        self._killed: list[str] = []
 
     # -- start --
 
@@ -64,10 +66,11 @@ class Orchestrator(Group):
             raise
         except BaseException:
             # Ctrl-C may have come when all were ready already, or in the clean-up
-            with contextlib.suppress(StopFailed):
-                self.kill()
+            self._clear()
             vars(self).pop("_start", None)
             raise
+
+    _native_start = start
 
     @property
     def _walk(self) -> Walk | None:
@@ -116,8 +119,7 @@ class Orchestrator(Group):
         except BaseException:
             # Ctrl-C, while what had failed was cleared away
             walk.cancel()
-            with contextlib.suppress(StopFailed):
-                self.kill()
+            self._clear()
             raise
 
     def _roll_back(self, error: BaseException, walk: Walk) -> None:
@@ -161,25 +163,41 @@ class Orchestrator(Group):
         except SummonError:
             raise
         except BaseException:
-            with contextlib.suppress(StopFailed):
-                self.kill()
+            self._clear()
             raise
+
+    _native_stop = stop
 
     def kill(self) -> None:
         """Kill all members, at once; those that can only be stopped are stopped.
 
+        As for one executor, ``start()`` finds their ports and directories again, and ``stop()``
+        takes them away.
+
         :raises StopFailed: if something of a service could not be killed.
         """
+        for key in self._called_off():
+            if key not in self._killed:
+                self._killed.append(key)
+        self._each(lambda member: getattr(member, "kill", member.stop)())
+
+    def _clear(self) -> None:
+        """Leave nothing of the members, at once, where Ctrl-C came into their start or stop."""
+        with contextlib.suppress(StopFailed):
+            self._each(_clear)
+
+    def _each(self, end: Callable[[Startable], object]) -> None:
+        """End all members that may run, the last first."""
         failed: list[StopFailed] = []
         for key in self._called_off():
             member = self._members[key]
             try:
                 if isinstance(member, Executor) or self._strike(key):
-                    getattr(member, "kill", member.stop)()
+                    end(member)
             except StopFailed as error:
                 failed.append(error)
             except Exception:
-                pass  # the others are killed nevertheless
+                pass  # the others are ended nevertheless
         self._started = []
         if failed:
             raise failed[0]
@@ -194,15 +212,16 @@ class Orchestrator(Group):
 
     def stopping(self) -> Steps[None]:
         """The stop as steps."""
-        walk = Walk(reverse(self._graph(), self._called_off()), self._stopping)
+        keys = list(dict.fromkeys([*self._called_off(), *self._killed]))
+        walk = Walk(reverse(self._graph(), keys), self._stopping)
         try:
             yield from walk.steps(go_on=True)
         except BaseException:
             # an interrupted stop still leaves nothing running
             walk.cancel()
-            with contextlib.suppress(StopFailed):
-                self.kill()
+            self._clear()
             raise
+        self._killed = []
         errors = walk.errors
         if len(errors) == 1:
             raise errors[0]
@@ -281,6 +300,13 @@ class orchestrated(contextlib.ContextDecorator):
     def stop(self) -> None:
         """Stop all."""
         self._orchestrator.stop()
+
+
+def _clear(member: Startable) -> None:
+    if isinstance(member, Executor):
+        member._clear()
+    else:
+        member.stop()
 
 
 def _blocking(call: Callable[[], object]) -> Steps[None]:

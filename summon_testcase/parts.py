@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from .errors import InvalidArgument, SummonError
 from .executor import Executor
@@ -21,13 +21,6 @@ def parts(executor: object) -> Iterator[Executor]:
         yield executor
         if isinstance(executor, Summoned):
             yield from parts(executor._thing)
-
-
-def refers(part: Executor, others: Sequence[Executor]) -> bool:
-    """Whether one refers to any of some others, by a template or by ``after``."""
-    named = [part._services.get(name) for name in part.needs()]
-    after = [part._services.get(t) if isinstance(t, str) else t for t in part.after]
-    return any(is_in(thing, [*named, *after]) for thing in others)
 
 
 def refuse_shorter_lives(name: str, executor: Executor, around: Mapping[str, Executor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import re
@@ -68,6 +69,12 @@ class UnixSocketProbe:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def remove_if_dead(self) -> None:
+        """Remove a socket that nobody listens at any more."""
+        with contextlib.suppress(OSError):
+            if "nobody listens" in (self._ask()[0] or ""):
+                os.unlink(self.path)
 
     def _ask(self) -> tuple[str | None, int | None]:
         """The refusal, and who listens as far as the system tells."""

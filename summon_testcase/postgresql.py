@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from .life import Life
     from .options import Options
     from .probes import Probe
 
 #: the data are disposable: nothing has to survive a crash
 _SETTINGS = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
@@ -43,6 +43,8 @@ _SETTINGS = {
 _MEMORY = "/dev/shm"
 #: bytes that must be free there
 _ENOUGH = 512 << 20
+#: has it shut down at once, and recover from its log at the next start
+_AT_ONCE = signal.SIGQUIT
 #: seconds that one initdb may take
 _INITDB_TIMEOUT = 120
 
@@ -50,9 +52,10 @@ _INITDB_TIMEOUT = 120
 class PostgreSQL(OutputCoordinatedExecutor):
     """A fresh, empty PostgreSQL server, with durability switched off.
 
-    Each start begins with empty databases, a restart too.
+    Its data live as long as its port: ``restart()``, ``stopped()``, ``kill()`` and a start after
+    a death find them again.  A new scope, or ``start()`` after ``stop()``, begins empty.
 
-    ``initdb`` runs once; each start gets a copy of what it made, in memory where
+    ``initdb`` runs once; each server gets a copy of what it made, in memory where
     ``/dev/shm`` has room.  When the tests run as root, the server runs as the user
     ``postgres``, or ``nobody`` if there is none.
 
@@ -93,8 +96,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
         self._initdb = tuple(initdb)
         self._user = user
         self._bindir = None if bindir is None else os.fspath(bindir)
-        # an immediate shutdown: there is nothing to save
-        options.setdefault("stop_signal", signal.SIGQUIT)
+        # there is nothing to save
+        options.setdefault("stop_signal", _AT_ONCE)
         self._made = ""
         super().__init__(
             ["postgres"],
@@ -129,27 +132,47 @@ class PostgreSQL(OutputCoordinatedExecutor):
 
     def starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
-        self._made = yield from self._template()
+        if self._life is None or not self._life.begun:
+            self._made = yield from self._template()
         yield from super().starting()
 
-    def _readiness(self) -> list[Probe]:
-        from .unpatched import tempfile, temporary_directory
+    def stopping(self, for_now: bool = False) -> Steps[None]:
+        """The stop as steps, for orchestrators."""
+        run = self._run
+        if run is not None and (for_now or self._stays()) and run.limits.stop_signal == _AT_ONCE:
+            # after an immediate shutdown tables that are not logged would be empty
+            run.limits = run.limits._replace(stop_signal=signal.SIGINT)
+        yield from super().stopping(for_now)
 
-        place = _MEMORY if _has_room(_MEMORY) else temporary_directory()
-        data = tempfile.mkdtemp(prefix="summon-", dir=place)
-        self._files_now().also_remove(data)
+    def _readiness(self) -> list[Probe]:
+        life = self._life_now("directory")
         owner = _server_user()
-        if owner is not None:
-            os.chown(data, owner.pw_uid, owner.pw_gid)
         copy = "cp -ac" if MACOS else "cp -a --reflink=auto"
         # copied by the service's own process, so that others start meanwhile
         script = f'{copy} "$1/." "$2" && shift && exec "$0" -D "$@"'
+        if life.begun:
+            script = 'shift && exec "$0" -D "$@"'
+            # of one that was killed: its number may be another's by now
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(life.elsewhere, "postmaster.pid"))
+        else:
+            self._make_room(life, owner)
+        data = life.elsewhere
         self._command = (
             *(*_become(owner), "/bin/sh", "-c", script),
             *(self._binary("postgres"), self._made, data, "-h", "{host}", "-p", "{port}"),
             *(f"-c{key}={value}" for key, value in self._settings.items()),
         )
         return super()._readiness()
+
+    def _make_room(self, life: Life, owner: pwd.struct_passwd | None) -> None:
+        from .unpatched import tempfile, temporary_directory
+
+        place = _MEMORY if _has_room(_MEMORY) else temporary_directory()
+        data = tempfile.mkdtemp(prefix="summon-", dir=place)
+        life.also_remove(data)
+        if owner is not None:
+            os.chown(data, owner.pw_uid, owner.pw_gid)
 
     # -- the template --
 

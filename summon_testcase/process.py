@@ -11,7 +11,8 @@ from . import warden
 from .command import Launch
 from .deadline import Deadline
 from .keeper.messages import pack
-from .log import ServiceFiles, limit
+from .life import RunFiles
+from .log import limit
 from .unpatched import os, select, socket
 
 _processes: weakref.WeakSet[Process] = weakref.WeakSet()
@@ -31,7 +32,7 @@ class Process:
     Facts are as of the last :meth:`pump`, which never blocks.
     """
 
-    def __init__(self, launch: Launch, files: ServiceFiles) -> None:
+    def __init__(self, launch: Launch, files: RunFiles) -> None:
         self.launch = launch
         self.files = files
         self.pid = 0
@@ -80,7 +81,7 @@ class Process:
         """Have a keeper spawn it: :attr:`pid`, or :attr:`refused`, tells when that is done."""
         launch, files = self.launch, self.files
         pairs = [f"{key}={value}" for key, value in launch.env.items()]
-        fields = [files.base, files.log.path, str(limit()), launch.cwd, str(int(launch.tty))]
+        fields = [files.life, files.log.path, str(limit()), launch.cwd, str(int(launch.tty))]
         fields += [str(int(launch.silent)), launch.notify, launch.program]
         fields += [str(len(launch.argv)), *launch.argv, *pairs]
         with self._lock:

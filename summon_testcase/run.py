@@ -21,7 +21,7 @@ from .errors import (
     TimeoutExpired,
 )
 from .excerpt import ERROR_LINES, Line, excerpt, shorten
-from .log import ServiceFiles
+from .life import RunFiles
 from .process import Process, refusal
 from .progress import Progress
 from .readiness import Outcome, Verdict, failed, until_ready
@@ -58,7 +58,7 @@ def _warn_of_orphans() -> None:
 class Run:
     """A process, its files, and what has been learnt of it."""
 
-    def __init__(self, name: str, files: ServiceFiles, launch: Launch, limits: Limits) -> None:
+    def __init__(self, name: str, files: RunFiles, launch: Launch, limits: Limits) -> None:
         self.name = name
         self.files = files
         self.log = files.log

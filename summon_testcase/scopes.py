@@ -19,7 +19,7 @@ from .errors import StopFailed
 from .executor import Executor
 from .lifetime import SCOPES, Scope, scope
 from .orchestrator import Orchestrator
-from .parts import afresh, is_in, is_named, name_it, parts, refers, refuse_shorter_lives, sentence
+from .parts import afresh, is_in, is_named, name_it, parts, refuse_shorter_lives, sentence
 from .service import Service
 from .unpatched import os
 
@@ -124,21 +124,17 @@ class Group:
     def mend(self, wanted: Sequence[Executor], when: str) -> list[str]:
         """Start again what has died and may be, and what a test has stopped.
 
-        One-shots run again after what they refer to: it may have lost what they did to it.
-
         :param when: for the message, "before ShopTest.test_buys".
         :returns: sentences about what had died.
         :raises ProcessExited: for what has died and may not be started again.
         """
         said: list[str] = []
-        renewed: list[Executor] = []
         for part in self._parts(wanted):
             death = part.death(when)
             if death is not None and not self.may_revive(part):
                 name_it(death)
                 raise afresh(death)
-            again = getattr(part, "_one_shot", False) and refers(part, renewed)
-            if death is None and not part.stands_idle() and not again:
+            if death is None and not part.stands_idle():
                 continue
             if death is not None:
                 from .run import logger
@@ -154,7 +150,6 @@ class Group:
             except Exception as error:
                 self._failures.append((part, (error, _below(error))))
                 raise
-            renewed.append(part)
             self._used.pop(id(part), None)
         return said
 
@@ -201,8 +196,8 @@ class Group:
             except Exception as error:
                 errors.append(error)
         for part in reversed(everything):
-            # one that was started again in a group that a test has stopped
-            if isinstance(part, Service) and part.running():
+            # one of a group that a test has stopped: it may run again, and has its directory
+            if isinstance(part, Service):
                 try:
                     part.stop()
                 except Exception as error:

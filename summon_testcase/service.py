@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from .addresses import at
-from .errors import NotRunning, ProcessExited, StopFailed
+from .errors import NotRunning, ProcessExited
 from .lifecycle import Lifecycle
-from .steps import drive
 
 S = TypeVar("S", bound="Service")
 
@@ -26,33 +25,45 @@ class Service(Lifecycle):
         return f"<{type(self).__name__} {self.called}: {state}>"
 
     def restart(self: S) -> S:
-        """Stop it and start it again, at the same port.
+        """Stop it and start it again, with the same port, directory and data.
+
+        A one-shot is run once more.
 
         :returns: the executor itself.
+        :raises NotRunning: if it is not running.
         :raises SummonError: as ``start()`` and ``stop()`` do.
         """
+        if self._one_shot:
+            self._current("process to stop")
+            self._stop_for_now()
+            return self.start()
         with self.stopped():
             pass
         return self
 
     @contextlib.contextmanager
     def stopped(self: S) -> Iterator[S]:
-        """A block in which it is stopped; it is started again, at the same port, after it.
+        """A block in which it is stopped; it is started again after it.
+
+        Its port, its directory and what is in it stay.  A one-shot has done its work, and is
+        not run again.
 
         :raises NotRunning: if it is not running.
         :raises SummonError: as ``start()`` and ``stop()`` do.
         """
         self._current("process to stop")
+        if self._one_shot:
+            yield self
+            return
         try:
-            drive(self.stopping(keep_port=True))
+            self._stop_for_now()
             yield self
         except Exception:
             self.start()
             raise
         except BaseException:
             # after Ctrl-C nobody needs it any more
-            with contextlib.suppress(StopFailed):
-                self.kill()
+            self._kill(self._stays())
             raise
         self.start()
 
@@ -79,7 +90,7 @@ class Service(Lifecycle):
 
     # -- for test cases --
 
-    #: it is meant to end
+    #: it is meant to end, and to be run once in a life
     _one_shot = False
     #: there was something to wait for, so it is more than a command that is run
     _waits = True
@@ -109,7 +120,8 @@ class Service(Lifecycle):
 
     def stands_idle(self) -> bool:
         """Whether a test has stopped it, so that it must be started before the next one."""
-        return self._run is None
+        life = self._life
+        return self._run is None and life is not None and life.begun and not self._one_shot
 
     # -- what is known of it --
 
@@ -141,7 +153,8 @@ class Service(Lifecycle):
         told = self.match.groupdict().get("port") if self.match else None
         if told:
             return int(told)
-        found = self._port or self._leased_port
+        life = self._life
+        found = self._port or (None if life is None else life.port)
         if found is None:
             self._current("port")
             raise NotRunning(
@@ -179,7 +192,7 @@ class Service(Lifecycle):
 
     @property
     def log_path(self) -> str:
-        """The file that takes all its output; it goes when the service is stopped.
+        """The file that takes the output of this run; it goes when the service is stopped.
 
         :raises NotRunning: if it was not started.
         """
@@ -187,11 +200,14 @@ class Service(Lifecycle):
 
     @property
     def tmpdir(self) -> str:
-        """A directory of its own, mode 0700; it goes when the service is stopped.
+        """A directory of its own, mode 0700.
+
+        What is in it stays in ``restart()``, ``stopped()`` and after ``kill()``; it goes with
+        ``stop()``, or in a TestCase at the end of the scope.
 
         :raises NotRunning: if it was not started.
         """
-        return self._files_now().tmpdir
+        return self._life_now("directory").tmpdir
 
     if not TYPE_CHECKING:
 

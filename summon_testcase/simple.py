@@ -27,7 +27,7 @@ from .unpatched import os, stay_imported, time
 
 if TYPE_CHECKING:
     from .conditions import AllOf
-    from .log import ServiceFiles
+    from .life import RunFiles
     from .probes import Probe
     from .run import Run
 
@@ -162,14 +162,8 @@ class SimpleExecutor(Service):
         return f"tcp://{at(self._host, self._port_now())}"
 
     def _port_now(self) -> int:
-        """The port of this run, leased now if there is none yet."""
-        if self._port is not None:
-            return self._port
-        if self._leased_port is None:
-            from . import ports
-
-            self._leased_port = ports.lease()
-        return self._leased_port
+        """The port of this life, leased now if there is none yet."""
+        return self._port if self._port is not None else self._life_now("port").lease()
 
     def _ready(self, run: Run) -> None:
         """Set where output() and wait_for_output() begin; called once it is ready."""
@@ -298,19 +292,23 @@ class SimpleExecutor(Service):
         stay_imported()
         self._refuse_twice()
         if self._run is not None:
-            # it died; what it left may live, and others know its port (but not a fork's others)
-            self._finish(self._files, self._run, keep_port=self._run.process.mine())
-        from .log import ServiceFiles
+            # it died; what it left may live
+            self._finish(self._files, self._run, keep_life=True)
+        from .life import Life
 
         began = time.monotonic()
         deadline = Deadline(self._limits.timeout)
         run: Run | None = None
-        files: ServiceFiles | None = None
+        files: RunFiles | None = None
         probe: AllOf | None = None
         try:
             with handover:
                 self._refuse_twice()
-                files = self._files = ServiceFiles(self.called)
+                life = self._life
+                if life is None or not life.mine():
+                    life = Life(self.called)
+                files = life.next_run()
+                self._life, self._files = life, files
             self.match = self._exit_code = None
             probe = self._all_probes()
             # a resolver that is slow must leave time for the start
@@ -327,11 +325,12 @@ class SimpleExecutor(Service):
             self._run = run
             yield from run.get_ready(probe, deadline)
             self._ready(run)
+            life.begun = True
             self._hold(run)
             self._has_run = True
         except BaseException as error:
             if files is not None:
-                self._finish(files, run)
+                self._finish(files, run, keep_life=True)
             if isinstance(error, OSError):
                 raise SpawnFailed(f"{self.called}: not started: {error}") from error
             raise
@@ -350,6 +349,8 @@ class SimpleExecutor(Service):
         self.check()
         self._refuse_twice()
         return self._started(self.starting())
+
+    _native_start = start
 
     def _all_probes(self) -> AllOf:
         from .conditions import AllOf, Completed, Spawned, Until

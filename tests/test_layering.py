@@ -31,7 +31,7 @@ ROWS = [
     {"conditions"},
     {"readiness", "observer", "http_probe", "standard_input"},
     {"process", "path_probes"},
-    {"probes"},
+    {"probes", "life"},
     {"asking", "requested"},
     {"warden"},
     {"ports", "excerpt", "options"},
@@ -62,7 +62,7 @@ HEAVY = {
     *("urllib.parse", "urllib.request", "ipaddress", "ctypes", "json"),
     *(f"{PACKAGE}.{module}" for module in ("run", "process", "warden", "keeper", "observer")),
     *(f"{PACKAGE}.{module}" for module in ("probes", "http_probe", "netlink", "ports", "log")),
-    *(f"{PACKAGE}.{module}" for module in ("asking", "asker")),
+    *(f"{PACKAGE}.{module}" for module in ("asking", "asker", "life")),
 }
 
 

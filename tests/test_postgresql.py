@@ -11,7 +11,13 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from summon_testcase import PostgreSQL, RequirementMissing, SummonMixin, orchestrated
+from summon_testcase import (
+    PostgreSQL,
+    RequirementMissing,
+    SimpleExecutor,
+    SummonMixin,
+    orchestrated,
+)
 
 from .another_user import NOBODY, interpreter_for_all, packages_for_all
 from .needs import needs
@@ -73,6 +79,83 @@ class DeclaredTest(SummonMixin, unittest.TestCase):
     def test_durability_is_off(self):
         """Nothing waits for a disk."""
         self.assertEqual(ask(self.db.dsn, "show fsync"), "off")
+
+
+def die(db):
+    os.kill(db.pid, signal.SIGKILL)
+    while db.running():
+        time.sleep(0.005)
+
+
+@postgres
+class LifeTest(unittest.TestCase):
+    """Its data live as long as the service."""
+
+    def test_restarts_keep_the_data(self):
+        """Whatever ends the server: what was committed just before is there again."""
+        with nothing_left(), PostgreSQL(name="db") as db:
+            ask(db.dsn, "create table t (n int); create unlogged table u (n int)")
+            for n, end in enumerate([db.restart, db.kill, lambda: die(db)], 1):
+                ask(db.dsn, f"insert into t values ({n}); insert into u values ({n})")
+                end()
+                if not db.running():
+                    db.start()
+                self.assertEqual(ask(db.dsn, "select count(*) from t"), n)
+                if end == db.restart:
+                    self.assertEqual(ask(db.dsn, "select count(*) from u"), 1)
+            with db.stopped():
+                pass
+            self.assertEqual(ask(db.dsn, "select count(*) from t"), 3)
+
+    def test_migrations(self):
+        """They are done once, and stay in all tests of the class; the next class begins empty."""
+
+        class Case(SummonMixin, unittest.TestCase):
+            db = PostgreSQL(restart=True)
+            migrate = SimpleExecutor(
+                [sys.executable, "-c", MIGRATION, "{db.dsn}"],
+                one_shot=True,
+                env={"PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+
+            def setUp(self):
+                self.assertEqual(ask(self.db.dsn, "select count(*) from t"), 1)
+
+            def test_1(self):
+                with self.db.stopped():
+                    pass
+
+            def test_2(self):
+                self.db.kill()
+
+            def test_3(self):
+                die(self.db)
+
+            def test_4(self):
+                self.db.stop()
+
+            def test_5(self):
+                self.db.restart()
+                self.setUp()
+
+            def test_6(self):
+                pass
+
+        class Next(Case):
+            pass
+
+        with nothing_left(), self.assertLogs("summon_testcase", "WARNING"):
+            for case in (Case, Next):
+                result = unittest.TestResult()
+                unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
+                self.assertEqual((result.errors, result.failures), ([], []))
+
+
+MIGRATION = """
+import psycopg2, sys
+with psycopg2.connect(sys.argv[1]) as connection:
+    connection.cursor().execute("create table t (n int); insert into t values (1)")
+"""
 
 
 @postgres

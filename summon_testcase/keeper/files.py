@@ -1,4 +1,4 @@
-"""The files of one run of a service."""
+"""The files of a service: those of one run, and those of its whole life."""
 
 from __future__ import annotations
 
@@ -6,38 +6,48 @@ import contextlib
 import os
 
 
-def remove_files(base: str, keep_log: bool = False) -> None:
-    """Remove the directory of a run, its log and its socket, as far as they exist.
-
-    A link ``.elsewhere`` names a directory in another place that goes with them.
+def remove_run(base: str, keep_log: bool = False) -> None:
+    """Remove the log of a run and its socket, as far as they exist.
 
     :param base: what their paths begin with.
     :param keep_log: leave the log.
+    """
+    for end in (".notify", *(() if keep_log else (".log",))):
+        with contextlib.suppress(OSError):
+            os.unlink(base + end)
+
+
+def remove_life(base: str) -> None:
+    """Remove the directory of a life, as far as it exists.
+
+    A link ``.elsewhere`` names a directory in another place that goes with it.
+
+    :param base: what their paths begin with.
     """
     elsewhere = base + ".elsewhere"
     directories = [base]
     with contextlib.suppress(OSError):
         directories.append(os.readlink(elsewhere))
-        os.unlink(elsewhere)
-    for end in (".notify", *(() if keep_log else (".log",))):
-        with contextlib.suppress(OSError):
-            os.unlink(base + end)
     for directory in filter(os.path.isdir, directories):
         # costly to import, and most services have no directory
         import shutil
 
         shutil.rmtree(directory, ignore_errors=True)
+    # last: what an interrupt leaves can still be found
+    with contextlib.suppress(OSError):
+        os.unlink(elsewhere)
 
 
 def remove_leftovers(directory: str) -> None:
-    """Remove what is left of all runs but their logs, and the directory if it is empty then.
+    """Remove what is left of all services but their logs, and the directory if it is empty then.
 
     A log that is left has been named by an error.  The rest belongs to services that were
-    being started, or stopped, when the test process died.
+    running, or between two runs, when the test process died.
     """
     with contextlib.suppress(OSError):
         for name in os.listdir(directory):
             if not name.endswith(".log"):
-                base = name.removesuffix(".notify").removesuffix(".elsewhere")
-                remove_files(os.path.join(directory, base), keep_log=True)
+                base = os.path.join(directory, name)
+                remove_run(base.removesuffix(".notify"), keep_log=True)
+                remove_life(base.removesuffix(".elsewhere"))
         os.rmdir(directory)

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import itertools
 import os
+import select
 import signal
 import sys
 import time
@@ -266,8 +267,14 @@ class RunnerWatch:
 
     def gone(self, ready: Container[int]) -> bool:
         """Whether it has died, given the descriptors that poll found ready."""
+        return self.fd in ready if self.fd >= 0 else self.dead()
+
+    def dead(self) -> bool:
+        """Whether it has died, asked now."""
         if self.fd >= 0:
-            return self.fd in ready
+            poller = select.poll()
+            poller.register(self.fd, select.POLLIN)
+            return bool(poller.poll(0))
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:

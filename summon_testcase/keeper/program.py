@@ -13,7 +13,7 @@ import sys
 import time
 from select import POLLIN, POLLOUT
 
-from .files import remove_files, remove_leftovers
+from .files import remove_leftovers, remove_run
 from .messages import Inbox, pack
 from .processes import (
     CHUNK,
@@ -173,6 +173,7 @@ class Warden:
             if fd >= 0:
                 poller.register(fd, POLLIN)
         interval = self.runner.interval
+        dismissed = False
         try:
             while True:
                 poller.modify(self.control, POLLIN | (POLLOUT if self.outbox else 0))
@@ -181,6 +182,7 @@ class Warden:
                     break
                 if wake in ready:
                     if signal.SIGTERM in read_wakeups(wake):
+                        dismissed = True
                         break
                     # only now: with hundreds of keepers the kernel looks through all of them
                     self.reap()
@@ -190,9 +192,14 @@ class Warden:
         except Ended:
             pass
         finally:
-            self.end(directory)
+            self.end()
+            # after a SIGTERM the services' directories may still be wanted, for another run
+            if not dismissed or self.runner.dead():
+                for base in self.orphaned:
+                    remove_run(base)
+                remove_leftovers(directory)
 
-    def end(self, directory: str) -> None:
+    def end(self) -> None:
         """Let keepers sweep, then sweep them."""
         self.control.close()
         end = time.monotonic() + _KEEPERS_GRACE
@@ -201,9 +208,6 @@ class Warden:
             time.sleep(0.002)
         self.orphaned += self.keepers.values()
         sweep()
-        for base in self.orphaned:
-            remove_files(base)
-        remove_leftovers(directory)
 
 
 def main() -> None:

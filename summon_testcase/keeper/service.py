@@ -11,7 +11,7 @@ import time
 
 from . import processes
 from .capture import Capture
-from .files import remove_files
+from .files import remove_life, remove_run
 from .messages import Inbox, pack, seconds
 from .probing import Notices, Probe
 from .processes import (
@@ -43,8 +43,9 @@ class Keeper:
         self.capture = Capture()
         self.probe = Probe()
         self.notices = Notices()
-        #: what the paths of its files begin with, while they are ours to remove
-        self.base = ""
+        #: what the paths of its life begin with, and those of this run, while they are ours
+        #: to remove
+        self.base = self.run_base = ""
         #: pid of the main process while it is not reaped
         self.main = 0
         self.status: int | None = None
@@ -131,6 +132,7 @@ class Keeper:
         argv, pairs = words[: int(count)], words[int(count) :]
         env = dict(pair.split(b"=", 1) for pair in pairs)
         self.base, self.probe.env = os.fsdecode(base), env
+        self.run_base = os.fsdecode(log).removesuffix(".log")
         stage = "log"
         try:
             self.capture.open_log(log, int(limit))
@@ -290,7 +292,10 @@ class Keeper:
         finally:
             sweep()
             if self.base:
-                remove_files(self.base)
+                remove_run(self.run_base)
+                # while the test process lives another run may follow
+                if self.runner.dead():
+                    remove_life(self.base)
 
     def turn(self, wake: int) -> None:
         """Wait for something to happen, and deal with it."""

@@ -21,7 +21,7 @@ from summon_testcase import (
     SimpleExecutor,
     TCPCoordinatedExecutor,
 )
-from summon_testcase.log import ServiceFiles
+from summon_testcase.life import Life
 
 from ..services import parent, service
 from ..terminal import hear_signals
@@ -41,7 +41,7 @@ def wait_for_death() -> None:
 def leak(services: list[SimpleExecutor]) -> None:
     """Start them as most programs would, and end."""
     for each in services:
-        each._files = ServiceFiles(each.called)
+        each._life = Life(each.called)
         launch = each._launch()
         with open(f"{launch.cwd}/out", "w") as out:
             subprocess.Popen(launch.argv, cwd=launch.cwd, env=launch.env, stdout=out)

@@ -32,7 +32,8 @@ from summon_testcase import (
     log,
     orchestrated,
 )
-from summon_testcase.log import ServiceFiles, run_directory
+from summon_testcase.life import Life
+from summon_testcase.log import run_directory
 
 from ..another_user import NOBODY, interpreter_for_all
 from ..services import HERE, eventually, kill_marked, marker, parent, service, text
@@ -90,7 +91,7 @@ class TestTraps:
     @pytest.fixture
     def base(self) -> str:
         """What the paths of the next service begin with: a name that can be guessed."""
-        number = int(ServiceFiles("trap").base.rpartition("-")[2]) + 1
+        number = int(Life("trap").base.rpartition("-")[2]) + 1
         return os.path.join(run_directory(), f"trap-{number}")
 
     def refused(self, mark: str, kind: type[SimpleExecutor] = SimpleExecutor) -> str:
