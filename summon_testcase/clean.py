@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 #: characters of a line that are shown
 LONGEST = 500
@@ -108,6 +109,29 @@ def shortened(text: str, longest: int) -> str:
         return text
     last = longest // 3
     return f"{text[: longest - last]} [{left_out} characters left out] {text[-last:]}"
+
+
+def encodable(text: str, stream: object = None) -> str:
+    r"""A text in which is spelt out what a stream, or else standard output, cannot take.
+
+    >>> import io
+    >>> encodable("\N{CHECK MARK} ok", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    '\\u2713 ok'
+    """
+    if text.isascii():
+        return text
+    knows = isinstance(getattr(stream, "encoding", None), str)
+    for each in (stream,) if knows else (sys.stdout, sys.__stdout__):
+        encoding = getattr(each, "encoding", None)
+        if not isinstance(encoding, str):
+            continue
+        try:
+            text.encode(encoding, getattr(each, "errors", None) or "strict")
+        except UnicodeError:
+            text = text.encode(encoding, "backslashreplace").decode(encoding)
+        except LookupError:
+            pass
+    return text
 
 
 def line_of(text: str) -> str:

@@ -36,8 +36,11 @@ class SummonError(Exception):
         return str(self.args[0])
 
     def __str__(self) -> str:
+        from .clean import encodable
+
         parts = [self.message, str(self.report or ""), *(f"  {line}" for line in self.consequences)]
-        return "\n".join(part for part in parts if part)
+        # output has any characters, and a runner that cannot print its report ends there
+        return encodable("\n".join(part for part in parts if part))
 
 
 class InvalidArgument(SummonError, ValueError):

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from .clean import encodable
+from .errors import SummonError
 from .parts import is_in
 from .telling import PATIENCE, Watch
 
@@ -106,10 +108,15 @@ class _Reporter:
         elif isinstance(value, dict) and value and "testtools.content" in sys.modules:
             # its exceptions are text by now
             self._watch.look(PATIENCE)
-            text = self._watch.text()
+            text = self._fit(self._watch.text())
+            text_content = sys.modules["testtools.content"].text_content
             if text and self._watch.reason is None:
-                text_content = sys.modules["testtools.content"].text_content
                 value["services"] = text_content(text)
+            for name, content in value.items():
+                with suppress(Exception):  # it may be no text
+                    said = content.as_text()
+                    if self._fit(said) != said:
+                        value[name] = text_content(self._fit(said))
         else:
             return value
         self._seen.append((value, told))
@@ -122,9 +129,17 @@ class _Reporter:
         told = error
         if error is not self._watch.reason:
             self._watch.look(PATIENCE)
-            told = explained(error, self._watch, self._style())
+        for each in [*_chain(error), *self._watch.deaths]:
+            _make_fit(each, self._fit)
+        if error is not self._watch.reason:
+            told = explained(error, self._watch, self._style(), self._fit)
         self._seen += [(error, told), (told, told)]
         return told
+
+    def _fit(self, text: str) -> str:
+        """Text that the runner can write."""
+        stream = getattr(self._result, "stream", None) or getattr(self._result, "_stream", None)
+        return encodable(text, stream)
 
     def _style(self) -> str:
         """How this runner prints what is said beside an exception's own message."""
@@ -136,17 +151,23 @@ class _Reporter:
         return "notes alone" if any(m.startswith("zope.") for m in modules) else "notes"
 
 
-def explained(error: BaseException, watch: Watch, style: str = "notes") -> BaseException:
+def explained(
+    error: BaseException,
+    watch: Watch,
+    style: str = "notes",
+    fit: Callable[[str], str] = encodable,
+) -> BaseException:
     """An exception that names a death as its cause, and tells what the services wrote.
 
     :param style: "notes" where notes and causes are printed; "notes alone" where causes are
         not; "message" where only the message is sure to be, for which a copy of the exception
         is made.
+    :param fit: makes a text one that the runner can write.
     """
     deaths = watch.deaths
     if style != "message":
         cause = deaths[0] if deaths else None
-        text = watch.text(in_short=cause if style == "notes" else None, without=error)
+        text = fit(watch.text(in_short=cause if style == "notes" else None, without=error))
         former = getattr(error, "__notes__", [])
         notes = [note for note in former if not isinstance(note, _Note)]
         with suppress(AttributeError):  # of a frozen dataclass
@@ -155,9 +176,28 @@ def explained(error: BaseException, watch: Watch, style: str = "notes") -> BaseE
             if text or notes != former:
                 error.__notes__ = [*notes, _Note(f"\n{text}")] if text else notes  # type: ignore[attr-defined]
         return error
-    text = watch.text(without=error)
+    text = fit(watch.text(without=error))
     caused = bool(deaths) and not is_in(error, deaths)
     return _copied(error, text, first=caused) if text else error
+
+
+def _make_fit(error: BaseException, fit: Callable[[str], str]) -> None:
+    """Spell out, in what an exception says, what cannot be written."""
+
+    def fitted(value: Any) -> Any:
+        if isinstance(value, str):
+            return value if fit(value) == value else type(value)(fit(value))
+        return type(value)(map(fitted, value)) if type(value) in (tuple, list) else value
+
+    with suppress(Exception):
+        if fit(str(error)) != str(error):
+            error.args = fitted(error.args)
+        report = getattr(error, "report", None)
+        if isinstance(error, SummonError) and report is not None:
+            error.report = report._make(map(fitted, report))
+            error.consequences = fitted(error.consequences)
+        if hasattr(error, "__notes__"):
+            error.__notes__ = fitted(error.__notes__)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import logging
 import os
 import pickle
@@ -390,6 +391,39 @@ class ResultTest(ReportTest):
             copied = pickle.loads(pickle.dumps(result))
         copied.addError(self, (ValueError, ValueError("x"), None))
         self.assertEqual((len(copied.errors), result.errors), (1, []))
+
+    def test_a_stream_of_its_own(self) -> None:
+        """What the runner's own stream cannot take is spelt out, whatever standard output is."""
+
+        class Case(SummonTestCase):
+            talks = repl()
+
+            def test_1(self) -> None:
+                ask(self.talks, "\xe9\u2713")
+                self.fail("on purpose")
+
+            def test_2(self) -> None:
+                ask(self.talks, "\xe9\u2713")
+                self.talks.wait_for_output("never", timeout=0.05)
+
+            def test_3(self) -> None:
+                ask(self.talks, "\xe9\u2713")
+                self.assertNoOutput(self.talks, "\u2713")
+
+        for encoding, shown in {
+            "ascii": "\\xc9\\u2713",
+            "latin-1": "\xc9\\u2713",
+            "utf-8": "\xc9\u2713",
+        }.items():
+            stream = io.TextIOWrapper(io.BytesIO(), encoding)
+            with mock.patch("linecache.getline", return_value=""):  # of the lines above
+                unittest.TextTestRunner(stream).run(
+                    unittest.defaultTestLoader.loadTestsFromTestCase(Case)
+                )
+            stream.seek(0)
+            text = stream.read()
+            self.assertGreaterEqual(text.count(shown), 4, text)
+            self.logs_of(text)
 
     def test_an_exception_reported_twice(self) -> None:
         """A result that passes a failed subTest on to addFailure has our words once."""

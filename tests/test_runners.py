@@ -80,6 +80,8 @@ class Checks(_TestCase):
     skips = r"skipped=3"
     #: whether it ever calls setUpClass
     calls_set_up_class = True
+    #: what it says of tests whose output has odd characters
+    unencodable = r"failures=5"
     #: its exit code after Ctrl-C
     interrupted = -signal.SIGINT
 
@@ -92,8 +94,8 @@ class Checks(_TestCase):
             self.fail(f"{reason}, and SUMMON_FORBID_SKIPS forbids to skip")
         self.skipTest(reason)
 
-    def run_modules(self, *modules: str) -> Outcome:
-        """Run modules of the sample, with every warning an error."""
+    def run_modules(self, *modules: str, **more: str) -> Outcome:
+        """Run modules of the sample, with every warning an error; `more` is environment."""
         with tempfile.TemporaryDirectory() as tmpdir:
             words = {
                 "{modules}": list(modules),
@@ -120,11 +122,12 @@ class Checks(_TestCase):
                     "SAMPLE_LOG": str(log),
                     "PYTHONPATH": os.pathsep.join([PACKAGE, env.get("PYTHONPATH", "")]),
                     "PYTHONDONTWRITEBYTECODE": "1",
+                    **more,
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
+                encoding="utf-8",
                 timeout=TIMEOUT,
                 check=False,
             )
@@ -254,6 +257,21 @@ class Checks(_TestCase):
         )
 
 
+    def test_output_that_cannot_be_encoded(self) -> None:
+        """What the runner's output cannot take is spelt out; nothing else is."""
+        for encoding, cafe in {
+            "ascii": r"caf\xe9 \u2713 \U0001f600",
+            "utf-8": "caf\xe9 \u2713 \U0001f600",
+        }.items():
+            outcome = self.run_modules("sample_unencodable", PYTHONIOENCODING=encoding)
+            said = outcome.output
+            self.assertEqual(outcome.status, 1, said)
+            self.assertNotIn("UnicodeEncodeError", said)
+            for words in ("one", "two", "three", "four", "five", "six", "die", "broken"):
+                self.assertIn(f"{cafe} {words}", said)
+            self.assertRegex(said, self.unencodable)
+
+
 class UnittestTest(Checks, unittest.TestCase):
     command = ["-m", "unittest", "{modules}"]
 
@@ -262,6 +280,7 @@ class PytestTest(Checks, unittest.TestCase):
     command = ["-m", "pytest", "-c", os.devnull, "-p", "no:cacheprovider", "-v", "{files}"]
     package = "pytest"
     skips = r"\b3 skipped"
+    unencodable = r"9 failed, 2 passed, 1 error"
     interrupted = 2
 
 
@@ -281,6 +300,7 @@ class ZopeTest(Checks, unittest.TestCase):
     command = ["-m", "zope.testrunner", "--test-path", ".", "--tests-pattern", "{pattern}"]
     package = "zope.testrunner"
     skips = r"\b3 skipped"
+    unencodable = r"with 5 failures"
     calls_set_up_class = False
 
 
@@ -297,6 +317,13 @@ class TrialTest(Checks, unittest.TestCase):
         self.assertEqual(outcome.names("test"), Counter(["Deferring.test_answer"]), outcome.output)
         self.assertEqual(outcome.names("tried"), Counter(broken=1), outcome.output)
         self.assertIn("skips=1, errors=2, successes=1", outcome.output)
+
+
+class TesttoolsTest(Checks, unittest.TestCase):
+    command = ["-m", "testtools.run", "{modules}"]
+    package = "testtools"
+    skips = r"sss"
+    unencodable = r"failures=10"
 
 
 if __name__ == "__main__":
