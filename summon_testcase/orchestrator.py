@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
+from .decorated import Shared, decorated
 from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
 from .executor import Executor
 from .graph import Walk, reverse
 from .group import Group, Startable
 from .steps import Steps, drive
 
+F = TypeVar("F", bound=Callable[..., Any])
 O = TypeVar("O", bound="Orchestrator")  # noqa: E741
 
 
@@ -258,7 +260,7 @@ class Orchestrator(Group):
 
 
 class orchestrated(contextlib.ContextDecorator):
-    """Services that run for a block, or for the calls of a function.
+    """Services that run for a block, or for the calls of a function that it decorates.
 
     Positional arguments are a sequence, keyword arguments a mapping; see
     :class:`Orchestrator`.
@@ -268,7 +270,12 @@ class orchestrated(contextlib.ContextDecorator):
     ...     a.running() and b.running()
     True
 
-    :raises InvalidArgument: if both kinds are given.
+    A function may be a coroutine function or a generator function: the services run until the
+    coroutine, or the generator, ends.  They are started and stopped in the thread that calls,
+    which blocks an event loop for as long.  Calls within calls, or at the same time, share them.
+
+    :raises InvalidArgument: if both kinds are given, or a class is decorated: a TestCase has its
+        services as class attributes, with the :class:`SummonMixin`.
     """
 
     def __init__(self, *executors: Any, **named: Any) -> None:
@@ -279,6 +286,13 @@ class orchestrated(contextlib.ContextDecorator):
             )
         self._members = executors or tuple(named.values())
         self._orchestrator = Orchestrator(named or executors)
+
+    def __call__(self, func: F) -> F:
+        """Decorate a function."""
+        # one for all that is decorated; not before, since a lock cannot be pickled
+        shared = vars(self).setdefault("_shared", Shared(self))
+        wrapped: F = decorated(shared, func)
+        return wrapped
 
     def __enter__(self) -> tuple[Any, ...]:
         self._orchestrator.start()

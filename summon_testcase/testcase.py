@@ -263,6 +263,20 @@ def _all_skipped(case: type[TestCase]) -> bool:
     return _is_skipped(case) or (methods != [] and all(map(_is_skipped, methods)))
 
 
+def _looks_collected(cls: type) -> bool:
+    """Whether pytest, and its like, take a class for one with tests though it is no TestCase.
+
+    By the rule that they have unless they are told another: its name begins with Test. What is
+    for others to inherit is called otherwise, or it would be collected for itself.
+    """
+    tests = (name for name in dir(cls) if name.startswith("test"))
+    return (
+        cls.__name__.startswith("Test")
+        and getattr(cls, "__test__", True)
+        and any(callable(getattr(cls, name, None)) for name in tests)
+    )
+
+
 class SummonMixin(OutputAssertions, _TestCase):
     """Starts the services that a TestCase declares, before its tests, and stops them after.
 
@@ -286,6 +300,16 @@ class SummonMixin(OutputAssertions, _TestCase):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not issubclass(cls, TestCase):  # a mixin of the user's
+            if _looks_collected(cls):
+                bases = ", ".join(base.__name__ for base in cls.__bases__)
+                warnings.warn(
+                    f"{cls.__name__} has tests and a SummonMixin, but is no TestCase: pytest runs "
+                    f"them, and no service is started. Write class {cls.__name__}({bases}, "
+                    "TestCase); if it is for others to inherit, call it otherwise than Test…, or "
+                    "set __test__ = False",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
             return
         if cls.__mro__.index(TestCase) < cls.__mro__.index(SummonMixin):
             bases = sorted(cls.__bases__, key=lambda base: issubclass(base, TestCase))

@@ -35,7 +35,7 @@ ROWS = [
     {"asking", "requested"},
     {"warden"},
     {"ports", "excerpt", "options"},
-    {"command", "log", "arguments", "lifetime", "graph"},
+    {"command", "log", "arguments", "lifetime", "graph", "decorated"},
     {"programs", "shell_syntax"},
     {"errors"},
     {"deadline", "report", "steps", "addresses", "netlink", "procfs", "progress"},

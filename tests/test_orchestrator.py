@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import os
+import threading
 import time
-from collections.abc import Iterator
+import unittest
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +279,170 @@ class TestOrchestrated:
         with pytest.raises(ZeroDivisionError):
             fails()
         assert events == ["start a", "stop a"]
+
+    def test_coroutine_functions(self, events: list[str]) -> None:
+        """The services run until the coroutine ends; those at the same time share them."""
+
+        @orchestrated(Foreign("a", events))
+        async def answer(number: int) -> int:
+            events.append(f"begin {number}")
+            await asyncio.sleep(0)
+            events.append(f"end {number}")
+            if number == 3:
+                raise ZeroDivisionError
+            return number
+
+        async def both() -> list[int]:
+            return await asyncio.gather(answer(1), answer(2))
+
+        assert inspect.iscoroutinefunction(answer)
+        assert asyncio.run(both()) == [1, 2]
+        assert events == ["start a", "begin 1", "begin 2", "end 1", "end 2", "stop a"]
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(answer(3))
+        assert events[6:] == ["start a", "begin 3", "end 3", "stop a"]
+
+    def test_what_gives_a_coroutine(self, events: list[str]) -> None:
+        """Also where nobody can tell before the call that it gives something to wait for."""
+
+        async def answer(_: object = None) -> str:
+            await asyncio.sleep(0)
+            return events[-1]
+
+        class Calling:
+            __call__ = answer
+
+        for function in (lambda: answer(), partial(answer, None), Calling(), partial(Calling())):
+            assert asyncio.run(orchestrated(Foreign("a", events))(function)()) == "start a"
+            assert events[-1] == "stop a"
+
+    def test_a_deferred(self, events: list[str]) -> None:
+        """What twisted calls one is waited for too."""
+        from twisted.internet.defer import Deferred
+
+        deferred: Any = Deferred()
+        results: list[object] = []
+        assert orchestrated(Foreign("a", events))(lambda: deferred)() is deferred
+        assert events == ["start a"]
+        deferred.addCallback(results.append)
+        deferred.callback(3)
+        assert (events, results) == (["start a", "stop a"], [3])
+
+    def test_generator_functions(self, events: list[str]) -> None:
+        """The services run from the first value until the generator ends, or is closed."""
+
+        @orchestrated(Foreign("a", events))
+        def numbers() -> Iterator[int]:
+            events.append(f"got {yield 1}")
+            with pytest.raises(ValueError):
+                yield 2
+            yield 3
+
+        made: Any = numbers()
+        assert inspect.isgeneratorfunction(numbers) and events == []
+        assert (next(made), made.send("x"), made.throw(ValueError)) == (1, 2, 3)
+        assert events == ["start a", "got x"]
+        assert list(made) == []
+        assert events.pop() == "stop a"
+        made = numbers()
+        next(made)
+        made.close()
+        assert events[2:] == ["start a", "stop a"]
+
+    def test_async_generator_functions(self, events: list[str]) -> None:
+        """As generators; what is sent and thrown arrives."""
+
+        @orchestrated(Foreign("a", events))
+        async def numbers() -> AsyncIterator[int]:
+            events.append(f"got {yield 1}")
+            try:
+                yield 2
+            except ValueError:
+                events.append("caught")
+                yield 3
+
+        async def use() -> None:
+            made: Any = numbers()
+            found = (await made.__anext__(), await made.asend("x"), await made.athrow(ValueError()))
+            assert found == (1, 2, 3)
+            assert [number async for number in made] == []
+            assert events == ["start a", "got x", "caught", "stop a"]
+            made = numbers()
+            await made.__anext__()
+            await made.aclose()
+            assert events[4:] == ["start a", "stop a"]
+            with pytest.raises(KeyError):
+                async with asynccontextmanager(numbers)():
+                    raise KeyError
+
+        assert inspect.isasyncgenfunction(numbers)
+        asyncio.run(use())
+        assert events[6:] == ["start a", "stop a"]
+
+    def test_calls_in_calls(self, events: list[str]) -> None:
+        """A function that calls itself, or another one with the same decorator, shares."""
+        with_a = orchestrated(Foreign("a", events))
+
+        @with_a
+        def factorial(number: int) -> int:
+            return number * factorial(number - 1) if number else 1
+
+        @with_a
+        def twice(number: int) -> int:
+            return 2 * factorial(number)
+
+        assert (twice(3), events) == (12, ["start a", "stop a"])
+
+    def test_threads(self, mark: str) -> None:
+        """Of threads that call at the same time none runs without the services."""
+        executor = SimpleExecutor(service("silent.py", mark))
+        barrier = threading.Barrier(8)
+
+        @orchestrated(executor)
+        def running(_: int) -> bool:
+            return executor.running()
+
+        def call(number: int) -> bool:
+            barrier.wait()
+            return running(number)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(call, range(8)))
+        assert not executor.running()
+
+    def test_methods_of_classes(self, events: list[str]) -> None:
+        """Static methods and class methods stay what they are, above and below."""
+        with_a = orchestrated(Foreign("a", events))
+
+        class Mine:
+            @with_a
+            @staticmethod
+            def one(number: int) -> int:
+                return number
+
+            @with_a
+            @classmethod
+            def two(cls, number: int) -> tuple[object, int]:
+                return cls, number
+
+            @staticmethod
+            @with_a
+            def three(number: int) -> int:
+                return number
+
+        assert (Mine().one(1), Mine.two(2), Mine().three(3)) == (1, (Mine, 2), 3)
+        assert events == ["start a", "stop a"] * 3
+
+    def test_a_class_is_refused(self, events: list[str]) -> None:
+        """Its tests would be lost; the error says what to write."""
+        with pytest.raises(InvalidArgument, match=r"class ShopTest\(SummonMixin, TestCase\)"):
+
+            @orchestrated(Foreign("a", events))
+            class ShopTest(unittest.TestCase):
+                pass
+
+        with pytest.raises(InvalidArgument, match="decorates functions, not 3"):
+            orchestrated(Foreign("a", events))(3)  # type: ignore[type-var]
 
     def test_the_body_raises(self, mark: str, tmp_path: Path) -> None:
         """All are stopped in reverse order when the body raises."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tempfile
 import textwrap
 import unittest
+from pathlib import Path
 from traceback import walk_tb
 from types import TracebackType
 from typing import Any
@@ -187,6 +190,42 @@ class DeclarationTest(ServicesTest):
 
         self.assert_passed(run(One, Two), tests=2)
         self.assertEqual(self.events, ["start db", "stop db"] * 2)
+
+    def test_tests_without_a_testcase(self) -> None:
+        """A warning for what pytest would run without services, when the class is created."""
+        source = """
+            from unittest import TestCase
+            from summon_testcase import SimpleExecutor, SummonMixin
+
+            class Shared:
+                db = SimpleExecutor("sleep 1000")
+                def test_it(self):
+                    assert self.db.running()
+
+            class TestLost(Shared, SummonMixin): ...
+            class TestServices(SummonMixin):  # no tests
+                db = Shared.db
+            class TestLostAgain(TestServices):
+                test_it = Shared.test_it
+            class TestsToInherit(Shared, SummonMixin):
+                __test__ = False
+            class SharedTests(Shared, SummonMixin): ...
+            class TestFound(Shared, SummonMixin, TestCase): ...
+            class TestFoundAgain(SharedTests, TestCase): ...
+            class TestInherited(TestsToInherit, TestCase):
+                __test__ = True
+        """
+        with tempfile.TemporaryDirectory() as directory:
+            Path(directory, "test_it.py").write_text(textwrap.dedent(source))
+            command = [sys.executable, "-m", "pytest", "-c", os.devnull, "-p", "no:cacheprovider"]
+            done = subprocess.run(
+                command, cwd=directory, capture_output=True, text=True, check=False
+            )
+        said = re.findall(r"RuntimeWarning: (\w+) has tests and a SummonMixin", done.stdout)
+        self.assertEqual(said, ["TestLost", "TestLostAgain"], done.stdout)
+        self.assertIn("class TestLost(Shared, SummonMixin, TestCase)", done.stdout)
+        self.assertIn("test_it.py:10: RuntimeWarning", done.stdout)
+        self.assertIn("2 failed, 3 passed", done.stdout)
 
     def test_mock_patchers_are_left_alone(self) -> None:
         """Other objects with start and stop are not started by surprise."""

@@ -1,0 +1,120 @@
+"""Functions of all kinds during whose calls something is up."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, aclosing
+from types import TracebackType
+from typing import Any
+
+from .errors import InvalidArgument
+
+
+class Shared:
+    """A context that those who are in it at the same time share.
+
+    A function may call itself, tasks and threads may call it at the same time: the first call
+    enters, the others wait until it has, and the last one to end leaves.
+
+    :param context: what is entered.
+    """
+
+    def __init__(self, context: AbstractContextManager[object]) -> None:
+        self._context = context
+        self._inside = 0
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._context.__enter__()
+            self._inside += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        with self._lock:
+            self._inside -= 1
+            return None if self._inside else self._context.__exit__(kind, error, traceback)
+
+
+def decorated(context: AbstractContextManager[object], function: Any) -> Any:
+    """A function in whose calls a context is entered, until what it has begun is over.
+
+    That is the end of a coroutine, or of a generator, where the function makes one.
+
+    :raises InvalidArgument: for a class, and for what cannot be called.
+    """
+    import inspect
+
+    if isinstance(function, (staticmethod, classmethod)):
+        return type(function)(decorated(context, function.__func__))
+    if isinstance(function, type):
+        raise InvalidArgument(
+            f"orchestrated() decorates functions, and {function.__name__} is a class: write class "
+            f"{function.__name__}(SummonMixin, TestCase) with the services as class attributes, or "
+            "decorate its methods"
+        )
+    if not callable(function):
+        raise InvalidArgument(f"orchestrated() decorates functions, not {function!r}")
+
+    async def awaiting(*args: Any, **kwargs: Any) -> Any:
+        with context:
+            return await function(*args, **kwargs)
+
+    async def yielding_async(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        with context:
+            async with aclosing(function(*args, **kwargs)) as inner:
+                step = inner.__anext__()
+                while True:
+                    try:
+                        given = await step
+                    except StopAsyncIteration:
+                        return
+                    try:
+                        step = inner.asend((yield given))
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:
+                        step = inner.athrow(error)
+
+    def yielding(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        with context:
+            return (yield from function(*args, **kwargs))
+
+    def calling(*args: Any, **kwargs: Any) -> Any:
+        with ExitStack() as stack:
+            stack.enter_context(context)
+            result = function(*args, **kwargs)
+            if hasattr(result, "addBoth"):  # twisted's Deferred
+                return result.addBoth(functools.partial(_passed, stack.pop_all()))
+            if inspect.isawaitable(result):
+                return _awaited(result, stack.pop_all())
+            return result
+
+    # an object may be called by a method of such a kind
+    kinds = [function, vars(type(function)).get("__call__")]
+    wrapper: Callable[..., Any] = calling
+    for kind, fitting in (
+        (inspect.isasyncgenfunction, yielding_async),
+        (inspect.iscoroutinefunction, awaiting),
+        (inspect.isgeneratorfunction, yielding),
+    ):
+        if any(map(kind, kinds)):
+            wrapper = fitting
+    return functools.wraps(function)(wrapper)
+
+
+async def _awaited(result: Awaitable[Any], stack: ExitStack) -> Any:
+    with stack:
+        return await result
+
+
+def _passed(stack: ExitStack, result: Any) -> Any:
+    stack.close()
+    return result
