@@ -11,6 +11,7 @@ import threading
 from typing import Any
 
 from . import warden
+from .descriptors import moved, moved_socket
 from .errors import InvalidArgument, StartFailed
 from .log import run_directory
 from .unpatched import LINUX, os, socket, time
@@ -162,9 +163,10 @@ class _Asker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, _KIND)
         path = os.path.join(run_directory(), f"asker-{os.getpid()}-{time.monotonic_ns()}")
         try:
+            ours = moved_socket(ours)
             ours.setblocking(False)
             # who reads it keeps it open: nothing is left on the disk
-            said = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            said = moved(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600))
             os.unlink(path)
             self._close_said()
             self._said = said

@@ -6,6 +6,7 @@ import atexit
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
+from . import interpreter  # noqa: F401  # it remembers how we were started
 from .conversation import Conversation
 from .errors import AlreadyRunning, SpawnFailed, StopFailed, SummonError
 from .executor import overridden

@@ -12,6 +12,7 @@ import itertools
 import struct
 import threading
 
+from .descriptors import moved_socket
 from .unpatched import LINUX, os, socket
 
 _NETLINK_SOCK_DIAG = 4
@@ -70,9 +71,9 @@ class SockDiag:
         self._sequence = itertools.count(1)
         if not LINUX:
             raise OSError(errno.EOPNOTSUPP, "netlink exists on Linux only")
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG
-        )
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+        asked = socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG)
+        self._socket = moved_socket(asked)
         try:
             # Answers are queued before send() returns; the limit is for sandboxes
             # that accept the question and drop it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections import deque
@@ -65,13 +66,11 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         position: int = 0,
         raw: bool = False,
     ) -> None:
-        super().__init__(
-            timeout=None,
-            maxread=_CHUNK,
-            searchwindowsize=_WINDOW,
-            encoding="utf-8",
-            codec_errors="surrogateescape",
-        )
+        # as bytes: for text it asks for a method of sys.stdout, and there may be none
+        super().__init__(timeout=None, maxread=_CHUNK, searchwindowsize=_WINDOW)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self.string_type, self.buffer_type = str, io.StringIO
+        self._buffer, self._before = io.StringIO(), io.StringIO()
         self.delayafterread = None
         self.position = position
         self._log_file = log

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from . import netlink, procfs
+from .descriptors import moved, moved_socket
 from .errors import StartFailed
 from .report import counted
 from .unpatched import LINUX, fcntl, open, os, socket, temporary_directory
@@ -54,7 +55,7 @@ def lock_by_socket(block: int) -> Lock | None:
     """
     if not LINUX:
         raise OSError(errno.EOPNOTSUPP, "abstract unix sockets exist on Linux only")
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sock = moved_socket(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
     try:
         sock.bind(f"\0summon_testcase-ports-{block}")
     except OSError as error:
@@ -74,7 +75,7 @@ def lock_by_file(block: int) -> Lock | None:
     """
     directory = _private_directory()
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(os.path.join(directory, str(block)), flags, 0o600)
+    fd = moved(os.open(os.path.join(directory, str(block)), flags, 0o600))
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -10,6 +10,7 @@ import weakref
 from . import warden
 from .command import Launch
 from .deadline import Deadline
+from .descriptors import moved_socket
 from .keeper.messages import pack
 from .life import RunFiles
 from .log import limit
@@ -89,6 +90,7 @@ class Process:
                 return
             try:
                 self._channel, self._theirs = socket.socketpair()
+                self._channel = moved_socket(self._channel)
                 self._mailbox = warden.Mailbox(self._channel, self._note)
                 _processes.add(self)
                 self._channel.setblocking(False)
@@ -262,6 +264,8 @@ class Process:
                         os.kill(self.keeper_pid, signal.SIGKILL)
                     except ProcessLookupError:
                         pass
+                elif os.getpid() == self._owner:
+                    warden.give_up()
                 self._finished(lost=True)
 
     def disown(self) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from . import warden
 from .arguments import Limits
 from .command import Launch
 from .conditions import AllOf, Stored
@@ -128,7 +130,11 @@ class Run:
                 _warn_of_orphans()
             return
         if process.refused is None:
-            said = "its keeper died, or did not answer" if process.lost else "it was stopped first"
+            said = "it was stopped first"
+            if process.lost:
+                said = f"its keeper, run by {sys.executable}, died or did not answer"
+                complaint = warden.said()
+                said += f", and said:\n{complaint}" if complaint else " and said nothing"
         else:
             said = refusal(*process.refused, self.launch)
         raise self.error(SpawnFailed, f"{self.name}: not started: {said}")

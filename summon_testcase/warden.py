@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import atexit
 import errno
-import sys
 import threading
 from collections.abc import Callable
 
+from . import interpreter
 from .deadline import Deadline
+from .descriptors import moved, moved_socket
 from .errors import SpawnFailed
 from .keeper.messages import Inbox, pack
 from .log import remove_run_directory, run_directory
 from .steps import Pause, wait
-from .unpatched import os, select, socket, subprocess
+from .unpatched import os, select, socket, subprocess, time
 
-_BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from keeper.program import main; main()"
-_ASKER = "import sys; sys.path.append(sys.argv.pop(1)); from asker.program import main; main()"
+# "" would stand for the root, where anybody's modules may be
+_BOOT, _ASKER = (
+    "import sys; sys.path[:] = filter(None, sys.path); sys.path.append(sys.argv.pop(1)); "
+    f"from {program}.program import main; main()"
+    for program in ("keeper", "asker")
+)
 #: seconds within which warden and keepers answer what they do at once
 ANSWER = 10.0
 
@@ -66,40 +71,64 @@ class Warden:
     """The warden of this process: the one parent of all keepers."""
 
     def __init__(self) -> None:
-        if not sys.executable:
-            raise SpawnFailed(
-                "summon_testcase needs a Python interpreter to run its warden, and "
-                "sys.executable is empty"
-            )
+        command = interpreter.command()
         directory = run_directory()
         self._launcher: subprocess.Popen[bytes] | None = None
         self._control, theirs = socket.socketpair()
+        self._control = moved_socket(self._control)
         self._mailbox = Mailbox(self._control, self._note)
         #: what dead keepers left has been killed: the messages that say so
         self._synced: set[bytes] = set()
+        self._pid = 0
+        #: what warden and keepers say of their own accord, which is why they could not do it
+        self._said = -1
+        write = -1
         try:
+            self._said, write = os.pipe()
+            self._said = moved(self._said)
+            for fd in (self._said, write):
+                os.set_blocking(fd, False)
             # Popen takes the vfork path: copying the page tables of a large test process
             # costs tens of milliseconds.  What it starts forks the warden and ends.
             self._launcher = subprocess.Popen(
-                [
-                    *(sys.executable, "-I", "-S", "-c", _BOOT, os.path.dirname(__file__)),
-                    *(str(theirs.fileno()), str(os.getpid()), directory),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                [*command, "-c", _BOOT, os.path.dirname(__file__), str(os.getpid()), directory],
+                # the one descriptor that gets through whatever numbers ours have
+                stdin=theirs.fileno(),
+                stdout=write,
+                stderr=write,
+                env=interpreter.environment(),
                 cwd="/",
                 start_new_session=True,
             )
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, OSError) and error.errno not in _PASSING:
+                raise SpawnFailed(
+                    "summon_testcase could not run its warden: the Python interpreter that "
+                    f"sys.executable names, {command[0]}, could not be executed: {error.strerror}"
+                ) from None
             raise
         finally:
             theirs.close()
+            if write >= 0:
+                os.close(write)
 
     def _note(self, message: bytes) -> None:
-        self._synced.add(message)
+        verb, _, number = message.partition(b"\0")
+        if verb == b"warden":
+            self._pid = int(number)
+        else:
+            self._synced.add(message)
+
+    def said(self) -> str:
+        """What it, or its keepers, said on their standard error since this was asked last."""
+        data = b""
+        try:
+            while self._said >= 0 and (more := os.read(self._said, 65536)):
+                data += more
+        except BlockingIOError:
+            pass
+        return data.decode("utf-8", "replace").strip()
 
     def reap_launcher(self) -> int:
         """Wait for the process that started the warden, which ends soon; its status."""
@@ -115,12 +144,7 @@ class Warden:
 
     def alive(self) -> bool:
         """Whether it still answers."""
-        try:
-            return bool(self._control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
+        return self._mailbox.collect()
 
     def keep(self, base: str, channel: socket.socket) -> None:
         """Have a keeper forked that serves a channel."""
@@ -145,8 +169,34 @@ class Warden:
 
     def close(self) -> None:
         """Let go of it: it sweeps what is left, and ends."""
+        if self._control.fileno() >= 0:
+            self._mailbox.collect()
         self._control.close()
+        try:
+            if self._launcher is not None:
+                self._launcher.wait(ANSWER)
+        except subprocess.TimeoutExpired:
+            self.give_up()
         self.reap_launcher()
+        self._reap()
+        if self._said >= 0:
+            said, self._said = self._said, -1
+            os.close(said)
+
+    def give_up(self) -> None:
+        """End what should start it: no Python interpreter, or one that does not get there."""
+        if self._launcher is not None:
+            self._launcher.kill()
+
+    def _reap(self) -> None:
+        """Wait for its end if it is a child of ours: we are PID 1, or a sub-reaper."""
+        pid, self._pid = self._pid, 0
+        deadline = Deadline(ANSWER)
+        try:
+            while pid and not os.waitpid(pid, os.WNOHANG)[0] and not deadline.expired():
+                wait(Pause((), min(deadline.at, time.monotonic() + 0.002)))
+        except ChildProcessError:
+            pass
 
     def forget(self) -> None:
         """In a forked child: close the copy; the warden is the parent's."""
@@ -154,6 +204,12 @@ class Warden:
         if self._launcher is not None:
             self._launcher.returncode = 0
             self._launcher = None
+        if self._said >= 0:
+            os.close(self._said)
+
+
+#: for want of something that there may be again
+_PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 def ready(fd: int, event: int, seconds: float) -> bool:
@@ -229,6 +285,19 @@ def launched() -> int:
     with _lock:
         status = _warden.reap_launcher() if _warden is not None else 0
     return status if status in (errno.EAGAIN, errno.ENOMEM) else 0
+
+
+def give_up() -> None:
+    """Nobody has answered: if what should start the warden is still at it, end that."""
+    with _lock:
+        if _warden is not None:
+            _warden.give_up()
+
+
+def said() -> str:
+    """What warden and keepers said on their standard error since this was asked last."""
+    with _lock:
+        return _warden.said() if _warden is not None else ""
 
 
 def sync(keeper: int) -> None:

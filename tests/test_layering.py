@@ -35,11 +35,11 @@ ROWS = [
     {"asking", "requested"},
     {"warden"},
     {"ports", "excerpt", "options"},
-    {"command", "log", "arguments", "lifetime", "graph", "decorated"},
+    {"command", "log", "interpreter", "arguments", "lifetime", "graph", "decorated"},
     {"programs", "shell_syntax"},
     {"errors"},
     {"deadline", "report", "steps", "addresses", "netlink", "procfs", "progress"},
-    {"clean"},
+    {"clean", "descriptors"},
     {"keeper", "asker", "unpatched"},
 ]
 #: import nothing of the package around them, and nothing but the standard library and this

@@ -34,14 +34,16 @@ class Probe:
         self.end = time.monotonic() + timeout
         self.output, write = os.pipe()
         os.set_blocking(self.output, False)
-        null = os.open(os.devnull, os.O_RDONLY)
+        # there may be no /dev/null
+        nothing, end = os.pipe()
+        os.close(end)
         try:
-            self.pid = spawn(argv[0], argv, self.env, (null, write))
+            self.pid = spawn(argv[0], argv, self.env, (nothing, write))
         except OSError as error:
             self._close()
             return os.strerror(error.errno or 0)
         finally:
-            os.close(null)
+            os.close(nothing)
             os.close(write)
         return ""
 

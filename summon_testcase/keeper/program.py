@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import gc
 import os
 import select
@@ -50,9 +51,9 @@ class Warden:
         #: not before the first is forked, so that nobody waits for it
         self.rehearsed = False
 
-    def tell_ended(self, pid: int) -> None:
-        """Say that nothing is left of a keeper; never blocks."""
-        self.outbox += pack("synced", pid)
+    def tell(self, word: str, pid: int) -> None:
+        """Say something of a process; never blocks."""
+        self.outbox += pack(word, pid)
         self.flush()
 
     def flush(self) -> None:
@@ -87,7 +88,7 @@ class Warden:
                 if pid in self.keepers:
                     self.awaited.add(pid)
                 else:
-                    self.tell_ended(pid)
+                    self.tell("synced", pid)
             elif verb == b"ask":
                 self.ask(rest.split(b"\0"))
             else:
@@ -109,6 +110,8 @@ class Warden:
                     self.control.close()
                     become_subreaper()
                     Keeper(channel, self.runner).run()
+                except BaseException:
+                    sys.excepthook(*sys.exc_info())
                 finally:
                     os._exit(0)
             self.keepers[pid] = base
@@ -156,7 +159,7 @@ class Warden:
                 self.ended(other, code)
         if pid in self.awaited:
             self.awaited.discard(pid)
-            self.tell_ended(pid)
+            self.tell("synced", pid)
 
     def reap(self) -> None:
         """Take note of children that ended."""
@@ -167,6 +170,7 @@ class Warden:
     def run(self, directory: str) -> None:
         """Serve until the test process is dead, or has let go of us."""
         take_signals()
+        self.tell("warden", os.getpid())
         wake = wake_on_signals()
         poller = select.poll()
         for fd in (self.control.fileno(), wake, self.runner.fd):
@@ -211,8 +215,11 @@ class Warden:
 
 
 def main() -> None:
-    """Run with the arguments CONTROL-FD RUNNER-PID DIRECTORY, as the test process does."""
-    control, runner, directory = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    """Run with the arguments RUNNER-PID DIRECTORY, the control socket being standard input."""
+    runner, directory = int(sys.argv[1]), sys.argv[2]
+    control = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
+    # nobody reads from it; and what is opened next must not get its number
+    os.dup2(2, 0)
     # The process that the runner waits for ends here: the warden is nobody's child there,
     # so that a test's own os.wait() never meets it.
     try:
@@ -221,7 +228,6 @@ def main() -> None:
     except OSError as error:
         # a limit of processes; the test process tells it from the status
         os._exit(error.errno or errno.EAGAIN)
-    os.set_inheritable(control, False)
     become_subreaper()
     # a keeper shares these pages for life; a collection would copy them all
     gc.disable()
