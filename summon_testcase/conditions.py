@@ -40,6 +40,10 @@ class Plain:
         return None
         yield
 
+    def astray(self, view: View) -> str:
+        """It has no address."""
+        return ""
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -233,6 +237,10 @@ class AllOf:
                 self._refusing = probe
                 return refusal
         return None
+
+    def astray(self, view: View) -> str:
+        """The first that is known."""
+        return next((said for probe in self._probes if (said := probe.astray(view))), "")
 
     def close(self) -> None:
         """Close all."""

@@ -302,7 +302,8 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
 class FileCoordinatedExecutor(_PathExecutor):
     """Ready when a file appears that was not there before.
 
-    A file named ``*.pid`` must also hold the number of a live process.
+    A file named ``*.pid`` must also hold the number of a live process.  If it does so before the
+    start, it is somebody else's, and that is :class:`PortInUse`.
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
     :param path: of the file; templates are filled in, ``{tmpdir}/app.pid``.

@@ -150,6 +150,10 @@ class HTTPProbe:
         """
         return go_on(self._held, self._looking, view, left)
 
+    def astray(self, view: View) -> str:
+        """See :meth:`probes.TCPProbe.astray`."""
+        return "" if self.path else self._tcp().astray(view)
+
     def close(self) -> None:
         """Give up the request that is under way."""
         looking, self._held.looking = self._held.looking, None

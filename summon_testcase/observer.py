@@ -214,6 +214,10 @@ class OutputProbe:
         """Nobody is asked: the keeper tells."""
         return ()
 
+    def astray(self, view: View) -> str:
+        """It has no address that it could miss."""
+        return ""
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -67,6 +67,10 @@ class UnixSocketProbe:
         """See :meth:`probes.Probe.look`."""
         return self._ask()[0]
 
+    def astray(self, view: View) -> str:
+        """It has no address that it could miss."""
+        return ""
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -144,9 +148,25 @@ class FileProbe:
         return f"the file {self.path}"
 
     def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
-        """None: a file of before the start is told apart by its snapshot."""
-        return None
-        yield
+        """Whether a pid file is there already that names a live process.
+
+        Any other file of before the start is told apart by its snapshot.
+        """
+        yield from ()
+        if self.before is None or not self.path.endswith(".pid"):
+            return None
+        try:
+            pid = _number(self._first_line())
+        except OSError:
+            return None
+        if pid is None or not procfs.is_alive(pid):
+            return None
+        return in_use(
+            f"{name} cannot start: the pid file {self.path} is in use already",
+            port=None,
+            pid=pid,
+            executor=name,
+        )
 
     def look(self, view: View, left: float = math.inf) -> str | None:
         """See :meth:`probes.Probe.look`."""
@@ -160,24 +180,34 @@ class FileProbe:
         except OSError as error:
             return f"cannot read {self.path}: {error.strerror}"
 
+    def astray(self, view: View) -> str:
+        """It has no address that it could miss."""
+        return ""
+
     def close(self) -> None:
         """Nothing is held."""
 
-    def _pid_refusal(self) -> str | None:
+    def _first_line(self) -> bytes:
         # to open a pipe, which it may be by mistake, would wait for a writer
         descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             # postgres writes more lines after the first
-            line = os.read(descriptor, 64).partition(b"\n")[0].strip()
+            return os.read(descriptor, 64).partition(b"\n")[0].strip()
         finally:
             os.close(descriptor)
-        if not line:
-            return f"{self.path} is still empty"
-        if not re.fullmatch(rb"[0-9]{1,10}", line):
-            return f"{self.path} holds no process number"
-        if not procfs.is_alive(int(line)):
-            return f"{self.path} names process {int(line)}, which is not alive"
+
+    def _pid_refusal(self) -> str | None:
+        line = self._first_line()
+        pid = _number(line)
+        if pid is None:
+            return f"{self.path} " + ("holds no process number" if line else "is still empty")
+        if not procfs.is_alive(pid):
+            return f"{self.path} names process {pid}, which is not alive"
         return None
+
+
+def _number(line: bytes) -> int | None:
+    return int(line) if re.fullmatch(rb"[0-9]{1,10}", line) else None
 
 
 def _peer(sock: socket.socket) -> int | None:

@@ -34,6 +34,10 @@ V = TypeVar("V")
 Looking = Generator[str, None, V]
 
 
+#: listeners that are named where a service has more
+_SHOWN = 6
+
+
 class View(Protocol):
     """What a probe may know of the service."""
 
@@ -117,6 +121,12 @@ class Probe(Protocol):
         :returns: None when ready, else the refusal in words.
         :raises PortInUse: when somebody else took the service's place meanwhile;
             it names no executor, which the caller knows.
+        """
+
+    def astray(self, view: View) -> str:
+        """Where the service can be reached, if that is elsewhere.
+
+        :returns: words to follow its name; empty where it is not known.
         """
 
     def close(self) -> None:
@@ -276,6 +286,18 @@ class TCPProbe:
     def tells(self, addresses: tuple[str, ...]) -> bool:
         """Whether the kernel knows who listens on one of the addresses."""
         return any(self._listener(address) is not None for address in addresses)
+
+    def astray(self, view: View) -> str:
+        """In words: listens on [::1]:8000, not on 127.0.0.1:26462."""
+        addresses = known(self.host) or ()
+        if any(is_local(address) and netlink.listener(address, self.port) for address in addresses):
+            return ""
+        found = procfs.listeners([view.pid, *procfs.descendants(view.keeper_pid)])
+        if not found or (self.host, self.port) in found:
+            return ""
+        shown = [at(host, port) for host, port in found[:_SHOWN]]
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        return f"listens on {', '.join(shown)}{more}, not on {at(self.host, self.port)}"
 
     def close(self) -> None:
         """Give up the question that is under way."""

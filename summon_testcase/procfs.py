@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import struct
 from collections.abc import Callable, Iterable
 
-from .unpatched import open, os
+from .unpatched import open, os, socket
 
 #: characters of a command line that are worth showing
 COMMAND_LENGTH = 200
@@ -97,6 +98,46 @@ def socket_holder(inode: int, pids: Iterable[int]) -> int | None:
             except OSError:
                 continue
     return None
+
+
+def listeners(pids: Iterable[int]) -> list[tuple[str, int]]:
+    """The TCP addresses that some processes listen on, as far as this user may see them.
+
+    Also those in network namespaces other than ours.
+    """
+    if not is_ours():
+        return []
+    found: set[tuple[str, int]] = set()
+    tables: dict[int, dict[bytes, tuple[str, int]]] = {}
+    for pid in pids:
+        try:
+            namespace = os.stat(f"/proc/{pid}/ns/net").st_ino
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                target = os.readlink(f"/proc/{pid}/fd/{name}")
+                if target.startswith("socket:["):
+                    if namespace not in tables:
+                        tables[namespace] = _listening(pid)
+                    address = tables[namespace].get(target[8:-1].encode())
+                    found.update([address] if address else [])
+        except OSError:  # it ended, or is another user's
+            continue
+    return sorted(found, key=lambda address: (address[1], address[0]))
+
+
+def _listening(pid: int) -> dict[bytes, tuple[str, int]]:
+    """Inodes of all TCP listeners that a process can see, with their addresses."""
+    found = {}
+    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        for line in (_read(f"/proc/{pid}/net/{table}") or b"").splitlines()[1:]:
+            fields = line.split()
+            if fields[3:4] != [b"0A"]:
+                continue
+            host, _, port = fields[1].partition(b":")
+            # words of 32 bits in this machine's order
+            words = (int(host[at : at + 8], 16) for at in range(0, len(host), 8))
+            packed = struct.pack(f"={len(host) // 8}I", *words)
+            found[fields[9]] = socket.inet_ntop(family, packed), int(port, 16)
+    return found
 
 
 def any_socket_holder(inode: int) -> int | None:

@@ -107,9 +107,11 @@ class Run:
         facts = {"waiting_for": probe.describe(), "refusal": said, "seconds": waited}
         if outcome.verdict is Verdict.EXITED:
             return self.exited("before it was ready", **facts)
+        where = probe.astray(self.process)
         return self.error(
             TimeoutExpired,
-            f"{self.name}: not ready within {self.limits.timeout:g} s",
+            f"{self.name}: not ready within {self.limits.timeout:g} s"
+            + (f": {self.name} {where}" if where else ""),
             timeout=self.limits.timeout,
             **facts,
         )

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -376,6 +377,39 @@ class TestAddresses:
             assert caught.value.owner_pid == first.pid
             assert len(marked(mark)) == 1
 
+    @pytest.mark.parametrize("kind", ["tcp", "http"])
+    @pytest.mark.parametrize("prefix", ["", "setsid "], ids=["main", "daemon"])
+    @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+    def test_a_service_that_listens_elsewhere(
+        self, host: str, prefix: str, kind: str, mark: str
+    ) -> None:
+        """When the wait fails, where it does listen is said beside where it should."""
+        listens = [
+            "import signal, socket, sys",
+            "kind = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET",
+            "listener = socket.create_server((sys.argv[1], 0), family=kind)",
+            "print('port', listener.getsockname()[1], flush=True)",
+            "signal.pause()",
+        ]
+        command = f'{prefix}"$@" & exit 0' if prefix else 'exec "$@"'
+        python = [sys.executable, "-S", "-c", "\n".join(listens), host, "{port}"]
+        command_line = ["sh", "-c", command, mark, *python]
+        executor: SimpleExecutor = (
+            TCPCoordinatedExecutor(command_line, name="web", timeout=0.7)
+            if kind == "tcp"
+            else HTTPCoordinatedExecutor(
+                command_line, url="http://{host}:{port}/", name="web", timeout=0.7
+            )
+        )
+        with pytest.raises(TimeoutExpired) as caught:
+            executor.start()
+        said = re.search(r"port (\d+)", str(caught.value))
+        if said is None:
+            pytest.skip("no IPv6 here, or too slow to listen in time")
+        shown = f"[{host}]" if ":" in host else host
+        first = caught.value.message
+        assert f": web listens on {shown}:{said[1]}, not on 127.0.0.1:" in first
+
     def test_each_gets_a_port_of_its_own(self, mark: str) -> None:
         """Without `port` each gets a free one, which is given back at the stop."""
         one = TCPCoordinatedExecutor(serves("tcp", "{port}", mark))
@@ -433,6 +467,24 @@ class TestAddresses:
             executor.start()
         with FileCoordinatedExecutor(serves("file", str(path), mark), path):
             assert path.read_text() == "here"
+
+    def test_the_pid_file_of_somebody_else(self, mark: str, tmp_path: Path) -> None:
+        """One that names a live process is refused before the start, one of the dead is not."""
+        path = tmp_path / "it.pid"
+        executor = FileCoordinatedExecutor(serves("pidfile", str(path), mark), path, name="web")
+        with SimpleExecutor(service("silent.py", mark)) as other:
+            path.write_text(f"{other.pid}\nmore\n")
+            with pytest.raises(PortInUse, match=r"cannot start: the pid file .*silent") as caught:
+                executor.start()
+            assert caught.value.owner_pid == other.pid
+            assert marked(mark) == [other.pid]
+        with executor:
+            assert int(path.read_text()) == executor.pid
+            executor.restart()
+            assert int(path.read_text()) == executor.pid
+        path.write_text("nonsense\n")
+        with executor:
+            pass
 
     def test_a_daemon(self, mark: str) -> None:
         """A daemon by its pid file: running after its starter has ended, stopped all the same."""
