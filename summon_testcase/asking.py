@@ -118,9 +118,13 @@ class _Asker:
         with self._lock:
             if self._socket is None:
                 self._start()
-            if http and not self._prepared:
-                self._prepared = True
-                self._send(Question(0, 60.0, "prepare", ()))
+        if http and not self._prepared:
+            self._prepared = True
+            self.tell("prepare")
+
+    def tell(self, kind: str, *facts: Any) -> None:
+        with self._lock:
+            self._send(Question(0, 60.0, kind, facts))
 
     def ask(self, seconds: float, kind: str, *facts: Any) -> Question:
         question = Question(next(self._numbers), seconds, kind, facts)
@@ -258,6 +262,11 @@ def warm_up(http: bool) -> None:
     :param http: whether it will be asked for more than names and connections.
     """
     _asker.begin(http)
+
+
+def tell(kind: str, *facts: Any) -> None:
+    """Tell the asker what will be asked, if there is one."""
+    _asker.tell(kind, *facts)
 
 
 def ask(seconds: float, kind: str, *facts: Any) -> Question:

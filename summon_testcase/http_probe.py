@@ -10,11 +10,10 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
 from .addresses import LEAST_TIMEOUT, at
-from .asking import BODY, Question, ask
+from .asking import BODY, Question, ask, tell
 from .errors import InvalidArgument, PortInUse
 from .path_probes import UnixSocketProbe
 from .probes import Looking, TCPProbe, View, go_on, never, wider
@@ -59,6 +58,8 @@ class _Held:
         self.tcp: TCPProbe | None = None
         #: the pid of the service that was seen listening; 0 if none was
         self.listening = 0
+        #: whether the asker knows what will be asked
+        self.told = False
         #: when the first request was sent; 0 if none was
         self.since = 0.0
         #: what the last request was refused with
@@ -98,11 +99,14 @@ class HTTPProbe:
     awaits_other: bool = False
     _held: _Held = field(default_factory=_Held, init=False, repr=False, compare=False)
 
-    shortest: ClassVar[float] = 0.0005
+    @property
+    def shortest(self) -> float:
+        """Seconds: a request is dear, and the longer they were refused, the rarer they are."""
+        return wider(self._held.since) if self._held.since else self._tcp().shortest
 
     @property
     def longest(self) -> float:
-        """Seconds: a request is dear, and the longer they were refused, the rarer they are."""
+        """As the shortest, once requests are sent."""
         return wider(self._held.since) if self._held.since else self._tcp().longest
 
     @property
@@ -171,6 +175,9 @@ class HTTPProbe:
 
     def _looking(self, view: View, left: float) -> Looking[str | None]:
         held = self._held
+        if not held.told:
+            held.told = True
+            tell("prepare", self._what())
         addresses: tuple[str, ...] = ()
         if self.path:
             refusal = UnixSocketProbe(self.path).look(view, left)
@@ -207,7 +214,7 @@ class HTTPProbe:
             held.question = None
             question.drop()
 
-    def _ask(self, seconds: float, addresses: tuple[str, ...]) -> Question:
+    def _what(self) -> tuple[object, ...]:
         url = self.url
         if self.path:
             url = urlsplit(url)._replace(scheme="http", netloc="localhost").geturl()
@@ -215,11 +222,13 @@ class HTTPProbe:
         if self.answer is not None:
             # a pattern is searched in the body as it comes
             headers = {"Accept-Encoding": "identity", **headers}
-        what = self.method, url, tuple(headers.items()), self.body, self.auth
+        return self.method, url, tuple(headers.items()), self.body, self.auth
+
+    def _ask(self, seconds: float, addresses: tuple[str, ...]) -> Question:
         # the asker is in another directory
         verify = os.path.abspath(self.verify) if isinstance(self.verify, str) else self.verify
         limit = 0 if self.answer is None else BODY
-        return ask(seconds, "request", what, addresses, self.path, verify, limit)
+        return ask(seconds, "request", self._what(), addresses, self.path, verify, limit)
 
     def _silence(self, question: Question) -> str:
         """The refusal as long as there is no answer."""

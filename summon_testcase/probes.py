@@ -13,7 +13,7 @@ import math
 import traceback
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from . import netlink, procfs
 from .addresses import LEAST_TIMEOUT, at, is_local, known, remember
@@ -25,9 +25,10 @@ from .unpatched import time
 
 #: seconds that a connection may take
 _CONNECTION = 5.0
-#: share of the time since the first costly question that the next pause may take
-_SHARE = 1 / 36
-_SHORTEST, _LONGEST = 0.0005, 1.0
+#: share of the time since the first costly question that the next pause takes; twice that
+#: after a second
+_SHARE = 1 / 72
+_SHORTEST, _LONGEST = 0.0005, 2.0
 
 V = TypeVar("V")
 #: a look that yields a refusal wherever it must wait for an answer
@@ -174,8 +175,14 @@ def _waiting(probe: TCPProbe, looking: Looking[V], until: float) -> Steps[V | No
 
 
 def wider(since: float) -> float:
-    """Seconds of the longest pause after questions that are not cheap, which grows with time."""
-    return min(max((time.monotonic() - since) * _SHARE, _SHORTEST), _LONGEST)
+    """Seconds of the pause after a question that is not cheap.
+
+    A request costs three processes a millisecond and more, and the service a line of its log.
+
+    :param since: when the first one was put.
+    """
+    asked = time.monotonic() - since
+    return min(max(asked * (1 + min(asked, 1.0)) * _SHARE, _SHORTEST), _LONGEST)
 
 
 class _Held:
@@ -209,7 +216,10 @@ class TCPProbe:
     ask_kernel: bool = True
     _held: _Held = field(default_factory=_Held, init=False, repr=False, compare=False)
 
-    shortest: ClassVar[float] = 0.0005
+    @property
+    def shortest(self) -> float:
+        """Seconds: who listens is the cheapest of questions, a connection is not."""
+        return wider(self._held.since) if self._held.since else _SHORTEST
 
     @property
     def longest(self) -> float:

@@ -238,9 +238,13 @@ def request(question: Question, *facts: Any) -> None:
     request(question, *facts)
 
 
-def prepare(question: Question) -> None:
-    """Import what requests take, while the service that will be asked is still starting."""
-    from . import requesting  # noqa: F401
+def prepare(question: Question, what: tuple[Any, ...] = ()) -> None:
+    """Do what a request takes, but for sending it, while who will be asked is still starting."""
+    from .requesting import prepared
+
+    with contextlib.suppress(Exception):
+        # what is wrong with it is told when it is sent
+        prepared(*what)
 
 
 KINDS: dict[str, Callable[..., None]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import socket
 import threading
 import time
@@ -18,6 +19,9 @@ from .program import PIECE, Question
 
 # verify=False was the user's word; once per request is no news
 warnings.simplefilter("ignore")
+
+# what has been imported stays: to look through it again and again would delay an answer
+gc.freeze()
 
 #: seconds for a connection, which is accepted or refused at once unless the queue is full
 _CONNECTION = 5.0
@@ -102,12 +106,12 @@ def _session() -> requests.Session:
 
 
 @functools.lru_cache(maxsize=1024)
-def _prepared(
-    method: str,
-    url: str,
-    headers: tuple[tuple[str, str], ...],
-    body: bytes | None,
-    auth: tuple[str, str] | None,
+def prepared(
+    method: str = "GET",
+    url: str = "http://localhost/",
+    headers: tuple[tuple[str, str], ...] = (),
+    body: bytes | None = None,
+    auth: tuple[str, str] | None = None,
 ) -> requests.PreparedRequest:
     """A request; to prepare it takes longer than to send it, and it is sent again and again."""
     asked = requests.Request(method, url, headers=dict(headers), data=body, auth=auth)
@@ -135,7 +139,7 @@ def request(
     _current.question, _current.addresses, _current.path = question, addresses, path
     try:
         response = _session().send(
-            _prepared(*what),
+            prepared(*what),
             timeout=question.left(),
             allow_redirects=False,
             stream=True,
