@@ -205,8 +205,8 @@ class HTTPProbe:
                     yield self._silence(question)
                 question.fresh = False
                 refusal = self._refusal(question)
+                held.refusal = refusal or ""
                 if refusal is None or question.over:
-                    held.refusal = refusal or ""
                     return refusal
                 # more of the body may come
                 yield refusal
@@ -233,7 +233,7 @@ class HTTPProbe:
     def _silence(self, question: Question) -> str:
         """The refusal as long as there is no answer."""
         waited = min(time.monotonic(), question.until) - question.began
-        if self._held.refusal and waited < 0.5:
+        if self._held.refusal and (waited < 0.5 or question.kind):
             return self._held.refusal
         return f"no answer within {waited:.2g} s from {_shown(self.url)}"
 

@@ -63,6 +63,10 @@ class View(Protocol):
         """Whether it has sent READY=1."""
 
     @property
+    def heard(self) -> int:
+        """How many news there have been."""
+
+    @property
     def log_errno(self) -> int:
         """Why output could not be stored; 0 if all was."""
 

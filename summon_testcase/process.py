@@ -50,6 +50,8 @@ class Process:
         self.lost = False
         #: why there is no process: the stage that failed, and its errno
         self.refused: tuple[str, int] | None = None
+        #: how many messages of the keeper have been noted
+        self.heard = 0
         #: READY=1 was received
         self.notified = False
         #: the last order to signal everything that the keeper has carried out
@@ -154,6 +156,7 @@ class Process:
                 self._finished(lost=self.refused is None)
 
     def _note(self, message: bytes) -> None:
+        self.heard += 1
         verb, *fields = message.split(b"\0")
         if verb == b"up":
             self.pid, self.keeper_pid = int(fields[0]), int(fields[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,8 +83,15 @@ def until_ready(
         if asked:
             step = _ASKED
         until = min(now + step, deadline.at)
-        if progress is not None:
-            if now >= progress.due:
+        heard = view.heard
+        while True:
+            due = math.inf if progress is None else progress.due
+            yield Pause((view.fileno(),), min(until, due), asked)
+            view.pump()
+            now = time.monotonic()
+            if progress is not None and now >= due:
                 progress.tell(refusal)
-            until = min(until, progress.due)
-        yield Pause((view.fileno(),), until, asked)
+            # a pause may end early, which is no reason to ask what may be dear
+            news = view.heard != heard or any(question.pump() for question in asked)
+            if news or now >= until or view.fileno() < 0:
+                break

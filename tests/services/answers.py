@@ -1,0 +1,89 @@
+"""An HTTP server that answers in its own way.
+
+Arguments: where it listens, PORT or HOST:PORT or a path; how, as words KEY=VALUE:
+
+- ``busy=N``: the first N requests get a 503;
+- ``delay=SECONDS``: each answer comes that late;
+- ``dribble=SECONDS``: so late comes each byte of the headers;
+- ``body=TEXT``, with ``{n}`` for how many requests there were; ``endless=SECONDS``: it is
+  written again after each pause, for ever;
+- ``user=NAME:PASSWORD``: all others get a 401; ``echo=1``: the body is that of the request;
+- ``pem=CERTIFICATE,KEY``: TLS.
+
+It writes a line for each request.
+"""
+
+import base64
+import http.server
+import socket
+import socketserver
+import ssl
+import sys
+import time
+
+where, how = sys.argv[1], dict(word.split("=", 1) for word in sys.argv[2:] if "=" in word)
+asked = 0
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def setup(self) -> None:
+        if isinstance(self.client_address, str):
+            self.client_address = ("unix", 0)
+        super().setup()
+
+    def do_GET(self) -> None:
+        global asked
+        asked += 1
+        print(f"request {asked}", self.command, self.path, self.headers["Host"], flush=True)
+        time.sleep(float(how.get("delay", 0)))
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if "dribble" in how:
+            while True:
+                for byte in b"HTTP/1.0 200 OK\r\n" + b"X-A: b\r\n" * 1000:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(float(how["dribble"]))
+        status = 503 if asked <= int(how.get("busy", 0)) else 200
+        said = "Basic " + base64.b64encode(how.get("user", "").encode()).decode()
+        if "user" in how and self.headers["Authorization"] != said:
+            status = 401
+        body = sent if "echo" in how else how.get("body", "").replace("{n}", str(asked)).encode()
+        self.send_response(status)
+        self.send_header("X-Asked", str(asked))
+        if "endless" not in how:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        while "endless" in how:
+            time.sleep(float(how["endless"]))
+            self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        # HTTPServer asks for the name of the host, which may take long
+        socketserver.TCPServer.server_bind(self)
+
+    def handle_error(self, *arguments: object) -> None:
+        pass
+
+
+address: object = where
+if "/" in where:
+    Server.address_family = socket.AF_UNIX
+else:
+    host, _, port = where.rpartition(":")
+    Server.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    address = (host.strip("[]") or "127.0.0.1", int(port))
+server = Server(address, Handler)  # type: ignore[arg-type]
+if "pem" in how:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*how["pem"].split(","))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
