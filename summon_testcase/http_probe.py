@@ -233,20 +233,21 @@ class HTTPProbe:
     def _silence(self, question: Question) -> str:
         """The refusal as long as there is no answer."""
         waited = min(time.monotonic(), question.until) - question.began
-        if self._held.refusal and (waited < 0.5 or question.kind):
+        # the request before it had more time to be refused in
+        short = waited < min(0.5, self.request_timeout or 0.5)
+        if self._held.refusal and (short or question.kind == "answer"):
             return self._held.refusal
-        return f"no answer within {waited:.2g} s from {_shown(self.url)}"
+        return f"no answer within {_seconds(waited)} from {_shown(self.url)}"
 
     def _refusal(self, question: Question) -> str | None:
         question.alive()
         kind, facts, shown = question.kind, question.facts, _shown(self.url)
-        seconds = f"{question.until - question.began:.3g} s"
         if kind == "answer":
             return self._judge(question)
         if kind == "late":
-            return f"no answer within {seconds} from {shown}"
+            return self._silence(question)
         if kind == "unconnected":
-            return f"no connection to {shown} within {seconds}"
+            return f"no connection to {shown} within {_seconds(question.until - question.began)}"
         if kind == "tls":
             return f"TLS failed with {shown}: {facts[0]}"
         if kind == "refused":
@@ -309,6 +310,10 @@ def _text(body: bytes, content_type: str) -> str:
         return body.decode(found[1] if found else "utf-8", "replace")
     except LookupError:
         return body.decode("utf-8", "replace")
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2g} s" if value < 1 else f"{round(value, 1):g} s"
 
 
 def _phrase(code: int) -> str:
