@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 import signal
-from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from . import shell_syntax
+from .concealed import Text, Variables
 from .errors import InvalidArgument
 from .unpatched import os
 
@@ -55,6 +56,30 @@ def port(label: str, value: int | None) -> None:
         )
 
 
+def encodable(label: str, argument: str, value: str) -> str:
+    """Refuse text that no process can be given, without showing it; a plain str of it.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    said = ""
+    if "\0" in value:
+        said = "contains a NUL byte, which ends it: leave it out"
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError as error:
+        if any("\ud800" <= char <= "\udfff" for char in value[error.start : error.end]):
+            said = "has a lone surrogate, which is no character: write text, or os.fsdecode(…)"
+        else:
+            said = (
+                f"has a character that {error.encoding} has not, the encoding of this locale: "
+                "run the tests with PYTHONUTF8=1, or LC_ALL=C.UTF-8"
+            )
+    if said:
+        raise InvalidArgument(f"{label}: {argument} {said}", executor=label)
+    # no member of an enumeration, which has a text of its own where it is formatted
+    return str.__str__(value)
+
+
 def text(label: str, argument: str, value: object, instead: str) -> str:
     """Refuse what is no text, or empty.
 
@@ -62,7 +87,114 @@ def text(label: str, argument: str, value: object, instead: str) -> str:
     """
     if not isinstance(value, str) or not value:
         raise InvalidArgument(f"{label}: {argument}={value!r}: write {instead}", executor=label)
-    return value
+    return encodable(label, f"{argument}=", value)
+
+
+def path(label: str, argument: str, value: object, instead: str) -> str:
+    """The same of a path, which may be a path object.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    return text(label, argument, _plain(value, os.PathLike), instead)
+
+
+def _plain(value: Any, *kinds: type) -> object:
+    """A path or a number as text, if it is of one of some kinds; all else as it is."""
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    # a number of an enumeration has a text of its own too
+    return f"{int(value):d}" if isinstance(value, int) else repr(float(value))  # type: ignore[arg-type]
+
+
+def word(label: str, argument: str, value: object) -> str:
+    """A word of a command: text, a path, or a number.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    found = _plain(value, int, float, os.PathLike)
+    if not isinstance(found, str):
+        raise InvalidArgument(
+            f"{label}: {argument}= has {found!r} for a word: write text, a path, or a number",
+            executor=label,
+        )
+    return encodable(label, f"{argument}=", found)
+
+
+def words(label: str, argument: str, value: object) -> tuple[str, ...]:
+    """The words of a command that is given as a sequence, or as the path of a program.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    if isinstance(value, os.PathLike):
+        value = [value]
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray, memoryview)):
+        raise InvalidArgument(
+            f"{label}: {argument}={value!r}: write a command as text, such as "
+            '"redis-server --port {port}", or a list of words',
+            executor=label,
+        )
+    return tuple(word(label, argument, each) for each in value)
+
+
+def sent(label: str, value: object) -> bytes:
+    """What is to be sent, as UTF-8.
+
+    :raises InvalidArgument: if it is no text.
+    """
+    if not isinstance(value, str):
+        raise InvalidArgument(
+            f"{label}: send() is given {type(value).__name__}: write text", executor=label
+        )
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(
+            f"{label}: send() is given a lone surrogate, which is no character: write text",
+            executor=label,
+        ) from None
+
+
+def call(label: str, name: object) -> str:
+    """A name for an executor; empty for None.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    if name is None or name == "":
+        return ""
+    return text(label, "name", name, "text, or leave it out")
+
+
+def after(label: str, value: object) -> tuple[object, ...]:
+    """One thing to wait for or several, executors or names.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
+    given: tuple[object, ...] = tuple(value) if several else (value,)  # type: ignore[arg-type]
+    for thing in given:
+        startable = all(callable(getattr(thing, method, None)) for method in ("start", "stop"))
+        if isinstance(thing, (str, type)) or not startable:
+            text(label, "after", thing, "an executor, its name, or a list of them")
+    return given
+
+
+def mapping(label: str, argument: str, value: object, instead: str) -> dict[str, Any]:
+    """A mapping with names; empty for None.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(f"{label}: {argument}={value!r}: write {instead}", executor=label)
+    for key in value:
+        if not isinstance(key, str) or not key:
+            raise InvalidArgument(
+                f"{label}: {argument}= has {key!r} for a name: write {instead}", executor=label
+            )
+    return dict(value)
 
 
 def flag(label: str, argument: str, value: object) -> bool:
@@ -100,33 +232,50 @@ def names(label: str, argument: str, value: object) -> tuple[str, ...]:
     return given  # type: ignore[return-value]
 
 
-def environment(label: str, env: Mapping[str, object]) -> dict[str, str | None]:
-    """Refuse names that cannot be in an environment; numbers become text.
+def environment(label: str, env: object) -> dict[str, str | None]:
+    """Refuse names that cannot be in an environment; numbers and paths become text.
 
     Values are never shown: they may be secrets.
 
+    :param env: as it was concealed; None for an empty one.
     :raises InvalidArgument: naming the variable; also for one that only a shell would fill in.
     """
-    found: dict[str, str | None] = {}
-    for key, value in env.items():
+    found: dict[str, str | None] = Variables()
+    if env is None:
+        return found
+    if not isinstance(env, Mapping):
+        raise InvalidArgument(
+            f'{label}: env= is no mapping: write {{"NAME": "value"}}', executor=label
+        )
+    for key in env:
         if not isinstance(key, str) or not key or "=" in key or "\0" in key:
-            raise InvalidArgument(
-                f"{label}: env= has {key!r} for a name: write a name without '='", executor=label
+            # what stands behind it may be a value
+            shown = (
+                repr(re.sub("(?s)=.*", "=…", key)) if isinstance(key, str) else type(key).__name__
             )
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            value = str(value)
-        if value is not None and (not isinstance(value, str) or "\0" in value):
             raise InvalidArgument(
-                f"{label}: env= has no text for {key!r} but {type(value).__name__}: write a "
-                "str, or None to remove the variable",
-                executor=label,
+                f"{label}: env= has {shown} for a name: write a name without '='", executor=label
             )
-        found[key] = value
+        key = encodable(label, "env= has a name that", key)
+        found[key] = None if env[key] is None else _variable(label, key, env)
     known = {*os.environ, *found}
     for key, value in found.items():
-        if isinstance(value, str):
+        if value is not None:
             shell_syntax.refuse_in_variable(label, key, value, known)
     return found
+
+
+def _variable(label: str, key: str, env: Mapping[str, object]) -> str:
+    kind = type(env[key]).__name__
+    plain = _plain(env[key], int, float, os.PathLike)
+    plain = Text(str.__str__(plain)) if isinstance(plain, str) else None
+    if plain is None:
+        raise InvalidArgument(
+            f"{label}: env= has no text for {key!r} but {kind}: write a str, or None to remove the "
+            "variable",
+            executor=label,
+        )
+    return Text(encodable(label, f"env= has a value for {key!r} that", plain))
 
 
 def signal_number(label: str, argument: str, value: int) -> int:
@@ -149,13 +298,15 @@ def statuses(label: str, value: int | Collection[int]) -> frozenset[int]:
 
     :raises InvalidArgument: naming the argument.
     """
-    given = [value] if isinstance(value, int) else list(value)
-    if not all(isinstance(status, int) and -65 < status < 256 for status in given):
+    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+    given: list[object] = list(value) if several else [value]  # type: ignore[arg-type]
+    numbers = all(isinstance(s, int) and not isinstance(s, bool) for s in given)
+    if not numbers or not all(-65 < status < 256 for status in given):  # type: ignore[operator]
         raise InvalidArgument(
             f"{label}: expected_exit={value!r}: write an exit status such as 143, or several",
             executor=label,
         )
-    return frozenset(given)
+    return frozenset(given)  # type: ignore[arg-type]
 
 
 def compile_patterns(
@@ -167,8 +318,9 @@ def compile_patterns(
 
     :raises InvalidArgument: naming the argument, if one is no pattern.
     """
-    given = [patterns] if isinstance(patterns, (str, re.Pattern)) else list(patterns)
-    compiled = []
+    several = isinstance(patterns, Iterable) and not isinstance(patterns, (str, bytes))
+    given: list[object] = list(patterns) if several else [patterns]  # type: ignore[arg-type]
+    compiled: list[re.Pattern[str]] = []
     for pattern in given:
         if isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
             compiled.append(pattern)

@@ -7,13 +7,19 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from . import shell_syntax
+from . import arguments, shell_syntax
+from .concealed import Variables
 from .errors import InvalidArgument, UnknownReference
 from .programs import activate
 from .unpatched import os
 
+#: a program and its arguments, as text or one by one
+Command = str | os.PathLike[str] | Sequence[str | os.PathLike[str] | int | float]
+
 #: what ``{field}`` may name of the executor itself
 OWN_FIELDS = ("port", "host", "url", "tmpdir", "name")
+#: and of where it is declared: known before it is started
+PLACES = ("python", "here")
 #: what ``{service.field}`` may name of another, beside its banner's groups
 OTHER_FIELDS = (*OWN_FIELDS, "pid", "log_path")
 
@@ -55,9 +61,7 @@ class Launch:
         self.tty, self.notify, self.silent = tty, notify, silent
 
 
-def split(
-    command: str | Sequence[str], shell: bool, label: str, argument: str = "command"
-) -> tuple[str, ...]:
+def split(command: Command, shell: bool, label: str, argument: str = "command") -> tuple[str, ...]:
     """The words of a command as it was declared.
 
     :param label: how the executor is called in an error.
@@ -67,23 +71,25 @@ def split(
     """
     if shell:
         if not isinstance(command, str):
+            words = arguments.words(label, argument, command)
             raise InvalidArgument(
                 f"{label}: {argument}= is a sequence, but shell=True takes one string: write "
-                f"command={shlex.join(map(str, command))!r}, or leave shell=True out",
+                f"command={shlex.join(map(str, words))!r}, or leave shell=True out",
                 executor=label,
             )
-        words = ["/bin/sh", "-c", command] if command.strip() else []
+        words = ("/bin/sh", "-c", command) if command.strip() else ()
     elif isinstance(command, str):
         try:
-            words = shlex.split(command)
+            words = tuple(shlex.split(command))
         except ValueError as error:
             raise InvalidArgument(
                 f"{label}: {argument}= cannot be split into words ({str(error).lower()} in "
-                f"{command!r}): close the quote, or pass a list of words",
+                f"{shell_syntax.without_values(command)!r}): close the quote, or pass a list of "
+                "words",
                 executor=label,
             ) from None
     else:
-        words = [os.fspath(word) for word in command]
+        words = arguments.words(label, argument, command)
     if not words or not words[0]:
         raise InvalidArgument(
             f"{label}: {argument}= is empty: write the program and its arguments, such as "
@@ -91,13 +97,29 @@ def split(
             executor=label,
         )
     for word in words:
-        if "\0" in word:
-            raise InvalidArgument(f"{label}: {argument}= contains a NUL byte", executor=label)
+        arguments.encodable(label, f"{argument}=", word)
     if isinstance(command, str) and not shell:
         shell_syntax.refuse_in_command(command, label, argument)
     else:
         shell_syntax.refuse_first(words[0], label, argument)
-    return tuple(words)
+    return words
+
+
+def label_for(kind: str, command: object, shell: bool) -> str:
+    """How messages call an executor that has no name."""
+    if not isinstance(command, str):
+        said = " ".join(map(str, command)) if isinstance(command, (list, tuple)) else ""
+        return f"{kind}({said[:40]!r})" if said else f"{kind}()"
+    return f"{kind}({(command if shell else shell_syntax.without_values(command))[:40]!r})"
+
+
+def offered(service: object) -> tuple[str, ...]:
+    """What ``{service.field}`` may name of a service: what its classes and itself add too."""
+    places = [vars(kind) for kind in reversed(type(service).__mro__)]
+    added = [place.get("template_fields", ()) for place in places]
+    added.append(getattr(service, "template_fields", ()))
+    found = [(more,) if isinstance(more, str) else more for more in added]
+    return tuple(dict.fromkeys([*OTHER_FIELDS, *(field for more in found for field in more)]))
 
 
 def references(texts: Iterable[str]) -> set[tuple[str, str]]:
@@ -116,7 +138,7 @@ def fields(texts: Iterable[str]) -> set[str]:
 def templates(texts: Iterable[str]) -> bool:
     """Whether there is anything to fill in."""
     return any(
-        match[2] or match[1] in OWN_FIELDS
+        match[2] or match[1] in (*OWN_FIELDS, *PLACES)
         for text in texts
         for match in re.finditer(_TEMPLATE, text)
     )
@@ -125,7 +147,7 @@ def templates(texts: Iterable[str]) -> bool:
 def fill(text: str, own: Callable[[str], str], other: Callable[[str, str], str | None]) -> str:
     """Fill in the templates of a text; whatever else is in braces stays as it is.
 
-    :param own: gives the value of one of :data:`OWN_FIELDS`.
+    :param own: gives the value of one of :data:`OWN_FIELDS` or :data:`PLACES`.
     :param other: gives the value of another service's field, None to leave it as it is.
     """
 
@@ -134,7 +156,7 @@ def fill(text: str, own: Callable[[str], str], other: Callable[[str, str], str |
         if field:
             found = other(name, field)
             return match[0] if found is None else found
-        return own(name) if name in OWN_FIELDS else match[0]
+        return own(name) if name in OWN_FIELDS or name in PLACES else match[0]
 
     return re.sub(_TEMPLATE, value, text)
 
@@ -176,7 +198,14 @@ def directory(cwd: str | None, label: str) -> str:
 
     :raises InvalidArgument: if there is none.
     """
-    path = os.path.abspath(cwd or os.getcwd())
+    try:
+        path = os.path.abspath(cwd or os.getcwd())
+    except FileNotFoundError:
+        raise InvalidArgument(
+            f"{label}: the current directory does not exist any more: change to another, or write "
+            "an absolute cwd=",
+            executor=label,
+        ) from None
     if not os.path.isdir(path):
         raise InvalidArgument(
             f"{label}: cwd={cwd!r} is no directory: create {path} first, or write another",
@@ -194,11 +223,11 @@ def environment(
     :param tty: whether it gets a terminal.
     :param fill: fills in the templates of a value.
     """
-    env = dict(os.environ)
+    env: dict[str, str] = Variables(os.environ)
     if tty:
         for key in COLOURING:
             env.pop(key, None)
-        env |= PLAIN
+        env.update(PLAIN)
         if any(declared.get(key) not in (None, "", "0") for key in COLOURING):
             # what the user asks for would be refused by most
             env.pop("NO_COLOR")

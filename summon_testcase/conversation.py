@@ -118,6 +118,7 @@ class Conversation(Executor):
         :param timeout: seconds; default: the executor's own.
         :param raw: match the output as it was written, escape sequences and all.
         :returns: the match.
+        :raises InvalidArgument: for what is no pattern, or no duration.
         :raises TimeoutExpired: with the first and the last lines of output.
         :raises ProcessExited: if the service ends without such output.
         :raises NotRunning: if it was not started.
@@ -127,9 +128,9 @@ class Conversation(Executor):
 
         run = self._current("output")
         patterns = compile_patterns(pattern, self.called, "pattern")
+        deadline = self._deadline(timeout)
         observer = Observer(run.log, patterns, run.mark, raw)
         probe = OutputProbe(observer, patterns)
-        deadline = Deadline(self._limits.timeout if timeout is None else timeout)
         outcome = drive(until_ready(run.process, probe, deadline))
         if probe.match is None:
             facts = {

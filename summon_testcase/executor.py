@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from .command import OTHER_FIELDS
 from .lifetime import Scope
 from .steps import Steps
 
@@ -44,8 +43,9 @@ class Executor:
     name: str = ""
     #: executors, or their names, that must be ready before this one starts
     after: tuple[object, ...] = ()
-    #: the attributes that templates of other services may name, ``{this.port}``
-    template_fields: tuple[str, ...] = OTHER_FIELDS
+    #: attributes that templates of other services may name, ``{this.dsn}``, beside those that
+    #: they may name of every executor, and those that its base classes have here
+    template_fields: tuple[str, ...] = ()
     #: how long it lives in a TestCase: ``"test"``, ``"class"``, ``"module"`` or ``"run"``
     scope: Scope = "class"
     #: how often it may be started again when it dies while tests run

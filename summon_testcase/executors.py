@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import arguments, requested
 from . import command as commands
 from .arguments import Pattern, compile_patterns
-from .command import OTHER_FIELDS
+from .command import Command
+from .concealed import conceal_in
 from .errors import InvalidArgument
 from .lifecycle import warm_up
 from .simple import SimpleExecutor
@@ -47,22 +48,31 @@ class OutputCoordinatedExecutor(SimpleExecutor):
 
     def __init__(
         self,
-        command: str | Sequence[str],
+        command: Command,
         banner: Pattern | Iterable[Pattern],
         **options: Unpack[AddressOptions],
     ) -> None:
+        conceal_in(options)
         super().__init__(command, **options)
         self._banner = compile_patterns(banner, self._declared, "banner")
         self._groups = {group for pattern in self._banner for group in pattern.groupindex}
-        for group in sorted(self._groups - {"port"}):
-            if hasattr(SimpleExecutor, group):
-                raise InvalidArgument(
-                    f"{self._declared}: banner= has a group {group!r}, which every executor has "
-                    "as an attribute: name it otherwise",
-                    executor=self._declared,
-                )
-        self.template_fields = (*OTHER_FIELDS, *sorted(self._groups - {"port"}))
+        self._refuse_groups_in_the_way(self._declared)
+        self.template_fields = tuple(sorted(self._groups - {"port"}))
         self._banner_seen: OutputProbe | None = None
+
+    def _refuse_groups_in_the_way(self, label: str) -> None:
+        attributes = set(vars(self)).union(*map(vars, type(self).__mro__))
+        for group in sorted(self._groups & attributes - {"port"}):
+            raise InvalidArgument(
+                f"{label}: banner= has a group {group!r}, which the executor has as an attribute: "
+                "name it otherwise",
+                executor=label,
+            )
+
+    def check(self, may_appear: bool = False) -> None:
+        # a subclass may have got more attributes
+        self._refuse_groups_in_the_way(self.called)
+        super().check(may_appear)
 
     def _readiness(self) -> list[Probe]:
         from .observer import Observer, OutputProbe
@@ -94,15 +104,18 @@ class TCPCoordinatedExecutor(SimpleExecutor):
 
     def __init__(
         self,
-        command: str | Sequence[str],
+        command: Command,
         host: str = "127.0.0.1",
         port: int | None = None,
         *,
         foreign_listener: bool = False,
         **options: Unpack[Options],
     ) -> None:
+        conceal_in(options)
         super().__init__(command, host=host, port=port, **options)
-        self._foreign_listener = foreign_listener
+        self._foreign_listener = arguments.flag(
+            self._declared, "foreign_listener", foreign_listener
+        )
 
     def _waits_for_its_port(self) -> bool:
         return True
@@ -154,7 +167,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 
     def __init__(
         self,
-        command: str | Sequence[str],
+        command: Command,
         url: str,
         *,
         method: str = "GET",
@@ -168,6 +181,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         foreign_listener: bool = False,
         **options: Unpack[AddressOptions],
     ) -> None:
+        conceal_in(options)
         super().__init__(command, **options)
         self._url = self._checked_url(url)
         label = self._declared
@@ -175,13 +189,15 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         self._ask: dict[str, Any] = {
             "method": arguments.text(label, "method", method, 'one such as "GET"'),
             "status": requested.statuses(label, status),
-            "headers": requested.headers(label, headers or {}),
-            "verify": verify if isinstance(verify, bool) else os.fspath(verify),
+            "headers": requested.headers(label, {} if headers is None else headers),
+            "verify": verify
+            if isinstance(verify, bool)
+            else arguments.path(label, "verify", verify, "True, False, or the path of a bundle"),
             "request_timeout": request_timeout,
             "auth": requested.auth(label, auth),
             "body": requested.body(label, body),
             "answer": requested.answer(label, answer),
-            "ask_kernel": not foreign_listener,
+            "ask_kernel": not arguments.flag(label, "foreign_listener", foreign_listener),
         }
 
     def _checked_url(self, url: str) -> str:
@@ -258,31 +274,36 @@ class _PathExecutor(SimpleExecutor):
 
     def __init__(
         self,
-        command: str | Sequence[str],
+        command: Command,
         path: str | os.PathLike[str],
         **options: Unpack[AddressOptions],
     ) -> None:
+        conceal_in(options)
         super().__init__(command, **options)
         instead = f'a path such as "{self._example}"'
-        self._path = arguments.text(self._declared, "path", os.fspath(path), instead)
+        self._path = arguments.path(self._declared, "path", path, instead)
 
     def _texts(self) -> list[str]:
         return [*super()._texts(), self._path]
 
     @property
     def path(self) -> str:
-        """The path, filled in.
+        """The path, filled in; a relative one starts from the directory of the service.
 
         :raises NotRunning: if it depends on the run and there is none.
         """
-        return self._fill(self._path)
+        run, path = self._run, self._fill(self._path)
+        if run is not None:
+            return os.path.join(run.launch.cwd, path)
+        return path if os.path.isabs(path) else os.path.join(self._directory(), path)
 
 
 class UnixSocketCoordinatedExecutor(_PathExecutor):
     """Ready when a unix socket accepts connections.
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
-    :param path: of the socket; templates are filled in, ``{tmpdir}/app.sock``.
+    :param path: of the socket; templates are filled in, ``{tmpdir}/app.sock``.  A relative one
+        starts from the directory of the service.
     :raises InvalidArgument: if the path is empty, or at start longer than a socket may have.
     """
 
@@ -306,7 +327,8 @@ class FileCoordinatedExecutor(_PathExecutor):
     start, it is somebody else's, and that is :class:`PortInUse`.
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
-    :param path: of the file; templates are filled in, ``{tmpdir}/app.pid``.
+    :param path: of the file; templates are filled in, ``{tmpdir}/app.pid``.  A relative one
+        starts from the directory of the service.
     :raises InvalidArgument: if the path is empty.
     """
 
@@ -350,12 +372,13 @@ class CommandCoordinatedExecutor(SimpleExecutor):
 
     def __init__(
         self,
-        command: str | Sequence[str],
-        probe: str | Sequence[str],
+        command: Command,
+        probe: Command,
         *,
         probe_timeout: float = 5,
         **options: Unpack[AddressOptions],
     ) -> None:
+        conceal_in(options)
         super().__init__(command, **options)
         self._probe = commands.split(probe, False, self._declared, "probe")
         arguments.seconds(self._declared, "probe_timeout", probe_timeout)
@@ -371,7 +394,7 @@ class CommandCoordinatedExecutor(SimpleExecutor):
         from .conditions import CommandProbe
 
         argv = tuple(self._fill(word) for word in self._probe)
-        cwd = commands.directory(self._fill(self._cwd) if self._cwd else None, self.called)
+        cwd = self._directory()
         path = self._environment().get("PATH")
         program = self._find(argv[0], path, cwd)
         return [CommandProbe((program, *argv[1:]), self._probe_timeout)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from . import arguments
 from .errors import CommandNotFound, DependencyCycle, InvalidArgument
 from .executor import Executor
 from .graph import circle
@@ -32,21 +33,30 @@ class Group(Executor):
         executors: Iterable[Startable] | Mapping[str, Startable],
         *,
         name: str = "",
-        after: Iterable[object] = (),
+        after: object | Iterable[object] = (),
     ) -> None:
-        self.name = name
-        self.after = tuple(after)
+        self.name = arguments.call(f"{type(self).__name__}()", name)
+        label = self.name or f"{type(self).__name__}()"
+        self.after = arguments.after(label, after)
         self._ordered = not isinstance(executors, Mapping)
         if isinstance(executors, Mapping):
-            self._members = dict(executors)
+            self._members = arguments.mapping(label, "executors", executors, '{"web": executor}')
+        elif not isinstance(executors, Iterable) or isinstance(executors, (str, bytes)):
+            raise InvalidArgument(
+                f"{label}: executors={executors!r}: write a list of executors, or a mapping that "
+                "gives them names",
+                executor=label,
+            )
         else:
             self._members = {}
             for number, member in enumerate(executors, 1):
                 self._members[self._name_for(member, number)] = member
         for key, member in self._members.items():
             _refuse_what_cannot_be_started(key, member)
-            if isinstance(member, Executor) and not member.name:
-                member.name = key
+            if isinstance(member, Executor):
+                member.name = member.name or key
+                if not isinstance(member.after, tuple):  # as a class of the user's may have it
+                    member.after = arguments.after(member.name, member.after)
 
     def _name_for(self, member: Startable, number: int) -> str:
         own = getattr(member, "name", "") if isinstance(member, Executor) else ""

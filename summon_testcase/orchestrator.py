@@ -26,6 +26,8 @@ class Orchestrator(Group):
         a graph of them, in which everything starts as soon as what it refers to is ready,
         and the rest at the same time.
     :param name: how it is called in a larger orchestrator.
+    :param after: executors, or names, that must be ready before its members start: one, or
+        several.
     :raises InvalidArgument: for a member without ``start`` and ``stop``.
 
     >>> from summon_testcase import SimpleExecutor
@@ -38,7 +40,7 @@ class Orchestrator(Group):
         executors: Iterable[Startable] | Mapping[str, Startable],
         *,
         name: str = "",
-        after: Iterable[object] = (),
+        after: object | Iterable[object] = (),
     ) -> None:
         super().__init__(executors, name=name, after=after)
         #: members that were started, in the order in which they became ready

@@ -9,6 +9,8 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from . import arguments
+from .concealed import conceal_in
 from .deadline import Deadline
 from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
 from .executors import OutputCoordinatedExecutor
@@ -59,7 +61,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
     ``/dev/shm`` has room.  When the tests run as root, the server runs as the user
     ``postgres``, or ``nobody`` if there is none.
 
-    :param settings: server settings beside or instead of ours, ``{"fsync": "on"}``.
+    :param settings: server settings beside or instead of ours, ``{"fsync": "on"}``; values are
+        text, numbers, or True and False.
     :param initdb: further arguments of ``initdb``, ``["--locale=en_US.UTF-8"]``.
     :param user: the name of the database superuser.
     :param bindir: the directory of ``initdb`` and ``postgres``; default: the newest of
@@ -92,10 +95,15 @@ class PostgreSQL(OutputCoordinatedExecutor):
         port: int | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._settings = {**_SETTINGS, **{k: str(v) for k, v in (settings or {}).items()}}
-        self._initdb = tuple(initdb)
-        self._user = user
-        self._bindir = None if bindir is None else os.fspath(bindir)
+        conceal_in(options)
+        label = arguments.call("PostgreSQL()", options.get("name")) or "PostgreSQL()"
+        given = arguments.mapping(label, "settings", settings, '{"work_mem": "64MB"}')
+        self._settings = {**_SETTINGS, **{key: _setting(label, key, given[key]) for key in given}}
+        self._initdb = arguments.words(label, "initdb", initdb)
+        self._user = arguments.text(label, "user", user, 'a name such as "postgres"')
+        self._bindir = (
+            None if bindir is None else arguments.path(label, "bindir", bindir, "a directory")
+        )
         # there is nothing to save
         options.setdefault("stop_signal", _AT_ONCE)
         self._made = ""
@@ -128,7 +136,15 @@ class PostgreSQL(OutputCoordinatedExecutor):
 
     def check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
+        super().check(may_appear)
         self._binary("postgres")
+        self._binary("initdb")
+
+    def _find_program(self, path: str | None, cwd: str) -> None:
+        """The command is not known before the start; ``check()`` has looked for its program."""
+
+    def _texts(self) -> list[str]:
+        return [*super()._texts(), *self._settings.values(), *self._initdb]
 
     def starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
@@ -166,9 +182,9 @@ class PostgreSQL(OutputCoordinatedExecutor):
         return super()._readiness()
 
     def _make_room(self, life: Life, owner: pwd.struct_passwd | None) -> None:
-        from .unpatched import tempfile, temporary_directory
+        from .unpatched import tempfile
 
-        place = _MEMORY if _has_room(_MEMORY) else temporary_directory()
+        place = _place(self.called, owner, *([_MEMORY] if _has_room(_MEMORY) else []))
         data = tempfile.mkdtemp(prefix="summon-", dir=place)
         life.also_remove(data)
         if owner is not None:
@@ -177,15 +193,16 @@ class PostgreSQL(OutputCoordinatedExecutor):
     # -- the template --
 
     def _binary(self, program: str) -> str:
-        places = [self._bindir] if self._bindir else _bindirs()
+        bindir = self._placed(self._bindir or "")
+        places = [bindir] if bindir else _bindirs()
         for place in places:
             found = os.path.join(place, program)
             if is_program(found):
                 return found
-        if not self._bindir:
+        if not bindir:
             with contextlib.suppress(CommandNotFound):
                 return self._find(program, path_of(self._env), os.sep)
-        where = self._bindir or "/usr/lib/postgresql/*/bin or on the PATH"
+        where = bindir or "/usr/lib/postgresql/*/bin or on the PATH"
         raise RequirementMissing(
             f"{self.called}: {program!r} is not in {where}: install the Debian package "
             f"{package_of(program)}, or write bindir=",
@@ -207,12 +224,12 @@ class PostgreSQL(OutputCoordinatedExecutor):
         initdb = self._binary("initdb")
         facts = os.stat(os.path.realpath(initdb))
         owner = _server_user()
-        arguments = [
+        options = [
             *("-U", self._user, "--auth=trust", "--encoding=UTF8", "--locale=C"),
-            *("--no-sync", "--wal-segsize=1", *self._initdb),
+            *("--no-sync", "--wal-segsize=1", *map(self._placed, self._initdb)),
         ]
-        identity = repr((os.path.realpath(initdb), facts.st_mtime_ns, arguments, owner))
-        cache = _cache(owner)
+        identity = repr((os.path.realpath(initdb), facts.st_mtime_ns, options, owner))
+        cache = _cache(self.called, owner)
         ready = os.path.join(cache, hashlib.sha256(identity.encode()).hexdigest()[:16])
         if os.path.isdir(ready):
             return ready
@@ -233,7 +250,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
             try:
                 if owner is not None:
                     os.chown(new, owner.pw_uid, owner.pw_gid)
-                command = [*_become(owner), initdb, "-D", new, *arguments]
+                command = [*_become(owner), initdb, "-D", new, *options]
                 make = SimpleExecutor(
                     command, name=f"{self.called} initdb", one_shot=True, timeout=_INITDB_TIMEOUT
                 )
@@ -243,6 +260,12 @@ class PostgreSQL(OutputCoordinatedExecutor):
             finally:
                 shutil.rmtree(new, ignore_errors=True)
         return ready
+
+
+def _setting(label: str, key: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return arguments.word(label, f"settings: {key}", value)
 
 
 def _bindirs() -> Iterator[str]:
@@ -270,6 +293,49 @@ def _server_user() -> pwd.struct_passwd | None:
     )
 
 
+def _barrier(path: str, user: pwd.struct_passwd) -> str | None:
+    """The directory on the way to something in a path that a user may not pass through."""
+    place = os.path.realpath(path)
+    steps = [place]
+    while steps[-1] != os.path.dirname(steps[-1]):
+        steps.append(os.path.dirname(steps[-1]))
+    for step in reversed(steps):
+        facts = os.stat(step)
+        bit = stat.S_IXOTH
+        if facts.st_uid == user.pw_uid:
+            bit = stat.S_IXUSR
+        elif facts.st_gid == user.pw_gid:
+            bit = stat.S_IXGRP
+        if not facts.st_mode & bit:
+            return step
+    return None
+
+
+def _place(label: str, owner: pwd.struct_passwd | None, *preferred: str) -> str:
+    """A directory for something that the server's user must reach: pytest's are ours alone.
+
+    :raises SpawnFailed: naming what is in the way.
+    """
+    from .unpatched import temporary_directory
+
+    usual = [*preferred, temporary_directory()]
+    if owner is None:
+        return usual[0]
+    for place in [*usual, "/tmp", "/var/tmp"]:
+        if os.path.isdir(place) and _barrier(place, owner) is None:
+            return place
+    raise _out_of_reach(label, usual[-1], owner, "TMPDIR")
+
+
+def _out_of_reach(label: str, place: str, owner: pwd.struct_passwd, variable: str) -> SpawnFailed:
+    return SpawnFailed(
+        f"{label}: the server runs as the user {owner.pw_name}, since the tests run as root, and "
+        f"may not pass through {_barrier(place, owner)} to {place}: set {variable} to a directory "
+        "that all may enter",
+        executor=label,
+    )
+
+
 def _become(owner: pwd.struct_passwd | None) -> list[str]:
     """The beginning of a command that runs as another user."""
     if owner is None:
@@ -278,11 +344,9 @@ def _become(owner: pwd.struct_passwd | None) -> list[str]:
     return ["setpriv", *ids, "--"]
 
 
-def _cache(owner: pwd.struct_passwd | None) -> str:
+def _cache(label: str, owner: pwd.struct_passwd | None) -> str:
     """A directory of this user alone, which the server's user may pass through."""
-    from .unpatched import temporary_directory
-
-    base = os.environ.get("SUMMON_CACHE_DIR") or temporary_directory()
+    base = os.environ.get("SUMMON_CACHE_DIR") or _place(label, owner)
     path = os.path.join(base, f"summon-cache-{os.getuid()}")
     with contextlib.suppress(FileExistsError):
         os.makedirs(path, 0o700)
@@ -293,6 +357,8 @@ def _cache(owner: pwd.struct_passwd | None) -> str:
             "SUMMON_CACHE_DIR to a directory of your own"
         )
     os.chmod(path, 0o700 if owner is None else 0o711)
+    if owner is not None and _barrier(path, owner) is not None:
+        raise _out_of_reach(label, path, owner, "SUMMON_CACHE_DIR")
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -128,6 +129,65 @@ def is_program(path: str) -> bool:
         return False
 
 
+def _refuse_without_interpreter(
+    program: str, word: str, path: str | None, cwd: str, label: str, optional: bool
+) -> None:
+    """Refuse a script whose first line names an interpreter that is not there.
+
+    The system would say of the script itself that it does not exist.
+
+    :raises CommandNotFound: naming the interpreter.
+    """
+    try:
+        file = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # one may be allowed to run what one may not read
+        return
+    try:
+        first = os.read(file, 256)
+    finally:
+        os.close(file)
+    if first[:2] != b"#!" or not first[2:].strip():
+        return
+    line = os.fsdecode(first[2:].split(b"\n")[0])
+    words = line.split()
+    asked = words[0]
+    if line.endswith("\r"):
+        reason = (
+            f"{word!r} begins with {'#!' + line!r}, whose line end is that of Windows, so that "
+            f"{asked} does not run it: convert it, as dos2unix does"
+        )
+        optional = False
+    elif (
+        os.path.basename(asked) == "env"
+        and len(words) > 1
+        and re.fullmatch(r"\w[\w.+-]*", words[1])
+    ):
+        asked = words[1]
+        entries = (os.defpath if path is None else path).split(os.pathsep)
+        if any(is_program(os.path.join(cwd, entry, asked)) for entry in entries):
+            return
+        reason = f"{word!r} is to be run by {asked!r}, which is not on the PATH: {_install(asked)}"
+    elif is_program(os.path.join(cwd, asked)):
+        return
+    else:
+        reason = (
+            f"{word!r} is to be run by {asked!r}, which does not exist, or may not be executed: "
+            f"{_install(asked)}, or correct its first line"
+        )
+    raise CommandNotFound(
+        f"{label}: command not found: {reason}",
+        executor=label,
+        program=asked,
+        package=package_of(asked),
+        optional=optional,
+    )
+
+
+def _install(program: str) -> str:
+    package = package_of(program)
+    return f"install the Debian package {package}" if package else "install it"
+
+
 def find_program(word: str, path: str | None, cwd: str, label: str, optional: bool = False) -> str:
     """The full path of a program: on a PATH, beside this Python, or where servers are.
 
@@ -141,6 +201,7 @@ def find_program(word: str, path: str | None, cwd: str, label: str, optional: bo
     """
     for candidate in _candidates(word, path, cwd):
         if is_program(candidate):
+            _refuse_without_interpreter(candidate, word, path, cwd, label, optional)
             return candidate
     package = package_of(word)
     whole = os.path.join(cwd, word)

@@ -72,7 +72,7 @@ def statuses(label: str, value: Any) -> Any:
 
     :raises InvalidArgument: naming the argument.
     """
-    several = isinstance(value, Collection) and not isinstance(value, (str, bytes))
+    several = isinstance(value, Collection) and not isinstance(value, (str, bytes, Mapping))
     if isinstance(value, bool) or not (
         isinstance(value, int) or callable(value) or (several and all_ints(value))
     ):
@@ -86,7 +86,8 @@ def statuses(label: str, value: Any) -> Any:
 
 def all_ints(values: Collection[Any]) -> bool:
     """Whether there is at least one value, and all are numbers."""
-    return bool(values) and all(isinstance(value, int) for value in values)
+    numbers = all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+    return bool(values) and numbers
 
 
 def headers(label: str, value: Any) -> dict[str, str]:
@@ -137,7 +138,13 @@ def body(label: str, value: Any) -> bytes | None:
             "json.dumps(…)",
             executor=label,
         )
-    return value.encode()
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(
+            f"{label}: body= has a lone surrogate, which no encoding has: write bytes",
+            executor=label,
+        ) from None
 
 
 def answer(label: str, value: Any) -> Any:

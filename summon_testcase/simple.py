@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from . import arguments, lifetime, programs, shell_syntax
+from . import arguments, lifetime, programs
 from . import command as commands
 from .addresses import at
 from .arguments import Limits, Pattern, compile_patterns
+from .concealed import conceal
 from .deadline import Deadline
+from .declaring import declaring_directory
 from .errors import (
     CommandNotFound,
     FailurePatternSeen,
@@ -38,9 +41,11 @@ class SimpleExecutor(Service):
     """A process; ready as soon as it is spawned.
 
     :param command: what to run.  A string is split into words as a shell would; a
-        sequence is taken as it is.  Templates in it are filled in at start: ``{port}``,
+        sequence is taken as it is, numbers and paths in it as text; a path alone is a program
+        without arguments.  Templates in it are filled in at start: ``{port}``,
         ``{host}``, ``{url}``, ``{tmpdir}``, ``{name}``, and ``{other.port}`` for another
-        service.  Whatever else is in braces stays as it is.
+        service; ``{python}``, the Python that runs the tests; ``{here}``, the directory of the
+        module that makes the executor.  Whatever else is in braces stays as it is.
     :param shell: give the whole string to ``/bin/sh -c`` instead.
     :param timeout: seconds until it must be ready; None for no limit.
     :param env: added to the inherited environment; None removes a variable.
@@ -79,7 +84,7 @@ class SimpleExecutor(Service):
 
     def __init__(
         self,
-        command: str | Sequence[str],
+        command: commands.Command,
         *,
         shell: bool = False,
         timeout: float | None = 60,
@@ -103,15 +108,18 @@ class SimpleExecutor(Service):
         host: str = "127.0.0.1",
         port: int | None = None,
     ) -> None:
-        said = command if isinstance(command, str) else " ".join(map(str, command))
-        said = said if shell else shell_syntax.without_values(said)
-        label = name or f"{type(self).__name__}({said[:40]!r})"
-        self._command = commands.split(command, shell, label)
+        # tracebacks may show what this frame has
+        env = conceal(env)
+        self._here = declaring_directory(self)
+        label = commands.label_for(type(self).__name__, command, shell is True)
+        given = arguments.call(label, name)
+        label = given or label
+        self._command = commands.split(command, arguments.flag(label, "shell", shell), label)
         arguments.seconds(label, "timeout", timeout, unlimited=True)
         arguments.seconds(label, "stop_timeout", stop_timeout)
         arguments.port(label, port)
         super().__init__(
-            name or "",
+            given,
             os.path.basename(self._command[0]),
             Limits(
                 timeout,
@@ -124,18 +132,18 @@ class SimpleExecutor(Service):
         )
         #: how errors call it before it has a name
         self._declared = label
-        self._env = arguments.environment(label, env or {})
-        self._cwd = None if cwd is None else os.fspath(cwd)
-        several = isinstance(after, Iterable) and not isinstance(after, str)
-        self.after = tuple(after) if several else (after,)  # type: ignore[arg-type]
+        self._env = arguments.environment(label, env)
+        self._cwd = None if cwd is None else arguments.path(label, "cwd", cwd, "a directory")
+        self.after = arguments.after(label, after)
         self._fails_on = [] if fails_on is None else compile_patterns(fails_on, label, "fails_on")
-        self._tty = tty
+        self._tty = arguments.flag(label, "tty", tty)
         self._silent = arguments.silent(label, stdin)
-        self._one_shot = one_shot
+        self._one_shot = arguments.flag(label, "one_shot", one_shot)
         self._requires = arguments.names(label, "requires", requires)
         self._optional = arguments.flag(label, "optional", optional)
         #: what it needs was there: if it is missing later, that is an error
         self._has_run = False
+        lifetime.callback(label, "until", until)
         self._until = until
         self.scope = lifetime.scope(label, scope)
         lifetime.callback(label, "reset", reset)
@@ -183,7 +191,20 @@ class SimpleExecutor(Service):
             return self._url_now()
         if field == "tmpdir":
             return self.tmpdir
+        if field == "python":
+            return sys.executable
+        if field == "here":
+            return self._declared_in()
         return self._host if field == "host" else self.called
+
+    def _declared_in(self) -> str:
+        if self._here is None:
+            raise InvalidArgument(
+                f"{self.called}: {{here}} is the directory of the module that declares it, which "
+                "has no file: write the directory",
+                executor=self.called,
+            )
+        return self._here
 
     def _other(self, name: str, field: str) -> str | None:
         self._check_reference(name, field)
@@ -197,13 +218,13 @@ class SimpleExecutor(Service):
         except NotRunning:
             raise
         except AttributeError:
-            offered = [known for known in commands.OTHER_FIELDS if hasattr(service, known)]
+            offered = [known for known in commands.offered(service) if hasattr(service, known)]
             raise commands.unknown_field(self.called, name, field, offered) from None
 
     def _check_reference(self, name: str, field: str) -> None:
         service = self._services.get(name)
         if service is not None:
-            fields = getattr(service, "template_fields", commands.OTHER_FIELDS)
+            fields = commands.offered(service)
             if field not in fields:
                 raise commands.unknown_field(self.called, name, field, fields)
         elif field in commands.OTHER_FIELDS:
@@ -211,6 +232,18 @@ class SimpleExecutor(Service):
 
     def _fill(self, text: str) -> str:
         return commands.fill(text, self._own, self._other)
+
+    def _placed(self, text: str) -> str:
+        """A text with what is known before the start filled in."""
+
+        def own(field: str) -> str:
+            return self._own(field) if field in commands.PLACES else f"{{{field}}}"
+
+        return commands.fill(text, own, lambda name, field: None)
+
+    def _directory(self) -> str:
+        """The directory that it runs in."""
+        return commands.directory(self._fill(self._cwd) if self._cwd else None, self.called)
 
     # -- start --
 
@@ -223,15 +256,22 @@ class SimpleExecutor(Service):
         for name, field in sorted(commands.references(texts)):
             self._check_reference(name, field)
         self._refuse_a_port_untold()
-        cwd: str | None = None
-        if not (may_appear or commands.templates([self._cwd or ""])):
-            cwd = commands.directory(self._cwd, called)
+        cwd, place = None, self._placed(self._cwd or "")
+        if not (may_appear or commands.templates([place])):
+            cwd = commands.directory(place, called)
         path = programs.path_of(self._env)
+        path = None if path is None else self._placed(path)
         if commands.templates([path or ""]):
             return
         self._find_required(path, cwd)
-        if cwd is not None and not commands.templates([self._command[0]]):
-            self._find(self._command[0], path, cwd)
+        if cwd is not None:
+            self._find_program(path, cwd)
+
+    def _find_program(self, path: str | None, cwd: str) -> None:
+        """Refuse a program that is known to be missing already."""
+        word = self._placed(self._command[0])
+        if not commands.templates([word]):
+            self._find(word, path, cwd)
 
     def _waits_for_its_port(self) -> bool:
         """Whether readiness is asked at the port that ``{port}`` gives."""
@@ -276,7 +316,7 @@ class SimpleExecutor(Service):
         return self._optional and not self._has_run
 
     def _find_required(self, path: str | None, cwd: str | None) -> None:
-        for word in self._requires:
+        for word in map(self._placed, self._requires):
             if cwd is None and os.sep in word and not os.path.isabs(word):
                 continue  # not yet known where it starts from
             try:
@@ -389,7 +429,7 @@ class SimpleExecutor(Service):
         )
 
     def _launch(self) -> commands.Launch:
-        cwd = commands.directory(self._fill(self._cwd) if self._cwd else None, self.called)
+        cwd = self._directory()
         env = self._environment()
         argv = tuple(self._fill(word) for word in self._command)
         notify = self._notify_address()

@@ -31,6 +31,9 @@ def summoned(
     for method in ("start", "stop"):
         if not callable(getattr(thing, method, None)):
             raise TypeError(f"summoned({thing!r}): it has no {method}() method")
+    if isinstance(thing, type):
+        name = thing.__name__
+        raise TypeError(f"summoned({name}): it is a class, not an instance: write {name}(…)")
     label = f"summoned({type(thing).__name__})"
     lifetime.callback(label, "reset", reset)
     return cast(Thing, Summoned(thing, lifetime.scope(label, scope), reset))

@@ -590,7 +590,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "name of a variable": (
         f"SimpleExecutor('x', env={{'A=B': '{SECRET}'}})",
         "InvalidArgument",
-        "env= has 'A=B' for a name",
+        "env= has 'A=…' for a name",
     ),
     "no text for a variable": (
         f"SimpleExecutor('x', env={{'PASSWORD': ['{SECRET}']}})",
