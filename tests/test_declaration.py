@@ -5,8 +5,10 @@ from __future__ import annotations
 import enum
 import inspect
 import os
+import re
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,19 +18,25 @@ import pytest
 from summon_testcase import (
     CommandCoordinatedExecutor,
     CommandNotFound,
+    Executor,
     FileCoordinatedExecutor,
     HTTPCoordinatedExecutor,
     InvalidArgument,
     NotifyCoordinatedExecutor,
+    NotRunning,
     Orchestrator,
     OutputCoordinatedExecutor,
     PostgreSQL,
     SimpleExecutor,
+    SpawnFailed,
     TCPCoordinatedExecutor,
     UnixSocketCoordinatedExecutor,
     orchestrated,
     summoned,
 )
+from summon_testcase.unpatched import temporary_directory
+
+from .services import service
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -308,3 +316,396 @@ class TestPortTold:
 
         with pytest.raises(CommandNotFound):
             Configured("x").check()
+
+
+class TestPaths:
+    """Where a relative path starts, and a current directory that is gone."""
+
+    def test_file(self, tmp_path: Path) -> None:
+        """The path of a file is looked up where the service runs."""
+        executor = FileCoordinatedExecutor(
+            ["sh", "-c", "echo >ready; sleep 1000"], "ready", cwd=tmp_path, timeout=20
+        )
+        assert executor.path == f"{tmp_path}/ready"
+        with executor:
+            assert executor.path == f"{tmp_path}/ready"
+        with FileCoordinatedExecutor(
+            ["sh", "-c", "mkdir d; echo >d/it; sleep 1000"], "./d/it", cwd="{tmpdir}", timeout=20
+        ) as inside:
+            assert os.path.samefile(inside.path, f"{inside.tmpdir}/d/it")
+        with pytest.raises(NotRunning):
+            _ = inside.path
+
+    def test_socket(self, tmp_path: Path) -> None:
+        """So is that of a socket."""
+        command = service("serves.py", "unix", "s", "state", "x")
+        with UnixSocketCoordinatedExecutor(command, "s", cwd=tmp_path, timeout=20) as server:
+            assert server.path == f"{tmp_path}/s"
+
+    def test_no_current_directory(self, tmp_path: Path) -> None:
+        """One that was removed is told, and does not matter where cwd= is given."""
+        code = (
+            "import os, sys\n"
+            "from summon_testcase import *\n"
+            "os.rmdir(os.getcwd())\n"
+            "for make in (SimpleExecutor('true'), SimpleExecutor('true', cwd='x'),\n"
+            "             SimpleExecutor('true', requires='./x'),\n"
+            "             FileCoordinatedExecutor('true', 'x'),\n"
+            "             CommandCoordinatedExecutor('true', 'true'), PostgreSQL()):\n"
+            "    try: make.start()\n"
+            "    except Exception as error: print(type(error).__name__, error)\n"
+            "with SimpleExecutor('sleep 1000', cwd='/', requires='sh') as it: print(it.pid > 0)\n"
+            "with CommandCoordinatedExecutor('sleep 1000', 'true', cwd='/'): print('probed')\n"
+            "with HTTPCoordinatedExecutor([sys.executable, '-m', 'http.server', '--bind',\n"
+            "        '{host}', '{port}'], 'http://{host}:{port}/', cwd='/') as it: print(it.url)\n"
+        )
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=gone,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        said = done.stdout.splitlines()
+        assert len(said) == 9, done.stdout + done.stderr
+        for line in said[:6]:
+            assert line.startswith("InvalidArgument "), line
+            assert "the current directory does not exist any more" in line and "cwd=" in line
+        assert said[6:8] == ["True", "probed"] and said[8].startswith("http://")
+
+
+class TestScripts:
+    """Programs with a first line that names another."""
+
+    def script(self, place: Path, line: str) -> str:
+        path = place / "server"
+        path.write_bytes(f"{line}\necho up\n".encode())
+        path.chmod(0o755)
+        return str(path)
+
+    @pytest.mark.parametrize(
+        "line, words, program",
+        [
+            ("#!/no/such/python3 -u", "is to be run by '/no/such/python3', which does", None),
+            ("#! /no/such/node", "install the Debian package nodejs, or correct", None),
+            ("#!/usr/bin/env no-such-lisp", "run by 'no-such-lisp', which is not on", None),
+            ("#!/tmp", "is to be run by '/tmp', which does not exist, or may not be", None),
+            ("#!/bin/sh\r", "begins with '#!/bin/sh\\r', whose line end is that of W", "/bin/sh"),
+            ("#!/usr/bin/env python3\r", "convert it, as dos2unix does", "/usr/bin/env"),
+            ("#!/bin/sh -e\r", "so that /bin/sh does not run it", "/bin/sh"),
+        ],
+    )
+    def test_without_interpreter(
+        self, tmp_path: Path, line: str, words: str, program: str | None
+    ) -> None:
+        """The error names it; a line end of Windows is no reason to skip."""
+        executor = SimpleExecutor([self.script(tmp_path, line)], name="web", optional=True)
+        with pytest.raises(CommandNotFound) as caught:
+            executor.start()
+        assert words in caught.value.message
+        assert caught.value.program == program or caught.value.program in line
+        assert caught.value.optional == (program is None)
+
+    @pytest.mark.parametrize(
+        "line", ["#!/bin/sh", "#! /bin/sh -e", "#!/usr/bin/env sh", "#!/usr/bin/env -S sh -e"]
+    )
+    def test_with_one(self, tmp_path: Path, line: str) -> None:
+        """Those that there are run; what env is told beside a name is left to it."""
+        with SimpleExecutor([self.script(tmp_path, line)], one_shot=True) as it:
+            assert it.tail() == ["up"]
+
+    def test_in_a_probe(self, tmp_path: Path) -> None:
+        """The same of a probe, and of what is required."""
+        script = self.script(tmp_path, "#!/no/such/sh")
+        for executor in (
+            CommandCoordinatedExecutor("sleep 9", [script]),
+            SimpleExecutor("sleep 9", requires=script),
+        ):
+            with pytest.raises(CommandNotFound, match="run by '/no/such/sh'"):
+                executor.start()
+
+
+class Clock(Executor):
+    """An executor of one's own that tells more than others."""
+
+    template_fields = ("zone",)
+    zone = "utc"
+    pid = 4711
+
+    def start(self) -> Clock:
+        return self
+
+    def stop(self) -> None:
+        """Nothing to do."""
+
+
+class Watch(Clock):
+    """One that adds to that."""
+
+    template_fields: Any = "hands"
+    hands = 2
+    after: Any = "first"
+
+
+class TestReferences:
+    def test_fields_add_up(self) -> None:
+        """What a class names is offered beside what all and its bases offer."""
+        echo = SimpleExecutor("echo {watch.name} {watch.pid} {watch.zone} {watch.hands}")
+        with orchestrated(watch=Watch(), first=Clock(), echo=echo):
+            assert echo._current("x").launch.argv[1:] == ("watch", "4711", "utc", "2")
+        wrong = SimpleExecutor("echo {watch.zonk}")
+        with pytest.raises(InvalidArgument, match=r"did you mean \{watch\.zone\}\?"):
+            orchestrated(watch=Watch(), first=Clock(), echo=wrong).start()
+        missing = SimpleExecutor("echo {watch.url}")
+        with pytest.raises(InvalidArgument, match="it offers name, pid, zone, hands"):
+            orchestrated(watch=Watch(), first=Clock(), echo=missing).start()
+
+    @pytest.mark.parametrize("one", [True, False])
+    def test_after_of_a_group(self, one: bool) -> None:
+        """An orchestrator waits for one thing or several, by name or as such."""
+        order: list[str] = []
+
+        class Noted(Clock):
+            def start(self) -> Noted:
+                order.append(self.name)
+                return self
+
+        db, more = Noted(), Noted()
+        after: Any = db if one else "db"
+        for waits in (after, [after, more]):
+            order.clear()
+            group = Orchestrator([Noted()], after=waits)
+            with orchestrated(group=group, more=more, db=db):
+                assert order.index("db") < order.index("Noted 1")
+
+    def test_after_of_ones_own(self) -> None:
+        """The class attribute of an executor of one's own may be one name."""
+        with pytest.raises(InvalidArgument, match="after= names 'first', which is not declared"):
+            orchestrated(watch=Watch()).start()
+
+    @pytest.mark.parametrize("group", ["match", "tmpdir", "name", "after", "scope", "_run", "own"])
+    def test_groups_in_the_way(self, group: str) -> None:
+        """A group of a banner is no attribute that there is, nor one of a subclass."""
+
+        class Own(OutputCoordinatedExecutor):
+            own = 1
+
+        with pytest.raises(InvalidArgument, match=f"banner= has a group '{group}'"):
+            Own("x", f"up (?P<{group}>.)")
+
+    def test_groups_in_the_way_of_a_subclass(self) -> None:
+        """Also where its constructor makes the attribute afterwards; found when checked."""
+
+        class Own(OutputCoordinatedExecutor):
+            def __init__(self, *given: Any) -> None:
+                super().__init__(*given)
+                self.own = 1
+
+        Own("sleep 1", "up (?P<other>.)(?P<port>.)").check()
+        with pytest.raises(InvalidArgument, match="banner= has a group 'own'"):
+            Own("sleep 1", "up (?P<own>.)").check()
+
+
+class TestPostgreSQL:
+    def test_checks(self) -> None:
+        """What is refused of all executors is refused of it."""
+        for wrong, words in (
+            (PostgreSQL(cwd="/no/such"), "cwd='/no/such' is no directory"),
+            (PostgreSQL(env={"A": "{nobody.port}"}), "names no declared service"),
+            (PostgreSQL(settings={"port": "{nobody.port}"}), "names no declared service"),
+            (PostgreSQL(requires="no-such-tool"), "'no-such-tool' is not on the PATH"),
+            (PostgreSQL(bindir="/no/such"), "'postgres' is not in /no/such"),
+            (PostgreSQL(bindir="{here}/no"), f"is not in {ROOT}/tests/no"),
+        ):
+            with pytest.raises(Exception, match=words):
+                wrong.check()
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+    def test_out_of_reach(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A cache that the server's user cannot reach is named; temporary files go elsewhere."""
+        private = tmp_path / "private"
+        private.mkdir(mode=0o700)
+        (private / "place").mkdir(mode=0o755)
+        monkeypatch.setenv("SUMMON_CACHE_DIR", str(private / "place"))
+        with pytest.raises(SpawnFailed) as caught:
+            PostgreSQL(name="db").start()
+        assert "db: the server runs as the user postgres, since the tests" in caught.value.message
+        # pytest's own directories are private already
+        found = re.search("may not pass through (.*) to (.*): set", caught.value.message)
+        assert found is not None and str(private).startswith(found[1])
+        assert os.path.dirname(found[2]) == f"{private}/place"
+        assert "set SUMMON_CACHE_DIR to a directory that all may enter" in caught.value.message
+        monkeypatch.delenv("SUMMON_CACHE_DIR")
+        monkeypatch.setattr("tempfile.tempdir", str(private / "place"))
+        monkeypatch.setattr("summon_testcase.postgresql._MEMORY", "/no/such")
+        assert temporary_directory() == str(private / "place")
+        with PostgreSQL(name="db") as db:
+            assert db.running()
+
+
+#: a module of its own: what it makes is declared there
+ELSEWHERE = """
+from unittest import TestCase
+from summon_testcase import SimpleExecutor, SummonMixin, orchestrated
+
+def made():
+    return SimpleExecutor("pwd", cwd="{here}")
+
+class Handing(SimpleExecutor):
+    def __init__(self, *words, **options):
+        super().__init__(*words, **options)
+
+class Base(SummonMixin, TestCase):
+    inherited = SimpleExecutor("pwd", cwd="{here}")
+"""
+
+
+class TestHere:
+    def test_here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The directory of the module whose code makes it, whoever uses or inherits it."""
+        (tmp_path / "elsewhere_of_summon.py").write_text(ELSEWHERE)
+        monkeypatch.syspath_prepend(tmp_path)
+        import elsewhere_of_summon as elsewhere  # type: ignore[import-not-found]
+
+        class Inherits(elsewhere.Base):  # type: ignore[misc, name-defined]
+            own = SimpleExecutor("pwd", cwd="{here}")
+
+        monkeypatch.chdir("/")
+        here = os.path.dirname(os.path.abspath(__file__))
+        for executor, place in (
+            (elsewhere.made(), tmp_path),
+            (Inherits.inherited, tmp_path),
+            (Inherits.own, here),
+            (elsewhere.Handing("pwd", cwd="{here}"), here),
+        ):
+            with orchestrated(executor):
+                assert os.path.samefile(executor._current("x").launch.cwd, place)
+
+    def test_in_any_text(self) -> None:
+        """In a command, its environment, a path, a requirement; before the start too."""
+        here = os.path.dirname(os.path.abspath(__file__))
+        name = os.path.basename(__file__)
+        executor = FileCoordinatedExecutor(
+            ["{python}", "-c", "open('x', 'w'); import time; time.sleep(1000)", "{here}"],
+            "{here}/no-such-file",
+            env={"HERE": "{here}"},
+        )
+        assert executor.path == f"{here}/no-such-file"
+        executor.check()
+        assert executor._launch().argv[0] == executor._launch().program == sys.executable
+        assert executor._launch().argv[3] == executor._launch().env["HERE"] == here
+        with pytest.raises(CommandNotFound, match="may not be executed"):
+            SimpleExecutor("sleep 1", requires=f"{{here}}/{name}").check()
+        with pytest.raises(InvalidArgument, match=f"is no directory: create {here}/no"):
+            SimpleExecutor("sleep 1", cwd="{here}/no").check()
+
+    def test_nowhere(self) -> None:
+        """Where there is no file there is no directory; it is said if it is asked for."""
+        module = types.ModuleType("nowhere")
+        vars(module)["SimpleExecutor"] = SimpleExecutor
+        exec("made = SimpleExecutor('sleep 1', cwd='{here}')", vars(module))
+        with pytest.raises(InvalidArgument, match=r"\{here\} is the directory of the module"):
+            module.made.start()
+
+    def test_main(self, tmp_path: Path) -> None:
+        """A program is a module too, and so is a file that pytest has rewritten."""
+        program = tmp_path / "test_it.py"
+        program.write_text(
+            "from summon_testcase import SimpleExecutor\n"
+            "def test_it():\n"
+            "    with SimpleExecutor('pwd', cwd='{here}', one_shot=True) as it: print(it.tail())\n"
+            "if __name__ == '__main__': test_it()\n"
+        )
+        for how in (["test_it.py"], ["-m", "test_it"], ["-m", "pytest", "-q", "-s", "test_it.py"]):
+            done = subprocess.run(
+                [sys.executable, *how],
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            assert f"['{tmp_path}']" in done.stdout, done.stdout + done.stderr
+
+
+#: each fails at another place, with a secret among its variables
+SECRETS = """
+import pytest
+from summon_testcase import *
+
+def good(**more):
+    return {"PASSWORD": chr(104) * 20, **more}
+
+MAKERS = [
+    lambda more: SimpleExecutor("x", env=good(**more)),
+    lambda more: OutputCoordinatedExecutor("x", "up", env=good(**more)),
+    lambda more: TCPCoordinatedExecutor("x {port}", env=good(**more)),
+    lambda more: HTTPCoordinatedExecutor("x {port}", "http://{host}:{port}/", env=good(**more)),
+    lambda more: FileCoordinatedExecutor("x", "y", env=good(**more)),
+    lambda more: CommandCoordinatedExecutor("x", "y", env=good(**more)),
+    lambda more: NotifyCoordinatedExecutor("x", env=good(**more)),
+    lambda more: PostgreSQL(env=good(**more)),
+]
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("number", range(5))
+def test_declared(make, number):
+    wrong = [{"OTHER": [1]}, {"OTHER": "$PATH"}, {"A=B": "x"}, {"OTHER": chr(0)}, {'': "x"}]
+    make(wrong[number])
+
+@pytest.mark.parametrize("options", [dict(port=0), dict(timeout=-1), dict(stdin=3)])
+def test_others(options):
+    SimpleExecutor("x", env=good(), **options)
+
+WRONG = [chr(104) * 20, [chr(104) * 20], (chr(104) * 20, "b")]
+
+@pytest.mark.parametrize("number", range(3))
+def test_no_mapping(number):
+    PostgreSQL(env=WRONG[number])
+
+def test_reference():
+    SimpleExecutor("sleep 1", env=good(URL=chr(104) * 20 + "{db.port}")).start()
+
+def test_not_found():
+    SimpleExecutor("no-such-program", env=good()).start()
+
+def test_not_found_at_the_start():
+    SimpleExecutor("{tmpdir}/no-such-program", env=good(PATH="{tmpdir}")).start()
+
+def test_timeout():
+    TCPCoordinatedExecutor("sleep 100 {port}", env=good(), timeout=0.1).start()
+
+def test_exit():
+    OutputCoordinatedExecutor("false", "up", env=good()).start()
+
+def test_probe():
+    CommandCoordinatedExecutor("sleep 100", "/no/such", env=good()).start()
+
+def test_group():
+    orchestrated(a=SimpleExecutor("false", one_shot=True, env=good())).start()
+
+def test_until():
+    SimpleExecutor("sleep 100", env=good(), timeout=0.1, until=lambda e: 1 / 0).start()
+"""
+
+
+class TestSecrets:
+    def test_tracebacks(self, tmp_path: Path) -> None:
+        """Tools that show the variables of each frame do not show those of a service."""
+        # inherited by all, since it may hold secrets too
+        inherited = {"INHERITED": "i" * 20, "SUMMON_DEBUG": "1"}
+        (tmp_path / "test_secrets.py").write_text(SECRETS)
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-vv", "--showlocals", "--full-trace"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **inherited},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert " passed" not in done.stdout and "54 failed" in done.stdout, done.stdout[-2000:]
+        for secret in ("h" * 20, "i" * 20):
+            assert [line for line in done.stdout.splitlines() if secret in line] == []

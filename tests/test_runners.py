@@ -256,7 +256,6 @@ class Checks(_TestCase):
             said,
         )
 
-
     def test_output_that_cannot_be_encoded(self) -> None:
         """What the runner's output cannot take is spelt out; nothing else is."""
         for encoding, cafe in {
