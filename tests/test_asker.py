@@ -113,7 +113,7 @@ def chain(length: int, mark: str) -> dict[str, Any]:
     links: dict[str, Any] = {}
     for number in range(length):
         links[f"link{number}"] = TCPCoordinatedExecutor(
-            service("serves.py", "tcp", "{port}", mark), after=list(links)[-1:]
+            service("serves.py", "tcp", "{port}", "{tmpdir}/state", mark), after=list(links)[-1:]
         )
     return {**links, "end": Moment(after=(f"link{length - 1}",))}
 
