@@ -134,8 +134,10 @@ def _builtin(name: str) -> Any:
     if isinstance(module, ModuleType):
         return module
     spec = BuiltinImporter.find_spec(name)
-    assert spec is not None
-    return module_from_spec(spec)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 _io = _builtin("_io")
