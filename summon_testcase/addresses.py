@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from .foreign import let_through
 from .unpatched import open
 
 #: no question is asked with less time than this, in seconds
@@ -44,7 +45,8 @@ def _numeric(host: str) -> tuple[str, ...]:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, host.partition("%")[0])
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            let_through(error)
             continue
         return (host,)
     return ()
@@ -58,7 +60,8 @@ def _from_hosts(host: str) -> tuple[str, ...] | None:
                 address, *names = line.partition("#")[0].split() or [""]
                 if host.lower() in [name.lower() for name in names] and _numeric(address):
                     found.append(address)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         pass
     if not found and host.lower() == "localhost":
         found = ["127.0.0.1", "::1"]
@@ -77,7 +80,8 @@ def is_local(address: str) -> bool:
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
             sock.bind((address, 0))
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
     return True
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .errors import PortInUse, SummonError
+from .foreign import let_through
 from .probes import never
 from .report import describe_exit
 from .steps import Asked, Steps
@@ -145,6 +146,7 @@ class Until(Plain):
         try:
             answer = self._ask()
         except Exception as error:
+            let_through(error)
             never("until=", error)
             return f"until= raised {type(error).__name__}: {error}"
         finally:

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from .addresses import LEAST_TIMEOUT, at
 from .asking import BODY, Question, ask, tell
 from .errors import InvalidArgument, PortInUse
+from .foreign import let_through
 from .path_probes import UnixSocketProbe
 from .probes import Looking, TCPProbe, View, go_on, never, wider
 from .steps import Steps
@@ -281,6 +282,7 @@ class HTTPProbe:
         try:
             accepted = self.answer(code, headers, body)
         except Exception as error:
+            let_through(error)
             if over:
                 never("answer=", error)
             return f"made answer= raise {type(error).__name__}: {error}"

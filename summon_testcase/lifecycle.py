@@ -10,6 +10,7 @@ from . import interpreter  # noqa: F401  # it remembers how we were started
 from .conversation import Conversation
 from .errors import AlreadyRunning, SpawnFailed, StopFailed, SummonError
 from .executor import overridden
+from .foreign import is_foreign, let_through
 from .steps import Steps, drive, together
 from .unpatched import os, stay_imported, time
 
@@ -53,8 +54,9 @@ def warm_up(asker: bool = False) -> None:
             from . import asking
 
             asking.warm_up(http=True)
-    except (OSError, SpawnFailed):
-        pass  # the service will say so when it is spawned
+    except (OSError, SpawnFailed) as error:
+        # the service will say so when it is spawned
+        let_through(error)
 
 
 class Lifecycle(Conversation):
@@ -84,11 +86,10 @@ class Lifecycle(Conversation):
         try:
             drive(steps)
             return self
-        except SummonError:
-            raise
-        except BaseException:
-            # Ctrl-C may have come when it was ready already
-            self._finish(self._files, self._run, keep_life=self._life is life)
+        except BaseException as error:
+            if not isinstance(error, SummonError) or is_foreign(error):
+                # Ctrl-C may have come when it was ready already
+                self._finish(self._files, self._run, keep_life=self._life is life)
             raise
 
     # -- its end --

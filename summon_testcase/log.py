@@ -8,6 +8,7 @@ import stat
 from . import keeper
 from .clean import line_of
 from .errors import InvalidArgument, SpawnFailed
+from .foreign import let_through, suppress
 from .unpatched import apart, open, os, tempfile, temporary_directory
 
 #: a variable that says how many bytes the log of one service may take on disk; 0: any number
@@ -15,8 +16,9 @@ LIMIT_VARIABLE = "SUMMON_LOG_LIMIT"
 #: unless it is set
 LIMIT = 1 << 30
 
-#: the keeper's own, but with our files
+#: the keeper's own, but with our files, and letting through what signal handlers raise
 files = apart(f"{__package__}.keeper.files", keeper.__path__)
+files.suppress, files.forgive = suppress, lambda function, path, info: let_through(info[1])
 
 _CHUNK = 1 << 20
 _TAIL_BYTES = 65536
@@ -78,7 +80,8 @@ def remove_run_directory() -> None:
     if _run_directory is not None and _run_directory[0] == os.getpid():
         try:
             os.rmdir(_run_directory[1])
-        except OSError:
+        except OSError as error:
+            let_through(error)
             pass
 
 
@@ -92,7 +95,8 @@ class Log:
         """Bytes written so far."""
         try:
             return os.lstat(self.path).st_size
-        except OSError:
+        except OSError as error:
+            let_through(error)
             return 0
 
     def read(self, position: int, size: int) -> bytes:
@@ -121,7 +125,8 @@ class Log:
                 data = os.pread(file.fileno(), size, position)
                 if b"\0" in data:
                     data, position = _without_hole(file.fileno(), data, position)
-        except OSError:
+        except OSError as error:
+            let_through(error)
             return b"", position
         return data, position + len(data)
 
@@ -139,7 +144,8 @@ def _without_hole(fd: int, data: bytes, position: int) -> tuple[bytes, int]:
     try:
         start = os.lseek(fd, position, os.SEEK_DATA)
         end = os.lseek(fd, start, os.SEEK_HOLE)
-    except (OSError, AttributeError):  # not told here
+    except (OSError, AttributeError) as error:  # not told here
+        let_through(error)
         return data, position
     if start > position:
         data = os.pread(fd, len(data), start)

@@ -13,6 +13,7 @@ import struct
 import threading
 
 from .descriptors import moved_socket
+from .foreign import let_through
 from .unpatched import LINUX, os, socket
 
 _NETLINK_SOCK_DIAG = 4
@@ -44,6 +45,7 @@ def _question(host: str, port: int) -> tuple[bytes, bytes]:
     try:
         address = socket.inet_pton(family, numeric)
     except OSError as error:
+        let_through(error)
         raise ValueError(f"not a numeric address: {host!r}") from error
     if address.startswith(_MAPPED):
         # The kernel takes the IPv4 path only if both ends are written as mapped.
@@ -151,6 +153,7 @@ class _Shared:
                     self.diag = SockDiag()
                 return self.diag.listener(host, port)
             except OSError as error:
+                let_through(error)
                 if self.diag is not None:
                     self.diag.close()
                     self.diag = None

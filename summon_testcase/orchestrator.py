@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from .decorated import Shared, decorated
 from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
 from .executor import Executor
+from .foreign import let_through
 from .graph import Walk, reverse
 from .group import Group, Startable
 from .steps import Steps, drive
@@ -139,6 +140,7 @@ class Orchestrator(Group):
         try:
             drive(self.stopping())
         except Exception as failure:
+            let_through(failure)
             errors.append(failure)
         if isinstance(error, SummonError):
             error.consequences += tuple(f"{what}: {', '.join(who)}" for what, who in told if who)
@@ -200,8 +202,9 @@ class Orchestrator(Group):
                     end(member)
             except StopFailed as error:
                 failed.append(error)
-            except Exception:
-                pass  # the others are ended nevertheless
+            except Exception as error:
+                # the others are ended nevertheless
+                let_through(error)
         self._started = []
         if failed:
             raise failed[0]
@@ -247,7 +250,8 @@ class Orchestrator(Group):
             return
         try:
             yield from member.stopping()
-        except Exception:
+        except Exception as error:
+            let_through(error)
             self._strike(key)
             raise
         self._strike(key)

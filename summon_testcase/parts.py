@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from .errors import InvalidArgument, SummonError
 from .executor import Executor
+from .foreign import let_through
 from .lifetime import SCOPES
 from .orchestrator import Orchestrator
 from .summoned import Summoned
@@ -56,7 +57,8 @@ def afresh(error: Exception) -> Exception:
     """The same error to be raised by another test, without what was told of it in the first."""
     try:
         copied = copy.copy(error)
-    except Exception:  # not all can be
+    except Exception as error:  # not all can be
+        let_through(error)
         return error
     vars(copied).pop("__notes__", None)
     return copied

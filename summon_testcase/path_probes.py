@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import math
 import re
@@ -13,6 +12,7 @@ from typing import ClassVar
 
 from . import procfs
 from .errors import InvalidArgument, PortInUse
+from .foreign import let_through, suppress
 from .probes import View, in_use
 from .steps import Asked, Steps
 from .unpatched import LINUX, os, socket
@@ -76,7 +76,7 @@ class UnixSocketProbe:
 
     def remove_if_dead(self) -> None:
         """Remove a socket that nobody listens at any more."""
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             if "nobody listens" in (self._ask()[0] or ""):
                 os.unlink(self.path)
 
@@ -87,6 +87,7 @@ class UnixSocketProbe:
         except (FileNotFoundError, NotADirectoryError):
             return f"no socket at {self.path} yet", None
         except OSError as error:
+            let_through(error)
             return f"cannot see {self.path}: {error.strerror}", None
         if not stat.S_ISSOCK(facts.st_mode):
             return f"{self.path} is not a socket", None
@@ -104,6 +105,7 @@ class UnixSocketProbe:
                 except BlockingIOError:
                     return f"{self.path} does not accept: its queue is full", None
                 except OSError as error:
+                    let_through(error)
                     if error.errno != errno.EPROTOTYPE:
                         return f"cannot connect to {self.path}: {error.strerror or error}", None
         return f"{self.path} is a socket of an unknown type", None
@@ -157,7 +159,8 @@ class FileProbe:
             return None
         try:
             pid = _number(self._first_line())
-        except OSError:
+        except OSError as error:
+            let_through(error)
             return None
         if pid is None or not procfs.is_alive(pid):
             return None
@@ -178,6 +181,7 @@ class FileProbe:
                 return f"{self.path} is still the file of before the start"
             return self._pid_refusal() if self.path.endswith(".pid") else None
         except OSError as error:
+            let_through(error)
             return f"cannot read {self.path}: {error.strerror}"
 
     def astray(self, view: View) -> str:
@@ -216,7 +220,8 @@ def _peer(sock: socket.socket) -> int | None:
         return None
     try:
         raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return None
     pid: int = struct.unpack("3i", raw)[0]
     return pid if pid > 0 else None

@@ -17,6 +17,7 @@ from typing import Protocol
 from . import netlink, procfs
 from .descriptors import moved, moved_socket
 from .errors import StartFailed
+from .foreign import is_foreign, let_through
 from .report import counted
 from .unpatched import LINUX, fcntl, open, os, socket, temporary_directory
 
@@ -60,6 +61,7 @@ def lock_by_socket(block: int) -> Lock | None:
         sock.bind(f"\0summon_testcase-ports-{block}")
     except OSError as error:
         sock.close()
+        let_through(error)
         if error.errno == errno.EADDRINUSE:
             return None
         raise
@@ -126,6 +128,7 @@ def _binds(family: socket.AddressFamily, port: int) -> bool:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind(("", port))
     except OSError as error:
+        let_through(error)
         if error.errno in (errno.EMFILE, errno.ENFILE):
             raise
         return family == socket.AF_INET6 and error.errno in absent
@@ -154,12 +157,14 @@ def _system_room() -> range:
     try:
         with open(f"{base}/ip_local_port_range") as file:
             low, high = map(int, file.read().split())
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        let_through(error)
         low, high = 49152, 65535  # what IANA says and macOS does
     try:
         with open(f"{base}/ip_unprivileged_port_start") as file:
             privileged = max(int(file.read()), 1024)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        let_through(error)
         privileged = 1024
     return room((low, high), privileged)
 
@@ -191,10 +196,10 @@ class Leases:
             before, self._taking = set(self._leased), True
             try:
                 return self._take()
-            except OSError as error:
-                raise StartFailed(f"no port can be leased: {error}") from error
-            except BaseException:
+            except BaseException as error:
                 self._leased &= before
+                if isinstance(error, OSError) and not is_foreign(error):
+                    raise StartFailed(f"no port can be leased: {error}") from error
                 raise
             finally:
                 self._taking = False
@@ -264,6 +269,7 @@ class Leases:
             try:
                 lock = lock_by_socket(block)
             except OSError as error:
+                let_through(error)
                 if error.errno in (errno.EMFILE, errno.ENFILE):
                     raise
                 self._lock_block = lock_by_file

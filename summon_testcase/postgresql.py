@@ -14,6 +14,7 @@ from .concealed import conceal_in
 from .deadline import Deadline
 from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
 from .executors import OutputCoordinatedExecutor
+from .foreign import let_through, suppress
 from .programs import is_program, package_of, path_of
 from .simple import SimpleExecutor
 from .steps import Pause, Steps, drive
@@ -348,7 +349,7 @@ def _cache(label: str, owner: pwd.struct_passwd | None) -> str:
     """A directory of this user alone, which the server's user may pass through."""
     base = os.environ.get("SUMMON_CACHE_DIR") or _place(label, owner)
     path = os.path.join(base, f"summon-cache-{os.getuid()}")
-    with contextlib.suppress(FileExistsError):
+    with suppress(FileExistsError):
         os.makedirs(path, 0o700)
     facts = os.lstat(path)
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
@@ -375,6 +376,7 @@ def _locked(fd: int) -> bool:
 def _has_room(path: str) -> bool:
     try:
         facts = os.statvfs(path)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
     return os.access(path, os.W_OK | os.X_OK) and facts.f_bavail * facts.f_frsize > _ENOUGH

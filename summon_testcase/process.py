@@ -11,6 +11,7 @@ from . import warden
 from .command import Launch
 from .deadline import Deadline
 from .descriptors import moved_socket
+from .foreign import let_through
 from .keeper.messages import pack
 from .life import RunFiles
 from .log import limit
@@ -98,6 +99,7 @@ class Process:
                 self._channel.setblocking(False)
                 warden.keep(files.base, self._theirs)
             except OSError as error:
+                let_through(error)
                 if not self.gone:
                     self.refused = "keeper", error.errno or errno.EAGAIN
                 self._finished(lost=False)
@@ -140,7 +142,8 @@ class Process:
                     except BlockingIOError:
                         if not warden.ready(channel.fileno(), select.POLLOUT, deadline.left()):
                             return
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
+                let_through(error)
                 # its death is read from the same channel
                 return
 

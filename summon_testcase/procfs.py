@@ -11,6 +11,7 @@ import shlex
 import struct
 from collections.abc import Callable, Iterable
 
+from .foreign import let_through
 from .unpatched import open, os, socket
 
 #: characters of a command line that are worth showing
@@ -24,7 +25,8 @@ def is_ours() -> bool:
     """
     try:
         return os.readlink("/proc/self") == str(os.getpid())
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
 
 
@@ -89,13 +91,15 @@ def socket_holder(inode: int, pids: Iterable[int]) -> int | None:
         directory = f"/proc/{pid}/fd"
         try:
             names = os.listdir(directory)
-        except OSError:
+        except OSError as error:
+            let_through(error)
             continue
         for name in names:
             try:
                 if os.readlink(f"{directory}/{name}") == target:
                     return pid
-            except OSError:
+            except OSError as error:
+                let_through(error)
                 continue
     return None
 
@@ -119,7 +123,8 @@ def listeners(pids: Iterable[int]) -> list[tuple[str, int]]:
                         tables[namespace] = _listening(pid)
                     address = tables[namespace].get(target[8:-1].encode())
                     found.update([address] if address else [])
-        except OSError:  # it ended, or is another user's
+        except OSError as error:  # it ended, or is another user's
+            let_through(error)
             continue
     return sorted(found, key=lambda address: (address[1], address[0]))
 
@@ -149,7 +154,8 @@ def readable_fds(pid: int) -> bool:
     """Whether this user may see which files a process has open."""
     try:
         os.listdir(f"/proc/{pid}/fd")
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
     return True
 
@@ -178,7 +184,8 @@ def _processes() -> list[int]:
         return []
     try:
         return sorted(int(name) for name in os.listdir("/proc") if name.isdecimal())
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return []
 
 
@@ -193,7 +200,8 @@ def _children(pid: int) -> list[int]:
     found = []
     try:
         threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return []
     for thread in threads:
         found += (_read(f"/proc/{pid}/task/{thread}/children") or b"").split()
@@ -221,5 +229,6 @@ def _read(path: str) -> bytes | None:
     try:
         with open(path, "rb", buffering=0) as file:
             return file.read()
-    except OSError:  # also ESRCH: the process ended between open and read
+    except OSError as error:  # also ESRCH: the process ended between open and read
+        let_through(error)
         return None

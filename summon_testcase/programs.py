@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 
 from .errors import CommandNotFound
+from .foreign import let_through
 from .unpatched import os
 
 #: where servers are that the PATH of a user leaves out
@@ -125,7 +126,8 @@ def is_program(path: str) -> bool:
     """Whether there is a file that may be executed."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode) and os.access(path, os.X_OK)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        let_through(error)
         return False
 
 
@@ -140,7 +142,8 @@ def _refuse_without_interpreter(
     """
     try:
         file = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # one may be allowed to run what one may not read
+    except OSError as error:  # one may be allowed to run what one may not read
+        let_through(error)
         return
     try:
         first = os.read(file, 256)

@@ -6,6 +6,7 @@ import itertools
 import sys
 from collections.abc import Iterator
 
+from .foreign import let_through
 from .unpatched import os, time
 
 #: a variable that, set and not ``0``, has slow starts told where there is no terminal
@@ -54,5 +55,6 @@ class Progress:
                 said = f"waiting for {self._name}: {visible(refusal)} ({now - self._began:.0f} s)"
                 print(f"summon_testcase: {said}", file=stream)
                 stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            let_through(error)
             pass  # closed, or full: a start does not fail for want of listeners

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from .clean import encodable
 from .errors import SummonError
+from .foreign import let_through, suppress
 from .parts import is_in
 from .telling import PATIENCE, Watch
 
@@ -91,7 +92,8 @@ class _Reporter:
             if death is not None:
                 try:
                     raise death.with_traceback(None)
-                except Exception:
+                except Exception as error:
+                    let_through(error)
                     return self._result.addError(self._test, sys.exc_info())
         return original(*args, **kwargs)
 
@@ -230,7 +232,8 @@ def _copied(error: BaseException, text: str, first: bool) -> BaseException:
         copy: BaseException = wordy.__new__(wordy, *error.args)
         copy.args = error.args
         copy.__dict__.update(vars(error))
-    except Exception:
+    except Exception as refusal:
+        let_through(refusal)
         error.args = (*error.args, text)
         return error
     copy.__cause__, copy.__context__ = error.__cause__, error.__context__

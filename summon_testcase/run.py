@@ -92,15 +92,16 @@ class Run:
             if outcome.verdict is not Verdict.READY:
                 raise self._not_ready(probe, outcome, deadline.elapsed())
         except BaseException as error:
-            cause = None
+            told = error
             if isinstance(error, StartFailed) and error.executor is None:
                 # found by the probe, which does not know whose it is
-                cause = error.__cause__
-                error = self.error(type(error), f"{self.name}: {error.message}", **vars(error))
+                told = self.error(type(error), f"{self.name}: {error.message}", **vars(error))
             self.kill()
-            if isinstance(error, SummonError) and self.survivors():
-                error.consequences += (f"{self.name}: {self.survivors()}",)
-            raise error from cause
+            if isinstance(told, SummonError) and self.survivors():
+                told.consequences += (f"{self.name}: {self.survivors()}",)
+            if told is error:
+                raise
+            raise told from error.__cause__
 
     def _not_ready(self, probe: Probe, outcome: Outcome, waited: float) -> StartFailed:
         said = f"{outcome.refusal} (asked {counted(outcome.attempts, 'time')})"

@@ -7,7 +7,6 @@ what must be before a test, and stops them.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import sys
 import warnings
@@ -17,6 +16,7 @@ from types import TracebackType
 
 from .errors import StopFailed
 from .executor import Executor
+from .foreign import is_foreign, let_through, suppress
 from .lifetime import SCOPES, Scope, scope
 from .orchestrator import Orchestrator
 from .parts import afresh, is_in, is_named, name_it, parts, refuse_shorter_lives, sentence
@@ -96,12 +96,12 @@ class Group:
                 refuse_shorter_lives(name, executor, around)
             batch.start()
         except BaseException as error:
-            with contextlib.suppress(Exception):
+            with suppress(Exception):
                 batch.stop()
             self._batches.remove(batch)
             if not self._batches:
                 self.forget()
-            if isinstance(error, Exception):
+            if isinstance(error, Exception) and not is_foreign(error):
                 self._remember(error, missing)
             raise
         self._up += missing.values()
@@ -144,10 +144,11 @@ class Group:
                 said.append(f"{sentence(death)}; started again {when} (restart=)")
                 logger.warning("%s", said[-1])
             try:
-                with contextlib.suppress(Exception):
+                with suppress(Exception):
                     part.stop()
                 part.start()
             except Exception as error:
+                let_through(error)
                 self._failures.append((part, (error, _below(error))))
                 raise
             self._used.pop(id(part), None)
@@ -203,6 +204,8 @@ class Group:
                 except Exception as error:
                     errors.append(error)
         self.forget()  # not when Ctrl-C broke in: then the exit of the process tries again
+        for problem in errors:
+            let_through(problem)
         if len(errors) > 1:
             from .report import counted
 
@@ -271,6 +274,7 @@ def stop_all(groups: Sequence[Group] = holders) -> None:
         try:
             group.stop()
         except Exception as error:
+            let_through(error)
             problems.append(f"services of {group.owner}: {error}")
     for problem in problems:  # no test of theirs is left to report it
         warnings.warn(problem, RuntimeWarning, stacklevel=2)

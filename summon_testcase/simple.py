@@ -22,6 +22,7 @@ from .errors import (
     RequirementMissing,
     SpawnFailed,
 )
+from .foreign import is_foreign
 from .lifecycle import handover, warm_up
 from .lifetime import Scope
 from .service import Service
@@ -371,7 +372,7 @@ class SimpleExecutor(Service):
         except BaseException as error:
             if files is not None:
                 self._finish(files, run, keep_life=True)
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and not is_foreign(error):
                 raise SpawnFailed(f"{self.called}: not started: {error}") from error
             raise
         finally:

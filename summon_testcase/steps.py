@@ -14,6 +14,7 @@ import threading
 from collections.abc import Generator, Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
+from .foreign import let_through
 from .unpatched import select, time
 
 T = TypeVar("T")
@@ -78,6 +79,7 @@ def wait(pause: Pause) -> None:
             # poll counts in whole milliseconds; select does not, but refuses high descriptors
             select.select(fds, [], [], seconds)
         except OSError as error:
+            let_through(error)
             if error.errno != errno.EBADF:  # closed meanwhile, which is news
                 raise
     else:
@@ -161,6 +163,7 @@ class Crew:
             except StopIteration:
                 ended.append((steps, None))
             except Exception as error:
+                let_through(error)
                 ended.append((steps, error))
         if by_clock:
             used = time.thread_time() - used
@@ -174,6 +177,7 @@ class Crew:
             try:
                 steps.close()
             except Exception as error:
+                let_through(error)
                 errors.append(error)
         self._pauses.clear()
         self._due.clear()

@@ -9,6 +9,7 @@ is stopped when another class starts, or when the process ends.
 from __future__ import annotations
 
 import functools
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,6 +20,7 @@ from unittest import SkipTest, TestCase, TestResult, addModuleCleanup, defaultTe
 from .assertions import OutputAssertions
 from .errors import CommandNotFound
 from .executor import Executor
+from .foreign import is_foreign, let_through
 from .parts import parts
 from .progress import switched_on
 from .reporting import explained, reported
@@ -75,6 +77,7 @@ class _ClassServices:
                 for group in self.groups[:-1]:
                     group.reset(self.parts(services))
             except Exception as error:
+                let_through(error)
                 self.failure = self.verdict(error)
             self.barren = self.failure is not None
         return not self.barren
@@ -143,7 +146,7 @@ class _ClassServices:
                 for group in self.groups:
                     group.reset(everything)
         except Exception as error:
-            reason = self.verdict(error)
+            reason = error if is_foreign(error) else self.verdict(error)
         if reason is not None:
             watch.reason = reason
             test.__dict__["setUp"] = functools.partial(_raise, reason, reason.__traceback__)
@@ -165,7 +168,10 @@ class _ClassServices:
             try:
                 self.of_test.stop()  # where clean-ups are left out
             except Exception as error:
-                warnings.warn(f"services of {label}: {error}", RuntimeWarning, stacklevel=2)
+                if is_foreign(error) and result is not None:
+                    result.addError(test, sys.exc_info())
+                else:
+                    warnings.warn(f"services of {label}: {error}", RuntimeWarning, stacklevel=2)
             watch.end()
             self._see_to_module()
 

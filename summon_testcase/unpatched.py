@@ -14,12 +14,16 @@ from __future__ import annotations
 
 import builtins
 import functools
+import stat
 import sys
 import threading
+from collections.abc import Callable
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from importlib.util import module_from_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from .foreign import let_through
 
 if TYPE_CHECKING:
     import fcntl as fcntl
@@ -112,6 +116,15 @@ def _import(name: str, *how: Any) -> Any:
     return _known.get(name) or __import__(name, *how)
 
 
+def _facts(call: Callable[..., os.stat_result], path: object) -> int:
+    """The kind of a file; 0 if there is none."""
+    try:
+        return call(path).st_mode
+    except (OSError, ValueError) as error:
+        let_through(error)
+        return 0
+
+
 def stay_imported() -> None:
     """Put the modules of this package back that a test has removed.
 
@@ -146,6 +159,11 @@ _known = {"_io": _io, "sys": _sys}
 
 if not TYPE_CHECKING:
     os = apart("os")
+    # those of the standard library take a TimeoutError of a signal handler for "no"
+    os.path.exists = lambda path: _facts(os.stat, path) != 0
+    os.path.isdir = lambda path: stat.S_ISDIR(_facts(os.stat, path))
+    os.path.isfile = lambda path: stat.S_ISREG(_facts(os.stat, path))
+    os.path.islink = lambda path: stat.S_ISLNK(_facts(os.lstat, path))
     time = apart("time")
     monotonic = time.monotonic
     # no function of this name may be here, for pyfakefs would replace it

@@ -11,6 +11,7 @@ from . import interpreter
 from .deadline import Deadline
 from .descriptors import moved, moved_socket
 from .errors import SpawnFailed
+from .foreign import let_through
 from .keeper.messages import Inbox, pack
 from .log import remove_run_directory, run_directory
 from .steps import Pause, wait
@@ -51,7 +52,8 @@ class Mailbox:
                 if not self._kept:
                     return True
                 more = False
-            except OSError:
+            except OSError as error:
+                let_through(error)
                 self._kept.append(b"")
             kept = self._kept
             over = kept[-1:] == [b""]
@@ -161,7 +163,8 @@ class Warden:
         answer = pack("synced", keeper)[4:]
         try:
             self._control.sendall(pack("sync", keeper))
-        except OSError:
+        except OSError as error:
+            let_through(error)
             return
         while self._mailbox.collect() and answer not in self._synced and not deadline.expired():
             wait(Pause((self._control.fileno(),), deadline.at))
@@ -269,7 +272,8 @@ def _have(order: Callable[[Warden], None]) -> None:
         warden = _current()
         try:
             order(warden)
-        except OSError:
+        except OSError as error:
+            let_through(error)
             if warden.alive():
                 raise
             # it died just now: once more, with a new one

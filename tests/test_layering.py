@@ -41,7 +41,8 @@ ROWS = [
     {"errors"},
     {"deadline", "report", "steps", "addresses", "netlink", "procfs", "progress"},
     {"clean", "descriptors"},
-    {"keeper", "asker", "unpatched"},
+    {"unpatched"},
+    {"keeper", "asker", "foreign"},
 ]
 #: import nothing of the package around them, and nothing but the standard library and this
 PROGRAMS: dict[str, set[str]] = {"keeper": set(), "asker": {"requests", "urllib3"}}
@@ -53,6 +54,9 @@ REPLACED = {
     *("fcntl", "io", "os", "select", "shutil", "socket", "subprocess", "tempfile", "time"),
     *("glob", "pathlib"),
 }
+#: tells what signal handlers raise, which may be any of these
+FOREIGN = "foreign"
+WIDE = {"OSError", "Exception", "TimeoutError"}
 #: the test process starts no thread and forks nothing: that is the trade of the programs
 FORBIDDEN_NAMES = {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "fork", "forkpty"}
 FORBIDDEN_MODULES = {"pty", "concurrent.futures"}
@@ -112,6 +116,7 @@ def check(folder: Path) -> list[str]:
             complaints += check_directions(source)
             complaints += check_exclusive_imports(source)
             complaints += check_replaced(source)
+            complaints += check_foreign(source)
             complaints += check_forbidden(source)
     return complaints
 
@@ -197,6 +202,34 @@ def check_replaced(source: Source) -> Iterator[str]:
             yield f"{source.where}:{use.lineno}: write from .{UNPATCHED} import open"
         if isinstance(use, ast.Attribute) and ast.unparse(use) == "sys.platform":
             yield f"{source.where}:{use.lineno}: write from .{UNPATCHED} import LINUX"
+
+
+def check_foreign(source: Source) -> Iterator[str]:
+    """What a signal handler raises is not taken for an error of ours (TimeoutError: OSError)."""
+    if source.module in PROGRAMS or source.module == FOREIGN:
+        return
+    for node, name in source.imports():
+        if name == "contextlib.suppress" and WIDE & set(_suppressed(source.tree)):
+            yield f"{source.where}:{node.lineno}: write from .{FOREIGN} import suppress"
+    for node in ast.walk(source.tree):
+        plain = isinstance(node, ast.Call) and ast.unparse(node.func) == "contextlib.suppress"
+        if plain and WIDE & set(map(ast.unparse, node.args)):  # type: ignore[attr-defined]
+            yield f"{source.where}:{node.lineno}: write suppress, from .{FOREIGN}"
+        if not isinstance(node, ast.ExceptHandler) or node.type is None:
+            continue
+        kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+        body = "\n".join(map(ast.unparse, node.body))
+        told = ("let_through(", "is_foreign(", f".append({node.name})")
+        seen = ast.unparse(node.body[-1]) == "raise" or any(call in body for call in told)
+        if WIDE & set(map(ast.unparse, kinds)) and not seen:
+            said = f"let_through({node.name or 'error'})"
+            yield f"{source.where}:{node.lineno}: begin with {said}, from .{FOREIGN}"
+
+
+def _suppressed(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "suppress":
+            yield from map(ast.unparse, node.args)
 
 
 def check_forbidden(source: Source) -> Iterator[str]:
@@ -350,6 +383,16 @@ class CheckerTest(unittest.TestCase):
             with self.subTest(text):
                 self.assert_complains(f"from .unpatched import {instead}", "ports", text)
         self.assertEqual(self.complaints({"ports": "from .unpatched import open\nopen('/')"}), [])
+
+    def test_errors_that_may_be_a_handlers_are_reported(self):
+        for kind in ("OSError", "(ValueError, TimeoutError)", "Exception as error"):
+            text = f"try:\n    print()\nexcept {kind}:\n    pass"
+            with self.subTest(kind):
+                self.assert_complains("begin with let_through(error)", "ports", text)
+        text = "import contextlib\nwith contextlib.suppress(OSError): print()"
+        self.assert_complains("write suppress, from .foreign", "ports", text)
+        text = "from contextlib import suppress\nwith suppress(OSError): print()"
+        self.assert_complains("write from .foreign import suppress", "ports", text)
 
     def test_code_in_init_is_reported(self):
         self.assert_complains("only re-exports", "__init__", "def helper(): ...\n")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+from contextlib import suppress
+
+
+def forgive(function: object, path: object, info: object) -> None:
+    """What cannot be removed stays."""
 
 
 def remove_run(base: str, keep_log: bool = False) -> None:
@@ -13,7 +17,7 @@ def remove_run(base: str, keep_log: bool = False) -> None:
     :param keep_log: leave the log.
     """
     for end in (".notify", *(() if keep_log else (".log",))):
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.unlink(base + end)
 
 
@@ -26,15 +30,15 @@ def remove_life(base: str) -> None:
     """
     elsewhere = base + ".elsewhere"
     directories = [base]
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         directories.append(os.readlink(elsewhere))
     for directory in filter(os.path.isdir, directories):
         # costly to import, and most services have no directory
         import shutil
 
-        shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(directory, onerror=forgive)
     # last: what an interrupt leaves can still be found
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         os.unlink(elsewhere)
 
 
@@ -44,7 +48,7 @@ def remove_leftovers(directory: str) -> None:
     A log that is left has been named by an error.  The rest belongs to services that were
     running, or between two runs, when the test process died.
     """
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         for name in os.listdir(directory):
             if not name.endswith(".log"):
                 base = os.path.join(directory, name)

@@ -93,6 +93,35 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
+#: what handlers raise: that of SIGINT, and those with which tests limit their time
+KINDS: list[type[BaseException]] = [KeyboardInterrupt, TimeoutError, RuntimeError]
+
+
+class Interrupt:
+    """What a handler does: it raises one exception, which is to arrive as it was."""
+
+    def __init__(self, kind: type[BaseException]) -> None:
+        self.error = kind("it took too long")
+        self.came = False
+
+    def __call__(self) -> None:
+        self.came = True
+        raise self.error
+
+    def arrived(self, call: Callable[[], object]) -> bool:
+        """Whether it came out of a call."""
+        try:
+            call()
+        except BaseException as error:
+            if error is not self.error:
+                raise
+            assert error.__cause__ is None and not error.__suppress_context__
+            # whose frames would keep alive what has been interrupted
+            error.__traceback__ = error.__context__ = None
+            return True
+        return False
+
+
 def one(mark: str) -> Any:
     """A single executor, with a port and a banner."""
     return OutputCoordinatedExecutor(sh(UP, mark, "{port}"), "up\n", name="it")
@@ -122,20 +151,20 @@ def numbers(short: int) -> Iterator[int]:
         begin += step
 
 
-@pytest.mark.parametrize("make, short", [(one, 17), (four, 121)])
-def test_interrupted_start(make: Callable[[str], Any], short: int, mark: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("make, short", [(one, 37), (four, 241)])
+def test_interrupted_start(
+    make: Callable[[str], Any], short: int, kind: type[BaseException], mark: str
+) -> None:
     """Nothing runs, nothing is lost, the interrupt comes through, and it can start again."""
     it = make(mark)
     it.start().stop()
     before = Belongings()
     for number in numbers(short):
         began = time.monotonic()
+        interrupt = Interrupt(kind)
         with AtLine(number, interrupt) as at:
-            try:
-                it.start()
-                interrupted = False
-            except KeyboardInterrupt:
-                interrupted = True
+            interrupted = interrupt.arrived(it.start)
         assert interrupted == bool(at.where), at.where
         if not interrupted:
             it.stop()
@@ -152,8 +181,11 @@ def test_interrupted_start(make: Callable[[str], Any], short: int, mark: str) ->
     assert number > 400
 
 
-@pytest.mark.parametrize("make, short", [(one, 7), (four, 47)])
-def test_interrupted_stop(make: Callable[[str], Any], short: int, mark: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("make, short", [(one, 13), (four, 83)])
+def test_interrupted_stop(
+    make: Callable[[str], Any], short: int, kind: type[BaseException], mark: str
+) -> None:
     """Nothing runs, nothing is lost, and the interrupt comes through.
 
     But for the very first line, before which nobody has been asked to stop anything.
@@ -164,12 +196,9 @@ def test_interrupted_stop(make: Callable[[str], Any], short: int, mark: str) -> 
     for number in numbers(short):
         it.start()
         began = time.monotonic()
+        interrupt = Interrupt(kind)
         with AtLine(number, interrupt) as at:
-            try:
-                it.stop()
-                interrupted = False
-            except KeyboardInterrupt:
-                interrupted = True
+            interrupted = interrupt.arrived(it.stop)
         assert interrupted == bool(at.where), at.where
         assert time.monotonic() - began < IN_TIME, at.where
         if number == 1 and marked(mark):
@@ -324,24 +353,30 @@ def quickest(it: Any) -> float:
     return min(taken)
 
 
+@pytest.mark.parametrize("kind", KINDS[:2])
 @pytest.mark.parametrize("make", MAKERS)
-def test_interrupted_at_a_random_moment(make: Callable[[str], Any], mark: str) -> None:
+def test_interrupted_at_a_random_moment(
+    make: Callable[[str], Any], kind: type[BaseException], mark: str
+) -> None:
     """A real signal, between any two instructions and inside of system calls."""
     it = make(mark)
     usual = quickest(it)
     before = Belongings()
     interrupted = unlucky = 0
-    for _ in range(2000 if LONG else 30):
-        done = []
-        try:
-            with alarm(interrupt, random.uniform(0.0001, usual * 1.2)) as came:
-                it.start()
-                done.append("start")
-                it.stop()
-                done.append("stop")
-        except KeyboardInterrupt:
-            interrupted += 1
-        assert came or "stop" in done
+    for _ in range(2000 if LONG else 50):
+        done: list[str] = []
+
+        def start_and_stop(done: list[str] = done) -> None:
+            it.start()
+            done.append("start")
+            it.stop()
+            done.append("stop")
+
+        interrupt = Interrupt(kind)
+        with alarm(interrupt, random.uniform(0.0001, usual * 1.2)):
+            interrupted += interrupt.arrived(start_and_stop)
+        # nobody has swallowed it
+        assert "stop" in done or interrupt.came
         if done == ["start"] and it.running():
             # it came between the two
             it.stop()

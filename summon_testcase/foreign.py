@@ -1,0 +1,47 @@
+"""Exceptions that a signal handler raised while something of ours was running.
+
+``signal.alarm`` and a handler that raises TimeoutError is how tests limit their time.  It comes
+between any two instructions, so also where an OSError, of which TimeoutError is a kind, is
+expected and means something; but it is meant for who called us, and is to arrive there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from types import TracebackType
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Whether a signal handler raised it, below the function that has caught it.
+
+    The interpreter gives a handler the frame that it interrupts, which is also the one that the
+    handler is called from; no other function has its caller's frame among its arguments.
+    """
+    trace = error.__traceback__
+    while trace is not None:
+        caller = trace.tb_frame.f_back
+        if caller is not None and trace is not error.__traceback__:
+            for value in trace.tb_frame.f_locals.values():
+                # in a tuple where the handler was decorated
+                if value is caller or (type(value) is tuple and any(v is caller for v in value)):
+                    return True
+        trace = trace.tb_next
+    return False
+
+
+def let_through(error: BaseException) -> None:
+    """Raise it again if it is not for us to handle."""
+    if is_foreign(error):
+        raise error
+
+
+class suppress(contextlib.suppress):
+    """As in contextlib, but for what a signal handler raises."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        return super().__exit__(kind, error, trace) and not (error and is_foreign(error))

@@ -1,0 +1,187 @@
+"""What a signal handler raises arrives at who called us, and not as an error of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import signal
+import time
+import unittest
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from summon_testcase import (
+    Orchestrator,
+    OutputCoordinatedExecutor,
+    SimpleExecutor,
+    SummonTestCase,
+    TimeoutExpired,
+)
+from summon_testcase.foreign import is_foreign, suppress
+
+
+class Late(TimeoutError):
+    """What a handler of these tests raises."""
+
+
+@contextlib.contextmanager
+def alarm(handler: Callable[..., object], seconds: float = 0.3) -> Iterator[None]:
+    """A block in which SIGALRM comes."""
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def plain(number: int, frame: object) -> None:
+    raise Late("too slow")
+
+
+def deep(number: int, frame: object) -> None:
+    plain(number, None)
+
+
+class Object:
+    def method(self, number: int, frame: object) -> None:
+        raise Late("too slow")
+
+    def __call__(self, *args: object) -> None:
+        raise Late("too slow")
+
+
+def decorated(function: Callable[..., object]) -> Callable[..., object]:
+    @functools.wraps(function)
+    def wrapper(*args: object, **kwargs: object) -> object:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+HANDLERS = {
+    "function": plain,
+    "calls another": deep,
+    "method": Object().method,
+    "object": Object(),
+    "decorated": decorated(plain),
+    "partial": functools.partial(Object.method, Object()),
+    "lambda": lambda *_: plain(0, None),
+}
+
+
+@pytest.mark.parametrize("kind", HANDLERS)
+def test_a_handler_is_known_by_its_frame(kind: str) -> None:
+    """Whatever kind of callable it is."""
+    with alarm(HANDLERS[kind], 0.02):
+        try:
+            time.sleep(20)
+        except Late as error:
+            assert is_foreign(error)
+        with pytest.raises(Late), suppress(OSError):
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            time.sleep(20)
+
+
+def test_errors_of_calls_are_not_foreign() -> None:
+    """Neither those of the system, nor those that a function raises."""
+    with suppress(OSError):
+        os.stat("/nonexistent")
+    with suppress(TimeoutError):
+        raise TimeoutError("its own")
+    try:
+        raise OSError
+    except OSError as error:
+        assert not is_foreign(error)
+
+
+def never() -> SimpleExecutor:
+    return OutputCoordinatedExecutor("sleep 600", "never", name="it", timeout=60)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        never,
+        lambda: Orchestrator({"a": SimpleExecutor("sleep 600"), "b": never(), "c": never()}),
+        lambda: SimpleExecutor("sleep 600", until=lambda it: time.sleep(0.05)),
+    ],
+    ids=["one", "graph", "until"],
+)
+def test_a_limit_of_the_test_ends_a_start(make: Callable[[], Any]) -> None:
+    """Also in the user's own callable; nothing is left running."""
+    it = make()
+    with pytest.raises(Late, match=r"^too slow$"), alarm(plain):
+        it.start()
+    assert not it.running()
+
+
+def test_what_until_raises_itself_counts_as_not_yet() -> None:
+    """A request of the callable that took too long, say."""
+
+    def until(it: SimpleExecutor) -> bool:
+        raise TimeoutError("no answer")
+
+    with pytest.raises(TimeoutExpired, match="until= raised TimeoutError: no answer"):
+        SimpleExecutor("sleep 600", until=until, timeout=0.1).start()
+
+
+def test_a_limit_of_the_test_ends_a_stop() -> None:
+    """Which kills then."""
+    it = OutputCoordinatedExecutor(
+        ["sh", "-c", 'trap "" TERM; echo up; while :; do sleep 0.1; done'], "up\n", stop_timeout=60
+    )
+    for what in (it, Orchestrator([it])):
+        what.start()
+        with pytest.raises(Late), alarm(plain):
+            what.stop()
+        assert not it.running()
+
+
+class InATestCase(unittest.TestCase):
+    """Where a runner collects the errors."""
+
+    def outcome(self, case: type[unittest.TestCase]) -> unittest.TestResult:
+        suite = unittest.defaultTestLoader.loadTestsFromTestCase(case)
+        return unittest.TextTestRunner(io.StringIO()).run(suite)
+
+    def test_of_the_class(self) -> None:
+        """It is the error of setUpClass, and no reason not to try again."""
+        slow = True
+
+        class SlowTest(SummonTestCase):
+            it = SimpleExecutor("sleep 600", until=lambda it: not slow)
+
+            def test(self) -> None:
+                self.assertTrue(self.it.running())
+
+        with alarm(plain):
+            result = self.outcome(SlowTest)
+        where = f"setUpClass ({SlowTest.__module__}.{SlowTest.__qualname__})"
+        self.assertEqual([str(test) for test, _ in result.errors], [where])
+        self.assertIn("Late: too slow", result.errors[0][1])
+        self.assertFalse(SlowTest.it.running())
+        slow = False
+        self.assertEqual(self.outcome(SlowTest).errors, [])
+
+    def test_of_a_test(self) -> None:
+        """It is the error of the test."""
+        slow = True
+
+        class SlowTest(SummonTestCase):
+            it = SimpleExecutor("sleep 600", until=lambda it: not slow, scope="test")
+
+            def test(self) -> None:
+                self.assertTrue(self.it.running())
+
+        with alarm(plain):
+            result = self.outcome(SlowTest)
+        self.assertEqual(len(result.errors), 1)
+        self.assertIn("Late: too slow", result.errors[0][1])
+        slow = False
+        self.assertEqual(self.outcome(SlowTest).errors, [])
