@@ -45,6 +45,9 @@ class Launch:
     :param tty: whether it gets a terminal; pipes otherwise.
     :param notify: the address of the sd_notify socket, or empty.
     :param silent: its standard input is empty, and nobody can send it anything.
+    :param stop: the words of the command that stops it, with the program's full path; empty if
+        a signal does.
+    :param fine: statuses with which its main process may end before it is ready.
     """
 
     def __init__(
@@ -56,9 +59,12 @@ class Launch:
         tty: bool = True,
         notify: str = "",
         silent: bool = False,
+        stop: tuple[str, ...] = (),
+        fine: frozenset[int] = frozenset({0}),
     ) -> None:
         self.argv, self.program, self.env, self.cwd = argv, program, env, cwd
         self.tty, self.notify, self.silent = tty, notify, silent
+        self.stop, self.fine = stop, fine
 
 
 def split(command: Command, shell: bool, label: str, argument: str = "command") -> tuple[str, ...]:

@@ -62,17 +62,25 @@ class Spawned(Plain):
 
 
 class Completed(Plain):
-    """Ready when the process has exited with status 0."""
+    """Ready when the process has exited well.
+
+    :param argument: which argument asks for that.
+    :param fine: the statuses that are well.
+    """
+
+    def __init__(self, argument: str, fine: frozenset[int]) -> None:
+        self._argument, self._fine = argument, fine
 
     def describe(self) -> str:
         """What is waited for."""
-        return "its end with status 0 (one_shot=True)"
+        statuses = " or ".join(str(status) for status in sorted(self._fine, key=abs))
+        return f"its end with status {statuses} ({self._argument}=True)"
 
     def look(self, view: View, left: float = math.inf) -> str | None:
         """None once it has ended well."""
         if view.exit_code is None:
             return "it still runs"
-        return None if view.exit_code == 0 else describe_exit(view.exit_code)
+        return None if view.exit_code in self._fine else describe_exit(view.exit_code)
 
 
 class Notified(Plain):
@@ -152,6 +160,38 @@ class Until(Plain):
         finally:
             self._took = time.monotonic() - began
         return None if answer else f"until= returned {answer!r}"
+
+
+class Meanwhile(Plain):
+    """Ready when one answer is yes, and another one is, or was at any moment until then.
+
+    :param end: the end of a process.
+    :param question: what may be true for a moment only, before it or after.
+    """
+
+    def __init__(self, end: Probe, question: Probe) -> None:
+        self._end, self._question = end, question
+        self._refusal: str | None = ""
+
+    @property
+    def shortest(self) -> float:
+        """Seconds: as the question, until it was answered yes."""
+        return math.inf if self._refusal is None else self._question.shortest
+
+    @property
+    def longest(self) -> float:
+        """Seconds: as the question, until it was answered yes."""
+        return math.inf if self._refusal is None else self._question.longest
+
+    def describe(self) -> str:
+        """What is waited for."""
+        return f"{self._end.describe()}, and {self._question.describe()}"
+
+    def look(self, view: View, left: float = math.inf) -> str | None:
+        """None when both have come."""
+        if self._refusal is not None:
+            self._refusal = self._question.look(view, left)
+        return self._end.look(view, left) or self._refusal
 
 
 class NoFailure(Plain):

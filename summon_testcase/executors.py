@@ -123,7 +123,9 @@ class TCPCoordinatedExecutor(SimpleExecutor):
     def _readiness(self) -> list[Probe]:
         from .probes import TCPProbe
 
-        return [TCPProbe(self._host, self._port_now(), not self._foreign_listener)]
+        # whoever a launcher leaves is no process of ours
+        foreign = self._foreign_listener or self._launcher
+        return [TCPProbe(self._host, self._port_now(), not foreign)]
 
 
 class HTTPCoordinatedExecutor(SimpleExecutor):
@@ -250,7 +252,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         self._filled_url = self._url_now()
         named = (self._services.get(name) for name in requested.elsewhere(self._url))
         other = any(service is not None and service is not self for service in named)
-        ask_kernel = self._ask["ask_kernel"] and not other
+        ask_kernel = self._ask["ask_kernel"] and not (other or self._launcher)
         ask = {**self._ask, "ask_kernel": ask_kernel, "awaits_other": other}
         return [HTTPProbe(self._filled_url, **ask)]
 

@@ -6,7 +6,10 @@ import atexit
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from . import interpreter  # noqa: F401  # it remembers how we were started
+from . import (
+    arguments,
+    interpreter,  # noqa: F401  # it remembers how we were started
+)
 from .conversation import Conversation
 from .errors import AlreadyRunning, SpawnFailed, StopFailed, SummonError
 from .executor import overridden
@@ -99,10 +102,14 @@ class Lifecycle(Conversation):
         run = self._run
         return run is not None and run.running()
 
-    def stopping(self, for_now: bool = False) -> Steps[None]:
+    def stopping(
+        self, for_now: bool = False, number: int | None = None, timeout: float | None = None
+    ) -> Steps[None]:
         """The stop as steps, for orchestrators.
 
         :param for_now: whether it is to be started again, with what it has.
+        :param number: a signal, instead of the declared one.
+        :param timeout: seconds, instead of ``stop_timeout``.
         """
         stay_imported()
         keep_life = for_now or self._stays()
@@ -116,23 +123,34 @@ class Lifecycle(Conversation):
 
         began = time.monotonic()
         try:
-            yield from run.stop()
+            yield from run.stop(number, timeout)
         finally:
             self._finish(files, run, keep_life)
             logger.info("%s: stopped after %.3f s", self.called, time.monotonic() - began)
 
-    def stop(self) -> None:
+    def stop(self, signal: int | None = None, timeout: float | None = None) -> None:
         """Stop it: the stop signal to the main process, TERM to what it leaves, then SIGKILL.
+
+        If a ``stop_command`` was declared, that is run instead; the signal is sent if it fails,
+        or half of the time has passed.
 
         Its port, its directory and what is in it go with it.  Does nothing if it is not
         running.  In a TestCase they stay until the end of the scope, and one that a test stops
         is started again before the next test.
 
-        :raises StopFailed: if it had to be killed after ``stop_timeout`` seconds, or ended
-            with a status that is not in ``expected_exit``; it is gone all the same.
+        :param signal: the signal to send, now and instead of any ``stop_command``; default:
+            ``stop_signal``.
+        :param timeout: seconds until SIGKILL; default: ``stop_timeout``.
+        :raises StopFailed: if it had to be killed after that time, if its ``stop_command``
+            failed, or if it ended with a status that is not in ``expected_exit``; it is gone
+            all the same.
+        :raises InvalidArgument: for what is no signal, or no duration.
         """
+        if signal is not None:
+            self._checked(signal)
+        arguments.seconds(self.called, "timeout", timeout, unlimited=True)
         try:
-            drive(self.stopping())
+            drive(self.stopping(False, signal, timeout))
         except BaseException:
             # Ctrl-C may have come when little was left to do
             self._kill(self._stays())
@@ -140,24 +158,32 @@ class Lifecycle(Conversation):
 
     _native_stop = stop
 
-    def kill(self) -> None:
+    def kill(self, signal: int | None = None) -> None:
         """SIGKILL it, and everything that it started, at once.
 
         ``start()`` begins another run with the same port, directory and data; ``stop()``, or the
         end of the process, takes them away.  In a TestCase that is no death to be reported: it
-        is started again before the next test.
+        is started again before the next test.  What a ``launcher`` has left elsewhere is ended by
+        its ``stop_command``.
 
+        :param signal: what all of it is sent instead, such as SIGABRT or SIGQUIT for a dump;
+            SIGKILL follows for what is left after ``stop_timeout`` seconds.
         :raises StopFailed: if something could not be killed.
+        :raises InvalidArgument: for what is no signal.
         """
+        chosen = {} if signal is None else {"number": self._checked(signal)}
         with handover:
             run, files = self._run, self._files
         try:
             if run is not None and run.process.mine():
-                run.kill()
+                run.kill(**chosen)
                 if run.survivors():
                     raise run.error(StopFailed, f"{self.called}: {run.survivors()}")
         finally:
             self._finish(None if run is None else files, run, keep_life=True)
+
+    def _checked(self, signal: int) -> int:
+        return arguments.signal_number(self.called, "signal", signal)
 
     def _kill(self, keep_life: bool) -> None:
         with handover:

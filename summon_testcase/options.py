@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, TypedDict
 
 from .arguments import Pattern
+from .command import Command
 from .lifetime import Scope
 from .unpatched import os
 
@@ -21,11 +22,13 @@ class Options(TypedDict, total=False):
     after: object
     stop_signal: int
     stop_timeout: float
+    stop_command: Command | None
     fails_on: Pattern | Iterable[Pattern] | None
     expected_exit: int | Collection[int]
     tty: bool
     stdin: Literal["send"] | None
     one_shot: bool
+    launcher: bool
     requires: str | Iterable[str] | None
     optional: bool
     until: Callable[[Any], object] | None

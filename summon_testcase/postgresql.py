@@ -153,13 +153,15 @@ class PostgreSQL(OutputCoordinatedExecutor):
             self._made = yield from self._template()
         yield from super().starting()
 
-    def stopping(self, for_now: bool = False) -> Steps[None]:
+    def stopping(
+        self, for_now: bool = False, number: int | None = None, timeout: float | None = None
+    ) -> Steps[None]:
         """The stop as steps, for orchestrators."""
         run = self._run
         if run is not None and (for_now or self._stays()) and run.limits.stop_signal == _AT_ONCE:
             # after an immediate shutdown tables that are not logged would be empty
             run.limits = run.limits._replace(stop_signal=signal.SIGINT)
-        yield from super().stopping(for_now)
+        yield from super().stopping(for_now, number, timeout)
 
     def _readiness(self) -> list[Probe]:
         life = self._life_now("directory")

@@ -55,8 +55,16 @@ class View(Protocol):
         """Status of the main process once it has ended."""
 
     @property
+    def fine(self) -> frozenset[int]:
+        """Statuses with which the main process may end before the service is ready."""
+
+    @property
     def ended(self) -> bool:
         """Whether nothing of the service is alive."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody keeps it any more: it was stopped, or its keeper has died."""
 
     @property
     def notified(self) -> bool:

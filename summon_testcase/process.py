@@ -71,6 +71,8 @@ class Process:
         self.log_errno = 0
         #: at the stop: the main process, how many others, had to be killed; how many live on
         self.killed = (False, 0, 0)
+        #: how the command that stops it ended, and what it said, if one was run
+        self.stopper_said: tuple[int, str] | None = None
         self._owner = os.getpid()
         self._lock = threading.RLock()
         self._launched = self._probing = self._watching = self._stopping = False
@@ -80,6 +82,11 @@ class Process:
         self._channel: socket.socket | None = None
         self._theirs: socket.socket | None = None
         self._mailbox: warden.Mailbox | None = None
+
+    @property
+    def fine(self) -> frozenset[int]:
+        """Statuses with which the main process may end before the service is ready."""
+        return self.launch.fine
 
     def spawn(self) -> None:
         """Have a keeper spawn it: :attr:`pid`, or :attr:`refused`, tells when that is done."""
@@ -189,6 +196,8 @@ class Process:
             if fields[0]:
                 self.exit_code = int(fields[0])
             self.killed = fields[1] == b"1", int(fields[2]), int(fields[3])
+            if fields[4]:
+                self.stopper_said = int(fields[4]), fields[5].decode("utf-8", "replace")
             self._finished(lost=False)
 
     def _finished(self, lost: bool) -> None:
@@ -240,12 +249,20 @@ class Process:
             self._tell("signal", number, order)
             return order
 
-    def request_stop(self, number: int, grace: float) -> None:
-        """Begin to stop, once only: :attr:`gone` tells the end."""
+    def request_stop(
+        self, number: int, grace: float, argv: tuple[str, ...] = (), elsewhere: bool = False
+    ) -> None:
+        """Begin to stop, once only: :attr:`gone` tells the end.
+
+        :param number: the signal.
+        :param grace: seconds until it is killed.
+        :param argv: the command that stops it, if there is one; then the signal comes later.
+        :param elsewhere: what that command stops is no process of ours.
+        """
         with self._lock:
             self._forestall()
             if not self._stopping:
-                self._tell("stop", number, grace)
+                self._tell("stop", number, grace, int(elsewhere), *argv)
                 self._stopping = True
 
     def request_kill(self) -> None:

@@ -43,16 +43,24 @@ _SHARE = 1 / 72
 _ASKED = 0.25
 
 
-def failed(view: View) -> bool:
+def failed(view: View, outlasts: bool = False) -> bool:
     """Whether a service cannot become ready any more.
 
     A main process that ended well and left others alive is a daemon on its way.
+
+    :param outlasts: what was waited for may come when nothing of it is alive here.
     """
-    return view.ended or view.exit_code not in (None, 0)
+    if view.gone or (view.exit_code is not None and view.exit_code not in view.fine):
+        return True
+    return view.ended and not outlasts
 
 
 def until_ready(
-    view: View, probe: Probe, deadline: Deadline, progress: Progress | None = None
+    view: View,
+    probe: Probe,
+    deadline: Deadline,
+    progress: Progress | None = None,
+    outlasts: bool = False,
 ) -> Steps[Outcome]:
     """Ask until the answer is yes, the process has ended, or time is over.
 
@@ -60,18 +68,19 @@ def until_ready(
     delay they add stays a small share of it.  News from the keeper end a pause at once.
 
     :param progress: is told what is waited for, when it wants to know.
+    :param outlasts: see :func:`failed`.
     """
     attempts = 0
     refusal = ""
     while True:
         view.pump()
         # the end is looked at before the question, so that the answer knows all output
-        over = failed(view)
+        over = failed(view, outlasts)
         answer = probe.look(view, deadline.left())
         asked = probe.asked
         # what is still under way is not counted twice
         attempts += not asked
-        if answer is None and view.exit_code in (None, 0):
+        if answer is None and (view.exit_code is None or view.exit_code in view.fine):
             return Outcome(Verdict.READY, refusal, attempts)
         refusal = answer or refusal
         if over:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import signal
 import sys
 import warnings
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from . import warden
 from .arguments import Limits
+from .clean import line_of
 from .command import Launch
 from .conditions import AllOf, Stored
 from .deadline import Deadline
@@ -60,8 +62,19 @@ def _warn_of_orphans() -> None:
 class Run:
     """A process, its files, and what has been learnt of it."""
 
-    def __init__(self, name: str, files: RunFiles, launch: Launch, limits: Limits) -> None:
+    def __init__(
+        self,
+        name: str,
+        files: RunFiles,
+        launch: Launch,
+        limits: Limits,
+        outlasts: bool = False,
+    ) -> None:
         self.name = name
+        #: it may be ready, or run, when nothing of it is alive here
+        self.outlasts = outlasts
+        #: asked once, when nothing of it is alive here any more: whether it may still run
+        self.lives_elsewhere: Callable[[], bool] | None = None
         self.files = files
         self.log = files.log
         self.launch = launch
@@ -76,6 +89,8 @@ class Run:
         self._pauses: set[object] = set()
         #: where the test that runs now began, once one has
         self.since: int | None = None
+        #: a test has waited for its end
+        self.awaited = False
         #: how it ended while it was needed
         self.death: ProcessExited | None = None
         self.process = Process(launch, files)
@@ -88,7 +103,9 @@ class Run:
             self.process.spawn()
             yield from self._spawned()
             asked = AllOf([Stored(self._not_stored), probe])
-            outcome = yield from until_ready(self.process, asked, deadline, Progress(self.name))
+            outcome = yield from until_ready(
+                self.process, asked, deadline, Progress(self.name), self.outlasts
+            )
             if outcome.verdict is not Verdict.READY:
                 raise self._not_ready(probe, outcome, deadline.elapsed())
         except BaseException as error:
@@ -199,9 +216,50 @@ class Run:
 
     # -- the end --
 
-    def kill(self) -> None:
-        """SIGKILL everything that the service started, and wait until it is gone."""
-        drive(self._gone(self.process.request_kill, ANSWER))
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Signal everything that the service started, and wait until it is gone.
+
+        :param number: if it is not SIGKILL, that follows when ``stop_timeout`` has passed.
+        """
+        process = self.process
+        try:
+            if number != signal.SIGKILL:
+                drive(self._signalled_to_death(number))
+            elif self.outlasts and self.launch.stop:
+                # what it stops is no process of ours that could be killed
+                grace = self.limits.stop_timeout
+                drive(self._gone(lambda: self._request_stop(number, grace), grace + ANSWER))
+                if failure := self._stop_command_failed(grace):
+                    logger.warning("%s: %s", self.name, failure)
+        finally:
+            drive(self._gone(process.request_kill, ANSWER))
+
+    def _signalled_to_death(self, number: int) -> Steps[None]:
+        process, deadline = self.process, Deadline(self.limits.stop_timeout)
+        if not process.mine():
+            return
+        process.signal_everything(number)
+        if self._pauses:
+            process.signal_everything(signal.SIGCONT)
+        process.pump()
+        while not process.ended and not deadline.expired():
+            yield Pause((process.fileno(),), deadline.at)
+            process.pump()
+
+    def _request_stop(self, number: int, grace: float) -> None:
+        self.process.request_stop(number, grace, self.launch.stop, self.outlasts)
+
+    def _stop_command_failed(self, grace: float) -> str:
+        """How the command that stops it failed, in words; empty if it did not."""
+        said = self.process.stopper_said
+        if said is None or said[0] == 0:
+            return ""
+        how = describe_exit(said[0])
+        if said[0] == -signal.SIGKILL:
+            how = f"did not end within {grace:g} s"
+        lines = [line_of(line) for line in said[1].splitlines() if line.strip()]
+        output = ": " + " | ".join(lines) if lines else ""
+        return f"stop_command={shlex.join(self.launch.stop)!r} {how}{output}"
 
     def survivors(self) -> str:
         """What could not be killed in the end, and why; empty if nothing lives on."""
@@ -225,12 +283,17 @@ class Run:
             yield Pause((process.fileno(),), deadline.at)
             process.pump()
 
-    def stop(self) -> Steps[None]:
+    def stop(self, number: int | None = None, timeout: float | None = None) -> Steps[None]:
         """End it politely, then by force.
 
+        :param number: a signal, instead of its own or of the command that stops it.
+        :param timeout: seconds, instead of its own.
         :raises StopFailed: if it had to be killed, or ended with an unexpected status.
         """
-        process, limits = self.process, self.limits
+        process, launch = self.process, self.launch
+        grace = self.limits.stop_timeout if timeout is None else timeout
+        argv = launch.stop if number is None else ()
+        number = self.limits.stop_signal if number is None else number
         process.pump()
         was_running = process.exit_code is None and not process.gone
         if self._pauses:
@@ -238,41 +301,46 @@ class Run:
         began = time.monotonic()
         try:
             yield from self._gone(
-                lambda: process.request_stop(limits.stop_signal, limits.stop_timeout),
-                limits.stop_timeout + ANSWER,
+                lambda: process.request_stop(number, grace, argv, self.outlasts), grace + ANSWER
             )
         except BaseException:
             self.kill()
             raise
-        took = time.monotonic() - began
-        name = signal_name(limits.stop_signal)
+        failure = self._not_stopped(number, grace, argv, was_running)
+        if failure:
+            took = time.monotonic() - began
+            raise self.error(StopFailed, f"{self.name}: {failure}", seconds=took)
+
+    def _not_stopped(self, number: int, grace: float, argv: tuple[str, ...], ran: bool) -> str:
+        """Why it did not stop as it should, in words; empty if it did.
+
+        :param ran: it had not ended before.
+        """
+        process, status = self.process, self.process.exit_code
         main_killed, killed, immortal = process.killed
+        command = self._stop_command_failed(grace)
+        also = f"; {command}" if command else ""
         if immortal:
-            raise self.error(StopFailed, f"{self.name}: {self.survivors()}", seconds=took)
+            return self.survivors() + also
         if process.lost:
-            raise self.error(
-                StopFailed, f"{self.name}: its keeper was killed, and it with it", seconds=took
-            )
+            return "its keeper was killed, and it with it"
+        by = f"stop_command= and {signal_name(number)}" if argv else signal_name(number)
         if main_killed or killed:
             who = "it" if main_killed else f"{counted(killed, 'process')} that it left"
-            raise self.error(
-                StopFailed,
-                f"{self.name}: {who} did not end within {limits.stop_timeout:g} s of "
-                f"{name} and was killed: give it longer with stop_timeout=, or another "
-                "stop_signal=",
-                seconds=took,
+            return (
+                f"{who} did not end within {grace:g} s of {by} and was killed: give it longer with "
+                f"stop_timeout=, or another stop_signal={also}"
             )
-        status = process.exit_code
+        if command:
+            return command
         # a shell, a JVM and others turn the signal into a status
-        stopped = limits.stop_signal
-        accepted = {0, -stopped, 128 + stopped, *limits.expected_exit, None}
-        if was_running and status not in accepted:
-            raise self.error(
-                StopFailed,
-                f"{self.name}: {self.exit_words()} when it was stopped by {name}: if "
-                f"that is how it ends, declare expected_exit={status}",
-                seconds=took,
+        accepted = {0, -number, 128 + number, *self.limits.expected_exit, None}
+        if ran and status not in accepted:
+            return (
+                f"{self.exit_words()} when it was stopped by {by.partition(' ')[0]}: if that is "
+                f"how it ends, declare expected_exit={status}{also}"
             )
+        return ""
 
     def pause(self, block: object) -> None:
         """Freeze all of it, and wait until that is done, as long as one block wants it so."""
@@ -306,4 +374,7 @@ class Run:
     def running(self) -> bool:
         """Whether it is alive: the main process, or the daemon that it left."""
         self.process.pump()
-        return not failed(self.process)
+        ask = self.lives_elsewhere
+        if ask is not None and self.process.ended:
+            self.lives_elsewhere, self.outlasts = None, ask()
+        return not failed(self.process, self.outlasts)

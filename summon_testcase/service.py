@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from .addresses import at
-from .errors import NotRunning, ProcessExited
+from .errors import NotRunning, ProcessExited, TimeoutExpired
 from .lifecycle import Lifecycle
+from .steps import Pause, wait
 
 S = TypeVar("S", bound="Service")
 
@@ -88,6 +89,58 @@ class Service(Lifecycle):
                 run.unpause(block)
                 raise
 
+    def signal(self, number: int, everything: bool = False) -> None:
+        """Send a signal to its main process.
+
+        :param number: the signal, such as ``signal.SIGHUP`` to have it read its configuration.
+        :param everything: to all its processes, not to the main one alone.
+        :raises NotRunning: if it is not running, or the main process has ended.
+        :raises InvalidArgument: for what is no signal.
+        """
+        run = self._current("process to signal")
+        self._checked(number)
+        if everything:
+            run.signal_everything(number)
+            return
+        process = run.process
+        process.pump()
+        if process.exit_code is not None or process.gone:
+            raise run.error(
+                NotRunning,
+                f"{self.called}: its main process has ended, so it cannot be signalled: write "
+                "everything=True for what it left",
+            )
+        process.signal(number)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Block until its main process ends of itself; all its output is there then.
+
+        What a test has waited for is no death, whatever the status: as one that it stopped, it
+        is started again before the next test.
+
+        :param timeout: seconds; default: the executor's own.
+        :returns: its exit status, negative for a signal.
+        :raises TimeoutExpired: if it goes on.
+        :raises ProcessExited: if its keeper was killed, who alone knows its status.
+        :raises NotRunning: if it was not started.
+        """
+        run, deadline = self._current("process to wait for"), self._deadline(timeout)
+        process = run.process
+        while True:
+            process.pump()
+            if process.exit_code is not None:
+                run.awaited = True
+                return process.exit_code
+            if process.gone:
+                raise run.exited("while it was waited for")
+            if deadline.expired():
+                raise run.error(
+                    TimeoutExpired,
+                    f"{self.called}: did not end within {deadline.seconds:g} s",
+                    timeout=deadline.seconds,
+                )
+            wait(Pause((process.fileno(),), deadline.at))
+
     # -- for test cases --
 
     #: it is meant to end, and to be run once in a life
@@ -98,16 +151,20 @@ class Service(Lifecycle):
     def death(self, when: str) -> ProcessExited | None:
         """The error for an end that nobody asked for: the same one at each call, or None.
 
-        A one-shot, or a command that was ready when spawned, may end with status 0.
+        A one-shot, or a command that was ready when spawned, may end with status 0; and what a
+        test has waited for with any.
         """
         run = self._run
-        if run is None or not run.process.mine() or run.running():
+        if run is None or not run.process.mine() or run.running() or run.awaited:
             return None
         may_end = self._one_shot or not self._waits
-        if may_end and run.process.exit_code == 0 and not run.process.lost:
+        if may_end and run.process.exit_code in run.process.fine and not run.process.lost:
             return None
         if run.death is None:
-            meant = ": if it is meant to end, declare one_shot=True"
+            meant = (
+                ": if it is meant to end, wait() for that or call its stop() afterwards; declare "
+                "one_shot=True if it is ready once it has ended"
+            )
             run.death = run.exited(when + (meant if run.process.exit_code == 0 else ""))
         return run.death
 
@@ -120,8 +177,10 @@ class Service(Lifecycle):
 
     def stands_idle(self) -> bool:
         """Whether a test has stopped it, so that it must be started before the next one."""
-        life = self._life
-        return self._run is None and life is not None and life.begun and not self._one_shot
+        life, run = self._life, self._run
+        if life is None or not life.begun or self._one_shot:
+            return False
+        return run is None or (run.awaited and not run.running())
 
     # -- what is known of it --
 

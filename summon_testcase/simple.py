@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -21,12 +23,13 @@ from .errors import (
     NotRunning,
     RequirementMissing,
     SpawnFailed,
+    SummonError,
 )
 from .foreign import is_foreign
 from .lifecycle import handover, warm_up
 from .lifetime import Scope
 from .service import Service
-from .steps import Steps
+from .steps import Steps, drive
 from .unpatched import os, stay_imported, time
 
 if TYPE_CHECKING:
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from .run import Run
 
 E = TypeVar("E", bound="SimpleExecutor")
+
+#: seconds in which a server that was left elsewhere answers once more
+_STILL_THERE = 2.0
 
 
 class SimpleExecutor(Service):
@@ -55,13 +61,20 @@ class SimpleExecutor(Service):
     :param after: executors, or names, that must be ready before this one starts.
     :param stop_signal: what ``stop()`` sends first.
     :param stop_timeout: seconds that ``stop()`` waits before it kills.
+    :param stop_command: a command that ``stop()`` runs instead of a signal, as text or as a
+        sequence, with the environment and the directory of the service; templates are filled
+        in.  If it fails, or half of ``stop_timeout`` has passed, the signal is sent after all.
     :param fails_on: a pattern in the output that means: give up now.
     :param expected_exit: statuses that ``stop()`` accepts, beside 0, the signal's own, and 128
-        and the signal.
+        and the signal; of a ``one_shot`` or a ``launcher`` those that are a success, beside 0.
     :param tty: give it a pseudo-terminal; pipes otherwise.
     :param stdin: None for an empty standard input (``/dev/null``); by default it is what
         ``send()`` writes.
-    :param one_shot: ready when it has exited with status 0 (migrations).
+    :param one_shot: ready when it has exited with status 0 (migrations).  What ``until`` asks
+        counts if it has been true at any moment, before the exit or after.
+    :param launcher: it exits with status 0 and leaves a server somewhere else, where it is no
+        process of ours (``docker compose up -d``): what it waits for is waited for after that,
+        whoever listens then, and only ``stop_command`` can end it.
     :param requires: a program that must be installed too, or several: looked for, as the
         command is, before anything is started.
     :param optional: whether the tests of a TestCase are skipped, instead of failing, if the
@@ -95,11 +108,13 @@ class SimpleExecutor(Service):
         after: object | Iterable[object] = (),
         stop_signal: int = signal.SIGTERM,
         stop_timeout: float = 10,
+        stop_command: commands.Command | None = None,
         fails_on: Pattern | Iterable[Pattern] | None = None,
         expected_exit: int | Collection[int] = (),
         tty: bool = True,
         stdin: Literal["send"] | None = "send",
         one_shot: bool = False,
+        launcher: bool = False,
         requires: str | Iterable[str] | None = None,
         optional: bool = False,
         until: Callable[[Any], object] | None = None,
@@ -116,6 +131,9 @@ class SimpleExecutor(Service):
         given = arguments.call(label, name)
         label = given or label
         self._command = commands.split(command, arguments.flag(label, "shell", shell), label)
+        #: as it was written, if that was a text
+        self._written = command if isinstance(command, str) else ""
+        self._shell = shell
         arguments.seconds(label, "timeout", timeout, unlimited=True)
         arguments.seconds(label, "stop_timeout", stop_timeout)
         arguments.port(label, port)
@@ -140,6 +158,18 @@ class SimpleExecutor(Service):
         self._tty = arguments.flag(label, "tty", tty)
         self._silent = arguments.silent(label, stdin)
         self._one_shot = arguments.flag(label, "one_shot", one_shot)
+        self._launcher = arguments.flag(label, "launcher", launcher)
+        if one_shot and launcher:
+            raise InvalidArgument(
+                f"{label}: one_shot=True and launcher=True: write the first for what has done its "
+                "work when it ends, the second for what leaves a server that is used then",
+                executor=label,
+            )
+        self._stop_command = (
+            ()
+            if stop_command is None
+            else commands.split(stop_command, False, label, "stop_command")
+        )
         self._requires = arguments.names(label, "requires", requires)
         self._optional = arguments.flag(label, "optional", optional)
         #: what it needs was there: if it is missing later, that is an error
@@ -152,13 +182,31 @@ class SimpleExecutor(Service):
         self.revivals = lifetime.revivals(label, restart)
         #: whether there was anything to wait for once it was spawned
         self._waits = False
+        #: whether that may come when nothing of it is alive here
+        self._outlasts = False
+
+    def __str__(self) -> str:
+        return f"<{type(self).__name__} {self.called}: {self.command}>"
+
+    @property
+    def command(self) -> str:
+        """The command line as it was run, templates filled in; before it is, as it was declared.
+
+        As one text that a shell would split into the same words; with ``shell=True`` what the
+        shell is given.
+        """
+        run = self._run
+        if run is None and self._written:
+            return self._written
+        words = self._command if run is None else run.launch.argv
+        return words[-1] if self._shell else shlex.join(words)
 
     # -- what flavours override --
 
     def _texts(self) -> list[str]:
         """Every text in which templates are filled in."""
         env = [value for value in self._env.values() if value is not None]
-        return [*self._command, *env, *([self._cwd] if self._cwd else [])]
+        return [*self._command, *self._stop_command, *env, *([self._cwd] if self._cwd else [])]
 
     def _readiness(self) -> list[Probe]:
         """What is asked until it is ready, made before it is spawned."""
@@ -187,7 +235,8 @@ class SimpleExecutor(Service):
 
     def _own(self, field: str) -> str:
         if field == "port":
-            return str(self._port_now())
+            told = self.match and self.match.groupdict().get("port")
+            return told or str(self._port_now())
         if field == "url":
             return self._url_now()
         if field == "tmpdir":
@@ -267,10 +316,15 @@ class SimpleExecutor(Service):
         self._find_required(path, cwd)
         if cwd is not None:
             self._find_program(path, cwd)
+            for word in self._stop_command[:1]:
+                self._find_known(word, path, cwd)
 
     def _find_program(self, path: str | None, cwd: str) -> None:
         """Refuse a program that is known to be missing already."""
-        word = self._placed(self._command[0])
+        self._find_known(self._command[0], path, cwd)
+
+    def _find_known(self, word: str, path: str | None, cwd: str) -> None:
+        word = self._placed(word)
         if not commands.templates([word]):
             self._find(word, path, cwd)
 
@@ -356,16 +410,23 @@ class SimpleExecutor(Service):
             occupied = yield from probe.occupied(self.called, began + deadline.left() / 2)
             if occupied is not None:
                 raise occupied
-            probe = self._watched(probe)
+            question, probe = probe, self._watched(probe)
             launch = self._launch()
             self._warm_up()
             from .run import Run, logger
 
             logger.info("%s: starting", self.called)
-            run = Run(self.called, files, launch, self._limits)
+            run = Run(self.called, files, launch, self._limits, self._outlasts)
             self._run = run
             yield from run.get_ready(probe, deadline)
+            run.outlasts = self._launcher and run.process.ended
+            if self._launcher and self._waits and not run.outlasts:
+                # something of it is alive here: the server, or a straggler
+                run.lives_elsewhere = functools.partial(_lives_elsewhere, run, question)
             self._ready(run)
+            if self.match and "port" in self.match.groupdict():
+                # it is known only now
+                launch.stop = self._stop_words(launch.env.get("PATH"), launch.cwd)
             life.begun = True
             self._hold(run)
             self._has_run = True
@@ -394,15 +455,24 @@ class SimpleExecutor(Service):
     _native_start = start
 
     def _all_probes(self) -> AllOf:
-        from .conditions import AllOf, Completed, Spawned, Until
+        from .conditions import AllOf, Completed, Meanwhile, Spawned, Until
 
         probes = self._readiness()
         self._waits = bool(probes or self._until)
-        if self._one_shot:
-            probes.append(Completed())
+        # what is asked of addresses and files may come when all of it has ended; output may not
+        self._outlasts = self._launcher or (self._one_shot and not probes)
         until = self._until
-        if until is not None:
-            probes.append(Until(lambda: until(self)))
+        asked = None if until is None else Until(lambda: until(self))
+        if self._one_shot:
+            completed = Completed("one_shot", self._fine)
+            if asked is None:
+                probes.append(completed)
+            else:
+                probes.insert(0, Meanwhile(completed, asked))
+        elif asked is not None:
+            probes.append(asked)
+        if self._launcher:
+            probes.insert(0, Completed("launcher", self._fine))
         everything = AllOf(probes or [Spawned()])
         everything.check()
         return everything
@@ -439,4 +509,40 @@ class SimpleExecutor(Service):
         path = env.get("PATH")
         self._find_required(path, cwd)
         program = self._find(argv[0], path, cwd)
-        return commands.Launch(argv, program, env, cwd, self._tty, notify, self._silent)
+        return commands.Launch(
+            argv,
+            program,
+            env,
+            cwd,
+            self._tty,
+            notify,
+            self._silent,
+            self._stop_words(path, cwd),
+            self._fine,
+        )
+
+    @property
+    def _fine(self) -> frozenset[int]:
+        """Statuses with which it may end before it is ready."""
+        ends = self._one_shot or self._launcher
+        return self._limits.expected_exit | {0} if ends else frozenset({0})
+
+    def _stop_words(self, path: str | None, cwd: str) -> tuple[str, ...]:
+        """The command that stops it, filled in; empty if there is none."""
+        if not self._stop_command:
+            return ()
+        program, *rest = [self._fill(word) for word in self._stop_command]
+        return (self._find(program, path, cwd), *rest)
+
+
+def _lives_elsewhere(run: Run, probe: Probe) -> bool:
+    """Whether what was waited for is there, though nothing of it is alive here any more."""
+    from .readiness import Verdict, until_ready
+
+    try:
+        asked = until_ready(run.process, probe, Deadline(_STILL_THERE), outlasts=True)
+        return drive(asked).verdict is Verdict.READY
+    except SummonError:
+        return False
+    finally:
+        probe.close()

@@ -212,6 +212,47 @@ class FaultsTest(SummonTestCase):
         self.assertTrue(self.server.running())
 
 
+class EndedTest(unittest.TestCase):
+    """A service that a test means to end."""
+
+    def test_waited_for(self) -> None:
+        """It is no death, whatever its status; the next test has another run of it."""
+
+        class Case(SummonTestCase):
+            repl = repl()
+            fails = OutputCoordinatedExecutor(["sh", "-c", "echo up; read x; exit 3"], "up\n")
+
+            def test_1(self) -> None:
+                self.repl.sendline("quit")
+                self.assertEqual(self.repl.wait(15), 0)
+                self.fails.sendline()
+                self.assertEqual(self.fails.wait(15), 3)
+
+            def test_2(self) -> None:
+                self.repl.sendline("one")
+                self.assertOutput(self.repl, "ONE")
+                self.assertTrue(self.fails.running())
+                self.repl.send_eof()
+                self.assertEqual(self.repl.wait(15), 0)
+
+        result = run(Case)
+        self.assertTrue(result.wasSuccessful(), result.errors)
+
+    def test_not_waited_for(self) -> None:
+        """The error says what such a test should do."""
+
+        class Case(SummonTestCase):
+            repl = repl()
+
+            def test_1(self) -> None:
+                self.repl.sendline("quit")
+                self.repl.wait_for_output("bye", timeout=15)
+                eventually(lambda: not self.repl.running(), "it has ended")
+
+        [(_, said)] = run(Case).errors
+        self.assertIn("call its stop() afterwards", said)
+
+
 class MissingTest(unittest.TestCase):
     """Programs that are not installed."""
 

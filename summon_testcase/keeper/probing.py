@@ -1,4 +1,4 @@
-"""Readiness that only a parent can see: probe commands and the sd_notify protocol."""
+"""What only a parent can do: run commands beside the service, and hear the sd_notify protocol."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .processes import CHUNK, is_stranger, kill
 from .spawn import spawn
 
 
-class Probe:
-    """A command that asks whether the service is ready; one at a time."""
+class SideCommand:
+    """A command beside the service, which asks whether it is ready or stops it; one at a time."""
 
     def __init__(self) -> None:
         self.env: dict[bytes, bytes] = {}
@@ -70,12 +70,11 @@ class Probe:
             kill(self.pid, signal.SIGKILL)
 
     def ended(self, status: int) -> tuple[int, bytes]:
-        """Its status, and the last line it said."""
+        """Its status, and the end of what it said."""
         self.read()
         self._close()
         self.pid = 0
-        lines = self._text.strip().splitlines()
-        return status, lines[-1].replace(b"\0", b"") if lines else b""
+        return status, self._text.strip().replace(b"\0", b"")
 
 
 class Notices:

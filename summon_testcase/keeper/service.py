@@ -13,7 +13,7 @@ from . import processes
 from .capture import Capture
 from .files import remove_life, remove_run
 from .messages import Inbox, pack, seconds
-from .probing import Notices, Probe
+from .probing import Notices, SideCommand
 from .processes import (
     CHUNK,
     Ended,
@@ -41,7 +41,8 @@ class Keeper:
         self.inbox = Inbox()
         self.outbox = bytearray()
         self.capture = Capture()
-        self.probe = Probe()
+        self.probe = SideCommand()
+        self.stopper = SideCommand()
         self.notices = Notices()
         #: what the paths of its life begin with, and those of this run, while they are ours
         #: to remove
@@ -58,6 +59,10 @@ class Keeper:
         self.stop_signal = 0
         self.stop_half = self.stop_end = 0.0
         self.asked_to_end: set[int] = set()
+        #: the command that stops it has its chance: nobody is signalled
+        self.commanded = False
+        #: how that command ended, and what it said
+        self.stopper_said: tuple[int, bytes] | None = None
 
     # -- talking with the test process --
 
@@ -115,8 +120,8 @@ class Keeper:
             number, order = rest.split(b"\0")
             self.signal(int(number), int(order))
         elif verb == b"stop":
-            number, grace = rest.split(b"\0")
-            self.begin_stop(int(number), seconds(grace))
+            number, grace, elsewhere, *argv = rest.split(b"\0")
+            self.begin_stop(int(number), seconds(grace), elsewhere == b"1", argv)
         elif verb == b"kill":
             self.finish()
         elif verb == b"launch" and not self.base:
@@ -131,8 +136,8 @@ class Keeper:
         base, log, limit, cwd, tty, silent, notify, program, count, *words = fields
         argv, pairs = words[: int(count)], words[int(count) :]
         env = dict(pair.split(b"=", 1) for pair in pairs)
-        self.base, self.probe.env = os.fsdecode(base), env
-        self.run_base = os.fsdecode(log).removesuffix(".log")
+        self.base, self.run_base = os.fsdecode(base), os.fsdecode(log).removesuffix(".log")
+        self.probe.env = self.stopper.env = env
         stage = "log"
         try:
             self.capture.open_log(log, int(limit))
@@ -195,46 +200,74 @@ class Keeper:
 
     def reap(self) -> None:
         """Take note of children that ended."""
-        left = True
+        left, probed = True, None
         try:
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 pid, code = found[0], os.waitstatus_to_exitcode(found[1])
                 if pid == self.main:
                     # what was written before the end is read before the end is told
                     self.main, self.status = 0, code
+                    self.commanded = False
                 elif pid == self.probe.pid:
-                    self.tell("probed", *self.probe.ended(code))
+                    probed = self.probe.ended(code)
+                elif pid == self.stopper.pid:
+                    self.stopper_said = self.stopper.ended(code)
                 self.asked_to_end.discard(pid)
         except ChildProcessError:
             left = False
-        if self.status is None or self.empty:
-            return
-        if not left or not self.told_exit:
+        if self.status is not None and not self.empty and not (left and self.told_exit):
             self.told_exit = True
             self.drain(_LAST_OUTPUT)
             self.empty = not left
             self.tell("exited", self.status, int(left))
+        if probed:
+            # after that: who is ready by it knows what is left of the service
+            self.tell("probed", probed[0], probed[1].rpartition(b"\n")[2])
         if self.stop_signal:
-            if self.empty:
-                self.finish()
-            self.end_orphans()
+            self.go_on_stopping()
 
-    def begin_stop(self, number: int, grace: float) -> None:
-        """Ask the main process to end; what it leaves behind is asked when it has."""
-        if self.empty or not self.base:
+    def begin_stop(self, number: int, grace: float, elsewhere: bool, argv: list[bytes]) -> None:
+        """Ask the main process to end, or run a command for that.
+
+        What the main process leaves behind is asked when it has ended.
+
+        :param elsewhere: the command is run though nothing is left here.
+        """
+        if not self.base or (self.empty and not elsewhere):
             self.finish()
         now = time.monotonic()
         self.stop_signal, self.stop_half, self.stop_end = number, now + grace / 2, now + grace
+        if argv:
+            refused = self.stopper.start(grace, argv)
+            self.commanded = not refused
+            self.stopper_said = (127, refused.encode()) if refused else None
+        if not self.commanded:
+            self.ask_to_end()
+        self.go_on_stopping()
+
+    def ask_to_end(self) -> None:
+        """Signal the main process, or what it left."""
+        self.commanded = False
         if self.main:
-            kill(self.main, number)
+            kill(self.main, self.stop_signal)
             kill(self.main, signal.SIGCONT)
         else:
+            self.end_orphans()
+
+    def go_on_stopping(self) -> None:
+        """What is due once a process has ended."""
+        if self.commanded and self.stopper_said and self.stopper_said[0] != 0:
+            self.ask_to_end()
+        if self.empty and not self.stopper.pid:
+            self.finish()
+        if self.status is not None and not self.commanded:
             self.end_orphans()
 
     def end_orphans(self) -> None:
         """Ask once each process that came to us when its parent ended."""
         for pid in children():
-            if pid not in self.asked_to_end and pid not in (self.main, self.probe.pid):
+            ours = pid in (self.main, self.probe.pid, self.stopper.pid)
+            if pid not in self.asked_to_end and not ours:
                 self.asked_to_end.add(pid)
                 kill(pid, signal.SIGTERM)
                 kill(pid, signal.SIGCONT)
@@ -249,7 +282,9 @@ class Keeper:
             self.finish()
         if self.stop_half and now >= self.stop_half:
             self.stop_half = 0.0
-            if self.main:
+            if self.commanded:
+                self.ask_to_end()
+            elif self.main:
                 # not the main process: to many servers a second signal means "at once"
                 for pid in others_in_group(self.main):
                     kill(pid, self.stop_signal)
@@ -264,12 +299,17 @@ class Keeper:
         reaped: dict[int, int] = {}
         immortal = sweep(reaped=reaped)
         reaped.pop(self.probe.pid, None)
+        if self.stopper.pid:
+            # it has had its time
+            code = os.waitstatus_to_exitcode(reaped.pop(self.stopper.pid, signal.SIGKILL))
+            self.stopper_said = self.stopper.ended(code)
         if main in reaped:
             self.status = os.waitstatus_to_exitcode(reaped[main])
         killed = [pid for pid, status in reaped.items() if status == signal.SIGKILL]
         self.drain(_LAST_OUTPUT)
         status = "" if self.status is None else self.status
-        self.tell("gone", status, int(main in killed), len(killed), immortal)
+        said = self.stopper_said or ("", b"")
+        self.tell("gone", status, int(main in killed), len(killed), immortal, *said)
         self.base = ""
         if self.outbox:
             self.channel.settimeout(1)
@@ -302,7 +342,8 @@ class Keeper:
         capture, probe = self.capture, self.probe
         poller = select.poll()
         poller.register(self.channel, select.POLLIN | (select.POLLOUT if self.outbox else 0))
-        for fd in (wake, self.runner.fd, capture.output, self.notices.fd, probe.output):
+        ends = (capture.output, self.notices.fd, probe.output, self.stopper.output)
+        for fd in (wake, self.runner.fd, *ends):
             if fd >= 0:
                 poller.register(fd, select.POLLIN)
         if capture.pending_input and capture.input >= 0:
@@ -321,8 +362,9 @@ class Keeper:
             self.tell_taken()
         if self.notices.fd in ready and self.notices.ready():
             self.tell("ready")
-        if probe.output in ready:
-            probe.read()
+        for command in (probe, self.stopper):
+            if command.output in ready:
+                command.read()
         if woken:
             self.reap()
         self.flush()

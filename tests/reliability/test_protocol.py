@@ -149,7 +149,11 @@ def one(chance: random.Random, kept: Kept) -> bytes:
             pack("signal", number, other),
             pack("signal", number),
             pack("stop", number, other),
-            pack("stop", "15", number),
+            pack("stop", number, other, number),
+            pack("stop", "15", number, "0"),
+            pack("stop", "15", "1", number, "/bin/sleep", "1000"),
+            pack("stop", "15", "0.1", "1", "/bin/true"),
+            pack("stop", "15", "0.1", "1", other),
             pack("kill", number),
             pack("sync", number),
             pack("keep", kept.base),
@@ -255,7 +259,7 @@ def test_a_warden_is_not_kept_waiting(warden: Warden, mark: str, tmp_path: Path)
 
 @pytest.mark.parametrize("duration", ["nan", "inf", "-1", "x"])
 @pytest.mark.parametrize(
-    "before, after", [(("stop", int(signal.SIGCONT)), ()), (("probe",), ("/bin/true",))]
+    "before, after", [(("stop", int(signal.SIGCONT)), ("0",)), (("probe",), ("/bin/true",))]
 )
 def test_no_duration(
     before: tuple[str | int, ...],
