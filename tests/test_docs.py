@@ -242,7 +242,7 @@ class Page:
 def processes_with(word: str) -> list[str]:
     """Commands of living processes that have a word in their environment.
 
-    Without the package's own: this process keeps its warden until it ends.
+    Without the package's own: this process keeps its warden, and its asker, until it ends.
     """
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -251,7 +251,7 @@ def processes_with(word: str) -> list[str]:
                 found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
         except OSError:  # it has ended, or is another user's
             pass
-    return [command for command in found if "from keeper.program import main" not in command]
+    return [command for command in found if "program import main; main()" not in command]
 
 
 class PageTest(unittest.TestCase):
