@@ -8,6 +8,11 @@ from typing import Any
 from .arguments import Pattern, compile_patterns
 from .conversation import Conversation
 from .errors import ProcessExited, TimeoutExpired
+from .tracebacks import hidden
+
+#: what fails is the test's own assertion
+__unittest = True
+__tracebackhide__ = hidden
 
 
 class OutputAssertions:

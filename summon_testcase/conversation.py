@@ -15,6 +15,7 @@ from .deadline import Deadline
 from .errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
 from .executor import Executor
 from .steps import drive
+from .tracebacks import boundary
 
 if TYPE_CHECKING:
     from .excerpt import Line
@@ -99,6 +100,7 @@ class Conversation(Executor):
 
         return open_output(run.log, run.process, run.output_from, self._limits.timeout, late)
 
+    @boundary
     def wait_for_output(
         self,
         pattern: Pattern | list[Pattern],

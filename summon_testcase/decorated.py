@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from .errors import InvalidArgument
+from .tracebacks import hidden
 
 
 class Shared:
@@ -27,6 +28,7 @@ class Shared:
         self._lock = threading.RLock()
 
     def __enter__(self) -> None:
+        __tracebackhide__ = hidden
         with self._lock:
             if not self._inside:
                 self._context.__enter__()
@@ -88,14 +90,18 @@ def decorated(context: AbstractContextManager[object], function: Any) -> Any:
             return (yield from function(*args, **kwargs))
 
     def calling(*args: Any, **kwargs: Any) -> Any:
-        with ExitStack() as stack:
-            stack.enter_context(context)
+        with context:
             result = function(*args, **kwargs)
-            if hasattr(result, "addBoth"):  # twisted's Deferred
-                return result.addBoth(functools.partial(_passed, stack.pop_all()))
-            if inspect.isawaitable(result):
-                return _awaited(result, stack.pop_all())
-            return result
+            deferred = hasattr(result, "addBoth")  # twisted's
+            if not deferred and not inspect.isawaitable(result):
+                return result
+            # once more: it is left when the result has come
+            context.__enter__()
+            stack = ExitStack()
+            stack.push(context)
+        if deferred:
+            return result.addBoth(functools.partial(_passed, stack))
+        return _awaited(result, stack)
 
     # an object may be called by a method of such a kind
     kinds = [function, vars(type(function)).get("__call__")]

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from .lifetime import Scope
 from .steps import Steps
+from .tracebacks import boundary
 
 E = TypeVar("E", bound="Executor")
 
@@ -70,9 +71,11 @@ class Executor:
         """
         raise NotImplementedError(f"{type(self).__name__} has no stop()")
 
+    @boundary
     def __enter__(self: E) -> E:
         return self.start()
 
+    @boundary
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
 

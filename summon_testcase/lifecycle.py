@@ -15,6 +15,7 @@ from .errors import AlreadyRunning, SpawnFailed, StopFailed, SummonError
 from .executor import overridden
 from .foreign import is_foreign, let_through
 from .steps import Steps, drive, together
+from .tracebacks import boundary
 from .unpatched import os, stay_imported, time
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Lifecycle(Conversation):
             self._finish(files, run, keep_life)
             logger.info("%s: stopped after %.3f s", self.called, time.monotonic() - began)
 
+    @boundary
     def stop(self, signal: int | None = None, timeout: float | None = None) -> None:
         """Stop it: the stop signal to the main process, TERM to what it leaves, then SIGKILL.
 
@@ -158,6 +160,7 @@ class Lifecycle(Conversation):
 
     _native_stop = stop
 
+    @boundary
     def kill(self, signal: int | None = None) -> None:
         """SIGKILL it, and everything that it started, at once.
 
@@ -200,6 +203,7 @@ class Lifecycle(Conversation):
         """Whether a stop is not the end of what it has."""
         return self.employed or self._pausing
 
+    @boundary
     def _stop_for_now(self) -> None:
         """Stop it, in whatever way a subclass does, to be started again with what it has."""
         if not overridden(self, "stop"):

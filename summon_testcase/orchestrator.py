@@ -14,6 +14,7 @@ from .foreign import let_through
 from .graph import Walk, reverse
 from .group import Group, Startable
 from .steps import Steps, drive
+from .tracebacks import boundary
 
 F = TypeVar("F", bound=Callable[..., Any])
 O = TypeVar("O", bound="Orchestrator")  # noqa: E741
@@ -51,6 +52,7 @@ class Orchestrator(Group):
 
     # -- start --
 
+    @boundary
     def start(self: O) -> O:
         """Start all members; block until all are ready.
 
@@ -157,6 +159,7 @@ class Orchestrator(Group):
             if hasattr(member, "running")
         )
 
+    @boundary
     def stop(self) -> None:
         """Stop all members in the reverse order of the graph, in parallel where it may be.
 
@@ -174,6 +177,7 @@ class Orchestrator(Group):
 
     _native_stop = stop
 
+    @boundary
     def kill(self) -> None:
         """Kill all members, at once; those that can only be stopped are stopped.
 
@@ -300,10 +304,12 @@ class orchestrated(contextlib.ContextDecorator):
         wrapped: F = decorated(shared, func)
         return wrapped
 
+    @boundary
     def __enter__(self) -> tuple[Any, ...]:
         self._orchestrator.start()
         return self._members
 
+    @boundary
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -312,11 +318,13 @@ class orchestrated(contextlib.ContextDecorator):
     ) -> None:
         self._orchestrator.stop()
 
+    @boundary
     def start(self) -> orchestrated:
         """Start all, without a block."""
         self._orchestrator.start()
         return self
 
+    @boundary
     def stop(self) -> None:
         """Stop all."""
         self._orchestrator.stop()

@@ -16,6 +16,11 @@ from .errors import SummonError
 from .foreign import let_through, suppress
 from .parts import is_in
 from .telling import PATIENCE, Watch
+from .tracebacks import hidden
+from .unstarted import services_not_up
+
+__unittest = True
+__tracebackhide__ = hidden
 
 _FAILURES = ("addError", "addFailure", "addSubTest")
 _PASSES = ("addSuccess", "addExpectedFailure", "addUnexpectedSuccess")
@@ -91,7 +96,7 @@ class _Reporter:
             death = self._watch.fatal()
             if death is not None:
                 try:
-                    raise death.with_traceback(None)
+                    services_not_up(death, None)
                 except Exception as error:
                     let_through(error)
                     return self._result.addError(self._test, sys.exc_info())

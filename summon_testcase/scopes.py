@@ -21,6 +21,7 @@ from .lifetime import SCOPES, Scope, scope
 from .orchestrator import Orchestrator
 from .parts import afresh, is_in, is_named, name_it, parts, refuse_shorter_lives, sentence
 from .service import Service
+from .tracebacks import boundary
 from .unpatched import os
 
 Reason = tuple[Exception, TracebackType | None]
@@ -171,6 +172,7 @@ class Group:
 
     # -- the stop --
 
+    @boundary
     def stop(self, deaths: bool = True) -> None:
         """Stop what is up; nothing otherwise.
 

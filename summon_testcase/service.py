@@ -10,6 +10,7 @@ from .addresses import at
 from .errors import NotRunning, ProcessExited, TimeoutExpired
 from .lifecycle import Lifecycle
 from .steps import Pause, wait
+from .tracebacks import boundary, hidden
 
 S = TypeVar("S", bound="Service")
 
@@ -25,6 +26,7 @@ class Service(Lifecycle):
             state = f"ended with {self.exit_code}"
         return f"<{type(self).__name__} {self.called}: {state}>"
 
+    @boundary
     def restart(self: S) -> S:
         """Stop it and start it again, with the same port, directory and data.
 
@@ -52,6 +54,7 @@ class Service(Lifecycle):
         :raises NotRunning: if it is not running.
         :raises SummonError: as ``start()`` and ``stop()`` do.
         """
+        __tracebackhide__ = hidden
         self._current("process to stop")
         if self._one_shot:
             yield self

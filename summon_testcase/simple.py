@@ -30,6 +30,7 @@ from .lifecycle import handover, warm_up
 from .lifetime import Scope
 from .service import Service
 from .steps import Steps, drive
+from .tracebacks import boundary
 from .unpatched import os, stay_imported, time
 
 if TYPE_CHECKING:
@@ -444,6 +445,7 @@ class SimpleExecutor(Service):
                 probe.close()
         logger.info("%s: ready after %.3f s", self.called, time.monotonic() - began)
 
+    @boundary
     def start(self: E) -> E:
         """Start the process and block until it is ready.
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import SkipTest, TestCase, TestResult, addModuleCleanup, defaultTestLoader
 
 from .assertions import OutputAssertions
-from .errors import CommandNotFound
+from .errors import CommandNotFound, SummonError
 from .executor import Executor
 from .foreign import is_foreign, let_through
 from .parts import parts
@@ -27,11 +27,14 @@ from .reporting import explained, reported
 from .scopes import groups_for, make_room, of_life
 from .summoned import summoned
 from .telling import PATIENCE, Watch
+from .tracebacks import hidden, trimmed
+from .unstarted import services_not_up
 
 __all__ = ["REMOVED", "SummonMixin", "SummonTestCase", "summoned"]
 
-#: unittest leaves the frames of a module with this name out of the tracebacks it prints
+#: unittest and pytest leave the frames of a module with these out of the tracebacks they print
 __unittest = True
+__tracebackhide__ = hidden
 
 #: ``db = REMOVED`` in a subclass: the service ``db`` of its base is not started there
 REMOVED: Any = None
@@ -147,9 +150,13 @@ class _ClassServices:
                     group.reset(everything)
         except Exception as error:
             reason = error if is_foreign(error) else self.verdict(error)
+        if isinstance(reason, SummonError):
+            trimmed(reason)
         if reason is not None:
             watch.reason = reason
-            test.__dict__["setUp"] = functools.partial(_raise, reason, reason.__traceback__)
+            test.__dict__["setUp"] = functools.partial(
+                services_not_up, reason, reason.__traceback__
+            )
         for group in self.groups:
             group.inside += 1
             if reason is None:
@@ -255,7 +262,6 @@ def _tear_down_class(case: type[TestCase], body: Callable[[], None]) -> None:
 
 
 def _raise(error: BaseException, traceback: TracebackType | None) -> None:
-    # with the traceback that it had: raised again and again, an error piles them up
     raise error.with_traceback(traceback)
 
 

@@ -38,6 +38,7 @@ ROWS = [
     {"command", "log", "interpreter", "lifetime", "graph", "decorated"},
     {"arguments", "programs"},
     {"concealed", "declaring", "shell_syntax"},
+    {"tracebacks", "unstarted"},
     {"errors"},
     {"deadline", "report", "steps", "addresses", "netlink", "procfs", "progress"},
     {"clean", "descriptors"},
