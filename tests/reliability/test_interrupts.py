@@ -26,13 +26,14 @@ import pytest
 
 import summon_testcase
 from summon_testcase import (
+    HTTPCoordinatedExecutor,
     Orchestrator,
     OutputCoordinatedExecutor,
     SimpleExecutor,
     SummonError,
 )
 
-from ..services import eventually, marked, status
+from ..services import eventually, marked, service, status
 from .scene import LONG, UP, Belongings, marking, run_program, sh
 
 PACKAGE = str(Path(summon_testcase.__file__).parent)
@@ -139,6 +140,13 @@ def four(mark: str) -> Any:
     )
 
 
+def web(mark: str) -> Any:
+    """One that is asked by another process."""
+    return HTTPCoordinatedExecutor(
+        service("answers.py", "{port}", "busy=2", mark), url="http://{host}:{port}/", name="it"
+    )
+
+
 MAKERS = [one, four]
 
 
@@ -152,7 +160,7 @@ def numbers(short: int) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("make, short", [(one, 37), (four, 241)])
+@pytest.mark.parametrize("make, short", [(one, 37), (four, 241), (web, 331)])
 def test_interrupted_start(
     make: Callable[[str], Any], short: int, kind: type[BaseException], mark: str
 ) -> None:
