@@ -174,7 +174,12 @@ class _Asker:
             os.unlink(path)
             self._close_said()
             self._said = said
-            paths = [os.path.abspath(entry) for entry in sys.path if entry]
+            try:
+                here = os.getcwd()
+            except FileNotFoundError:  # then nothing is found there anyway
+                here = ""
+            entries = [os.path.join(here, entry) for entry in sys.path if entry]
+            paths = [os.path.normpath(entry) for entry in entries if os.path.isabs(entry)]
             # what a project has in its own directory must not stand in for what is installed
             installed = ("site-packages", "dist-packages")
             paths.sort(key=lambda entry: os.path.basename(entry) not in installed)

@@ -144,7 +144,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
     :param status: what is accepted: an int, a range, a set, or a callable that is given
         the status; default 200 to 399.
     :param headers: added to the request.
-    :param verify: as for requests: False, or the path of a bundle of certificates.
+    :param verify: as for requests: False, or the path of a bundle of certificates, in which
+        templates are filled in: ``{here}/ca.pem``.
     :param request_timeout: seconds that one request may take; default: what is left of
         ``timeout``, 30 at most.
     :param auth: user and password, for HTTP's basic authentication.
@@ -233,7 +234,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         warm_up(asker=True)
 
     def _texts(self) -> list[str]:
-        return [*super()._texts(), self._url]
+        verify = self._ask["verify"]
+        return [*super()._texts(), self._url, *([verify] if isinstance(verify, str) else [])]
 
     def _waits_for_its_port(self) -> bool:
         return self._names_own([self._url], "port")
@@ -254,6 +256,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         other = any(service is not None and service is not self for service in named)
         ask_kernel = self._ask["ask_kernel"] and not (other or self._launcher)
         ask = {**self._ask, "ask_kernel": ask_kernel, "awaits_other": other}
+        if isinstance(ask["verify"], str):
+            ask["verify"] = self._fill(ask["verify"])
         return [HTTPProbe(self._filled_url, **ask)]
 
     @property

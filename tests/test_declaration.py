@@ -347,6 +347,7 @@ class TestPaths:
         code = (
             "import os, sys\n"
             "from summon_testcase import *\n"
+            "sys.path.append('lib')\n"
             "os.rmdir(os.getcwd())\n"
             "for make in (SimpleExecutor('true'), SimpleExecutor('true', cwd='x'),\n"
             "             SimpleExecutor('true', requires='./x'),\n"
@@ -597,6 +598,9 @@ class TestHere:
         executor.check()
         assert executor._launch().argv[0] == executor._launch().program == sys.executable
         assert executor._launch().argv[3] == executor._launch().env["HERE"] == here
+        url = "https://127.0.0.1:4711/"
+        secure = HTTPCoordinatedExecutor("x", url, verify="{here}/ca.pem")
+        assert vars(secure._readiness()[0])["verify"] == f"{here}/ca.pem"
         with pytest.raises(CommandNotFound, match="may not be executed"):
             SimpleExecutor("sleep 1", requires=f"{{here}}/{name}").check()
         with pytest.raises(InvalidArgument, match=f"is no directory: create {here}/no"):
