@@ -362,8 +362,10 @@ class TestPaths:
         )
         gone = tmp_path / "gone"
         gone.mkdir()
+        program = tmp_path / "program.py"  # by -c Python 3.13 itself cannot import socket there
+        program.write_text(code)
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, str(program)],
             cwd=gone,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
