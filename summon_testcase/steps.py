@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
 from .foreign import let_through
+from .greenlets import Blocking, waiting
 from .unpatched import select, time
 
 T = TypeVar("T")
@@ -67,23 +68,24 @@ def wait(pause: Pause) -> None:
         if any(question.fresh for question in pause.asked):
             return
         every += tuple({question.fileno() for question in pause.asked})
+    here = waiting()
     if not every:
-        time.sleep(seconds)
+        here.sleep(seconds)
         return
     fds = [fd for fd in every if fd >= 0]
     if seconds > _SHARED:
-        alone = len(fds) == len(every) and threading.active_count() == 1
+        alone = len(fds) == len(every) and threading.active_count() == 1 and here is Blocking
         seconds = min(seconds, _ALONE) if alone else _SHARED
     if len(fds) <= 8 and max(fds, default=0) < 1024:
         try:
             # poll counts in whole milliseconds; select does not, but refuses high descriptors
-            select.select(fds, [], [], seconds)
+            here.select(fds, [], [], seconds)
         except OSError as error:
             let_through(error)
             if error.errno != errno.EBADF:  # closed meanwhile, which is news
                 raise
     else:
-        poller = select.poll()
+        poller = here.poll()
         for fd in fds:
             poller.register(fd, select.POLLIN)
         # rounded up: a wait of nothing would be a busy loop

@@ -11,11 +11,12 @@ from . import interpreter
 from .deadline import Deadline
 from .descriptors import moved, moved_socket
 from .errors import SpawnFailed
-from .foreign import let_through
+from .foreign import is_foreign, let_through
+from .greenlets import waiting
 from .keeper.messages import Inbox, pack
 from .log import remove_run_directory, run_directory
 from .steps import Pause, wait
-from .unpatched import os, select, socket, subprocess, time
+from .unpatched import os, socket, subprocess, time
 
 # "" would stand for the root, where anybody's modules may be
 _BOOT, _ASKER = (
@@ -104,7 +105,8 @@ class Warden:
             )
         except BaseException as error:
             self.close()
-            if isinstance(error, OSError) and error.errno not in _PASSING:
+            passing = is_foreign(error) or getattr(error, "errno", 0) in _PASSING
+            if isinstance(error, OSError) and not passing:
                 raise SpawnFailed(
                     "summon_testcase could not run its warden: the Python interpreter that "
                     f"sys.executable names, {command[0]}, could not be executed: {error.strerror}"
@@ -217,7 +219,7 @@ _PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 def ready(fd: int, event: int, seconds: float) -> bool:
     """Wait for one event of one descriptor; whether it came in time."""
-    poller = select.poll()
+    poller = waiting().poll()
     poller.register(fd, event)
     return bool(poller.poll(seconds * 1000))
 

@@ -41,7 +41,7 @@ ROWS = [
     {"tracebacks", "unstarted"},
     {"errors"},
     {"deadline", "report", "steps", "addresses", "netlink", "procfs", "progress"},
-    {"clean", "descriptors"},
+    {"clean", "descriptors", "greenlets"},
     {"unpatched"},
     {"keeper", "asker", "foreign"},
 ]

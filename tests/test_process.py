@@ -84,9 +84,14 @@ def place(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def program(source: str, mark: str, place: Path) -> Iterator[subprocess.Popen[str]]:
-    """A Python that runs some source after the preamble, under the strictest settings."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", PREAMBLE + source]
+def program(
+    source: str, mark: str, place: Path, before: str = ""
+) -> Iterator[subprocess.Popen[str]]:
+    """A Python that runs some source after the preamble, under the strictest settings.
+
+    :param before: what it runs first of all.
+    """
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", before + PREAMBLE + source]
     with subprocess.Popen(
         command,
         # not an argument: those mark the services
@@ -102,9 +107,9 @@ def program(source: str, mark: str, place: Path) -> Iterator[subprocess.Popen[st
             process.kill()
 
 
-def run(source: str, mark: str, place: Path) -> list[str]:
+def run(source: str, mark: str, place: Path, before: str = "") -> list[str]:
     """The lines that a program says before it ends well, silently."""
-    with program(source, mark, place) as process:
+    with program(source, mark, place, before) as process:
         said, complaints = process.communicate(timeout=PATIENCE * 4)
     assert (complaints, process.returncode) == ("", 0)
     return said.splitlines()
