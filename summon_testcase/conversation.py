@@ -14,7 +14,7 @@ from .arguments import Limits, Pattern, compile_patterns
 from .deadline import Deadline
 from .errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
 from .executor import Executor
-from .steps import drive
+from .steps import Steps, drive
 from .tracebacks import boundary
 
 if TYPE_CHECKING:
@@ -268,6 +268,12 @@ class Conversation(Executor):
         """The test is over."""
         self._in_test = False
         self._earlier.clear()
+
+    def catching_up(self) -> Steps[None]:
+        """Take in what has happened up to now, as steps."""
+        run = self._run
+        if run is not None:
+            yield from run.catching_up()
 
     def catch_up(self) -> int:
         """Take in what has happened up to now; a descriptor that is readable on news, or -1."""

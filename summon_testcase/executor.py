@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Protocol, TypeVar
 
 from .lifetime import Scope
 from .steps import Steps
@@ -20,6 +21,48 @@ def overridden(executor: object, method: str) -> bool:
     """
     native = getattr(type(executor), f"_native_{method}", None)
     return getattr(getattr(executor, method), "__func__", None) is not native
+
+
+class Startable(Protocol):
+    """Anything with start and stop: that is all."""
+
+    def start(self) -> object:
+        """Start, and block until ready."""
+
+    def stop(self) -> object:
+        """Stop."""
+
+
+def start_of(thing: Startable) -> Steps[None]:
+    """The start of anything as steps: what is overridden is what is called."""
+    if isinstance(thing, Executor) and not overridden(thing, "start"):
+        return thing.starting()
+    return _blocking_start(thing)
+
+
+def stop_of(thing: Startable) -> Steps[None]:
+    """The stop of anything as steps: what is overridden is what is called."""
+    if isinstance(thing, Executor) and not overridden(thing, "stop"):
+        return thing.stopping()
+    return _blocking(thing.stop)
+
+
+def _blocking(call: Callable[[], object]) -> Steps[None]:
+    call()
+    return
+    yield
+
+
+def _blocking_start(thing: Startable) -> Steps[None]:
+    try:
+        thing.start()
+    except BaseException:
+        if isinstance(thing, Executor):
+            # what a subclass adds may have failed when the process was ready
+            thing._leave_nothing()
+        raise
+    return
+    yield
 
 
 class Executor:
@@ -76,7 +119,12 @@ class Executor:
         return self.start()
 
     @boundary
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -103,8 +151,11 @@ class Executor:
     def _warm_up(self) -> None:
         """A start begins of which its own is a part: have begun what takes a while to boot."""
 
+    def _leave_nothing(self) -> None:
+        """End what runs, at once, after a start that failed."""
+
     def _clear(self) -> None:
-        """Leave nothing of it, at once, where Ctrl-C came into its start or stop."""
+        """End it at once, in whatever way it can be, where Ctrl-C came into its start or stop."""
         getattr(self, "kill", self.stop)()
 
     def needs(self) -> Iterable[str]:
@@ -131,6 +182,10 @@ class Executor:
         """
         return None
 
+    def death_in_block(self) -> Exception | None:
+        """The error for an end that the block, which ends now, did not ask for; or None."""
+        return self.death("before it was stopped")
+
     def ended(self) -> str:
         """How it ended, in words, if that is worth a remark though it is no death."""
         return ""
@@ -144,6 +199,11 @@ class Executor:
 
     def end_test(self) -> None:
         """The test is over."""
+
+    def catching_up(self) -> Steps[None]:
+        """Take in what has happened up to now, as steps."""
+        return
+        yield
 
     def catch_up(self) -> int:
         """Take in what has happened up to now; a descriptor that is readable on news, or -1."""

@@ -102,6 +102,8 @@ class TCPCoordinatedExecutor(SimpleExecutor):
         subclass may have told it.
     """
 
+    _serves = True
+
     def __init__(
         self,
         command: Command,
@@ -167,6 +169,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
     ...     server.url_for("/a") == f"http://127.0.0.1:{server.port}/a"
     True
     """
+
+    _serves = True
 
     def __init__(
         self,
@@ -276,6 +280,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 class _PathExecutor(SimpleExecutor):
     """An executor that is ready when something is at a path."""
 
+    _serves = True
+
     _example = ""
 
     def __init__(
@@ -355,6 +361,8 @@ class NotifyCoordinatedExecutor(SimpleExecutor):
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
     """
 
+    _serves = True
+
     def _notify_address(self) -> str:
         return self._files_now().notify_address
 
@@ -375,6 +383,8 @@ class CommandCoordinatedExecutor(SimpleExecutor):
     :param probe_timeout: seconds after which a run of it is killed.
     :raises InvalidArgument: if there is no probe command.
     """
+
+    _serves = True
 
     def __init__(
         self,

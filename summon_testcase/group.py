@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
 from . import arguments
 from .errors import CommandNotFound, DependencyCycle, InvalidArgument
-from .executor import Executor
+from .executor import Executor, Startable, overridden
 from .graph import circle
-
-
-class Startable(Protocol):
-    """Anything with start and stop: that is all."""
-
-    def start(self) -> object:
-        """Start, and block until ready."""
-
-    def stop(self) -> object:
-        """Stop."""
 
 
 class Group(Executor):
@@ -101,7 +90,9 @@ class Group(Executor):
         for member in self._members.values():
             if isinstance(member, Executor):
                 try:
-                    member.check(may_appear or one_shots)
+                    # its start may make what is missing, and checks again if it calls ours
+                    own = overridden(member, "start")
+                    member.check(may_appear or one_shots or own)
                 except CommandNotFound as error:
                     # a skip must not hide what is wrong with another
                     if not error.optional:

@@ -104,6 +104,8 @@ class RunFiles:
         self.life = life
         self.base = base
         self.log = Log(f"{base}.log")
+        #: cleanup() is due
+        self.prepared = False
 
     @property
     def notify_address(self) -> str:

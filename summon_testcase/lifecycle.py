@@ -11,8 +11,9 @@ from . import (
     interpreter,  # noqa: F401  # it remembers how we were started
 )
 from .conversation import Conversation
+from .deaths import sentence
 from .errors import AlreadyRunning, SpawnFailed, StopFailed, SummonError
-from .executor import overridden
+from .executor import overridden, stop_of
 from .foreign import is_foreign, let_through
 from .steps import Steps, drive, together
 from .tracebacks import boundary
@@ -34,7 +35,7 @@ handover = threading.RLock()
 def _stop_all_at_exit() -> None:
     from .run import logger
 
-    for error in drive(together([service.stopping() for service in list(_alive)])):
+    for error in drive(together([stop_of(service) for service in list(_alive)])):
         logger.error("%s", error)
 
 
@@ -123,10 +124,15 @@ class Lifecycle(Conversation):
         from .run import logger
 
         began = time.monotonic()
+        failure: BaseException | None = None
         try:
             yield from run.stop(number, timeout)
+        except BaseException as error:
+            failure = error
+            raise
         finally:
-            self._finish(files, run, keep_life)
+            self._finish(files, run, keep_life, failure)
+            del failure
             logger.info("%s: stopped after %.3f s", self.called, time.monotonic() - began)
 
     @boundary
@@ -193,8 +199,12 @@ class Lifecycle(Conversation):
             run, files = self._run, self._files
         self._finish(None if run is None else files, run, keep_life)
 
+    def _leave_nothing(self) -> None:
+        """End what runs, at once, after a start that failed."""
+        self._kill(self._stays())
+
     def _clear(self) -> None:
-        """Leave nothing of it, at once, where Ctrl-C came into its start or stop."""
+        """End it at once, in whatever way it can be, where Ctrl-C came into its start or stop."""
         self._kill(self._stays())
         if overridden(self, "stop"):
             self.stop()
@@ -226,13 +236,59 @@ class Lifecycle(Conversation):
                 atexit.register(_stop_all_at_exit)
             _alive.add(self)
 
-    def _finish(self, files: RunFiles | None, run: Run | None, keep_life: bool) -> None:
-        """Kill what is left of a run, and forget it."""
+    def _finish(
+        self,
+        files: RunFiles | None,
+        run: Run | None,
+        keep_life: bool,
+        failure: BaseException | None = None,
+    ) -> None:
+        """Kill what is left of a run, clean up after it, and forget it.
+
+        :param failure: what is being raised; it tells of a cleanup() that fails too.
+        """
         try:
             if run is not None and run.process.mine():
                 run.kill()
         finally:
-            self._end(files, run, keep_life)
+            try:
+                self._clean_up(files)
+            except Exception as error:
+                if failure is None or is_foreign(error):
+                    raise
+                self._tell_too(failure, error)
+            finally:
+                self._end(files, run, keep_life)
+
+    def _tell_too(self, failure: BaseException, error: Exception) -> None:
+        """Have what is being raised tell of a cleanup() that failed too."""
+        told = f"and in cleanup(): {sentence(error)}"
+        if isinstance(failure, SummonError):
+            failure.consequences += (told,)
+        else:
+            from .run import logger
+
+            logger.error("%s: %s", self.called, told)
+
+    def _clean_up(self, files: RunFiles | None) -> None:
+        """Call the hook, once for each run; others wait for nothing meanwhile."""
+        with handover:
+            life = self._life
+            if files is None or files is not self._files or life is None or not life.mine():
+                return
+            due, files.prepared = files.prepared, False
+        if due:
+            self.cleanup()
+
+    def cleanup(self) -> None:
+        """For subclasses: called when it has stopped, however that came about.
+
+        Also after a start that failed, if :meth:`prepare` had returned; once for each call of
+        that, so in ``restart()`` too.  ``tmpdir``, ``port`` and ``tail()`` are there still.  What
+        it raises is an error of the stop; a start that failed tells of it.
+        """
+
+    _native_cleanup = cleanup
 
     def _end(self, files: RunFiles | None, run: Run | None, keep_life: bool) -> None:
         """Forget a run; its files go, but for a log that an error has named.

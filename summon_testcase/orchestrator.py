@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
+from .deaths import deaths_of, note_on, sentence, stop_and_tell
 from .decorated import Shared, decorated
 from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
-from .executor import Executor
+from .executor import Executor, Startable, start_of, stop_of
 from .foreign import let_through
 from .graph import Walk, reverse
-from .group import Group, Startable
+from .group import Group
 from .steps import Steps, drive
 from .tracebacks import boundary
 
@@ -97,7 +98,7 @@ class Orchestrator(Group):
     def starting(self) -> Steps[None]:
         """The start as steps."""
         self._refuse_twice()
-        walk = Walk(self._graph(), lambda key: _starting(self._members[key]))
+        walk = Walk(self._graph(), lambda key: start_of(self._members[key]))
         try:
             # in one step, so that of two threads one is refused
             if vars(self).setdefault("_start", walk) is not walk:
@@ -146,8 +147,8 @@ class Orchestrator(Group):
             errors.append(failure)
         if isinstance(error, SummonError):
             error.consequences += tuple(f"{what}: {', '.join(who)}" for what, who in told if who)
-            error.consequences += tuple(f"and failed: {_sentence(e)}" for e in failed)
-            error.consequences += tuple(f"and while stopping: {_sentence(e)}" for e in errors)
+            error.consequences += tuple(f"and failed: {sentence(e)}" for e in failed)
+            error.consequences += tuple(f"and while stopping: {sentence(e)}" for e in errors)
 
     # -- stop --
 
@@ -165,8 +166,12 @@ class Orchestrator(Group):
 
         Every stop is attempted.
 
+        :raises ProcessExited: for a service among them that had died.
         :raises StopFailed: with all that went wrong in ``errors``.
         """
+        stop_and_tell(self._stop, deaths_of(self._everyone()))
+
+    def _stop(self) -> None:
         try:
             drive(self.stopping())
         except SummonError:
@@ -174,6 +179,25 @@ class Orchestrator(Group):
         except BaseException:
             self._clear()
             raise
+
+    @boundary
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            note_on(error, deaths_of(self._everyone()))
+        self.stop()
+
+    def _everyone(self) -> Iterator[Executor]:
+        """All executors in it, those of inner orchestrators too."""
+        for member in self._members.values():
+            if isinstance(member, Orchestrator):
+                yield from member._everyone()
+            elif isinstance(member, Executor):
+                yield member
 
     _native_stop = stop
 
@@ -190,6 +214,9 @@ class Orchestrator(Group):
             if key not in self._killed:
                 self._killed.append(key)
         self._each(lambda member: getattr(member, "kill", member.stop)())
+
+    def _leave_nothing(self) -> None:
+        self._clear()
 
     def _clear(self) -> None:
         """Leave nothing of the members, at once, where Ctrl-C came into their start or stop."""
@@ -253,7 +280,7 @@ class Orchestrator(Group):
                 member.stop()
             return
         try:
-            yield from member.stopping()
+            yield from stop_of(member)
         except Exception as error:
             let_through(error)
             self._strike(key)
@@ -306,7 +333,7 @@ class orchestrated(contextlib.ContextDecorator):
 
     @boundary
     def __enter__(self) -> tuple[Any, ...]:
-        self._orchestrator.start()
+        self.start()
         return self._members
 
     @boundary
@@ -316,7 +343,9 @@ class orchestrated(contextlib.ContextDecorator):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._orchestrator.stop()
+        if error is not None:
+            note_on(error, deaths_of(self._orchestrator._everyone()))
+        self.stop()
 
     @boundary
     def start(self) -> orchestrated:
@@ -326,7 +355,11 @@ class orchestrated(contextlib.ContextDecorator):
 
     @boundary
     def stop(self) -> None:
-        """Stop all."""
+        """Stop all.
+
+        :raises ProcessExited: for a service among them that had died.
+        :raises StopFailed: if some did not stop as they should.
+        """
         self._orchestrator.stop()
 
 
@@ -335,17 +368,3 @@ def _clear(member: Startable) -> None:
         member._clear()
     else:
         member.stop()
-
-
-def _blocking(call: Callable[[], object]) -> Steps[None]:
-    call()
-    return
-    yield
-
-
-def _starting(member: Startable) -> Steps[None]:
-    return member.starting() if isinstance(member, Executor) else _blocking(member.start)
-
-
-def _sentence(error: BaseException) -> str:
-    return error.message if isinstance(error, SummonError) else f"{type(error).__name__}: {error}"

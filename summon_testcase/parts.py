@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 
-from .errors import InvalidArgument, SummonError
+from .errors import InvalidArgument
 from .executor import Executor
 from .foreign import let_through
 from .lifetime import SCOPES
@@ -43,16 +43,6 @@ def is_in(thing: object, things: Iterable[object]) -> bool:
     return any(thing is other for other in things)
 
 
-def name_it(death: BaseException) -> None:
-    """Note that a report has named this death."""
-    vars(death)["named"] = True
-
-
-def is_named(death: BaseException) -> bool:
-    """Whether a report has named this death."""
-    return bool(vars(death).get("named"))
-
-
 def afresh(error: Exception) -> Exception:
     """The same error to be raised by another test, without what was told of it in the first."""
     try:
@@ -62,8 +52,3 @@ def afresh(error: Exception) -> Exception:
         return error
     vars(copied).pop("__notes__", None)
     return copied
-
-
-def sentence(error: BaseException) -> str:
-    """What an error says, in one line where that is possible."""
-    return error.message if isinstance(error, SummonError) else f"{type(error).__name__}: {error}"

@@ -85,6 +85,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
                     ...
     """
 
+    _serves = True
+
     def __init__(
         self,
         *,

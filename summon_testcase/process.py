@@ -269,7 +269,13 @@ class Process:
         """SIGKILL everything: :attr:`gone` tells the end."""
         with self._lock:
             self._forestall()
+            self._stopping = True
             self._tell("kill")
+
+    @property
+    def ending(self) -> bool:
+        """Whether it was asked to end: then that is no death."""
+        return self._stopping
 
     def _forestall(self) -> None:
         """See that it is not spawned, if it has not been."""

@@ -91,6 +91,8 @@ class Run:
         self.since: int | None = None
         #: a test has waited for its end
         self.awaited = False
+        #: a block has needed it up to the moment in which it was stopped
+        self.needed = False
         #: how it ended while it was needed
         self.death: ProcessExited | None = None
         self.process = Process(launch, files)
@@ -204,6 +206,10 @@ class Run:
 
     def catch_up(self) -> None:
         """Wait until the keeper has taken in, and told, what has happened up to now."""
+        drive(self.catching_up())
+
+    def catching_up(self) -> Steps[None]:
+        """That as steps."""
         process, deadline = self.process, Deadline(ANSWER)
         if not process.mine() or process.gone:
             return
@@ -211,7 +217,7 @@ class Run:
         process._watching = True
         process._tell("watch", -1)
         while process._watching and not process.gone and not deadline.expired():
-            wait(Pause((process.fileno(),), deadline.at))
+            yield Pause((process.fileno(),), deadline.at)
             process.pump()
 
     # -- the end --
@@ -308,8 +314,11 @@ class Run:
             raise
         failure = self._not_stopped(number, grace, argv, was_running)
         if failure:
-            took = time.monotonic() - began
-            raise self.error(StopFailed, f"{self.name}: {failure}", seconds=took)
+            took, status = time.monotonic() - began, process.exit_code
+            died = not any(process.killed) and (not was_running or status == -signal.SIGKILL)
+            raise self.error(
+                StopFailed, f"{self.name}: {failure}", seconds=took, exit_code=status, died=died
+            )
 
     def _not_stopped(self, number: int, grace: float, argv: tuple[str, ...], ran: bool) -> str:
         """Why it did not stop as it should, in words; empty if it did.
@@ -335,7 +344,7 @@ class Run:
             return command
         # a shell, a JVM and others turn the signal into a status
         accepted = {0, -number, 128 + number, *self.limits.expected_exit, None}
-        if ran and status not in accepted:
+        if (ran or self.needed) and status not in accepted:
             return (
                 f"{self.exit_words()} when it was stopped by {by.partition(' ')[0]}: if that is "
                 f"how it ends, declare expected_exit={status}{also}"

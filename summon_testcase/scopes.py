@@ -14,12 +14,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
+from .deaths import is_named, name_it, sentence
 from .errors import StopFailed
 from .executor import Executor
 from .foreign import is_foreign, let_through, suppress
 from .lifetime import SCOPES, Scope, scope
 from .orchestrator import Orchestrator
-from .parts import afresh, is_in, is_named, name_it, parts, refuse_shorter_lives, sentence
+from .parts import afresh, is_in, parts, refuse_shorter_lives
 from .service import Service
 from .tracebacks import boundary
 from .unpatched import os
@@ -98,7 +99,7 @@ class Group:
             batch.start()
         except BaseException as error:
             with suppress(Exception):
-                batch.stop()
+                batch._stop()
             self._batches.remove(batch)
             if not self._batches:
                 self.forget()
@@ -148,8 +149,10 @@ class Group:
                 with suppress(Exception):
                     part.stop()
                 part.start()
-            except Exception as error:
-                let_through(error)
+            except BaseException as error:
+                part._leave_nothing()
+                if not isinstance(error, Exception) or is_foreign(error):
+                    raise
                 self._failures.append((part, (error, _below(error))))
                 raise
             self._used.pop(id(part), None)
@@ -195,12 +198,12 @@ class Group:
             part.employed = False
         for batch in reversed(self._batches):
             try:
-                batch.stop()
+                batch._stop()  # deaths have been seen to
             except Exception as error:
                 errors.append(error)
         for part in reversed(everything):
             # one of a group that a test has stopped: it may run again, and has its directory
-            if isinstance(part, Service):
+            if isinstance(part, Service) and part._life is not None:
                 try:
                     part.stop()
                 except Exception as error:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from .addresses import at
+from .deaths import deaths_of, note_on, stop_and_tell
 from .errors import NotRunning, ProcessExited, TimeoutExpired
 from .lifecycle import Lifecycle
 from .steps import Pause, wait
@@ -27,6 +29,36 @@ class Service(Lifecycle):
         return f"<{type(self).__name__} {self.called}: {state}>"
 
     @boundary
+    def __enter__(self: S) -> S:
+        try:
+            return self.start()
+        except BaseException:
+            # what a subclass adds may have failed when the process was ready
+            self._leave_nothing()
+            raise
+
+    @boundary
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        deaths = deaths_of([self])
+        if error is None:
+            stop_and_tell(self.stop, deaths)
+        else:
+            note_on(error, deaths)
+            self.stop()
+
+    def _start_again(self) -> None:
+        try:
+            self.start()
+        except BaseException:
+            self._kill(keep_life=True)
+            raise
+
+    @boundary
     def restart(self: S) -> S:
         """Stop it and start it again, with the same port, directory and data.
 
@@ -39,7 +71,8 @@ class Service(Lifecycle):
         if self._one_shot:
             self._current("process to stop")
             self._stop_for_now()
-            return self.start()
+            self._start_again()
+            return self
         with self.stopped():
             pass
         return self
@@ -63,13 +96,13 @@ class Service(Lifecycle):
             self._stop_for_now()
             yield self
         except Exception:
-            self.start()
+            self._start_again()
             raise
         except BaseException:
             # after Ctrl-C nobody needs it any more
             self._kill(self._stays())
             raise
-        self.start()
+        self._start_again()
 
     @contextlib.contextmanager
     def paused(self: S) -> Iterator[S]:
@@ -148,6 +181,8 @@ class Service(Lifecycle):
 
     #: it is meant to end, and to be run once in a life
     _one_shot = False
+    #: it is there for others, not only for what it writes
+    _serves = False
     #: there was something to wait for, so it is more than a command that is run
     _waits = True
 
@@ -158,7 +193,9 @@ class Service(Lifecycle):
         test has waited for with any.
         """
         run = self._run
-        if run is None or not run.process.mine() or run.running() or run.awaited:
+        if run is None or not run.process.mine() or run.running():
+            return None
+        if run.awaited or run.process.ending:
             return None
         may_end = self._one_shot or not self._waits
         if may_end and run.process.exit_code in run.process.fine and not run.process.lost:
@@ -170,6 +207,17 @@ class Service(Lifecycle):
             )
             run.death = run.exited(when + (meant if run.process.exit_code == 0 else ""))
         return run.death
+
+    def death_in_block(self) -> ProcessExited | None:
+        """The same for a block that ends now: what only writes may have come to its end."""
+        run = self._run
+        if run is None:
+            return None
+        run.needed = run.running()
+        process = run.process
+        if not self._serves and process.exit_code in process.fine and not process.lost:
+            return None
+        return self.death("before it was stopped")
 
     def ended(self) -> str:
         """How it ended, in words, if that is worth a remark though it is no death."""

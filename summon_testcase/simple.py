@@ -25,6 +25,7 @@ from .errors import (
     SpawnFailed,
     SummonError,
 )
+from .executor import overridden
 from .foreign import is_foreign
 from .lifecycle import handover, warm_up
 from .lifetime import Scope
@@ -311,6 +312,7 @@ class SimpleExecutor(Service):
             self._check_reference(name, field)
         self._refuse_a_port_untold()
         cwd, place = None, self._placed(self._cwd or "")
+        may_appear = may_appear or overridden(self, "prepare")
         if not (may_appear or commands.templates([place])):
             cwd = commands.directory(place, called)
         path = programs.path_of(self._env)
@@ -344,10 +346,7 @@ class SimpleExecutor(Service):
         if self._port is not None or not self._waits_for_its_port():
             return
         texts = [*self._command, *filter(None, self._env.values())]
-        prepares = getattr(type(self), "prepare", None) is not getattr(
-            SimpleExecutor, "prepare", None
-        )
-        if prepares or self._names_own(texts, "port", "url"):
+        if overridden(self, "prepare") or self._names_own(texts, "port", "url"):
             return
         written = {field.lower(): field for field in sorted(commands.fields(texts))}
         meant = commands.nearest("port", written)
@@ -399,6 +398,7 @@ class SimpleExecutor(Service):
         deadline = Deadline(self._limits.timeout)
         run: Run | None = None
         files: RunFiles | None = None
+        hooks = False
         probe: AllOf | None = None
         try:
             with handover:
@@ -409,6 +409,12 @@ class SimpleExecutor(Service):
                 files = life.next_run()
                 self._life, self._files = life, files
             self.match = self._exit_code = None
+            hooks = True
+            if overridden(self, "prepare"):
+                self._port_now()
+                self.prepare()
+            hooks = False
+            files.prepared = True
             probe = self._all_probes()
             # a resolver that is slow must leave time for the start
             occupied = yield from probe.occupied(self.called, began + deadline.left() / 2)
@@ -431,13 +437,15 @@ class SimpleExecutor(Service):
             if self.match and "port" in self.match.groupdict():
                 # it is known only now
                 launch.stop = self._stop_words(launch.env.get("PATH"), launch.cwd)
+            hooks = True
+            self.ready()
             life.begun = True
             self._hold(run)
             self._has_run = True
         except BaseException as error:
             if files is not None:
-                self._finish(files, run, keep_life=True)
-            if isinstance(error, OSError) and not is_foreign(error):
+                self._finish(files, run, keep_life=True, failure=error)
+            if isinstance(error, OSError) and not hooks and not is_foreign(error):
                 raise SpawnFailed(f"{self.called}: not started: {error}") from error
             raise
         finally:
@@ -458,6 +466,22 @@ class SimpleExecutor(Service):
         return self._started(self.starting())
 
     _native_start = start
+
+    def prepare(self) -> None:
+        """For subclasses: called before each start, also that of a ``restart()``.
+
+        Its port is leased and ``tmpdir`` exists, the command is not filled in yet: the place to
+        write a file that it names.  What it raises is the error of the start.  Services that
+        start at the same time wait for it as long as it takes.
+        """
+
+    _native_prepare = prepare
+
+    def ready(self) -> None:
+        """For subclasses: called once it is ready, before those that refer to it start.
+
+        What it raises is the error of the start, which leaves nothing running.
+        """
 
     def _all_probes(self) -> AllOf:
         from .conditions import AllOf, Completed, Meanwhile, Spawned, Until

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from .deaths import name_it, sentence
 from .executor import Executor
-from .parts import is_in, name_it, sentence
+from .parts import is_in
 from .steps import Pause, wait
 from .unpatched import time
 

@@ -30,7 +30,6 @@ def hidden(excinfo: object = None) -> bool:
     return not switched_on(DEBUG)
 
 
-
 def trimmed(error: BaseException) -> BaseException:
     """An error without our frames in its traceback, and in those of what led to it."""
     seen: list[BaseException] = []

@@ -272,10 +272,11 @@ class TestContract:
     @every_flavour
     def test_a_death_is_seen(self, flavour: Flavour, mark: str) -> None:
         """Killed from outside it is not running, says how, and can be stopped."""
-        with flavour.make(mark) as executor:
-            os.kill(executor.pid, signal.SIGKILL)
-            eventually(lambda: not executor.running(), "running() is false")
-            assert executor.exit_code == -signal.SIGKILL
+        executor = flavour.make(mark).start()
+        os.kill(executor.pid, signal.SIGKILL)
+        eventually(lambda: not executor.running(), "running() is false")
+        assert executor.exit_code == -signal.SIGKILL
+        executor.stop()
         assert executor.exit_code == -signal.SIGKILL
 
     @waiting_flavour

@@ -26,7 +26,7 @@ ROWS = [
     {"simple"},
     {"service"},
     {"lifecycle"},
-    {"conversation", "summoned", "group"},
+    {"conversation", "summoned", "group", "deaths"},
     {"executor", "run"},
     {"conditions"},
     {"readiness", "observer", "http_probe", "standard_input"},

@@ -589,14 +589,17 @@ class TestStop:
         assert marked(mark) == []
 
     def test_who_has_died_meanwhile(self, mark: str) -> None:
-        """A group of which one has died is not running, and can be stopped."""
+        """A group of which one has died is not running, and is stopped, which says so."""
         one, two = (SimpleExecutor(service("silent.py", mark)) for _ in range(2))
         group = Orchestrator([one, two]).start()
         assert group.running()
         os.kill(one.pid, 9)
         eventually(lambda: not group.running(), "the group is not running")
         pid = two.pid
-        group.stop()
+        with pytest.raises(ProcessExited) as caught:
+            group.stop()
+        assert caught.value.report is not None
+        os.unlink(caught.value.report.log_path)
         assert not alive(pid)
 
 

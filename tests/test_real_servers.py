@@ -107,7 +107,7 @@ class ServersTest(SummonMixin, unittest.TestCase):
             self.assertFalse(service.running())
             self.assertEqual([pid for pid in pids if is_alive(pid)], [])
             self.assertEqual(processes_of(directory), set())
-            self.assertFalse(os.path.exists(directory))
+            self.assertTrue(os.path.exists(directory))
         self.assertTrue(service.running())
 
 
