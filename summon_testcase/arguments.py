@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 from . import shell_syntax
 from .concealed import Text, Variables
 from .errors import InvalidArgument
+from .tracebacks import hidden
 from .unpatched import os
+
+__tracebackhide__ = hidden
 
 Pattern = str | re.Pattern[str]
 

@@ -11,7 +11,10 @@ from . import arguments, shell_syntax
 from .concealed import Variables
 from .errors import InvalidArgument, UnknownReference
 from .programs import activate
+from .tracebacks import hidden
 from .unpatched import os
+
+__tracebackhide__ = hidden
 
 #: a program and its arguments, as text or one by one
 Command = str | os.PathLike[str] | Sequence[str | os.PathLike[str] | int | float]

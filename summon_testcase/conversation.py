@@ -15,12 +15,14 @@ from .deadline import Deadline
 from .errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
 from .executor import Executor
 from .steps import Steps, drive
-from .tracebacks import boundary
+from .tracebacks import boundary, hidden
 
 if TYPE_CHECKING:
     from .excerpt import Line
     from .life import Life, RunFiles
     from .run import Run
+
+__tracebackhide__ = hidden
 
 
 class Conversation(Executor):
@@ -305,4 +307,5 @@ class Conversation(Executor):
         run = self._current("output")
         run.catch_up()
         since = run.since or 0
-        return clean(run.log.read(since, run.log.size() - since).decode("utf-8", "replace"))
+        text = run.log.read(since, run.log.size() - since).decode("utf-8", "replace")
+        return clean((run.log.begun(since) if since else "") + text)

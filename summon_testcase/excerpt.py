@@ -47,14 +47,15 @@ def excerpt(log: Log, start: int) -> list[Line]:
     :param start: byte offset in the log.
     """
     end = log.size()
+    begun = log.begun(start).encode("utf-8", "surrogateescape") if start else b""
     if end - start <= 2 * _BYTES:
-        return _folded(log.read(start, end - start))
+        return _folded(begun + log.read(start, end - start))
     # whole lines, where there are any
     head, tail = log.read(start, _BYTES), log.read(end - _BYTES, _BYTES)
     head = head[: head.rfind(b"\n") + 1] or head
     tail = tail[tail.find(b"\n") + 1 :] or tail
     unread = end - start - len(head) - len(tail)
-    return [*_folded(head), Line(_left_out(unread, "byte"), 0, unread), *_folded(tail)]
+    return [*_folded(begun + head), Line(_left_out(unread, "byte"), 0, unread), *_folded(tail)]
 
 
 def shorten(lines: Sequence[Line], limit: int = LINES) -> list[str]:

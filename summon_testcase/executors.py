@@ -13,6 +13,7 @@ from .concealed import conceal_in
 from .errors import InvalidArgument
 from .lifecycle import warm_up
 from .simple import SimpleExecutor
+from .tracebacks import hidden
 from .unpatched import os
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .options import AddressOptions, Options
     from .probes import Probe
     from .run import Run
+
+__tracebackhide__ = hidden
 
 
 class OutputCoordinatedExecutor(SimpleExecutor):

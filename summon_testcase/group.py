@@ -8,6 +8,9 @@ from . import arguments
 from .errors import CommandNotFound, DependencyCycle, InvalidArgument
 from .executor import Executor, Startable, overridden
 from .graph import circle
+from .tracebacks import hidden
+
+__tracebackhide__ = hidden
 
 
 class Group(Executor):

@@ -6,6 +6,9 @@ import math
 from typing import Literal, get_args
 
 from .errors import InvalidArgument
+from .tracebacks import hidden
+
+__tracebackhide__ = hidden
 
 Scope = Literal["test", "class", "module", "run"]
 #: from the shortest to the longest life

@@ -6,7 +6,7 @@ import atexit
 import stat
 
 from . import keeper
-from .clean import line_of
+from .clean import finished, line_of
 from .errors import InvalidArgument, SpawnFailed
 from .foreign import let_through, suppress
 from .unpatched import apart, open, os, tempfile, temporary_directory
@@ -22,6 +22,8 @@ files.suppress, files.forgive = suppress, lambda function, path, info: let_throu
 
 _CHUNK = 1 << 20
 _TAIL_BYTES = 65536
+#: bytes before a position in which a sequence that is cut by it is looked for
+_BEFORE = 512
 _run_directory: tuple[int, str] | None = None
 
 
@@ -129,6 +131,12 @@ class Log:
             let_through(error)
             return b"", position
         return data, position + len(data)
+
+    def begun(self, position: int) -> str:
+        """The beginning of an escape sequence that a position is in the middle of."""
+        before = self.read(max(0, position - _BEFORE), min(position, _BEFORE))
+        text = before.decode("utf-8", "surrogateescape")
+        return text[finished(text) :].lstrip("\r")
 
     def tail(self, lines: int) -> list[str]:
         """The last lines as a terminal would show them."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 _CHUNK = 65536
 #: characters that a match may span; twice the chunk, so that none is skipped
 _WINDOW = 2 * _CHUNK
-#: bytes before a position in which a sequence that is cut by it is looked for
-_BEFORE = 512
 #: seconds for which a match at the end of an unfinished line waits for the rest of it
 _HOLD = 0.02
 
@@ -82,7 +80,7 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         #: characters that have been given to the searcher
         self._given = 0
         #: text whose last sequence is not over yet; a test may begin in the middle of one
-        self._rest = "" if raw or not position else _begun_before(log, position)
+        self._rest = "" if raw or not position else log.begun(position)
         #: what was given lately: how much before it, the position after it, and the text
         self._pieces: deque[tuple[int, int, str]] = deque()
 
@@ -171,13 +169,6 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
                 at = given - before if self._raw else origin(text, given - before)
                 return position - len(_encoded(text[at:]))
         return self._pieces[0][1] - len(_encoded(self._pieces[0][2]))
-
-
-def _begun_before(log: Log, position: int) -> str:
-    """The beginning of a sequence that a position is in the middle of."""
-    before = log.read(max(0, position - _BEFORE), min(position, _BEFORE))
-    text = before.decode("utf-8", "surrogateescape")
-    return text[finished(text) :].lstrip("\r")
 
 
 def _encoded(text: str) -> bytes:

@@ -15,7 +15,9 @@ from .foreign import let_through
 from .graph import Walk, reverse
 from .group import Group
 from .steps import Steps, drive
-from .tracebacks import boundary
+from .tracebacks import boundary, hidden
+
+__tracebackhide__ = hidden
 
 F = TypeVar("F", bound=Callable[..., Any])
 O = TypeVar("O", bound="Orchestrator")  # noqa: E741

@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping, MutableMapping
 
 from .errors import CommandNotFound
 from .foreign import let_through
+from .tracebacks import hidden
 from .unpatched import os
+
+__tracebackhide__ = hidden
 
 #: where servers are that the PATH of a user leaves out
 _SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")

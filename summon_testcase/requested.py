@@ -10,9 +10,12 @@ from . import command as commands
 from .addresses import bracketed
 from .arguments import compile_patterns
 from .errors import InvalidArgument
+from .tracebacks import hidden
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
+
+__tracebackhide__ = hidden
 
 #: brackets that are put around an IPv6 address anyhow
 _BRACKETED = r"\[(\{(?:\w+\.)?host\})\]"

@@ -14,6 +14,8 @@ from .lifecycle import Lifecycle
 from .steps import Pause, wait
 from .tracebacks import boundary, hidden
 
+__tracebackhide__ = hidden
+
 S = TypeVar("S", bound="Service")
 
 
@@ -87,7 +89,6 @@ class Service(Lifecycle):
         :raises NotRunning: if it is not running.
         :raises SummonError: as ``start()`` and ``stop()`` do.
         """
-        __tracebackhide__ = hidden
         self._current("process to stop")
         if self._one_shot:
             yield self

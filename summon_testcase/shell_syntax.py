@@ -6,7 +6,10 @@ import re
 from collections.abc import Container
 
 from .errors import InvalidArgument
+from .tracebacks import hidden
 from .unpatched import os
+
+__tracebackhide__ = hidden
 
 #: what takes the special meaning from characters
 _QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)

@@ -31,7 +31,7 @@ from .lifecycle import handover, warm_up
 from .lifetime import Scope
 from .service import Service
 from .steps import Steps, drive
-from .tracebacks import boundary
+from .tracebacks import boundary, hidden
 from .unpatched import os, stay_imported, time
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from .life import RunFiles
     from .probes import Probe
     from .run import Run
+
+__tracebackhide__ = hidden
 
 E = TypeVar("E", bound="SimpleExecutor")
 

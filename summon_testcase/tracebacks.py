@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from .errors import SummonError
 from .progress import switched_on
@@ -25,9 +25,13 @@ DEBUG = "SUMMON_DEBUG"
 _OURS = __name__.rpartition(".")[0]
 
 
-def hidden(excinfo: object = None) -> bool:
-    """For pytest, as the ``__tracebackhide__`` of a module."""
-    return not switched_on(DEBUG)
+def hidden(excinfo: Any) -> bool:
+    """For pytest, as the ``__tracebackhide__`` of a module or a function.
+
+    :param excinfo: what pytest knows of the exception; one that is not ours is shown as it came.
+    """
+    ours = excinfo is None or isinstance(excinfo.value, (SummonError, AssertionError))
+    return ours and not switched_on(DEBUG)
 
 
 def trimmed(error: BaseException) -> BaseException:

@@ -86,6 +86,7 @@ class ExcerptTest(unittest.TestCase):
         self.assertEqual(self.excerpt("\n".join(WORDS[:40]).encode()), WORDS[:40])
         self.assertEqual(self.excerpt(b"before\nafter\r\n", len(b"before\n")), ["after"])
         self.assertEqual(self.excerpt(b"before", 6), [])
+        self.assertEqual(self.excerpt(b"before\x1b[1;31mafter", 9), ["after"])
 
     def test_the_middle_is_cut_out(self) -> None:
         """Of more lines the first quarter and the last are shown, and how many are missing."""
