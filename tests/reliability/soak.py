@@ -129,6 +129,14 @@ def place() -> str:
     return tempfile.gettempdir()
 
 
+def command(pid: str) -> bytes:
+    """The command line of a process; empty if it has ended."""
+    try:
+        return Path("/proc", pid, "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def warden_of() -> int:
     """The pid of the warden."""
     with SimpleExecutor("sleep 1000") as probe:
@@ -139,11 +147,11 @@ def settled(warden: int) -> dict[str, object]:
     """The facts, once keepers that have said goodbye are reaped."""
 
     def calm() -> bool:
-        return not [
-            1 for name in os.listdir("/proc") if name.isdigit() and parent(int(name)) == warden
-        ]
+        children = [n for n in os.listdir("/proc") if n.isdigit() and parent(int(n)) == warden]
+        # the asker stays until the test process ends
+        return all(b"asker.program" in command(child) for child in children)
 
-    eventually(calm, "the warden has no child", 30)
+    eventually(calm, "the warden has no child but the asker", 30)
     return facts(warden)
 
 

@@ -226,7 +226,10 @@ class TestItsOwnersDie:
             assert time.monotonic() - began < IN_TIME
         finally:
             killer.wait()
-        assert caught.value.message == ("it: not started: its keeper died, or did not answer")
+        assert re.fullmatch(
+            "it: not started: its keeper, run by .*, died or did not answer and said nothing",
+            caught.value.message,
+        )
         assert not marked(mark)
         with it:
             assert it.running()
