@@ -33,6 +33,7 @@ from summon_testcase import (
     orchestrated,
 )
 from summon_testcase import warden as wardens
+from summon_testcase.command import offered
 from summon_testcase.life import Life
 from summon_testcase.log import run_directory
 
@@ -434,7 +435,7 @@ def test_templates_reach_what_is_documented(mark: str) -> None:
     group = orchestrated(db=db)
     with group:
         names = {*dir(db), *vars(db), "_run", "__class__", "__init__", "__dict__", "env", "_env"}
-        allowed = set(db.template_fields)
+        allowed = set(offered(db))
         assert not [name for name in allowed if name.startswith("_")]
         for name in sorted(names - allowed):
             asks = SimpleExecutor(f"echo {{db.{name}}}", name="asks")
