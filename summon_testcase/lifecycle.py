@@ -12,7 +12,7 @@ from . import (
 )
 from .conversation import Conversation
 from .deaths import sentence
-from .errors import AlreadyRunning, SpawnFailed, StopFailed, SummonError
+from .errors import AlreadyRunning, InvalidArgument, SpawnFailed, StopFailed, SummonError
 from .executor import overridden, stop_of
 from .foreign import is_foreign, let_through
 from .steps import Steps, drive, together
@@ -154,11 +154,13 @@ class Lifecycle(Conversation):
             all the same.
         :raises InvalidArgument: for what is no signal, or no duration.
         """
-        if signal is not None:
-            self._checked(signal)
-        arguments.seconds(self.called, "timeout", timeout, unlimited=True)
         try:
+            if signal is not None:
+                self._checked(signal)
+            arguments.seconds(self.called, "timeout", timeout, unlimited=True)
             drive(self.stopping(False, signal, timeout))
+        except InvalidArgument:
+            raise
         except BaseException:
             # Ctrl-C may have come when little was left to do
             self._kill(self._stays())

@@ -119,6 +119,30 @@ def is_free(port: int) -> bool:
     return _binds(socket.AF_INET, port) and _binds(socket.AF_INET6, port)
 
 
+#: states of what is left of connections: FIN_WAIT1 and 2, TIME_WAIT, LAST_ACK, CLOSING
+_LEFT = {4, 5, 6, 9, 11}
+_LISTENS = 10
+
+
+def lingering(port: int) -> str:
+    """Why a port that nobody listens at cannot be bound, in words; empty if it is not so.
+
+    The connections of a server that has ended keep its port for a minute, unless it, and the
+    next one, set SO_REUSEADDR.
+    """
+    if is_free(port):
+        return ""
+    states = procfs.tcp_states(port)
+    left = sum(state in _LEFT for state in states)
+    if not left or _LISTENS in states:
+        return ""
+    return (
+        f"port {port} was not free, though nobody listened there: {counted(left, 'connection')} of "
+        "the run before it lingered (TIME_WAIT), which takes up to a minute unless the server sets "
+        "SO_REUSEADDR: have it set that, or give it another port"
+    )
+
+
 def _binds(family: socket.AddressFamily, port: int) -> bool:
     absent = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
     try:

@@ -129,6 +129,17 @@ def listeners(pids: Iterable[int]) -> list[tuple[str, int]]:
     return sorted(found, key=lambda address: (address[1], address[0]))
 
 
+def tcp_states(port: int) -> list[int]:
+    """The states of all TCP sockets at a local port, as the kernel numbers them."""
+    states = []
+    for table in ("tcp", "tcp6"):
+        for line in (_read(f"/proc/self/net/{table}") or b"").splitlines()[1:]:
+            fields = line.split()
+            if fields[1:2] and int(fields[1].rpartition(b":")[2], 16) == port:
+                states.append(int(fields[3], 16))
+    return states
+
+
 def _listening(pid: int) -> dict[bytes, tuple[str, int]]:
     """Inodes of all TCP listeners that a process can see, with their addresses."""
     found = {}

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from . import warden
@@ -59,6 +59,10 @@ def _warn_of_orphans() -> None:
         )
 
 
+def _said(output: Iterable[str], words: str) -> bool:
+    return any(words in line.lower() for line in output)
+
+
 class Run:
     """A process, its files, and what has been learnt of it."""
 
@@ -89,6 +93,9 @@ class Run:
         self._pauses: set[object] = set()
         #: where the test that runs now began, once one has
         self.since: int | None = None
+        #: why its port could not be bound when it was started, in words
+        self.lingering = ""
+        self.ready = False
         #: a test has waited for its end
         self.awaited = False
         #: a block has needed it up to the moment in which it was stopped
@@ -110,6 +117,7 @@ class Run:
             )
             if outcome.verdict is not Verdict.READY:
                 raise self._not_ready(probe, outcome, deadline.elapsed())
+            self.ready = True
         except BaseException as error:
             told = error
             if isinstance(error, StartFailed) and error.executor is None:
@@ -181,6 +189,10 @@ class Run:
         lost = self.process.log_errno
         if lost and kind is not SpawnFailed:
             sentence += f" (part of its log could not be written: {os.strerror(lost)})"
+        if self.lingering and issubclass(kind, StartFailed) and _said(report.output, "in use"):
+            sentence += f": {self.lingering}"
+        elif self.lingering and not self.ready:
+            facts["consequences"] = (f"when it was started {self.lingering}",)
         return kind(sentence, **{**facts, "executor": self.name, "report": report})
 
     def exit_words(self) -> str:

@@ -394,6 +394,7 @@ class SimpleExecutor(Service):
         if self._run is not None:
             # it died; what it left may live
             self._finish(self._files, self._run, keep_life=True)
+        from . import ports
         from .life import Life
 
         began = time.monotonic()
@@ -410,6 +411,9 @@ class SimpleExecutor(Service):
                     life = Life(self.called)
                 files = life.next_run()
                 self._life, self._files = life, files
+            known = life.port if self._port is None else self._port
+            # one that is leased now is free
+            lingering = "" if known is None else ports.lingering(known)
             self.match = self._exit_code = None
             hooks = True
             if overridden(self, "prepare"):
@@ -429,6 +433,7 @@ class SimpleExecutor(Service):
 
             logger.info("%s: starting", self.called)
             run = Run(self.called, files, launch, self._limits, self._outlasts)
+            run.lingering = lingering
             self._run = run
             yield from run.get_ready(probe, deadline)
             run.outlasts = self._launcher and run.process.ended
