@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
@@ -160,11 +159,7 @@ class Run:
                 _warn_of_orphans()
             return
         if process.refused is None:
-            said = "it was stopped first"
-            if process.lost:
-                said = f"its keeper, run by {sys.executable}, died or did not answer"
-                complaint = warden.said()
-                said += f", and said:\n{complaint}" if complaint else " and said nothing"
+            said = warden.no_answer() if process.lost else "it was stopped first"
         else:
             said = refusal(*process.refused, self.launch)
         raise self.error(SpawnFailed, f"{self.name}: not started: {said}")
@@ -200,7 +195,8 @@ class Run:
         status = self.process.exit_code
         if status is not None:
             return describe_exit(status)
-        return "its keeper was killed, and so was it" if self.process.lost else ""
+        lost = self.process.lost and self.process.pid
+        return "its keeper was killed, and so was it" if lost else ""
 
     def exited(self, when: str, **facts: object) -> ProcessExited:
         """The error for a process that ended when it was needed."""

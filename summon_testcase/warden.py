@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import sys
 import threading
 from collections.abc import Callable
 
@@ -85,6 +86,7 @@ class Warden:
         self._pid = 0
         #: what warden and keepers say of their own accord, which is why they could not do it
         self._said = -1
+        self._words = b""
         write = -1
         try:
             self._said, write = os.pipe()
@@ -125,14 +127,13 @@ class Warden:
             self._synced.add(message)
 
     def said(self) -> str:
-        """What it, or its keepers, said on their standard error since this was asked last."""
-        data = b""
+        """The last lines that it, or its keepers, said on their standard error."""
         try:
             while self._said >= 0 and (more := os.read(self._said, 65536)):
-                data += more
+                self._words = (self._words + more)[-4096:]
         except BlockingIOError:
             pass
-        return data.decode("utf-8", "replace").strip()
+        return "\n".join(self._words.decode("utf-8", "replace").strip().splitlines()[-20:])
 
     def reap_launcher(self) -> int:
         """Wait for the process that started the warden, which ends soon; its status."""
@@ -280,7 +281,12 @@ def _have(order: Callable[[Warden], None]) -> None:
                 raise
             # it died just now: once more, with a new one
             close()
-            order(_current())
+            try:
+                order(_current())
+            except (BrokenPipeError, ConnectionResetError) as error:
+                let_through(error)
+                launched()
+                raise SpawnFailed(no_answer()) from None
 
 
 def launched() -> int:
@@ -300,10 +306,12 @@ def give_up() -> None:
             _warden.give_up()
 
 
-def said() -> str:
-    """What warden and keepers said on their standard error since this was asked last."""
+def no_answer() -> str:
+    """Why there is no keeper, in words."""
     with _lock:
-        return _warden.said() if _warden is not None else ""
+        said = _warden.said() if _warden is not None else ""
+    also = f", and said:\n{said}" if said else ", and said nothing"
+    return f"its keeper, run by {sys.executable}, died or did not answer{also}"
 
 
 def sync(keeper: int) -> None:

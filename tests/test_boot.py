@@ -116,16 +116,18 @@ cycle()
     assert_nothing_left(mark, place)
 
 
-def refused(source: str, mark: str, place: Path) -> str:
+def refused(source: str, mark: str, place: Path, kind: str = "SimpleExecutor") -> str:
     """What the error of a start says."""
     source = f"""
 {source}
 began = time.monotonic()
+url = {{"url": "http://{{host}}:{{port}}/"}} if "HTTP" in {kind!r} else {{}}
 try:
-    SimpleExecutor(["sh", "-c", "read it", MARK], name="web").start()
+    {kind}(["sh", "-c", "read it", MARK, "{{port}}"], name="web", **url).start()
 except SpawnFailed as error:
     say(error.message)
     assert error.executor == "web"
+    assert "process:" not in str(error), error
 assert time.monotonic() - began < 30
 """
     return "\n".join(run(source, mark, place))
@@ -146,13 +148,14 @@ def test_no_such_interpreter(mark: str, place: Path) -> None:
     assert "/no/such/python, could not be executed: No such file" in said
 
 
-def test_another_program_as_interpreter(mark: str, place: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["SimpleExecutor", "HTTPCoordinatedExecutor"])
+def test_another_program_as_interpreter(kind: str, mark: str, place: Path, tmp_path: Path) -> None:
     """An embedding program that is no interpreter: what it says is told."""
     host = tmp_path / "uwsgi"
     host.write_text("#!/bin/sh\necho unknown option $1 >&2\nexit 1\n")
     host.chmod(0o755)
-    said = refused(f"sys.executable = {str(host)!r}", mark, place)
-    assert str(host) in said
+    said = refused(f"sys.executable = {str(host)!r}", mark, place, kind)
+    assert f"its keeper, run by {host}, died" in said
     assert "unknown option -I" in said
 
 
@@ -204,7 +207,7 @@ up = SimpleExecutor(["sh", "-c", "read it", MARK], name="web").start()
 up._run.process._tell("nonsense")
 eventually(lambda: not up.running(), "its keeper has ended")
 from summon_testcase import warden
-say(warden.said())
+say(warden.no_answer())
 up.kill()
 """
     assert "unexpected message b'nonsense'" in "\n".join(run(source, mark, place))
