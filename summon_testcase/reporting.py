@@ -35,41 +35,46 @@ class _Hook:
     """A method of a result object, while a test runs."""
 
     def __init__(self, name: str, result: Any, call: Callable[..., Any]) -> None:
-        self._name, self._result, self._call = name, result, call
+        self.name, self._result, self._call = name, result, call
+        #: what the result object had in its place, and whether the test is over
+        self.former: object = getattr(result, "__dict__", {}).get(name, _MISSING)
+        self.over = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._call(*args, **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Django's parallel runner pickles results while a test runs
-        return getattr, (self._result, self._name)
+        return getattr, (self._result, self.name)
 
 
 @contextmanager
 def reported(test: object, result: Any, watch: Watch) -> Iterator[None]:
     """While a test runs: what is reported of it has the words about its services."""
     reporter = _Reporter(test, result, watch)
-    replaced: list[tuple[str, object]] = []
+    hooks: list[_Hook] = []
     for name in (*_FAILURES, *_PASSES):
         original = getattr(result, name, None)
         if original is None:
             continue
         told = reporter.failed if name in _FAILURES else reporter.passed
         hook = _Hook(name, result, _partial(told, original))
-        former = getattr(result, "__dict__", {}).get(name, _MISSING)
         try:
             setattr(result, name, hook)
         except AttributeError:  # it has slots
             continue
-        replaced.append((name, former))
+        hooks.append(hook)
     try:
         yield
     finally:
-        for name, former in replaced:
-            if former is _MISSING:
-                delattr(result, name)
-            else:
-                setattr(result, name, former)
+        for hook in hooks:
+            hook.over = True
+            # another thread, whose test is not over yet, may have put one in its place
+            while isinstance(now := getattr(result, hook.name, None), _Hook) and now.over:
+                if now.former is _MISSING:
+                    delattr(result, hook.name)
+                else:
+                    setattr(result, hook.name, now.former)
 
 
 def _partial(told: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:

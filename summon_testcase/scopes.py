@@ -9,11 +9,13 @@ from __future__ import annotations
 import atexit
 import functools
 import sys
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
+from . import turns
 from .deaths import is_named, name_it, sentence
 from .errors import StopFailed
 from .executor import Executor
@@ -49,6 +51,8 @@ class Group:
         self.cleanup_due = False
         #: how many tests that use them are inside run()
         self.inside = 0
+        #: the threads of those who are not done with them
+        self.users: list[turns.Somebody] = []
         self._batches: list[Orchestrator] = []
         self._up: list[Executor] = []
         #: what cannot be started, and why: found out once per process
@@ -81,13 +85,47 @@ class Group:
         :param around: all services of the class, to which these may refer.
         :raises SummonError: or whatever a service raises; the same one at each call.
         """
+        everything = [p for e in wanted.values() for p in (e, *parts(e))]
+        with turns.claimed(everything, lambda: self._may_have(everything)):
+            self._bring_up(wanted, everything, around)
+
+    def _may_have(self, wanted: Sequence[Executor]) -> bool:
+        """Whether no test in another thread has for itself what is wanted here for one."""
+        return self.life != "test" or not any(
+            group.life == "test" and group.shares(wanted) and turns.others(group.users)
+            for group in list(holders)
+        )
+
+    def _take_part(self, wanted: Sequence[Executor]) -> None:
+        """Hold what another thread has up too, in a class that has the same declaration."""
+        with turns.lock:
+            for other in list(holders):
+                if other is self or other.life != self.life or not turns.others(other.users):
+                    continue
+                for batch in other._batches:
+                    members = [e for e in batch._members.values() if isinstance(e, Executor)]
+                    if not is_in(batch, self._batches) and any(is_in(e, wanted) for e in members):
+                        self._batches.append(batch)
+                        self._up += members
+            if self._batches and self not in holders:
+                holders.append(self)
+
+    def _bring_up(
+        self,
+        wanted: Mapping[str, Executor],
+        everything: Sequence[Executor],
+        around: Mapping[str, Executor],
+    ) -> None:
         for executor, (error, traceback) in self._failures:
-            if is_in(executor, [p for e in wanted.values() for p in (e, *parts(e))]):
+            if is_in(executor, everything):
                 raise error.with_traceback(traceback)
+        self._take_part(everything)
         missing = {name: e for name, e in wanted.items() if not is_in(e, self._up)}
         if not missing:
             return
         _stop_all_at_exit_of(os.getpid())
+        if self.life == "test":
+            self.enter()
         batch = Orchestrator(missing)
         batch.bind(around)
         if self not in holders:
@@ -130,6 +168,10 @@ class Group:
         :returns: sentences about what had died.
         :raises ProcessExited: for what has died and may not be started again.
         """
+        with turns.claimed(self._parts(wanted)):
+            return self._mend(wanted, when)
+
+    def _mend(self, wanted: Sequence[Executor], when: str) -> list[str]:
         said: list[str] = []
         for part in self._parts(wanted):
             death = part.death(when)
@@ -183,6 +225,16 @@ class Group:
         :raises ProcessExited: for one that has died, unless a report has named it.
         :raises StopFailed: if some did not stop as they should.
         """
+        if turns.others(self.users):
+            return
+        with turns.claimed(self._up):
+            self._stop(deaths)
+
+    def _stop(self, deaths: bool) -> None:
+        with turns.lock:
+            # the last one stops what several have
+            held = [batch for group in holders if group is not self for batch in group._batches]
+            self._batches = [batch for batch in self._batches if not is_in(batch, held)]
         everything = self._parts()
         errors: list[Exception] = []
         for part in everything:
@@ -209,6 +261,8 @@ class Group:
                 except Exception as error:
                     errors.append(error)
         self.forget()  # not when Ctrl-C broke in: then the exit of the process tries again
+        if self.life == "test":
+            self.leave()
         for problem in errors:
             let_through(problem)
         if len(errors) > 1:
@@ -229,6 +283,29 @@ class Group:
         self._batches, self._up, self._used = [], [], {}
         if self in holders:
             holders.remove(self)
+
+    def enter(self) -> None:
+        """This thread uses it, until it leaves."""
+        me = threading.current_thread()
+        with turns.lock:
+            if not is_in(me, self.users):
+                self.users.append(me)
+
+    def come_in(self) -> None:
+        """A test that uses it is inside run()."""
+        with turns.lock:
+            self.inside += 1
+
+    def go_out(self) -> None:
+        """It is no longer."""
+        with turns.lock:
+            self.inside -= 1
+
+    def leave(self) -> None:
+        """This thread is done with it."""
+        me = threading.current_thread()
+        with turns.lock:
+            self.users = [user for user in self.users if user is not me]
 
     def shares(self, services: Iterable[Executor]) -> bool:
         """Whether some services are among those that are up."""
@@ -263,7 +340,11 @@ def _below(error: Exception) -> TracebackType | None:
 
 def make_room(module: str, mine: Sequence[Group], services: Iterable[Executor]) -> None:
     """Stop, before the services of a class start, what is left over or in the way."""
-    others = [group for group in holders if group not in mine and not group.inside]
+    others = [
+        group
+        for group in list(holders)
+        if group not in mine and not group.inside and not turns.others(group.users)
+    ]
     wanted = list(services)
     stop_all([g for g in others if g.life == "class" and (g.disposable or g.shares(wanted))])
     in_use = {module, *(group.module for group in holders if group.life == "class")}
@@ -285,6 +366,12 @@ def stop_all(groups: Sequence[Group] = holders) -> None:
         warnings.warn(problem, RuntimeWarning, stacklevel=2)
 
 
+def _at_exit() -> None:
+    for group in list(holders):
+        group.users = []  # a thread that still runs now is no reason to leave it
+    stop_all()
+
+
 @functools.cache
 def _stop_all_at_exit_of(pid: int) -> None:
     """See to it that the end of this process stops everything.
@@ -292,22 +379,23 @@ def _stop_all_at_exit_of(pid: int) -> None:
     At the first start and not at import, since the hooks of a worker are those that it
     registers itself; by both ways, since workers of multiprocessing leave by ``os._exit``.
     """
-    atexit.register(stop_all)
+    atexit.register(_at_exit)
     # such a worker has it; any other process that has no need of it yet is none
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
-        util.Finalize(None, stop_all, exitpriority=100)
+        util.Finalize(None, _at_exit, exitpriority=100)
 
 
 def _stop_before_others_at_exit() -> None:
     # the last to be registered is the first to run: before executors see to themselves
-    atexit.unregister(stop_all)
-    atexit.register(stop_all)
+    atexit.unregister(_at_exit)
+    atexit.register(_at_exit)
 
 
 def _own_nothing() -> None:
     """After a fork, in the child: the services belong to the parent."""
     for group in list(holders):
+        group.users = []
         group.forget()
 
 

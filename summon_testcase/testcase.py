@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -59,8 +60,10 @@ class _ClassServices:
         self.failure: Exception | None = None
         #: setUpClass was left out, since no test can run: so is tearDownClass
         self.barren = False
-        #: tearDownClass is over; nose2's mp plugin may call it once more
-        self.left = False
+        #: the threads in which tearDownClass is over; nose2's mp plugin may call it once more
+        self.left: set[int] = set()
+        #: those in which clean-ups of the class are to come
+        self.entered: set[int] = set()
 
     def enter(self) -> bool:
         """Start for setUpClass; answer whether its body should run.
@@ -71,10 +74,11 @@ class _ClassServices:
         services = declared(self.case)
         self.barren = bool(services) and _all_skipped(self.case)
         self.failure = None
-        self.left = False
+        self.left.discard(threading.get_ident())
         if services and not self.barren:
             # before the start and before the body: so it is the last clean-up to run
-            self.case.addClassCleanup(self.of_class.stop)
+            self.case.addClassCleanup(self.leave)
+            self.entered.add(threading.get_ident())
             try:
                 self.start(services, f"before {self.case.__qualname__}", disposable=False)
                 for group in self.groups[:-1]:
@@ -90,6 +94,8 @@ class _ClassServices:
 
         :returns: sentences about what had died.
         """
+        for group in self.groups[:-1]:
+            group.enter()
         make_room(self.case.__module__, self.groups, services.values())
         said: list[str] = []
         for group in self.groups[:-1]:
@@ -100,6 +106,23 @@ class _ClassServices:
             said += group.mend(self.parts(services), when)
         self._see_to_module()
         return said
+
+    def leave(self) -> None:
+        """As the last of the class clean-ups: its services go, unless another thread has them."""
+        self.entered.discard(threading.get_ident())
+        for group in self.groups[:-1]:
+            group.leave()
+        self._see_to_module()
+        self.of_class.stop()
+
+    def be_left(self) -> None:
+        """tearDownClass is over."""
+        self.left.add(threading.get_ident())
+        self.of_class.disposable = True
+        due = [call[0] for call in getattr(self.case, "_class_cleanups", ())]
+        if threading.get_ident() in self.entered and self.leave not in due:
+            # another thread that runs tests of the class has done the clean-ups of both
+            self.case.addClassCleanup(self.leave)
 
     def _see_to_module(self) -> None:
         if self.of_module and not self.of_module.cleanup_due:
@@ -158,7 +181,7 @@ class _ClassServices:
                 services_not_up, reason, reason.__traceback__
             )
         for group in self.groups:
-            group.inside += 1
+            group.come_in()
             if reason is None:
                 group.use(everything)
         if self.of_test:
@@ -171,7 +194,7 @@ class _ClassServices:
                 test.__dict__.pop("setUp", None)
             watch.look()
             for group in self.groups:
-                group.inside -= 1
+                group.go_out()
             try:
                 self.of_test.stop()  # where clean-ups are left out
             except Exception as error:
@@ -195,10 +218,19 @@ class _ClassServices:
 
 #: by class; an attribute of the class would be copied by decorators that rebuild it
 _known: dict[type[TestCase], _ClassServices] = {}
-#: the classes whose setUpClass is running
-_entering: list[type[TestCase]] = []
-#: those whose tearDownClass is
-_leaving: list[type[TestCase]] = []
+
+
+class _Under(threading.local):
+    """What is under way in a thread."""
+
+    def __init__(self) -> None:
+        #: the classes whose setUpClass is running
+        self.entering: list[type[TestCase]] = []
+        #: those whose tearDownClass is
+        self.leaving: list[type[TestCase]] = []
+
+
+_under_way = _Under()
 
 
 def _services_of(case: type[TestCase]) -> _ClassServices:
@@ -225,11 +257,11 @@ def _wrap(cls: type[TestCase], hook: str, wrapper: Callable[..., None]) -> None:
 
 
 def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
-    if any(issubclass(outer, case) for outer in _entering):
+    if any(issubclass(outer, case) for outer in _under_way.entering):
         return body()  # reached by super(), or by name: the outer one has seen to it
     if not _services_of(case).enter():
         return
-    _entering.append(case)
+    _under_way.entering.append(case)
     try:
         body()
     except BaseException as error:
@@ -243,22 +275,22 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
             case.addClassCleanup(_raise, error, traceback)  # for the runner to report
         raise
     finally:
-        _entering.pop()
+        _under_way.entering.pop()
 
 
 def _tear_down_class(case: type[TestCase], body: Callable[[], None]) -> None:
     services = _services_of(case)
-    if case in _leaving:
+    if case in _under_way.leaving:
         return body()  # reached by super()
-    if services.barren or services.left:
+    if services.barren or threading.get_ident() in services.left:
         return
-    _leaving.append(case)
+    _under_way.leaving.append(case)
     try:
         body()
     finally:
-        _leaving.pop()
-        services.left = bool(declared(case))
-        services.of_class.disposable = True
+        _under_way.leaving.pop()
+        if declared(case):
+            services.be_left()
 
 
 def _raise(error: BaseException, traceback: TracebackType | None) -> None:

@@ -41,7 +41,7 @@ ROWS = [
     {"tracebacks", "unstarted"},
     {"errors"},
     {"deadline", "report", "steps", "addresses", "netlink", "procfs", "progress"},
-    {"clean", "descriptors", "greenlets"},
+    {"clean", "descriptors", "greenlets", "turns"},
     {"unpatched"},
     {"keeper", "asker", "foreign"},
 ]

@@ -1,0 +1,67 @@
+"""Threads that start, or stop, the same services take turns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from .unpatched import os
+
+
+class Somebody(Protocol):
+    """A thread."""
+
+    def is_alive(self) -> bool: ...
+
+
+#: guards what is known of other threads
+lock = threading.RLock()
+_changed = threading.Condition(lock)
+#: what is being started or stopped just now, and by whom
+_claims: list[tuple[object, Somebody]] = []
+#: seconds after which who waits looks for itself: the thread that it waits for may have died
+_LOOK = 0.5
+
+
+def others(users: Sequence[Somebody]) -> bool:
+    """Whether some of the threads are alive, and not this one."""
+    me = threading.current_thread()
+    return any(user is not me and user.is_alive() for user in list(users))
+
+
+@contextmanager
+def claimed(things: Sequence[object], free: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """A block in which no other thread starts or stops some things.
+
+    All are claimed at once, so that no two threads wait for each other.  What another thread
+    does with them has limits of its own, so that there is none here.
+
+    :param free: what must be so too, before it begins.
+    """
+    me = threading.current_thread()
+    claims = [(thing, me) for thing in things]
+    try:
+        with _changed:
+            while not free() or any(
+                other is not me and other.is_alive() and any(thing is t for t in things)
+                for thing, other in _claims
+            ):
+                _changed.wait(_LOOK)
+            _claims.extend(claims)
+        yield
+    finally:
+        with _changed:
+            _claims[:] = [claim for claim in _claims if not any(claim is c for c in claims)]
+            _changed.notify_all()
+
+
+def _after_fork_in_child() -> None:
+    global lock, _changed
+    lock = threading.RLock()
+    _changed = threading.Condition(lock)
+    _claims.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
