@@ -1,22 +1,18 @@
 """The shop tested with its real store: both are started for the tests, and stopped after."""
 
-import sys
 import unittest
-from pathlib import Path
 
 import requests
 
 from summon_testcase import HTTPCoordinatedExecutor, SummonMixin, TCPCoordinatedExecutor
 
-HERE = Path(__file__).resolve().parent
-
 
 class ShopTest(SummonMixin, unittest.TestCase):
     """The shop names the store in ``env``, so it starts when the store is ready."""
 
-    store = TCPCoordinatedExecutor([sys.executable, str(HERE / "store.py"), "{port}"])
+    store = TCPCoordinatedExecutor("{python} {here}/store.py {port}")
     web = HTTPCoordinatedExecutor(
-        [sys.executable, str(HERE / "shop.py"), "{port}"],
+        "{python} {here}/shop.py {port}",
         url="http://{host}:{port}/health",
         env={"STORE": "{store.host}:{store.port}"},
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import signal
+from collections import ChainMap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -230,9 +232,7 @@ def names(label: str, argument: str, value: object) -> tuple[str, ...]:
     """
     several = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
     given = () if value is None else tuple(value) if several else (value,)  # type: ignore[arg-type]
-    for name in given:
-        text(label, argument, name, "a name, or a list of names")
-    return given  # type: ignore[return-value]
+    return tuple(path(label, argument, name, "a name, or a list of names") for name in given)
 
 
 def environment(label: str, env: object) -> dict[str, str | None]:
@@ -261,7 +261,7 @@ def environment(label: str, env: object) -> dict[str, str | None]:
             )
         key = encodable(label, "env= has a name that", key)
         found[key] = None if env[key] is None else _variable(label, key, env)
-    known = {*os.environ, *found}
+    known: ChainMap[str, Any] = ChainMap(found, os.environ)
     for key, value in found.items():
         if value is not None:
             shell_syntax.refuse_in_variable(label, key, value, known)
@@ -281,13 +281,18 @@ def _variable(label: str, key: str, env: Mapping[str, object]) -> str:
     return Text(encodable(label, f"env= has a value for {key!r} that", plain))
 
 
+@functools.cache
+def _signals() -> frozenset[int]:
+    return frozenset(signal.valid_signals())
+
+
 def signal_number(label: str, argument: str, value: int) -> int:
     """Refuse what is no signal; real-time signals have no name, but are some.
 
     :raises InvalidArgument: naming the argument.
     """
     number = isinstance(value, int) and not isinstance(value, bool)
-    if not number or value not in signal.valid_signals():
+    if not number or value not in _signals():
         raise InvalidArgument(
             f"{label}: {argument}={value!r} is no signal: write one of signal.SIGTERM, "
             "signal.SIGINT, signal.SIGQUIT, …",

@@ -320,6 +320,10 @@ def refusal(stage: str, number: int, launch: Launch) -> str:
         return f"no process could be forked for it: {said}"
     if stage == "process" and number == errno.ENOEXEC:
         return f"{launch.program} is no program and has no #! line: name its interpreter ({said})"
+    if stage == "process" and number == errno.ENOENT and os.path.exists(launch.program):
+        return (
+            f"{launch.program} could not be executed, since its dynamic loader is not there: {said}"
+        )
     if stage == "process":
         return f"{launch.program} could not be executed: {said}"
     if stage == "directory":

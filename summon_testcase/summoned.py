@@ -46,6 +46,9 @@ class Summoned(Executor):
         self, thing: Any, scope: Scope = "class", reset: Callable[[Any], object] | None = None
     ) -> None:
         self._thing = thing
+        fields = getattr(thing, "template_fields", ())
+        if isinstance(fields, (tuple, list)):  # a mock has all attributes
+            self.template_fields = tuple(fields)
         self._started = False
         self.scope = scope
         if reset is None and callable(getattr(type(thing), "reset", None)):

@@ -6,6 +6,7 @@ import enum
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -117,7 +118,7 @@ TAKES: dict[str, set[str]] = {
     "launcher": FLAG,
     "foreign_listener": FLAG,
     "optional": FLAG,
-    "requires": {*NAMES, "None", "empty list"},
+    "requires": {*NAMES, *PATH, "None", "empty list"},
     "until": {"function", "class", "None"},
     "alive": {"function", "class", "None"},
     "scope": set(),
@@ -420,6 +421,15 @@ class TestScripts:
         with SimpleExecutor([self.script(tmp_path, line)], one_shot=True) as it:
             assert it.tail() == ["up"]
 
+    @pytest.mark.skipif(shutil.which("cc") is None, reason="cc makes the program")
+    def test_without_loader(self, tmp_path: Path) -> None:
+        """A program of another libc is there, but what loads it is not."""
+        (tmp_path / "it.c").write_text("int main(void) { return 0; }\n")
+        loader = "-Wl,--dynamic-linker=/no/such/ld.so"
+        subprocess.run(["cc", "it.c", "-o", "it", loader], cwd=tmp_path, check=True, timeout=60)
+        with pytest.raises(SpawnFailed, match="/it could not be executed, since its dynamic load"):
+            SimpleExecutor("./it", cwd=tmp_path).start()
+
     def test_in_a_probe(self, tmp_path: Path) -> None:
         """The same of a probe, and of what is required."""
         script = self.script(tmp_path, "#!/no/such/sh")
@@ -453,6 +463,14 @@ class Watch(Clock):
     after: Any = "first"
 
 
+class Other:
+    """No executor."""
+
+    template_fields = ("zone",)
+    zone = "cet"
+    start = stop = lambda self: None
+
+
 class TestReferences:
     def test_fields_add_up(self) -> None:
         """What a class names is offered beside what all and its bases offer."""
@@ -462,6 +480,9 @@ class TestReferences:
         wrong = SimpleExecutor("echo {watch.zonk}")
         with pytest.raises(InvalidArgument, match=r"did you mean \{watch\.zone\}\?"):
             orchestrated(watch=Watch(), first=Clock(), echo=wrong).start()
+        told = SimpleExecutor("echo {watch.zone}")
+        with orchestrated(watch=summoned(Other()), told=told):
+            assert told._current("x").launch.argv[1] == "cet"
         missing = SimpleExecutor("echo {watch.url}")
         with pytest.raises(InvalidArgument, match="it offers name, pid, zone, hands"):
             orchestrated(watch=Watch(), first=Clock(), echo=missing).start()
