@@ -316,7 +316,7 @@ class TestPortTold:
                 """Write a file."""
 
         with pytest.raises(CommandNotFound):
-            Configured("x").check()
+            Configured("x").start()
 
 
 class TestPaths:
