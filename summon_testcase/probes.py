@@ -257,7 +257,8 @@ class TCPProbe:
 
     def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
         """Whether somebody listens on any of the addresses already."""
-        found = yield from _waiting(self, self._who_listens(until - time.monotonic()), until)
+        asking = self._who_listens(until - time.monotonic(), naming=True)
+        found = yield from _waiting(self, asking, until)
         for address, inode in found[0] if found else ():
             return in_use(
                 f"{name} cannot start: {at(address, self.port)} is in use already",
@@ -328,14 +329,21 @@ class TCPProbe:
             looking.close()
         self._held.since = 0.0
 
-    def _listener(self, address: str) -> int | None:
+    def _listener(self, address: str, naming: bool = False) -> int | None:
         # A wildcard listener of ours would answer for any address of the world.
-        if not self.ask_kernel or not is_local(address):
+        if not (self.ask_kernel or naming) or not is_local(address):
             return None
-        return netlink.listener(address, self.port)
+        inode = netlink.listener(address, self.port)
+        # where others may answer it may be by the rules of a firewall
+        return inode if self.ask_kernel else inode or None
 
-    def _who_listens(self, left: float) -> Looking[tuple[list[tuple[str, int]], list[str]]]:
-        """Each address where somebody listens and the inode, 0 if not known; refusals."""
+    def _who_listens(
+        self, left: float, naming: bool = False
+    ) -> Looking[tuple[list[tuple[str, int]], list[str]]]:
+        """Each address where somebody listens and the inode, 0 if not known; refusals.
+
+        :param naming: ask the kernel too where it matters only for the message.
+        """
         addresses, refusal = yield from self.resolving(left)
         if not addresses:
             return [], [refusal]
@@ -343,7 +351,7 @@ class TCPProbe:
         refusals: list[str] = []
         others: list[str] = []
         for address in addresses:
-            inode = self._listener(address)
+            inode = self._listener(address, naming)
             if inode is None:
                 others.append(address)
             elif inode:

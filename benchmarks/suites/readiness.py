@@ -10,6 +10,8 @@ from ..results import US, Chart, Result, Settings, shuffled
 from ..services import Watchdog
 from ..stats import Table
 
+#: shares of the time that mirakuru takes
+LIMITS = {"tcp": 1 / 30, "http": 1 / 20, "http503": 1 / 20, "unix": 1 / 30, "file": 1 / 30}
 #: ms until a service is ready
 LONGEST = 300
 
@@ -48,8 +50,8 @@ def run(settings: Settings) -> Result:
                     table.remark(kind, contender.name, f"{type(error).__name__}: {error}"[:90])
                 ground.clear(service)
     result = Result([table], charts=[Chart("readiness", table)])
-    for kind in ("tcp", "http", "http503", "unix", "file"):
-        result.ratio_at_most(f"{kind}: ready to returned", table, kind, "mirakuru", 1 / 30)
+    for kind, share in LIMITS.items():
+        result.ratio_at_most(f"{kind}: ready to returned", table, kind, "mirakuru", share)
     result.ratio_at_most("banner: ready to returned", table, "banner", "pexpect", 1.5)
     result.at_most("notify: ready to returned", table.samples("notify", US), 1, "ms")
     return result

@@ -8,12 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..contenders import Summon
+from ..processes import askers, parent
 from ..services import PID, Ground
-
-
-def _parent(pid: int) -> int:
-    with open(f"/proc/{pid}/stat") as stream:
-        return int(stream.read().rpartition(")")[2].split()[1])
 
 
 def main(parameters: dict[str, Any], say: Callable[[object], None]) -> None:
@@ -22,9 +18,10 @@ def main(parameters: dict[str, Any], say: Callable[[object], None]) -> None:
     running = [Summon(service) for service in services]
     for one in running:
         one.start()
-    keepers = [_parent(ground.stamp(service, PID)) for service in services]
-    wardens = sorted({_parent(keeper) for keeper in keepers})
-    say({"test process": [os.getpid()], "warden": wardens, "keepers": keepers})
+    keepers = [parent(ground.stamp(service, PID)) for service in services]
+    wardens = sorted({parent(keeper) for keeper in keepers})
+    asking = askers(os.getpid())
+    say({"test process": [os.getpid()], "warden": wardens, "asker": asking, "keepers": keepers})
     sys.stdin.readline()
     for one in running:
         one.stop()

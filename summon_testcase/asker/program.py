@@ -39,6 +39,7 @@ class Question:
         self._send = send
         self._lock = threading.Lock()
         self._connection: socket.socket | None = None
+        self._copied = False
 
     def left(self) -> float:
         """Seconds left; never 0, which would mean not to wait at all."""
@@ -49,9 +50,12 @@ class Question:
         data = marshal.dumps((self.number, kind, *facts))
         self._send(struct.pack("=I", len(data)) + data)
 
-    def connect(self, family: int, address: Any, patience: float) -> socket.socket:
+    def connect(
+        self, family: int, address: Any, patience: float, wrapped: bool = False
+    ) -> socket.socket:
         """A connection that ends with the question.
 
+        :param wrapped: TLS will take the descriptor away from what is returned.
         :raises OSError: if there is none; a TimeoutError after so many seconds.
         """
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -61,10 +65,9 @@ class Question:
             with self._lock:
                 if self.over:
                     raise TimeoutError("timed out")
-                if self._connection is not None:
-                    self._connection.close()
-                # a copy: TLS takes the descriptor of the other away
-                self._connection = sock.dup()
+                # a copy only where it must be: with hundreds of questions descriptors are few
+                self._connection = sock.dup() if wrapped else sock
+                self._copied = wrapped
             self.connected = True
             sock.settimeout(self.left())
             return sock
@@ -84,9 +87,9 @@ class Question:
         """It is answered."""
         with self._lock:
             self.over = True
-            if self._connection is not None:
+            if self._connection is not None and self._copied:
                 self._connection.close()
-                self._connection = None
+            self._connection = None
 
 
 class Asker:
@@ -124,7 +127,9 @@ class Asker:
             alone = self._idle <= self._jobs.qsize()
         self._jobs.put((question, kind, tuple(facts)))
         if alone:
-            threading.Thread(target=self._work, daemon=True).start()
+            with contextlib.suppress(RuntimeError):
+                # where no more threads are allowed it has to wait for one
+                threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
         while True:

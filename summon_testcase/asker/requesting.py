@@ -48,6 +48,7 @@ class _Direct:
 
     host: str
     port: int
+    wrapped = False
 
     def _new_conn(self) -> socket.socket:
         question, path = _current.question, _current.path
@@ -61,7 +62,7 @@ class _Direct:
         for address in addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             try:
-                sock = question.connect(family, (address, self.port), _CONNECTION)
+                sock = question.connect(family, (address, self.port), _CONNECTION, self.wrapped)
             except OSError:
                 if address == addresses[-1]:
                     raise
@@ -76,7 +77,7 @@ class _Plain(_Direct, HTTPConnection):
 
 
 class _Secure(_Direct, HTTPSConnection):
-    pass
+    wrapped = True
 
 
 class _PlainPool(HTTPConnectionPool):
