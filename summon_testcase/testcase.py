@@ -165,6 +165,8 @@ class _ClassServices:
         everything = self.parts(services)
         reason = self.failure
         try:
+            if self.of_test and not self.of_test.inside:
+                self.of_test.stop()  # whoever postponed tearDown has left it out
             if reason is None:
                 watch.remarks = self.start(services, f"before {label}", disposable=True)
                 self.of_test.bring_up(of_life(services, "test"), services)
@@ -184,8 +186,12 @@ class _ClassServices:
             group.come_in()
             if reason is None:
                 group.use(everything)
-        if self.of_test:
+        postponed: Any = getattr(result, "_explicit_tearDown", None)
+        if self.of_test and postponed is None:
             test.addCleanup(self._leave_test, test, watch)
+        elif self.of_test:
+            # pytest --pdb: tearDown is called once the debugger is left, and nothing after it
+            vars(result)["_explicit_tearDown"] = functools.partial(self._torn_down, postponed)
         try:
             with nullcontext() if result is None else reported(test, result, watch):
                 yield
@@ -196,7 +202,8 @@ class _ClassServices:
             for group in self.groups:
                 group.go_out()
             try:
-                self.of_test.stop()  # where clean-ups are left out
+                if postponed is None:
+                    self.of_test.stop()  # where clean-ups are left out
             except Exception as error:
                 if is_foreign(error) and result is not None:
                     result.addError(test, sys.exc_info())
@@ -204,6 +211,13 @@ class _ClassServices:
                     warnings.warn(f"services of {label}: {error}", RuntimeWarning, stacklevel=2)
             watch.end()
             self._see_to_module()
+
+    def _torn_down(self, tear_down: Callable[[], None]) -> None:
+        """Call a tearDown that was postponed, then stop what the test has for itself."""
+        try:
+            tear_down()
+        finally:
+            self.of_test.stop()
 
     def _leave_test(self, test: TestCase, watch: Watch) -> None:
         """Stop what this test has for itself; what is to be said of it is known afterwards."""
