@@ -6,8 +6,6 @@ import shlex
 import signal
 from typing import NamedTuple
 
-from .clean import visible
-
 
 def describe_exit(status: int) -> str:
     """Say in words how a process ended.
@@ -71,6 +69,8 @@ class Report(NamedTuple):
     log_path: str = ""
 
     def __str__(self) -> str:
+        from .clean import visible
+
         lines = []
         if self.waiting_for:
             lines.append(f"  waited for: {self.waiting_for}")

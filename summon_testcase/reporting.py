@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .clean import encodable
 from .errors import SummonError
 from .foreign import let_through, suppress
 from .parts import is_in
@@ -151,7 +150,7 @@ class _Reporter:
     def _fit(self, text: str) -> str:
         """Text that the runner can write."""
         stream = getattr(self._result, "stream", None) or getattr(self._result, "_stream", None)
-        return encodable(text, stream)
+        return _fitting(text, stream)
 
     def _style(self) -> str:
         """How this runner prints what is said beside an exception's own message."""
@@ -167,15 +166,16 @@ def explained(
     error: BaseException,
     watch: Watch,
     style: str = "notes",
-    fit: Callable[[str], str] = encodable,
+    fit: Callable[[str], str] | None = None,
 ) -> BaseException:
     """An exception that names a death as its cause, and tells what the services wrote.
 
     :param style: "notes" where notes and causes are printed; "notes alone" where causes are
         not; "message" where only the message is sure to be, for which a copy of the exception
         is made.
-    :param fit: makes a text one that the runner can write.
+    :param fit: makes a text one that the runner can write; default: one for standard output.
     """
+    fit = fit or _fitting
     deaths = watch.deaths
     if style != "message":
         cause = deaths[0] if deaths else None
@@ -191,6 +191,12 @@ def explained(
     text = fit(watch.text(without=error))
     caused = bool(deaths) and not is_in(error, deaths)
     return _copied(error, text, first=caused) if text else error
+
+
+def _fitting(text: str, stream: object = None) -> str:
+    from .clean import encodable  # most runs have nothing to tell
+
+    return encodable(text, stream)
 
 
 def _make_fit(error: BaseException, fit: Callable[[str], str]) -> None:
