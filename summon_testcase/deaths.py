@@ -70,9 +70,27 @@ def _late(failure: BaseException) -> ProcessExited | None:
     )
 
 
-def stop_and_tell(stop: Callable[[], object], deaths: Sequence[Exception]) -> None:
-    """Stop, and raise the first of some deaths, which tells of the others and of the stop."""
+def leave(
+    error: BaseException | None, stop: Callable[[], object], executors: Iterable[Executor]
+) -> None:
+    """Stop at the end of a block; who died in it is an error, or told by the one on its way."""
+    if error is None:
+        stop_and_tell(stop, executors)
+        return
+    try:
+        note_on(error, deaths_of(executors))
+    finally:
+        stop()
+
+
+def stop_and_tell(stop: Callable[[], object], executors: Iterable[Executor]) -> None:
+    """Stop, and raise the first of the deaths; it tells of the others, and of the stop."""
     told = []
+    try:
+        deaths: Sequence[Exception] = deaths_of(executors)
+    except BaseException:  # Ctrl-C
+        stop()
+        raise
     try:
         stop()
     except Exception as failure:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from .deaths import deaths_of, note_on, sentence, stop_and_tell
+from .deaths import leave, sentence, stop_and_tell
 from .decorated import Shared, decorated
 from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
 from .executor import Executor, Startable, start_of, stop_of
@@ -171,7 +171,7 @@ class Orchestrator(Group):
         :raises ProcessExited: for a service among them that had died.
         :raises StopFailed: with all that went wrong in ``errors``.
         """
-        stop_and_tell(self._stop, deaths_of(self._everyone()))
+        stop_and_tell(self._stop, self._everyone())
 
     def _stop(self) -> None:
         try:
@@ -189,9 +189,8 @@ class Orchestrator(Group):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None:
-            note_on(error, deaths_of(self._everyone()))
-        self.stop()
+        # stop() tells of the deaths itself where no error is on its way
+        leave(error, self.stop, () if error is None else self._everyone())
 
     def _everyone(self) -> Iterator[Executor]:
         """All executors in it, those of inner orchestrators too."""
@@ -345,9 +344,7 @@ class orchestrated(contextlib.ContextDecorator):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None:
-            note_on(error, deaths_of(self._orchestrator._everyone()))
-        self.stop()
+        leave(error, self.stop, () if error is None else self._orchestrator._everyone())
 
     @boundary
     def start(self) -> orchestrated:

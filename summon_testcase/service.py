@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from .addresses import at
-from .deaths import deaths_of, note_on, stop_and_tell
+from .deaths import leave
 from .errors import NotRunning, ProcessExited, TimeoutExpired
 from .lifecycle import Lifecycle
 from .steps import Pause, wait
@@ -46,12 +46,7 @@ class Service(Lifecycle):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        deaths = deaths_of([self])
-        if error is None:
-            stop_and_tell(self.stop, deaths)
-        else:
-            note_on(error, deaths)
-            self.stop()
+        leave(error, self.stop, [self])
 
     def _start_again(self) -> None:
         try:

@@ -446,12 +446,12 @@ It(["sleep", "100"]).start()
         """What prepare() makes need not be there before."""
         program = tmp_path / "program"
 
-        class It(SimpleExecutor):
+        class It(OutputCoordinatedExecutor):
             def prepare(self) -> None:
-                program.write_text("#!/bin/sh\nread x\n")
+                program.write_text("#!/bin/sh\necho up\nread x\n")
                 program.chmod(0o755)
 
-        with It(str(program)) as it:
+        with It(str(program), "up") as it:
             assert it.running()
             program.unlink()
             it.restart()
