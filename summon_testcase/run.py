@@ -219,7 +219,7 @@ class Run:
     def catching_up(self) -> Steps[None]:
         """That as steps."""
         process, deadline = self.process, Deadline(ANSWER)
-        if not process.mine() or process.gone:
+        if not process.mine() or process.gone or not process.pid:  # no keeper would answer
             return
         # there always is output beyond here, and the keeper looks at everything else first
         process._watching = True
