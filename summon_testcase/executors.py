@@ -409,6 +409,10 @@ class CommandCoordinatedExecutor(SimpleExecutor):
     def _waits_for_its_port(self) -> bool:
         return self._names_own(self._probe, "port", "url")
 
+    def _find_program(self, path: str | None, cwd: str) -> None:
+        super()._find_program(path, cwd)
+        self._find_known(self._probe[0], path, cwd)
+
     def _readiness(self) -> list[Probe]:
         from .conditions import CommandProbe
 

@@ -17,6 +17,13 @@ __tracebackhide__ = hidden
 #: where servers are that the PATH of a user leaves out
 _SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
+#: what may be programs of the user's too, unlike ``cd``
+_SHELL_WORDS = {
+    *("bg", "bind", "break", "builtin", "command", "continue", "coproc", "exit", "fg", "getopts"),
+    *("hash", "jobs", "let", "local", "logout", "mapfile", "read", "return", "select", "shift"),
+    *("suspend", "type", "typeset", "wait", ":"),
+}
+
 _PACKAGES = {
     "apache2": "apache2",
     "beanstalkd": "beanstalkd",
@@ -214,6 +221,8 @@ def find_program(word: str, path: str | None, cwd: str, label: str, optional: bo
     absent = os.sep not in word or not os.path.lexists(whole)
     if word.startswith("~"):
         reason = f"no shell fills in the {word.split(os.sep)[0]} of {word!r}: write its full path"
+    elif word in _SHELL_WORDS:
+        reason = f"{word!r} is no program but a word of the shell: write shell=True"
     elif os.sep not in word:
         reason = f"{word!r} is not on the PATH: install it, or write its full path"
         if package:

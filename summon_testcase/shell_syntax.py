@@ -30,6 +30,10 @@ _BUILTINS = {
 _OPERATOR = re.compile(r"&&|\|\|?|\|&|;;?|&|(?:\d*|&)(?:>>?\|?|<<?<?|<>)(?!=)(?:&?[^&<>]*)")
 
 
+#: what stands inside of words too
+_INSIDE = ("$(", "<(", ">(", "`", "&&")
+
+
 def _unquoted(command: str) -> list[str]:
     """The words of a command; each quoted part is one ``\\0``, which is no special character."""
     return [word for word in re.split(f"[{_BLANKS}]+", _QUOTED.sub("\0", command)) if word]
@@ -44,18 +48,23 @@ def without_values(command: str) -> str:
     return " ".join(f"{name}=…" for name in names) + command[found.end() :]
 
 
-def variable(text: str, known: Container[str]) -> str | None:
+def variable(text: str, known: Container[str], command: bool = False) -> str | None:
     """The first ``$NAME`` or ``${NAME}`` in a text that a shell was surely meant to fill in.
 
     One of a variable that there is; or one in capitals that stands alone, or as a part of a
     path.  Hashes of passwords, awk's ``$1`` and JSON's ``$ref`` are not.
 
     :param known: the variables that there are.
+    :param command: whether it is a word of a command: then it may be a part of anything.
     """
     for match in re.finditer(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", text):
         name = match[1] or match[2]
         before, after = text[: match.start()][-1:], text[match.end() :][:1]
-        alone = all(not beside or beside in "/:=,\"'" + _BLANKS for beside in (before, after))
+        around = (before, after)
+        if command:
+            alone = "$" not in around
+        else:
+            alone = all(not beside or beside in "/:=,\"'" + _BLANKS for beside in around)
         meant = name in known or (alone and re.fullmatch("[A-Z_]+[A-Z0-9_]*", name))
         if meant and len(name) > 1 and before != "\\":
             return match[0]
@@ -79,8 +88,8 @@ def refuse_in_command(command: str, label: str, argument: str) -> None:
             found = word if _OPERATOR.fullmatch(word) else "&"
         elif word.endswith(";"):
             found = ";"
-        elif "$(" in word or "`" in word:
-            found = "$(" if "$(" in word else "`"
+        elif any(part in word for part in _INSIDE):
+            found = next(part for part in _INSIDE if part in word)
         if found is not None:
             shown = found.replace("\0", "…")
             why = ", and output() has what it writes" if ">" in found else ""
@@ -90,7 +99,7 @@ def refuse_in_command(command: str, label: str, argument: str) -> None:
                 f"{shell}, or put it in quotes to pass it on",
                 executor=label,
             )
-        name = variable(word, os.environ)
+        name = variable(word, os.environ, command=True)
         if name is not None:
             raise InvalidArgument(
                 f"{label}: {argument}= has {name}, which only a shell fills in: write its value, "

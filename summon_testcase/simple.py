@@ -435,6 +435,7 @@ class SimpleExecutor(Service):
             run = Run(self.called, files, launch, self._limits, self._outlasts)
             run.lingering = lingering
             self._run = run
+            self._has_run = True
             yield from run.get_ready(probe, deadline)
             run.outlasts = self._launcher and run.process.ended
             if self._launcher and self._waits and not run.outlasts:
@@ -448,7 +449,6 @@ class SimpleExecutor(Service):
             self.ready()
             life.begun = True
             self._hold(run)
-            self._has_run = True
         except BaseException as error:
             if files is not None:
                 self._finish(files, run, keep_life=True, failure=error)

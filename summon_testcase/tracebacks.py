@@ -33,6 +33,7 @@ def hidden(excinfo: Any) -> bool:
     ours = excinfo is None or isinstance(excinfo.value, (SummonError, AssertionError))
     return ours and not switched_on(DEBUG)
 
+
 def trimmed(error: BaseException) -> BaseException:
     """An error without our frames in its traceback, and in those of what led to it."""
     seen: list[BaseException] = []

@@ -587,6 +587,12 @@ BAD: dict[str, tuple[str, str, str]] = {
         "requires=3: write a name, or a list of names",
     ),
     "optional as text": ("SimpleExecutor('x', optional='no')", "InvalidArgument", "optional='no'"),
+    "missing probe": (
+        f"orchestrated({INNOCENT}, "
+        "db=CommandCoordinatedExecutor('sleep 1', 'no-such-probe')).start()",
+        "CommandNotFound",
+        "db: command not found: 'no-such-probe' is not on the PATH",
+    ),
     "name of a variable": (
         f"SimpleExecutor('x', env={{'A=B': '{SECRET}'}})",
         "InvalidArgument",

@@ -273,6 +273,7 @@ class MissingTest(unittest.TestCase):
             SimpleExecutor("/nowhere/postgres", **options): "no file '/nowhere/postgres'",
             SimpleExecutor("./no-such-script", **options): "does not exist in",
             SimpleExecutor("no-such-thing", **options): "install it, or write its full path",
+            SimpleExecutor("wait 3", **options): "'wait' is no program but a word of the shell: ",
             SimpleExecutor("/bin/true", requires="etcd", **options): "package etcd-server",
             SimpleExecutor("/bin/true", requires=known, **options): "package etcd-server",
             SimpleExecutor("/bin/true", requires="./tool", **options): "does not exist in",

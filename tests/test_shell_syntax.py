@@ -47,6 +47,10 @@ FOR_A_SHELL = {
     "server --dir $HOME": "has $HOME, which only a shell fills in",
     "server --dir=${HOME}/data": "has ${HOME}",
     "server --port $SERVER_PORT": "has $SERVER_PORT",
+    "server -p$SERVER_PORT.": "has $SERVER_PORT",
+    "migrate&&server": "has '&&'",
+    "diff <(sort a) b": "has '<(sort'",
+    "server --config=<(cat a)": "has '<('",
 }
 #: commands that look like it, and are none
 FOR_NONE = [
