@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -955,6 +956,15 @@ class TestStop:
             pass
         assert record.read_text().splitlines() == ["main SIGTERM", "worker SIGTERM"]
         assert executor.exit_code == 0
+        assert marked(mark) == []
+
+    def test_a_server_behind_a_shell_is_asked_once(self, mark: str, tmp_path: Path) -> None:
+        """The shell ends at once; its server has all of the time, and is not asked again."""
+        record = tmp_path / "record"
+        command = shlex.join(service("counts_signals.py", record, "late", mark)) + "; true"
+        with OutputCoordinatedExecutor(command, "up\n", shell=True, stop_timeout=3):
+            pass
+        assert record.read_text().splitlines() == ["main SIGTERM", "worker SIGTERM"]
         assert marked(mark) == []
 
     def test_kill(self, mark: str) -> None:

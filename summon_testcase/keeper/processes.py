@@ -79,10 +79,23 @@ def children() -> list[int]:
 
 
 def asked_children() -> list[int]:
-    """The direct children of this process where /proc does not tell: each pid is asked for.
+    """The direct children of this process where /proc does not tell: each pid is asked for."""
+    found = []
+    for pid in _numbers_since_birth():
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            continue
+        except AttributeError:  # macOS
+            break
+        found.append(pid)
+    return found
 
-    All descend from this process, so that their numbers lie between its own and that of a
-    process which is forked now.
+
+def _numbers_since_birth() -> Iterable[int]:
+    """The pids that what descends from this process may have.
+
+    They lie between its own and that of a process which is forked now.
     """
     me = os.getpid()
     try:
@@ -94,16 +107,7 @@ def asked_children() -> list[int]:
         newest = me + 32768
     # the kernel begins anew at the end of its numbers, which is this at most
     numbers = [range(me, newest)] if newest > me else [range(me, 1 << 22), range(2, newest)]
-    found = []
-    for pid in itertools.chain(*numbers):
-        try:
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            continue
-        except AttributeError:  # macOS
-            break
-        found.append(pid)
-    return found
+    return itertools.chain(*numbers)
 
 
 def newest_children(span: int = 64) -> list[int]:
@@ -194,14 +198,19 @@ def become_subreaper() -> None:
 
 
 def others_in_group(leader: int) -> list[int]:
-    """The members of a process group but the one that it is named after.
-
-    Where /proc does not tell, the number that stands for all of them, the leader too.
-    """
-    if not proc_is_ours():
-        return [-leader]
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return [pid for pid in pids if pid != leader and _stat(pid)[2:3] == [b"%d" % leader]]
+    """The members of a process group of this session, but the one that it is named after."""
+    me = os.getpid()
+    if proc_is_ours():
+        pids: Iterable[int] = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    else:
+        pids = _numbers_since_birth()
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            # not one that has been given the number of a group that ended
+            if os.getpgid(pid) == leader != pid and os.getsid(pid) == me:
+                found.append(pid)
+    return found
 
 
 def is_stranger(pid: int, ancestor: int) -> bool:

@@ -49,6 +49,8 @@ class Keeper:
         self.base = self.run_base = ""
         #: pid of the main process while it is not reaped
         self.main = 0
+        #: its process group, which it may leave others in
+        self.group = 0
         self.status: int | None = None
         #: neither the main process nor anything that it left is alive
         self.empty = False
@@ -150,7 +152,7 @@ class Keeper:
             make = self.capture.open_terminal if tty == b"1" else self.capture.open_pipes
             ends = make(silent == b"1")
             stage = "process"
-            self.main = spawn(program, argv, env, ends)
+            self.main = self.group = spawn(program, argv, env, ends)
         except OSError as error:
             # its files now belong to the test process again
             self.base = ""
@@ -284,14 +286,22 @@ class Keeper:
             self.stop_half = 0.0
             if self.commanded:
                 self.ask_to_end()
-            elif self.main:
-                # not the main process: to many servers a second signal means "at once"
-                for pid in others_in_group(self.main):
-                    kill(pid, self.stop_signal)
-                    kill(pid, signal.SIGCONT)
             else:
-                self.asked_to_end.clear()
-                self.end_orphans()
+                self.ask_others()
+
+    def ask_others(self) -> None:
+        """Ask those in the group of the main process that nobody has asked, as far as we know.
+
+        Nobody is asked twice, the main process least of all: to many servers a second signal
+        means "at once".
+        """
+        number = self.stop_signal if self.main else signal.SIGTERM
+        for pid in others_in_group(self.group):
+            if pid not in self.asked_to_end:
+                if number == signal.SIGTERM:
+                    self.asked_to_end.add(pid)
+                kill(pid, number)
+                kill(pid, signal.SIGCONT)
 
     def finish(self) -> None:
         """Kill what is left, tell how it ended, and end."""

@@ -4,7 +4,7 @@ The main process forks a worker, in its own group or (HOW=setsid) session; the w
 turn says "up".  At SIGTERM each writes a line to RECORD.  HOW=master: the main process
 passes SIGTERM on and waits, as gunicorn does; otherwise it leaves the worker alone.
 HOW=deaf: the worker writes its line, but stays.  HOW=slow: the main process does nothing
-at SIGTERM, and ends once its worker has.
+at SIGTERM, and ends once its worker has.  HOW=late: it ends two seconds after SIGTERM.
 """
 
 import os
@@ -27,6 +27,8 @@ def terminate(number, frame):
     note(who + " " + signal.Signals(number).name)
     if who == "main" and how == "slow":
         return
+    if who == "main" and how == "late":
+        time.sleep(2)
     if who == "main" and how == "master":
         os.kill(worker, number)
         os.waitpid(worker, 0)
@@ -52,4 +54,5 @@ elif how == "slow":
     time.sleep(0.3)
     os._exit(0)
 while True:
-    time.sleep(1000)
+    # a signal that comes just before a long sleep would be noticed after it only
+    time.sleep(0.05)
