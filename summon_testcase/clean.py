@@ -136,4 +136,6 @@ def encodable(text: str, stream: object = None) -> str:
 
 def line_of(text: str) -> str:
     r"""A line as a terminal shows it in the end: what stands after its last ``\r``."""
+    if text.isprintable():
+        return text.rstrip()
     return clean(text).rstrip("\r\n").rpartition("\r")[2].translate(_SPELT_OUT).rstrip()

@@ -21,9 +21,11 @@ from .report import counted
 #: lines that a report shows of one service, and an error
 LINES, ERROR_LINES = 40, 20
 #: what is read of a log at its beginning, and at its end
-_BYTES = 1 << 18
+_BYTES = 1 << 17
 #: how many lines may repeat themselves together, a traceback
 _BLOCK = 64
+#: in how many places a line may come again before it begins the next of them
+_TRIES = 4
 #: repetitions that are shown as they are
 _FEW = 3
 _VARYING = re.compile(r"[\w.:+-]*\d[\w.:+-]*")
@@ -105,7 +107,7 @@ def _repeated(keys: list[str], at: int) -> tuple[int, int]:
     """How many lines are repeated from here on, and how often they are there: 1, 1 if not."""
     again = at
     with suppress(ValueError):
-        while True:
+        for _ in range(_TRIES):
             again = keys.index(keys[at], again + 1, at + 1 + _BLOCK)
             block, times = again - at, 1
             while keys[at : at + block] == keys[at + block * times : at + block * (times + 1)]:

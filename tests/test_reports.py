@@ -100,7 +100,7 @@ class ExcerptTest(unittest.TestCase):
         (line,) = self.excerpt(b"begin" + b"x" * 1_000 + b"end")
         self.assertRegex(line, r"^begin.* \[508 characters left out\] .*end$")
         first, left_out, last = self.excerpt(b"begin" + b"x" * 1_000_000 + b"end")
-        self.assertEqual(left_out, "[475720 bytes left out]")
+        self.assertEqual(left_out, "[737864 bytes left out]")
         self.assertTrue(first.startswith("begin") and last.endswith("end"))
         self.assertLess(len(first) + len(last), 1200)
 
