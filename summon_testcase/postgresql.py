@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from . import arguments
+from . import command as commands
 from .concealed import conceal_in
 from .deadline import Deadline
 from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
@@ -229,6 +230,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
         initdb = self._binary("initdb")
         facts = os.stat(os.path.realpath(initdb))
         owner = _server_user()
+        if owner is not None and _barrier(os.path.dirname(initdb), owner) is not None:
+            raise _out_of_reach(self.called, initdb, owner, "bindir=")
         options = [
             *("-U", self._user, "--auth=trust", "--encoding=UTF8", "--locale=C"),
             *("--no-sync", "--wal-segsize=1", *map(self._placed, self._initdb)),
@@ -256,8 +259,13 @@ class PostgreSQL(OutputCoordinatedExecutor):
                 if owner is not None:
                     os.chown(new, owner.pw_uid, owner.pw_gid)
                 command = [*_become(owner), initdb, "-D", new, *options]
+                place = self._placed(self._cwd or "")
                 make = SimpleExecutor(
-                    command, name=f"{self.called} initdb", one_shot=True, timeout=_INITDB_TIMEOUT
+                    command,
+                    name=f"{self.called} initdb",
+                    one_shot=True,
+                    timeout=_INITDB_TIMEOUT,
+                    cwd=os.sep if commands.templates([place]) else place or None,
                 )
                 yield from make.starting()
                 drive(make.stopping())

@@ -37,6 +37,7 @@ from summon_testcase import (
 )
 from summon_testcase.unpatched import temporary_directory
 
+from .needs import needs
 from .services import service
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -343,6 +344,7 @@ class TestPaths:
         with UnixSocketCoordinatedExecutor(command, "s", cwd=tmp_path, timeout=20) as server:
             assert server.path == f"{tmp_path}/s"
 
+    @needs("postgres", package="postgresql")
     def test_no_current_directory(self, tmp_path: Path) -> None:
         """One that was removed is told, and does not matter where cwd= is given."""
         code = (
@@ -358,6 +360,8 @@ class TestPaths:
             "    except Exception as error: print(type(error).__name__, error)\n"
             "with SimpleExecutor('sleep 1000', cwd='/', requires='sh') as it: print(it.pid > 0)\n"
             "with CommandCoordinatedExecutor('sleep 1000', 'true', cwd='/'): print('probed')\n"
+            "with PostgreSQL(cwd='/', initdb=['--text-search-config=simple']) as it:\n"
+            "    print(it.pid > 0)\n"
             "with HTTPCoordinatedExecutor([sys.executable, '-m', 'http.server', '--bind',\n"
             "        '{host}', '{port}'], 'http://{host}:{port}/', cwd='/') as it: print(it.url)\n"
         )
@@ -374,11 +378,11 @@ class TestPaths:
             timeout=120,
         )
         said = done.stdout.splitlines()
-        assert len(said) == 9, done.stdout + done.stderr
+        assert len(said) == 10, done.stdout + done.stderr
         for line in said[:6]:
             assert line.startswith("InvalidArgument "), line
             assert "the current directory does not exist any more" in line and "cwd=" in line
-        assert said[6:8] == ["True", "probed"] and said[8].startswith("http://")
+        assert said[6:9] == ["True", "probed", "True"] and said[9].startswith("http://")
 
 
 class TestScripts:
@@ -547,6 +551,7 @@ class TestPostgreSQL:
             with pytest.raises(Exception, match=words):
                 wrong.check()
 
+    @needs("postgres", package="postgresql")
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
     def test_out_of_reach(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A cache that the server's user cannot reach is named; temporary files go elsewhere."""
@@ -562,6 +567,11 @@ class TestPostgreSQL:
         assert found is not None and str(private).startswith(found[1])
         assert os.path.dirname(found[2]) == f"{private}/place"
         assert "set SUMMON_CACHE_DIR to a directory that all may enter" in caught.value.message
+        (private / "bin").mkdir(mode=0o755)
+        for program in ("initdb", "postgres"):
+            shutil.copy("/bin/true", private / "bin" / program)
+        with pytest.raises(SpawnFailed, match="/bin/initdb: set bindir= to a directory that all"):
+            PostgreSQL(bindir=private / "bin").start()
         monkeypatch.delenv("SUMMON_CACHE_DIR")
         monkeypatch.setattr("tempfile.tempdir", str(private / "place"))
         monkeypatch.setattr("summon_testcase.postgresql._MEMORY", "/no/such")
