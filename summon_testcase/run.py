@@ -95,6 +95,8 @@ class Run:
         #: why its port could not be bound when it was started, in words
         self.lingering = ""
         self.ready = False
+        #: its main process had ended by then
+        self.daemon = False
         #: a test has waited for its end
         self.awaited = False
         #: a block has needed it up to the moment in which it was stopped
@@ -117,6 +119,7 @@ class Run:
             if outcome.verdict is not Verdict.READY:
                 raise self._not_ready(probe, outcome, deadline.elapsed())
             self.ready = True
+            self.daemon = self.process.exit_code is not None
         except BaseException as error:
             told = error
             if isinstance(error, StartFailed) and error.executor is None:

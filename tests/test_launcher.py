@@ -167,13 +167,14 @@ class TestBesideUs:
 
     def test_its_death_is_seen(self, mark: str) -> None:
         """It is ours, so it is known that it has ended."""
-        with self.daemon(mark, stop_command=["false"]) as server:
-            pid = int(Path(server.path).read_text())
-            assert server.running() and alive(pid)
-            os.kill(pid, signal.SIGKILL)
-            eventually(lambda: not server.running(), "its end is seen")
-            death = server.death("now")
-            assert death is not None and "exited with status 0 now" in death.message
+        server = self.daemon(mark, stop_command=["false"]).start()
+        pid = int(Path(server.path).read_text())
+        assert server.running() and alive(pid)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not server.running(), "its end is seen")
+        death = server.death("now")
+        assert death is not None and "what it left running has ended now" in death.message
+        server.stop()  # nothing is left to run the command for
 
     def test_it_is_stopped(self, mark: str) -> None:
         """By the command, or else as any daemon is."""
