@@ -127,6 +127,44 @@ class Executor:
     ) -> None:
         self.stop()
 
+    def reset(self) -> None:
+        """Make it as it was when it was started: call what ``reset=`` has declared.
+
+        In a TestCase that is done before each test but the first that uses it.
+
+        :raises NotImplementedError: if nothing was declared.
+        """
+        own: Callable[[Executor], object] | None = vars(self).get("_reset")
+        if own is None:
+            raise NotImplementedError(
+                f"{self.name or type(self).__name__}: nothing resets it: declare reset=, a "
+                "function that takes the executor, or write a method reset()"
+            )
+        own(self)
+
+    _native_reset = reset
+
+    def can_reset(self) -> bool:
+        """Whether there is anything that resets it."""
+        return vars(self).get("_reset") is not None or overridden(self, "reset")
+
+    def _tell_what_is_ignored(self) -> None:
+        """Say once what has a meaning in a TestCase only, where it is started without one."""
+        said = [f"scope={self.scope!r}"] if self.scope != "class" else []
+        said += ["restart="] if self.revivals else []
+        if not said or self.employed or vars(self).get("_told_ignored"):
+            return
+        vars(self)["_told_ignored"] = True
+        import warnings
+
+        warnings.warn(
+            f"{self.name or type(self).__name__}: {' and '.join(said)} has a meaning in a TestCase "
+            "only: without one it lives from its start to its stop, and is not started again when "
+            "it dies",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
     def __set_name__(self, owner: type, name: str) -> None:
         if not self.name:
             self.name = name

@@ -24,8 +24,9 @@ class Walk:
         self._under_way: dict[Steps[None], str] = {}
         #: keys whose steps came to their end
         self.done: list[str] = []
-        #: errors of those that failed, in the order in which they did
+        #: errors of those that failed, in the order in which they did, and whose they are
         self.errors: list[BaseException] = []
+        self.failed: list[str] = []
         #: set by a signal handler, or another thread, to end it before the next step
         self.called_off = False
 
@@ -56,6 +57,7 @@ class Walk:
                     self.done.append(key)
                 else:
                     self.errors.append(error)
+                    self.failed.append(key)
                 # not before it is known to be done: an interrupt may come in between
                 del self._under_way[steps]
                 for before in self._waiting.values():

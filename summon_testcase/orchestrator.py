@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from .deaths import leave, sentence, stop_and_tell
 from .decorated import Shared, decorated
 from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
-from .executor import Executor, Startable, start_of, stop_of
+from .executor import Executor, Startable, overridden, start_of, stop_of
 from .foreign import let_through
 from .graph import Walk, reverse
 from .group import Group
@@ -50,6 +50,8 @@ class Orchestrator(Group):
         super().__init__(executors, name=name, after=after)
         #: members that were started, in the order in which they became ready
         self._started: list[str] = []
+        #: the member that made the last start fail
+        self._culprit = ""
         #: members that were killed, and not stopped since
         self._killed: list[str] = []
 
@@ -66,6 +68,13 @@ class Orchestrator(Group):
         :raises SummonError: the error of the member that failed first; its
             ``consequences`` say what became of the others.
         """
+        for member in self._everyone():
+            member._tell_what_is_ignored()
+        return self._begin()
+
+    _native_start = start
+
+    def _begin(self: O) -> O:
         self.bind(self._services)
         self.check()
         self._refuse_twice()
@@ -79,8 +88,6 @@ class Orchestrator(Group):
             self._clear()
             vars(self).pop("_start", None)
             raise
-
-    _native_start = start
 
     @property
     def _walk(self) -> Walk | None:
@@ -114,6 +121,7 @@ class Orchestrator(Group):
                     executor=self.name or None,
                 )
             if walk.errors:
+                self._culprit = walk.failed[0]
                 raise walk.errors[0]
         except BaseException as error:
             if self._walk is walk:
@@ -215,6 +223,25 @@ class Orchestrator(Group):
             if key not in self._killed:
                 self._killed.append(key)
         self._each(lambda member: getattr(member, "kill", member.stop)())
+
+    def reset(self) -> None:
+        """Reset all members that can be, in the order in which they became ready.
+
+        :raises NotImplementedError: if there are none.
+        """
+        members = [self._members[key] for key in list(self._started)]
+        able = [m for m in members if isinstance(m, Executor) and m.can_reset()]
+        if not able:
+            super().reset()
+        for member in able:
+            member.reset()
+
+    _native_reset = reset
+
+    def can_reset(self) -> bool:
+        """Whether there is anything that resets one of its members."""
+        members = [m for m in self._members.values() if isinstance(m, Executor)]
+        return overridden(self, "reset") or any(member.can_reset() for member in members)
 
     def _leave_nothing(self) -> None:
         self._clear()

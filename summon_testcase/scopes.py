@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import atexit
 import functools
+import operator
 import sys
 import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 from . import turns
 from .deaths import is_named, name_it, sentence
-from .errors import StopFailed
+from .errors import InvalidArgument, StopFailed, SummonError
 from .executor import Executor
 from .foreign import is_foreign, let_through, suppress
 from .lifetime import SCOPES, Scope, scope
@@ -31,6 +33,46 @@ Reason = tuple[Exception, TracebackType | None]
 
 #: groups that have something up, in the order of their starts
 holders: list[Group] = []
+
+
+class _Tried:
+    """A start that failed, which no class of this process tries again."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        around: Mapping[str, Executor],
+        when: str,
+        error: Exception,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.executor, self.when, self.error, self.traceback = executor, when, error, traceback
+        self._others = _referred_to(executor, around)
+
+    def referred_to(self, around: Mapping[str, Executor]) -> bool:
+        """Whether it would be the same start among other services, which may replace some."""
+        others = _referred_to(self.executor, around)
+        return len(others) == len(self._others) and all(map(operator.is_, others, self._others))
+
+    def again(self) -> Exception:
+        """The error for another class, which tells whose start it was."""
+        error, said = afresh(self.error), f"tried {self.when}, and not again in this process"
+        if isinstance(error, SummonError):
+            error.consequences = (*(c for c in error.consequences if c != said), said)
+        elif hasattr(error, "add_note"):
+            error.add_note(said)
+        else:
+            vars(error)["__notes__"] = [said]
+        return error
+
+
+def _referred_to(executor: Executor, around: Mapping[str, Executor]) -> list[Executor | None]:
+    after = [n for n, e in around.items() if any(t is e or t == n for t in executor.after)]
+    return [around.get(name) for name in sorted({*executor.needs(), *after})]
+
+
+#: once per process, also for other classes that inherit a declaration
+_tried: list[_Tried] = []
 
 
 class Group:
@@ -55,7 +97,7 @@ class Group:
         self.users: list[turns.Somebody] = []
         self._batches: list[Orchestrator] = []
         self._up: list[Executor] = []
-        #: what cannot be started, and why: found out once per process
+        #: what cannot be started here, or not again, and why
         self._failures: list[tuple[Executor, Reason]] = []
         #: what a test has used since it was started
         self._used: dict[int, Executor] = {}
@@ -79,15 +121,18 @@ class Group:
 
     # -- the start --
 
-    def bring_up(self, wanted: Mapping[str, Executor], around: Mapping[str, Executor]) -> None:
+    def bring_up(
+        self, wanted: Mapping[str, Executor], around: Mapping[str, Executor], when: str
+    ) -> None:
         """Have some services up: those that are not yet are started.
 
         :param around: all services of the class, to which these may refer.
+        :param when: for messages, "before ShopTest".
         :raises SummonError: or whatever a service raises; the same one at each call.
         """
         everything = [p for e in wanted.values() for p in (e, *parts(e))]
         with turns.claimed(everything, lambda: self._may_have(everything)):
-            self._bring_up(wanted, everything, around)
+            self._bring_up(wanted, everything, around, when)
 
     def _may_have(self, wanted: Sequence[Executor]) -> bool:
         """Whether no test in another thread has for itself what is wanted here for one."""
@@ -115,6 +160,7 @@ class Group:
         wanted: Mapping[str, Executor],
         everything: Sequence[Executor],
         around: Mapping[str, Executor],
+        when: str,
     ) -> None:
         for executor, (error, traceback) in self._failures:
             if is_in(executor, everything):
@@ -128,13 +174,16 @@ class Group:
             self.enter()
         batch = Orchestrator(missing)
         batch.bind(around)
+        for failed in _tried:
+            if is_in(failed.executor, missing.values()) and failed.referred_to(around):
+                raise failed.again().with_traceback(failed.traceback)
         if self not in holders:
             holders.append(self)
         self._batches.append(batch)
         try:
             for name, executor in missing.items():
                 refuse_shorter_lives(name, executor, around)
-            batch.start()
+            batch._begin()
         except BaseException as error:
             with suppress(Exception):
                 batch._stop()
@@ -142,16 +191,23 @@ class Group:
             if not self._batches:
                 self.forget()
             if isinstance(error, Exception) and not is_foreign(error):
-                self._remember(error, missing)
+                self._remember(error, batch, around, when)
             raise
         self._up += missing.values()
         for part in self._parts():
             part.employed = True
         _stop_before_others_at_exit()
 
-    def _remember(self, error: Exception, missing: Mapping[str, Executor]) -> None:
-        name = getattr(error, "executor", None)
+    def _remember(
+        self, error: Exception, batch: Orchestrator, around: Mapping[str, Executor], when: str
+    ) -> None:
+        missing: dict[str, Any] = batch._members
+        name = batch._culprit or getattr(error, "executor", None)
         culprits = [e for key, e in missing.items() if name and name in (key, e.name)]
+        if culprits and not isinstance(error, InvalidArgument):
+            # what was declared wrongly is wrong in this class, and costs no time
+            _tried.extend(_Tried(e, around, when, error, _below(error)) for e in culprits)
+            return
         reason = error, _below(error)
         self._failures += [(culprit, reason) for culprit in culprits or missing.values()]
 
@@ -204,11 +260,8 @@ class Group:
         """Reset what a test has used."""
         for part in self._parts(wanted):
             if id(part) in self._used:
-                own = vars(part).get("_reset")
-                if own is not None:
-                    own(part)
-                elif callable(getattr(type(part), "reset", None)):
-                    part.reset()  # type: ignore[attr-defined]
+                if part.can_reset():
+                    part.reset()
                 del self._used[id(part)]
 
     def use(self, wanted: Sequence[Executor]) -> None:

@@ -468,6 +468,7 @@ class SimpleExecutor(Service):
         :raises AlreadyRunning: if it runs.
         :raises StartFailed: of the kind that says why; nothing is left running.
         """
+        self._tell_what_is_ignored()
         self.check()
         self._refuse_twice()
         return self._started(self.starting())

@@ -101,7 +101,7 @@ class _ClassServices:
         for group in self.groups[:-1]:
             # what goes first is the first to be told that it may
             fresh = not group
-            group.bring_up(of_life(services, group.life), services)
+            group.bring_up(of_life(services, group.life), services, when)
             group.disposable = disposable and (fresh or group.disposable)
             said += group.mend(self.parts(services), when)
         self._see_to_module()
@@ -169,7 +169,7 @@ class _ClassServices:
                 self.of_test.stop()  # whoever postponed tearDown has left it out
             if reason is None:
                 watch.remarks = self.start(services, f"before {label}", disposable=True)
-                self.of_test.bring_up(of_life(services, "test"), services)
+                self.of_test.bring_up(of_life(services, "test"), services, f"before {label}")
                 watch.begin()
                 for group in self.groups:
                     group.reset(everything)

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import textwrap
 import unittest
+import warnings
 from typing import Any
 from unittest import mock
 
@@ -17,6 +18,7 @@ from summon_testcase import (
     SimpleExecutor,
     SummonTestCase,
     TCPCoordinatedExecutor,
+    orchestrated,
     summoned,
 )
 from summon_testcase.errors import StartFailed
@@ -503,3 +505,167 @@ class ResetTest(ScopesTest):
 
 if __name__ == "__main__":
     unittest.main()
+
+
+class TriedOnceTest(ScopesTest):
+    """A declaration that cannot start is tried once per process."""
+
+    def late(self, **options: Any) -> Any:
+        """What is never ready, and notes each start."""
+        started = self.events
+
+        class Late(SimpleExecutor):
+            def prepare(self) -> None:
+                started.append(self.name)
+
+        return Late(SLEEPER, timeout=0.3, until=lambda e: False, **options)
+
+    def told(self, result: unittest.TestResult, whose: str) -> None:
+        self.assertTrue(result.errors)
+        for _, text in result.errors:
+            self.assertIn("not ready within 0.3 s", text)
+            self.assertIn(f"tried {whose}, and not again in this process", text)
+
+    def test_three_classes(self) -> None:
+        """Of those that inherit it the first waits; the others say whose start it was."""
+        for scope in ("class", "module", "run", "test"):
+            with self.subTest(scope):
+                del self.events[:]
+                web = self.late(scope=scope)
+                one = self.case("ShopTest", tests=2, web=web)
+                two = type("CartTest", (one,), {"__module__": "two"})
+                three = self.case("Third", module="three", web=web)
+                result = self.run_in_modules(one)
+                self.assertEqual(len(result.errors), 2)
+                self.assertIn("not ready within 0.3 s", result.errors[0][1])
+                if scope != "test":
+                    self.assertNotIn("tried before", result.errors[0][1])
+                whose = "before ShopTest.test_1" if scope == "test" else "before ShopTest"
+                for case in (two, three):
+                    self.told(self.run_in_modules(case), whose)
+                self.assertEqual(self.events, ["web"])
+
+    def test_a_dependency(self) -> None:
+        """What cannot start is an error of all that have it; what else they have is not."""
+        db = self.late()
+        web = SimpleExecutor([*SLEEPER, "{db.name}"])
+        other = SimpleExecutor(SLEEPER)
+        self.run_in_modules(self.case("ShopTest", db=db, web=web, other=other))
+        self.told(self.run_in_modules(self.case("Next", db=db, web=web)), "before ShopTest")
+        self.assertEqual(self.events, ["db"])
+        self.assert_passed(self.run_in_modules(self.case("Other", other=other)))
+        # with another database it is another start
+        ready = SimpleExecutor(SLEEPER)
+        self.assert_passed(self.run_in_modules(self.case("Replaced", db=ready, web=web)))
+
+    def test_another_database(self) -> None:
+        """What failed beside one service is tried beside another."""
+        web = SimpleExecutor(
+            ["/bin/sh", "-c", 'test "$0" = good || exit 3', "{db.host}"], one_shot=True
+        )
+        bad, good = SimpleExecutor(SLEEPER, host="bad"), SimpleExecutor(SLEEPER, host="good")
+        result = self.run_in_modules(self.case("Bad", db=bad, web=web))
+        self.assertIn("exited with status 3", result.errors[0][1])
+        self.assert_passed(self.run_in_modules(self.case("Good", db=good, web=web)))
+        result = self.run_in_modules(self.case("BadAgain", db=bad, web=web))
+        self.assertIn("tried before Bad, and not again", result.errors[0][1])
+
+    def test_errors_of_others(self) -> None:
+        """An executor of the user's too, whatever it raises."""
+        events = self.events
+
+        class Own(Executor):
+            def start(self) -> Any:
+                events.append("own")
+                raise ValueError("mine")
+
+            def stop(self) -> None: ...
+
+        own = Own()
+        for label in ("One", "Two"):
+            result = self.run_in_modules(self.case(label, own=own))
+            self.assertIn("ValueError: mine", result.errors[0][1])
+        if sys.version_info >= (3, 11):
+            self.assertIn("tried before One, and not again", result.errors[0][1])
+        self.assertEqual(events, ["own"])
+
+    def test_in_a_group(self) -> None:
+        """A group of which a member fails is one declaration."""
+        group = Orchestrator({"inner": self.late()})
+        self.run_in_modules(self.case("One", group=group))
+        self.told(self.run_in_modules(self.case("Two", group=group)), "before One")
+        self.assertEqual(self.events, ["inner"])
+
+
+class WithoutATestCaseTest(unittest.TestCase):
+    """What is declared for a TestCase, in a plain block."""
+
+    def test_reset(self) -> None:
+        """It can be called, of one and of all."""
+        calls: list[Any] = []
+        one = SimpleExecutor(SLEEPER, reset=calls.append)
+
+        class Own(SimpleExecutor):
+            def reset(self) -> None:
+                calls.append("own")
+
+        own = Own(SLEEPER)
+        with orchestrated(one=one, own=own, other=SimpleExecutor(SLEEPER)):
+            one.reset()
+            own.reset()
+            self.assertEqual(calls, [one, "own"])
+        with Orchestrator([one, Orchestrator([own])]) as group:
+            group.reset()
+        self.assertEqual(calls, [one, "own"] * 2)
+
+    def test_nothing_to_reset(self) -> None:
+        """Said, with what to write."""
+        one = SimpleExecutor(SLEEPER, name="one")
+        for thing in (one, Orchestrator([one], name="one")):
+            with self.assertRaisesRegex(NotImplementedError, "one: nothing resets it: declare res"):
+                thing.reset()
+
+    def test_what_has_no_meaning(self) -> None:
+        """scope= and restart= are told of, once, and by name; reset= can be called."""
+        for start in (
+            lambda one: one.start(),
+            lambda one: orchestrated(it=one).start(),
+            lambda one: Orchestrator([Orchestrator([one])]).start(),
+        ):
+            for options, said in (
+                ({"scope": "run"}, "one: scope='run' has a meaning in a TestCase only"),
+                ({"restart": True}, "one: restart= has a meaning in a TestCase only"),
+            ):
+                one = SimpleExecutor(SLEEPER, name="one", **options)  # type: ignore[arg-type]
+                with self.assertWarnsRegex(RuntimeWarning, said):
+                    start(one)
+                one.stop()
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")
+                    with one:
+                        one.restart()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with SimpleExecutor(SLEEPER, reset=print):
+                pass
+
+    def test_in_a_testcase(self) -> None:
+        """There it has, whoever restarts it."""
+
+        class Case(SummonTestCase):
+            one = SimpleExecutor(SLEEPER, scope="test", restart=True)
+            group = Orchestrator({"two": SimpleExecutor(SLEEPER, restart=1)})
+
+            def test_1(self) -> None:
+                self.one.restart()
+                self.one.kill()
+                self.one.start()
+                self.group.stop()
+
+            def test_2(self) -> None:
+                pass
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            result = run(Case)
+        self.assertEqual((result.errors, result.failures), ([], []))
