@@ -5,7 +5,8 @@ Tools that print tracebacks show the arguments and variables of each frame by th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -42,7 +43,13 @@ def conceal(env: object) -> Any:
     return Variables(env) if isinstance(env, Mapping) else _Unusable(env)
 
 
-def conceal_in(options: Any) -> None:
-    """The same among arguments that are handed on."""
-    if "env" in options:
-        options["env"] = conceal(options["env"])
+def concealing(init: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that is given an ``env=`` which is concealed, to hand on."""
+
+    @functools.wraps(init)
+    def __init__(self: object, *given: Any, **options: Any) -> None:
+        if "env" in options:
+            options["env"] = conceal(options["env"])
+        init(self, *given, **options)
+
+    return __init__

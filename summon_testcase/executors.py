@@ -9,7 +9,6 @@ from . import arguments, requested
 from . import command as commands
 from .arguments import Pattern, compile_patterns
 from .command import Command
-from .concealed import conceal_in
 from .errors import InvalidArgument
 from .lifecycle import warm_up
 from .simple import SimpleExecutor
@@ -55,7 +54,6 @@ class OutputCoordinatedExecutor(SimpleExecutor):
         banner: Pattern | Iterable[Pattern],
         **options: Unpack[AddressOptions],
     ) -> None:
-        conceal_in(options)
         super().__init__(command, **options)
         self._banner = compile_patterns(banner, self._declared, "banner")
         self._groups = {group for pattern in self._banner for group in pattern.groupindex}
@@ -116,7 +114,6 @@ class TCPCoordinatedExecutor(SimpleExecutor):
         foreign_listener: bool = False,
         **options: Unpack[Options],
     ) -> None:
-        conceal_in(options)
         super().__init__(command, host=host, port=port, **options)
         self._foreign_listener = arguments.flag(
             self._declared, "foreign_listener", foreign_listener
@@ -191,7 +188,6 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         foreign_listener: bool = False,
         **options: Unpack[AddressOptions],
     ) -> None:
-        conceal_in(options)
         super().__init__(command, **options)
         self._url = self._checked_url(url)
         label = self._declared
@@ -293,7 +289,6 @@ class _PathExecutor(SimpleExecutor):
         path: str | os.PathLike[str],
         **options: Unpack[AddressOptions],
     ) -> None:
-        conceal_in(options)
         super().__init__(command, **options)
         instead = f'a path such as "{self._example}"'
         self._path = arguments.path(self._declared, "path", path, instead)
@@ -397,7 +392,6 @@ class CommandCoordinatedExecutor(SimpleExecutor):
         probe_timeout: float = 5,
         **options: Unpack[AddressOptions],
     ) -> None:
-        conceal_in(options)
         super().__init__(command, **options)
         self._probe = commands.split(probe, False, self._declared, "probe")
         arguments.seconds(self._declared, "probe_timeout", probe_timeout)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from . import arguments
 from . import command as commands
-from .concealed import conceal_in
 from .deadline import Deadline
 from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
 from .executors import OutputCoordinatedExecutor
@@ -99,7 +98,6 @@ class PostgreSQL(OutputCoordinatedExecutor):
         port: int | None = None,
         **options: Unpack[Options],
     ) -> None:
-        conceal_in(options)
         label = arguments.call("PostgreSQL()", options.get("name")) or "PostgreSQL()"
         given = arguments.mapping(label, "settings", settings, '{"work_mem": "64MB"}')
         self._settings = {**_SETTINGS, **{key: _setting(label, key, given[key]) for key in given}}

@@ -13,7 +13,7 @@ from . import arguments, lifetime, programs
 from . import command as commands
 from .addresses import at
 from .arguments import Limits, Pattern, compile_patterns
-from .concealed import conceal
+from .concealed import conceal, concealing
 from .deadline import Deadline
 from .declaring import declaring_directory
 from .errors import (
@@ -102,6 +102,12 @@ class SimpleExecutor(Service):
     ...     greeting.output().read()
     'hello'
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            # tracebacks show the arguments of a user's constructor too
+            cls.__init__ = concealing(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(
         self,
