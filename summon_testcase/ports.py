@@ -233,11 +233,14 @@ class Leases:
         with self._mutex:
             if port not in self._leased:
                 return
-            self._leased.discard(port)
-            idle = self._leased.isdisjoint(_members(port // BLOCK)) and not self._taking
+            block = port // BLOCK
+            idle = self._leased.isdisjoint({*_members(block)} - {port}) and not self._taking
             # The last block stays: the next class of tests will want it at once.
-            if idle and len(self._blocks) > 1:
-                self._blocks.pop(port // BLOCK).close()
+            lock = self._blocks.pop(block, None) if idle and len(self._blocks) > 1 else None
+            if lock is not None:
+                lock.close()
+            # last: what Ctrl-C has ended here is called again
+            self._leased.discard(port)
 
     def forget(self) -> None:
         """In a forked child: the leases are the parent's, and so are the locks."""
