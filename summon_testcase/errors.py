@@ -36,11 +36,13 @@ class SummonError(Exception):
         return str(self.args[0])
 
     def __str__(self) -> str:
-        from .clean import encodable
+        from .clean import encodable, visible
 
         parts = [self.message, str(self.report or ""), *(f"  {line}" for line in self.consequences)]
-        # output has any characters, and a runner that cannot print its report ends there
-        return encodable("\n".join(part for part in parts if part))
+        said = "\n".join(part for part in parts if part)
+        # output, commands and answers have any characters: none that a terminal obeys is printed,
+        # and none that standard output cannot take, where many a runner ends
+        return encodable("\n".join(map(visible, said.split("\n"))))
 
 
 class InvalidArgument(SummonError, ValueError):

@@ -370,6 +370,21 @@ class TestLogs:
         assert not removed.exists() and not directory.exists()
         assert kept.exists()
 
+    def test_nothing_that_a_terminal_obeys(self, mark: str) -> None:
+        """Commands and answers of others are spelt out in a message too."""
+
+        def odd(_: object) -> bool:
+            raise ValueError("no\x1b[2J\x07\x9b2Jt\x08 yet")
+
+        script = "printf '\\033c\\033[31mup\\n'; sleep 1000 # \x1bc\x07"
+        executor = SimpleExecutor(["sh", "-c", script, mark], until=odd, timeout=0.2)
+        error = failed_start(executor)
+        said = str(error) + str(SummonError("a\x1bcb\nc\x9bHd"))
+        assert said.replace("\n", "").isprintable(), ascii(said)
+        assert said.endswith("ab\ncd")
+        for words in ("no\\x07t\\x08 yet", "| up", "sleep 1000 # \\x07"):
+            assert words in said
+
     def test_long_and_odd_lines(self, mark: str) -> None:
         """Bytes that are no UTF-8 are replaced in the message; all of them are in the log."""
         script = r"printf 'a\377b\n\033[31mred\n'; exit 1"
