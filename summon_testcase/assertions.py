@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from .arguments import Pattern, compile_patterns
+from .clean import LONGEST, shortened
 from .conversation import Conversation
 from .errors import ProcessExited, TimeoutExpired
 from .tracebacks import hidden
@@ -54,8 +55,6 @@ class OutputAssertions:
         :raises AssertionError: with the line that matches.
         :raises NotRunning: if the service was not started.
         """
-        from .clean import LONGEST, shortened
-
         conversation: Conversation = service
         patterns = compile_patterns(pattern, conversation.called, "pattern")
         written = conversation.written()

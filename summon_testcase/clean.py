@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 
@@ -24,11 +25,12 @@ _BEGUN_C1 = rf"\x9b{_CSI}|[\x90\x98\x9d-\x9f]{_TOLD}"
 _ESCAPE = rf"\x1b(?:\[{_CSI}[@-~]?|[\]PX^_]{_TOLD}[\x07\x9c]?|{_SHORT}[0-~]?)"
 _SEQUENCE = rf"(?:{_ESCAPE}|\x9b{_CSI}[@-~]?|[\x90\x98\x9d-\x9f]{_TOLD}[\x07\x9c]?)"
 
-_C1 = re.compile("[\x80-\x9f]")
-_ASCII_REMOVED, _REMOVED = re.compile(_ESCAPE), re.compile(_SEQUENCE)
-_REPLACED = re.compile(rf"\r{_SEQUENCE}*(\n)|{_SEQUENCE}")
-_UNFINISHED = re.compile(rf"(?:{_BEGUN}|{_BEGUN_C1})\Z")
-_RETURN = re.compile(rf"\r{_SEQUENCE}*\Z")
+_C1 = r"[\x80-\x9f]"
+_REPLACED = rf"\r{_SEQUENCE}*(\n)|{_SEQUENCE}"
+_UNFINISHED = rf"(?:{_BEGUN}|{_BEGUN_C1})\Z"
+_RETURN = rf"\r{_SEQUENCE}*\Z"
+#: they take a millisecond together, and most runs need none of them
+_compiled = functools.cache(re.compile)
 
 #: beside other controls: ends of lines to some, and what turns the direction of text about
 _MISLEADING = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -40,7 +42,9 @@ _SPELT_OUT = {
 
 
 def _is_clean(text: str) -> bool:
-    return "\x1b" not in text and "\r" not in text and (text.isascii() or not _C1.search(text))
+    if "\x1b" in text or "\r" in text:
+        return False
+    return text.isascii() or not _compiled(_C1).search(text)
 
 
 def clean(text: str) -> str:
@@ -51,8 +55,8 @@ def clean(text: str) -> str:
     """
     if _is_clean(text):
         return text
-    removed = _ASCII_REMOVED if text.isascii() else _REMOVED
-    return removed.sub("", text).replace("\r\n", "\n")
+    removed = _ESCAPE if text.isascii() else _SEQUENCE
+    return _compiled(removed).sub("", text).replace("\r\n", "\n")
 
 
 def finished(text: str) -> int:
@@ -64,9 +68,9 @@ def finished(text: str) -> int:
     if _is_clean(text):
         return len(text)
     # a sequence, but no end of it, has its beginning there
-    begun = _UNFINISHED.search(text, max(0, len(text) - _STRING - 2))
+    begun = _compiled(_UNFINISHED).search(text, max(0, len(text) - _STRING - 2))
     end = text.rfind("\r", -_FAR)
-    if end >= 0 and _RETURN.match(text, end):
+    if end >= 0 and _compiled(_RETURN).match(text, end):
         return end
     return begun.start() if begun else len(text)
 
@@ -76,7 +80,7 @@ def origin(text: str, number: int) -> int:
     if _is_clean(text):
         return number
     end = 0
-    for removed in _REPLACED.finditer(text):
+    for removed in _compiled(_REPLACED).finditer(text):
         plain = removed.start() - end
         if plain >= number:
             break
@@ -95,7 +99,7 @@ def visible(text: str) -> str:
     >>> visible("\x1bc\x1b[1mbold\b\tand\x9b2J\n")
     'bold\\x08\tand\\n'
     """
-    return clean(text).translate(_SPELT_OUT)
+    return text if text.isprintable() else clean(text).translate(_SPELT_OUT)
 
 
 def shortened(text: str, longest: int) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from . import arguments
 from .arguments import Limits, Pattern, compile_patterns
+from .clean import clean
 from .deadline import Deadline
 from .errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
 from .executor import Executor
@@ -302,8 +303,6 @@ class Conversation(Executor):
 
         :raises NotRunning: if it was not started.
         """
-        from .clean import clean
-
         run = self._current("output")
         run.catch_up()
         since = run.since or 0

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .clean import encodable, visible
+
 if TYPE_CHECKING:
     from .report import Report
 
@@ -36,8 +38,6 @@ class SummonError(Exception):
         return str(self.args[0])
 
     def __str__(self) -> str:
-        from .clean import encodable, visible
-
         parts = [self.message, str(self.report or ""), *(f"  {line}" for line in self.consequences)]
         said = "\n".join(part for part in parts if part)
         # output, commands and answers have any characters: none that a terminal obeys is printed,

@@ -6,6 +6,7 @@ import itertools
 import sys
 from collections.abc import Iterator
 
+from .clean import visible
 from .foreign import let_through
 from .unpatched import os, time
 
@@ -47,8 +48,6 @@ class Progress:
         """Say what it is waiting for, and set the next moment."""
         now = time.monotonic()
         self.due = next(at for m in self._moments if (at := self._began + m) > now)
-        from .clean import visible
-
         stream = sys.stderr
         try:
             if stream is not None and (switched_on(VERBOSE) or stream.isatty()):

@@ -6,6 +6,8 @@ import shlex
 import signal
 from typing import NamedTuple
 
+from .clean import visible
+
 
 def describe_exit(status: int) -> str:
     """Say in words how a process ended.
@@ -69,8 +71,6 @@ class Report(NamedTuple):
     log_path: str = ""
 
     def __str__(self) -> str:
-        from .clean import visible
-
         lines = []
         if self.waiting_for:
             lines.append(f"  waited for: {self.waiting_for}")

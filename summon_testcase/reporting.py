@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .clean import encodable
 from .errors import SummonError
 from .foreign import let_through, suppress
 from .parts import is_in
@@ -150,7 +151,7 @@ class _Reporter:
     def _fit(self, text: str) -> str:
         """Text that the runner can write."""
         stream = getattr(self._result, "stream", None) or getattr(self._result, "_stream", None)
-        return _fitting(text, stream)
+        return encodable(text, stream)
 
     def _style(self) -> str:
         """How this runner prints what is said beside an exception's own message."""
@@ -166,7 +167,7 @@ def explained(
     error: BaseException,
     watch: Watch,
     style: str = "notes",
-    fit: Callable[[str], str] | None = None,
+    fit: Callable[[str], str] = encodable,
 ) -> BaseException:
     """An exception that names a death as its cause, and tells what the services wrote.
 
@@ -175,7 +176,6 @@ def explained(
         is made.
     :param fit: makes a text one that the runner can write; default: one for standard output.
     """
-    fit = fit or _fitting
     deaths = watch.deaths
     if style != "message":
         cause = deaths[0] if deaths else None
@@ -191,12 +191,6 @@ def explained(
     text = fit(watch.text(without=error))
     caused = bool(deaths) and not is_in(error, deaths)
     return _copied(error, text, first=caused) if text else error
-
-
-def _fitting(text: str, stream: object = None) -> str:
-    from .clean import encodable  # most runs have nothing to tell
-
-    return encodable(text, stream)
 
 
 def _make_fit(error: BaseException, fit: Callable[[str], str]) -> None:

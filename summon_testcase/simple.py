@@ -13,6 +13,7 @@ from . import arguments, lifetime, programs
 from . import command as commands
 from .addresses import at
 from .arguments import Limits, Pattern, compile_patterns
+from .clean import LONGEST, shortened
 from .concealed import conceal, concealing
 from .deadline import Deadline
 from .declaring import declaring_directory
@@ -533,8 +534,6 @@ class SimpleExecutor(Service):
         return AllOf([failure, probe, failure])
 
     def _failure_seen(self, matched: str) -> FailurePatternSeen:
-        from .clean import LONGEST, shortened
-
         said = shortened(matched, LONGEST)
         return self._current("output").error(
             FailurePatternSeen,

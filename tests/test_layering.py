@@ -68,7 +68,7 @@ HEAVY = {
     *("urllib.parse", "urllib.request", "ipaddress", "ctypes", "json"),
     *(f"{PACKAGE}.{module}" for module in ("run", "process", "warden", "keeper", "observer")),
     *(f"{PACKAGE}.{module}" for module in ("probes", "http_probe", "netlink", "ports", "log")),
-    *(f"{PACKAGE}.{module}" for module in ("asking", "asker", "life", "clean")),
+    *(f"{PACKAGE}.{module}" for module in ("asking", "asker", "life")),
 }
 
 
