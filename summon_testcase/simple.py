@@ -60,8 +60,10 @@ class SimpleExecutor(Service):
         module that makes the executor.  Whatever else is in braces stays as it is.
     :param shell: give the whole string to ``/bin/sh -c`` instead.
     :param timeout: seconds until it must be ready; None for no limit.
-    :param env: added to the inherited environment; None removes a variable.
-    :param cwd: the directory to run in; default: the current one.
+    :param env: added to the inherited environment: text, numbers, paths; None removes a variable.
+        Templates are filled in, ``$NAME`` is not: it is refused.  The virtual environment that the
+        tests run in is active in it, unless this has a ``PATH``.
+    :param cwd: the directory to run in, and where relative paths start; default: the current one.
     :param name: how it is called; default: the class attribute or mapping key.
     :param after: executors, or names, that must be ready before this one starts.
     :param stop_signal: what ``stop()`` sends first.
@@ -256,10 +258,19 @@ class SimpleExecutor(Service):
         if field == "tmpdir":
             return self.tmpdir
         if field == "python":
-            return sys.executable
+            return self._python()
         if field == "here":
             return self._declared_in()
         return self._host if field == "host" else self.called
+
+    def _python(self) -> str:
+        if not sys.executable:
+            raise InvalidArgument(
+                f"{self.called}: {{python}} is not known, since sys.executable is "
+                f"{sys.executable!r}: write the path of an interpreter",
+                executor=self.called,
+            )
+        return sys.executable
 
     def _declared_in(self) -> str:
         if self._here is None:

@@ -639,6 +639,13 @@ class TestHere:
         with pytest.raises(InvalidArgument, match=f"is no directory: create {here}/no"):
             SimpleExecutor("sleep 1", cwd="{here}/no").check()
 
+    @pytest.mark.parametrize("value", ["", None])
+    def test_no_python(self, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A program that embeds Python may not know one."""
+        monkeypatch.setattr(sys, "executable", value)
+        with pytest.raises(InvalidArgument, match=r"web: \{python\} is not known"):
+            SimpleExecutor("{python} -V", name="web").check()
+
     def test_nowhere(self) -> None:
         """Where there is no file there is no directory; it is said if it is asked for."""
         module = types.ModuleType("nowhere")
