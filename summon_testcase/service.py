@@ -196,10 +196,11 @@ class Service(Lifecycle):
         may_end = self._one_shot or not self._waits
         if may_end and run.process.exit_code in run.process.fine and not run.process.lost:
             return None
-        if run.death is None and run.daemon and not self._one_shot and not run.process.lost:
+        if run.death is None and run.daemon and not self._one_shot:
+            how = "was killed with its keeper" if run.process.lost else "has ended"
             run.death = run.error(
                 ProcessExited,
-                f"{self.called}: what it left running has ended {when}",
+                f"{self.called}: what it left running {how} {when}",
                 exit_code=run.process.exit_code,
             )
         if run.death is None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from collections.abc import Callable
@@ -38,6 +39,7 @@ from summon_testcase import (
     UnixSocketCoordinatedExecutor,
     summoned,
 )
+from summon_testcase.procfs import tcp_states
 
 from .needs import binary, locate, needs
 
@@ -158,6 +160,18 @@ class RedisTest(ServersTest):
             with self.assertRaises(redis.ConnectionError):
                 self.client.ping()
         self.assertTrue(self.client.ping())
+
+    @needs("redis-cli", package="redis-tools")
+    def test_stopped_by_its_own_command(self) -> None:
+        """Instead of a signal, which would show in its status."""
+        own = TCPCoordinatedExecutor(
+            REDIS,
+            stop_command="redis-cli -h {host} -p {port} shutdown nosave",
+            stop_signal=signal.SIGKILL,
+        )
+        with own:
+            pass
+        self.assertEqual(own.exit_code, 0)
 
     def test_paused_for_a_block(self) -> None:
         """paused() lets a ping time out inside its block; after it the server goes on."""
@@ -573,6 +587,25 @@ class UvicornTest(ServersTest):
         fetch(f"http://127.0.0.1:{self.web.port}/raw")
         self.web.wait_for_output(r"/raw HTTP/1\.1\x1b\[0m", timeout=PATIENCE, raw=True)
         self.assertIn("\x1b[0m", self.web.output().readline())
+
+    def test_a_graceful_end(self) -> None:
+        """It has all of the time to end: a second SIGINT would cut its clients off."""
+        web = HTTPCoordinatedExecutor(
+            [sys.executable, "-m", "uvicorn", "asgi:app", "--port", "{port}"],
+            "http://{host}:{port}/",
+            cwd=SERVERS,
+            stop_signal=signal.SIGINT,
+            stop_timeout=4,
+        ).start()
+        answers: list[str] = []
+        client = threading.Thread(
+            target=lambda: answers.append(fetch(web.url_for("/slow/3")).text), daemon=True
+        )
+        client.start()
+        eventually(lambda: tcp_states(web.port).count(1))  # it is connected
+        web.stop()
+        client.join(PATIENCE)
+        self.assertEqual((answers, web.exit_code), (["well"], 0))
 
     def test_a_failed_start(self) -> None:
         """An error has no colours either."""
