@@ -292,16 +292,21 @@ class Keeper:
     def ask_others(self) -> None:
         """Ask those in the group of the main process that nobody has asked, as far as we know.
 
-        Nobody is asked twice, the main process least of all: to many servers a second signal
-        means "at once".
+        None of them is asked twice, the main process least of all: to many servers a second
+        signal means "at once".  But a daemon, which has a group of its own, may have missed the
+        first one: who made it has ended before it had done all that daemons do at first.
         """
         number = self.stop_signal if self.main else signal.SIGTERM
-        for pid in others_in_group(self.group):
+        members = others_in_group(self.group)
+        self.asked_to_end.intersection_update(members)
+        for pid in members:
             if pid not in self.asked_to_end:
                 if number == signal.SIGTERM:
                     self.asked_to_end.add(pid)
                 kill(pid, number)
                 kill(pid, signal.SIGCONT)
+        if not self.main:
+            self.end_orphans()
 
     def finish(self) -> None:
         """Kill what is left, tell how it ended, and end."""
