@@ -7,11 +7,12 @@ it is first needed: a TestCase is declared much more often than it is run.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from . import arguments
 from .arguments import Limits, Pattern, compile_patterns
 from .clean import clean
+from .copies import Copied
 from .deadline import Deadline
 from .errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
 from .executor import Executor
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = hidden
 
 
-class Conversation(Executor):
+class Conversation(Copied, Executor):
     """An executor whose process, once it runs, is listened to and talked to."""
 
     def __init__(self, name: str, label: str, limits: Limits, host: str, port: int | None) -> None:
@@ -46,6 +47,24 @@ class Conversation(Executor):
         self._earlier: list[Line] = []
         #: the match of the banner; None without one
         self.match: re.Match[str] | None = None
+
+    # -- copies --
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is the declaration, which has not been started."""
+        state = {**vars(self), "_earlier": [], "_in_test": False, "_has_run": False}
+        for gone in ("_run", "_files", "_life", "_exit_code", "match", "_banner_seen"):
+            state[gone] = None
+        for bound in ("_services", "employed"):
+            state.pop(bound, None)
+        return state
+
+    def _away(self) -> dict[str, Any] | None:
+        if self._run is None:
+            return None
+        from .elsewhere import state_of
+
+        return state_of(self)
 
     @property
     def called(self) -> str:

@@ -73,6 +73,7 @@ class Lifecycle(Conversation):
     # -- its beginning --
 
     def _refuse_twice(self) -> None:
+        self._refuse_elsewhere(self.called)
         run = self._run
         if run is not None and run.running():
             raise AlreadyRunning(
@@ -114,6 +115,7 @@ class Lifecycle(Conversation):
         :param timeout: seconds, instead of ``stop_timeout``.
         """
         stay_imported()
+        self._refuse_elsewhere(self.called)
         keep_life = for_now or self._stays()
         with handover:
             run, files = self._run, self._files
@@ -154,6 +156,7 @@ class Lifecycle(Conversation):
             all the same.
         :raises InvalidArgument: for what is no signal, or no duration.
         """
+        self._refuse_elsewhere(self.called)
         try:
             if signal is not None:
                 self._checked(signal)
@@ -182,6 +185,7 @@ class Lifecycle(Conversation):
         :raises StopFailed: if something could not be killed.
         :raises InvalidArgument: for what is no signal.
         """
+        self._refuse_elsewhere(self.called)
         chosen = {} if signal is None else {"number": self._checked(signal)}
         with handover:
             run, files = self._run, self._files
@@ -197,6 +201,8 @@ class Lifecycle(Conversation):
         return arguments.signal_number(self.called, "signal", signal)
 
     def _kill(self, keep_life: bool) -> None:
+        if self._elsewhere:
+            return
         with handover:
             run, files = self._run, self._files
         self._finish(None if run is None else files, run, keep_life)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
+from .copies import Copied
 from .deaths import leave, sentence, stop_and_tell
 from .decorated import Shared, decorated
 from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
@@ -16,6 +17,7 @@ from .graph import Walk, reverse
 from .group import Group
 from .steps import Steps, drive
 from .tracebacks import boundary, hidden
+from .unpatched import os
 
 __tracebackhide__ = hidden
 
@@ -23,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 O = TypeVar("O", bound="Orchestrator")  # noqa: E741
 
 
-class Orchestrator(Group):
+class Orchestrator(Copied, Group):
     """Starts and stops many; has the interface of one.
 
     :param executors: a *sequence* is started in order, each when the one before it is
@@ -55,6 +57,21 @@ class Orchestrator(Group):
         #: members that were killed, and not stopped since
         self._killed: list[str] = []
 
+    # -- copies --
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is the declaration, which has not been started."""
+        state = {**vars(self), "_started": [], "_killed": []}
+        for bound in ("_services", "_start", "employed"):
+            state.pop(bound, None)
+        return state
+
+    def _away(self) -> dict[str, Any] | None:
+        if not self._started:
+            return None
+        owner = self._elsewhere or os.getpid()
+        return {**self.__getstate__(), "_started": list(self._started), "_elsewhere": owner}
+
     # -- start --
 
     @boundary
@@ -75,6 +92,7 @@ class Orchestrator(Group):
     _native_start = start
 
     def _begin(self: O) -> O:
+        self._refuse_elsewhere(self.name or repr(self))
         self.bind(self._services)
         self.check()
         self._refuse_twice()
@@ -179,6 +197,7 @@ class Orchestrator(Group):
         :raises ProcessExited: for a service among them that had died.
         :raises StopFailed: with all that went wrong in ``errors``.
         """
+        self._refuse_elsewhere(self.name or repr(self))
         stop_and_tell(self._stop, self._everyone())
 
     def _stop(self) -> None:
@@ -219,6 +238,7 @@ class Orchestrator(Group):
 
         :raises StopFailed: if something of a service could not be killed.
         """
+        self._refuse_elsewhere(self.name or repr(self))
         for key in self._called_off():
             if key not in self._killed:
                 self._killed.append(key)
@@ -278,6 +298,7 @@ class Orchestrator(Group):
 
     def stopping(self) -> Steps[None]:
         """The stop as steps."""
+        self._refuse_elsewhere(self.name or repr(self))
         keys = list(dict.fromkeys([*self._called_off(), *self._killed]))
         walk = Walk(reverse(self._graph(), keys), self._stopping)
         try:

@@ -327,6 +327,7 @@ class SimpleExecutor(Service):
 
     def check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
+        self._refuse_elsewhere(self.called)
         called, texts = self.called, self._texts()
         for name, field in sorted(commands.references(texts)):
             self._check_reference(name, field)

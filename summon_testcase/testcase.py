@@ -8,6 +8,7 @@ is stopped when another class starts, or when the process ends.
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 import threading
@@ -15,13 +16,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from unittest import SkipTest, TestCase, TestResult, addModuleCleanup, defaultTestLoader
 
 from .assertions import OutputAssertions
+from .copies import Copied
 from .errors import CommandNotFound, SummonError
 from .executor import Executor
 from .foreign import is_foreign, let_through
+from .orchestrator import Orchestrator
 from .parts import parts
 from .progress import switched_on
 from .reporting import explained, reported
@@ -335,6 +338,16 @@ def _looks_collected(cls: type) -> bool:
     )
 
 
+def _travels(executor: Executor) -> bool:
+    """Whether a worker can be told where it is."""
+    if isinstance(executor, Orchestrator):
+        return executor.running() and all(isinstance(part, Copied) for part in parts(executor))
+    return isinstance(executor, Copied) and getattr(executor, "_run", None) is not None
+
+
+M = TypeVar("M", bound="SummonMixin")
+
+
 class SummonMixin(OutputAssertions, _TestCase):
     """Starts the services that a TestCase declares, before its tests, and stops them after.
 
@@ -377,6 +390,24 @@ class SummonMixin(OutputAssertions, _TestCase):
             )
         _wrap(cls, "setUpClass", _set_up_class)
         _wrap(cls, "tearDownClass", _tear_down_class)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to a spawned worker with a test, or with one of its methods."""
+        # what the runner, and what it replaces while the test runs, stays here
+        left = {"_outcome", "_cleanups", "_subtest", "setUp", "tearDown", self._testMethodName}
+        state = {name: value for name, value in vars(self).items() if name not in left}
+        running = {n: e for n, e in declared(type(self)).items() if _travels(e)}
+        return {**state, "_outcome": None, "_cleanups": [], "_subtest": None, **running}
+
+    def __copy__(self: M) -> M:
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
+
+    def __deepcopy__(self: M, memo: dict[int, Any]) -> M:
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        vars(copied).update(copy.deepcopy(vars(self), memo))
+        return copied
 
     def run(self, result: TestResult | None = None) -> TestResult | None:
         """Run the test; start its services first where no ``setUpClass`` has done so."""

@@ -158,8 +158,6 @@ def promises() -> None:
     )
     cat = st.SimpleExecutor("cat", name="cat")
     services = [output, file, tcp, http, cat]
-    if sys.argv[1] == "mocks":  # requests cannot be imported then
-        services.remove(http)
     with st.orchestrated(*services):
         assert all(service.running() for service in services)
         before, port = tcp.pid, tcp.port

@@ -1,0 +1,106 @@
+"""What is left of a service that has travelled to another process: its address, to be read.
+
+Workers that are spawned get their arguments by pickle, and with them executors.  One that does not
+run arrives as the declaration that it is, and can be started there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NoReturn
+
+from . import procfs
+from .errors import NotRunning
+from .log import Log
+
+#: what another process has no use for: it starts nothing, and need not know any secrets
+_AT_HOME: dict[str, Any] = {
+    "after": (),
+    "_env": {},
+    "_until": None,
+    "_reset": None,
+    "_banner_seen": None,
+    "_earlier": [],
+    "_files": None,
+    "_in_test": False,
+}
+
+
+def refuse(called: str, owner: int) -> NoReturn:
+    """Say that only the process that has started it can do that."""
+    raise NotRunning(
+        f"{called}: belongs to process {owner}, which has started it: what has come here is a copy "
+        "that tells its address, log and pid; start it, stop it and talk to it there",
+        executor=called,
+    )
+
+
+class _Match:
+    """The groups of a banner."""
+
+    def __init__(self, match: re.Match[str]) -> None:
+        self._groups = {0: match.group(), **dict(enumerate(match.groups(), 1))}
+        self._named = match.groupdict()
+        self.string = match.string
+
+    def group(self, *groups: int | str) -> Any:
+        found = tuple(self[group] for group in groups or (0,))
+        return found if len(found) > 1 else found[0]
+
+    def __getitem__(self, group: int | str) -> str | None:
+        known: dict[Any, str | None] = {**self._groups, **self._named}
+        if group not in known:
+            raise IndexError("no such group")
+        return known[group]
+
+    def groups(self) -> tuple[str | None, ...]:
+        return tuple(self._groups.values())[1:]
+
+    def groupdict(self) -> dict[str, str | None]:
+        return dict(self._named)
+
+
+class _Facts:
+    """What is known here of something that is in another process; the rest is refused."""
+
+    def __init__(self, called: str, owner: int, **facts: object) -> None:
+        vars(self).update(facts, called=called, owner=owner)
+
+    def __getattr__(self, wanted: str) -> Any:
+        if wanted.startswith("__") or "called" not in vars(self):
+            raise AttributeError(wanted)
+        refuse(self.called, self.owner)
+
+
+class _Run(_Facts):
+    """Stands where a run is in the process that has started it."""
+
+    exit_code = None
+
+    @property
+    def process(self) -> _Run:
+        return self
+
+    def pump(self) -> None:
+        """No news comes here."""
+
+    def running(self) -> bool:
+        return procfs.is_alive(self.pid)
+
+
+def state_of(executor: Any) -> dict[str, Any]:
+    """The state of a running executor (a Conversation), as another process gets it."""
+    run, life = executor._run, executor._life
+    owner = run.owner if isinstance(run, _Run) else run.process._owner
+    state = {**vars(executor), **_AT_HOME, "_elsewhere": owner}
+    whose = executor.called, owner
+    launch = _Facts(*whose, argv=tuple(map(str, run.launch.argv)), cwd=run.launch.cwd)
+    state["_run"] = _Run(*whose, pid=run.process.pid, log=Log(run.log.path), launch=launch)
+    state["_life"] = life and _Facts(*whose, port=life.port, tmpdir=life.tmpdir)
+    state["_services"] = {n: executor._services[n] for n in executor.needs()}
+    if executor.match is not None and not isinstance(executor.match, _Match):
+        state["match"] = _Match(executor.match)
+    if "_ask" in state:
+        state["_ask"] = {"verify": state["_ask"]["verify"]}
+    state.pop("employed", None)
+    return state
