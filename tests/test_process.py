@@ -27,7 +27,7 @@ from .services import (
 )
 
 PREAMBLE = f"""
-import os, signal, sys, threading, time
+import glob, os, signal, sys, threading, time
 sys.path[:0] = [{ROOT!r}]
 from summon_testcase import *
 sys.path[:0] = [{str(HERE.parent)!r}]
@@ -57,9 +57,9 @@ def stop(group):
     \"\"\"Stop what does not stop politely, and remove the logs that are kept for that.\"\"\"
     try:
         group.stop()
-    except StopFailed as error:
-        for each in error.errors or [error]:
-            os.remove(each.report.log_path)
+    except (StopFailed, ProcessExited):
+        for log in glob.glob(os.environ["TMPDIR"] + "/summon-*/*.log"):
+            os.remove(log)
 
 
 def say(*words):
