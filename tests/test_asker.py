@@ -415,7 +415,7 @@ with HTTPCoordinatedExecutor({answers(mark)!r}, url={URL!r}):
         before = descriptors()
         several = [HTTPCoordinatedExecutor(answers("delay=1", mark), url=URL) for _ in range(8)]
         with Orchestrator({f"web{n}": web for n, web in enumerate(several)}):
-            assert len(descriptors() - before) <= 8
+            assert len(descriptors() - before) < 8 + 4
         assert descriptors() <= before
 
 

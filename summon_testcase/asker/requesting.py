@@ -174,10 +174,12 @@ def _tell(question: Question, response: requests.Response, limit: int) -> None:
 
 def _read(question: Question, response: requests.Response, size: int) -> bytes:
     """What has come of the body; empty at its end, or that of the question."""
-    # the oldest urllib3 can only read until it has all
-    read = getattr(response.raw, "read1", response.raw.read)
+    raw: Any = response.raw
     try:
-        return bytes(read(size, decode_content=True))
+        if hasattr(raw, "read1"):
+            return bytes(raw.read1(size, decode_content=True))
+        # urllib3 1 reads until it has all, but what it reads from does not
+        return bytes(raw._fp.read1(size))
     except Exception:
         if question.over or time.monotonic() >= question.end:
             return b""
