@@ -164,7 +164,8 @@ def _tell(question: Question, response: requests.Response, limit: int) -> None:
     while True:
         piece = b"" if over else _read(question, response, min(PIECE, limit - at))
         # where the length is known there is no need to meet the end
-        left = getattr(response.raw, "length_remaining", None)
+        raw: Any = response.raw
+        left = raw.length_remaining if hasattr(raw, "read1") else raw._fp.length
         over = over or not piece or at + len(piece) >= limit or left == 0
         question.tell("answer", *heard, at, piece, over)
         at += len(piece)
