@@ -37,7 +37,9 @@ class Question:
         self.number = number
         self.began = time.monotonic()
         self.until = self.began + seconds
-        self._said = kind, facts
+        data = marshal.dumps((number, kind, min(seconds, 86400.0), *facts))
+        #: as it is sent
+        self.message = struct.pack("=I", len(data)) + data
         #: what kind of answer came, and what belongs to it; empty while there is none
         self.kind = ""
         self.facts: tuple[Any, ...] = ()
@@ -57,13 +59,6 @@ class Question:
         if not self.fresh:
             _asker.pump()
         return self.fresh
-
-    def message(self) -> bytes:
-        """The question as it is sent."""
-        kind, facts = self._said
-        left = max(0.0, min(self.until - time.monotonic(), 86400.0))
-        data = marshal.dumps((self.number, kind, left, *facts))
-        return struct.pack("=I", len(data)) + data
 
     def note(self, kind: str, *facts: Any) -> None:
         """An answer, or a part of one; the same one may come twice."""
@@ -128,7 +123,7 @@ class _Asker:
 
     def ask(self, seconds: float, kind: str, *facts: Any) -> Question:
         question = Question(next(self._numbers), seconds, kind, facts)
-        if len(question.message()) > LONGEST:
+        if len(question.message) > LONGEST:
             raise InvalidArgument(
                 f"url=, headers= and body= are longer than {LONGEST} bytes together: a question "
                 "about readiness must be shorter"
@@ -203,7 +198,7 @@ class _Asker:
         if self._socket is None:
             return False
         try:
-            self._socket.send(question.message())
+            self._socket.send(question.message)
         except BlockingIOError:
             return False
         except (BrokenPipeError, ConnectionResetError):
