@@ -107,17 +107,16 @@ class Run:
 
     # -- the start --
 
-    def get_ready(self, probe: Probe, deadline: Deadline) -> Steps[None]:
-        """Wait until spawned and ready; on any failure leave nothing running."""
+    def get_ready(self, probe: Probe | None, deadline: Deadline) -> Steps[None]:
+        """Wait until spawned and ready; on any failure leave nothing running.
+
+        :param probe: None if it is ready once it is spawned, even if it ends at that moment.
+        """
         try:
             self.process.spawn()
             yield from self._spawned()
-            asked = AllOf([Stored(self._not_stored), probe])
-            outcome = yield from until_ready(
-                self.process, asked, deadline, Progress(self.name), self.outlasts
-            )
-            if outcome.verdict is not Verdict.READY:
-                raise self._not_ready(probe, outcome, deadline.elapsed())
+            if probe is not None:
+                yield from self._wait(probe, deadline)
             self.ready = True
             self.daemon = self.process.exit_code is not None
         except BaseException as error:
@@ -131,6 +130,14 @@ class Run:
             if told is error:
                 raise
             raise told from error.__cause__
+
+    def _wait(self, probe: Probe, deadline: Deadline) -> Steps[None]:
+        asked = AllOf([Stored(self._not_stored), probe])
+        outcome = yield from until_ready(
+            self.process, asked, deadline, Progress(self.name), self.outlasts
+        )
+        if outcome.verdict is not Verdict.READY:
+            raise self._not_ready(probe, outcome, deadline.elapsed())
 
     def _not_ready(self, probe: Probe, outcome: Outcome, waited: float) -> StartFailed:
         said = f"{outcome.refusal} (asked {counted(outcome.attempts, 'time')})"

@@ -455,7 +455,9 @@ class SimpleExecutor(Service):
             run.lingering = lingering
             self._run = run
             self._has_run = True
-            yield from run.get_ready(probe, deadline)
+            # where there is nothing to wait for it is ready, even if it ends at this moment
+            waits = self._waits or self._one_shot or self._launcher or self._fails_on
+            yield from run.get_ready(probe if waits else None, deadline)
             run.outlasts = self._launcher and run.process.ended
             if self._launcher and self._waits and not run.outlasts:
                 # something of it is alive here: the server, or a straggler

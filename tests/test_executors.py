@@ -310,6 +310,15 @@ class TestContract:
 # -- what each waits for ------------------------------------------------------------------
 
 
+class TestSimple:
+    def test_one_that_ends_at_once_was_started(self) -> None:
+        """It is ready when spawned; whether its end is met by the start must not matter."""
+        for _ in range(60):
+            it = SimpleExecutor("false").start()
+            assert it.wait(30) == 1
+            it.stop()
+
+
 class TestOutput:
     def test_a_slow_banner(self, mark: str) -> None:
         """Not ready before the banner has been said."""
