@@ -127,7 +127,10 @@ def word(label: str, argument: str, value: object) -> str:
     return encodable(label, f"{argument}=", found)
 
 
-def words(label: str, argument: str, value: object) -> tuple[str, ...]:
+_COMMAND = 'a command as text, such as "redis-server --port {port}", or a list of words'
+
+
+def words(label: str, argument: str, value: object, instead: str = _COMMAND) -> tuple[str, ...]:
     """The words of a command that is given as a sequence, or as the path of a program.
 
     :raises InvalidArgument: naming the argument.
@@ -135,11 +138,7 @@ def words(label: str, argument: str, value: object) -> tuple[str, ...]:
     if isinstance(value, os.PathLike):
         value = [value]
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray, memoryview)):
-        raise InvalidArgument(
-            f"{label}: {argument}={value!r}: write a command as text, such as "
-            '"redis-server --port {port}", or a list of words',
-            executor=label,
-        )
+        raise InvalidArgument(f"{label}: {argument}={value!r}: write {instead}", executor=label)
     return tuple(word(label, argument, each) for each in value)
 
 

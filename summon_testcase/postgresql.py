@@ -101,7 +101,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
         label = arguments.call("PostgreSQL()", options.get("name")) or "PostgreSQL()"
         given = arguments.mapping(label, "settings", settings, '{"work_mem": "64MB"}')
         self._settings = {**_SETTINGS, **{key: _setting(label, key, given[key]) for key in given}}
-        self._initdb = arguments.words(label, "initdb", initdb)
+        self._initdb = arguments.words(label, "initdb", initdb, 'a list such as ["--locale=C"]')
         self._user = arguments.text(label, "user", user, 'a name such as "postgres"')
         self._bindir = (
             None if bindir is None else arguments.path(label, "bindir", bindir, "a directory")
