@@ -12,6 +12,7 @@ import pytest
 from .services import promises
 
 PROGRAM = promises.__file__
+PLUGGED = str(Path(promises.__file__).with_name("plugged.py"))
 ROOT = str(Path(__file__).parent.parent)
 
 
@@ -32,3 +33,15 @@ def test_promises_are_kept(tool: str, moment: str) -> None:
         env={**os.environ, "PYTHONPATH": ROOT},
     )
     assert done.stdout == "kept\n", done.stderr[-6000:]
+
+
+def test_under_pytest() -> None:
+    """With the tools as their documentation has them: plugins, fixtures, decorated classes."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", PLUGGED],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr
