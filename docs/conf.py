@@ -3,10 +3,11 @@
 import configparser
 from pathlib import Path
 
-from summon_testcase import conversation, errors, life, report, run
+from summon_testcase import conversation, errors, life, options, report, run, simple
 
 # What these modules import for type checkers alone: autodoc looks up all that annotations name.
 vars(errors).update(Report=report.Report)
+vars(simple).update(Alive=options.Alive)
 vars(conversation).update(Run=run.Run, Life=life.Life, RunFiles=life.RunFiles)
 
 setup_cfg = configparser.ConfigParser()

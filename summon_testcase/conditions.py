@@ -127,8 +127,8 @@ class Until(Plain):
     as it took has passed.
     """
 
-    def __init__(self, ask: Callable[[], object]) -> None:
-        self._ask = ask
+    def __init__(self, ask: Callable[[], object], argument: str = "until=") -> None:
+        self._ask, self._argument = ask, argument
         self._took = 0.0
 
     @property
@@ -143,7 +143,7 @@ class Until(Plain):
 
     def describe(self) -> str:
         """What is waited for."""
-        return "until= to return true"
+        return f"{self._argument} to return true"
 
     def look(self, view: View, left: float = math.inf) -> str | None:
         """None once it has returned something true.
@@ -155,11 +155,11 @@ class Until(Plain):
             answer = self._ask()
         except Exception as error:
             let_through(error)
-            never("until=", error)
-            return f"until= raised {type(error).__name__}: {error}"
+            never(self._argument, error)
+            return f"{self._argument} raised {type(error).__name__}: {error}"
         finally:
             self._took = time.monotonic() - began
-        return None if answer else f"until= returned {answer!r}"
+        return None if answer else f"{self._argument} returned {answer!r}"
 
 
 class Meanwhile(Plain):

@@ -39,6 +39,11 @@ def deaths_of(executors: Iterable[Executor]) -> list[Exception]:
     return [death for death in found if death is not None and not is_named(death)]
 
 
+def ask(executors: Iterable[Executor], when: str) -> None:
+    """Ask those that were declared ``alive=`` whether they still answer, all at once."""
+    drive(together([executor.asking(when) for executor in executors]))
+
+
 def note_on(error: BaseException, deaths: Iterable[Exception]) -> None:
     """Note on an exception that is on its way who has died."""
     for death in deaths:

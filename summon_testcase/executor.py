@@ -220,6 +220,14 @@ class Executor:
         """
         return None
 
+    def asking(self, when: str) -> Steps[None]:
+        """Ask whether it still answers, if it was declared how: if not, that is its death.
+
+        :param when: as for :meth:`death`.
+        """
+        return
+        yield
+
     def death_in_block(self) -> Exception | None:
         """The error for an end that the block, which ends now, did not ask for; or None."""
         return self.death("before it was stopped")
@@ -227,6 +235,10 @@ class Executor:
     def ended(self) -> str:
         """How it ended, in words, if that is worth a remark though it is no death."""
         return ""
+
+    def stale(self) -> list[str]:
+        """What it was told of other services, and is not true any more, in words."""
+        return []
 
     def stands_idle(self) -> bool:
         """Whether a test has stopped it, so that it must be started before the next one."""

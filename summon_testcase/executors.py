@@ -104,6 +104,7 @@ class TCPCoordinatedExecutor(SimpleExecutor):
     """
 
     _serves = True
+    _asks_again = True
 
     def __init__(
         self,
@@ -171,6 +172,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
     """
 
     _serves = True
+    _asks_again = True
 
     def __init__(
         self,
@@ -317,6 +319,8 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
     :raises InvalidArgument: if the path is empty, or at start longer than a socket may have.
     """
 
+    _asks_again = True
+
     _example = "{tmpdir}/app.sock"
 
     def _readiness(self) -> list[Probe]:
@@ -328,6 +332,11 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
             # what our last run left behind would be in the way of a server that only binds
             probe.remove_if_dead()
         return [probe]
+
+    def _again(self) -> list[Probe]:
+        from .path_probes import UnixSocketProbe
+
+        return [UnixSocketProbe(self.path)]
 
 
 class FileCoordinatedExecutor(_PathExecutor):
@@ -383,6 +392,7 @@ class CommandCoordinatedExecutor(SimpleExecutor):
     """
 
     _serves = True
+    _asks_again = True
 
     def __init__(
         self,
@@ -408,10 +418,4 @@ class CommandCoordinatedExecutor(SimpleExecutor):
         self._find_known(self._probe[0], path, cwd)
 
     def _readiness(self) -> list[Probe]:
-        from .conditions import CommandProbe
-
-        argv = tuple(self._fill(word) for word in self._probe)
-        cwd = self._directory()
-        path = self._environment().get("PATH")
-        program = self._find(argv[0], path, cwd)
-        return [CommandProbe((program, *argv[1:]), self._probe_timeout)]
+        return [self._command_probe(self._probe, self._probe_timeout)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from .errors import InvalidArgument
@@ -39,6 +40,32 @@ def revivals(label: str, restart: bool | int) -> float:
             executor=label,
         )
     return math.inf if restart is True else restart
+
+
+def alive(label: str, value: object, asks: bool) -> object:
+    """Refuse what cannot be asked between two tests.
+
+    :param asks: whether what readiness is asked by can be asked again.
+    :returns: the value; None if there is nothing to ask.
+    :raises InvalidArgument: naming the argument.
+    """
+    instead = "a function that takes the executor, or a probe command"
+    if value is None:
+        return None
+    if value is True and not asks:
+        raise InvalidArgument(
+            f"{label}: alive=True asks again what it waited for, and it waited for nothing that "
+            f"can be asked again: write {instead}",
+            executor=label,
+        )
+    if value is True or callable(value) or hasattr(value, "look"):
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return value
+    raise InvalidArgument(
+        f"{label}: alive={value!r}: write {instead}, or True to ask again what it waited for",
+        executor=label,
+    )
 
 
 def callback(label: str, argument: str, value: object) -> None:

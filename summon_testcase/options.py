@@ -10,6 +10,9 @@ from .command import Command
 from .lifetime import Scope
 from .unpatched import os
 
+#: what ``alive=`` may be
+Alive = bool | Command | Callable[[Any], object] | None
+
 
 class Options(TypedDict, total=False):
     """The arguments that all executors share; see :class:`SimpleExecutor`."""
@@ -35,6 +38,7 @@ class Options(TypedDict, total=False):
     scope: Scope
     reset: Callable[[Any], object] | None
     restart: bool | int
+    alive: Alive
 
 
 class AddressOptions(Options, total=False):

@@ -97,7 +97,7 @@ class _Reporter:
     def passed(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """In place of addSuccess and its like: a death is an error nevertheless."""
         if args and args[0] is self._test:
-            self._watch.look()
+            self._watch.look(ask_too=True)
             death = self._watch.fatal()
             if death is not None:
                 try:
@@ -119,7 +119,7 @@ class _Reporter:
             value.value = self._explained(value.value)
         elif isinstance(value, dict) and value and "testtools.content" in sys.modules:
             # its exceptions are text by now
-            self._watch.look(PATIENCE)
+            self._watch.look(PATIENCE, ask_too=True)
             text = self._fit(self._watch.text())
             text_content = sys.modules["testtools.content"].text_content
             if text and self._watch.reason is None:
@@ -140,7 +140,7 @@ class _Reporter:
             return seen
         told = error
         if error is not self._watch.reason:
-            self._watch.look(PATIENCE)
+            self._watch.look(PATIENCE, ask_too=True)
         for each in [*_chain(error), *self._watch.deaths]:
             _make_fit(each, self._fit)
         if error is not self._watch.reason:

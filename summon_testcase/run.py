@@ -101,6 +101,8 @@ class Run:
         self.awaited = False
         #: a block has needed it up to the moment in which it was stopped
         self.needed = False
+        #: it did not answer any more while it was needed
+        self.hung: SummonError | None = None
         #: how it ended while it was needed
         self.death: ProcessExited | None = None
         self.process = Process(launch, files)

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from . import turns
-from .deaths import is_named, name_it, sentence
+from .deaths import ask, is_named, name_it, sentence
 from .errors import InvalidArgument, StopFailed, SummonError
 from .executor import Executor
 from .foreign import is_foreign, let_through, suppress
@@ -229,6 +229,7 @@ class Group:
 
     def _mend(self, wanted: Sequence[Executor], when: str) -> list[str]:
         said: list[str] = []
+        ask(self._parts(wanted), when)
         for part in self._parts(wanted):
             death = part.death(when)
             if death is not None and not self.may_revive(part):

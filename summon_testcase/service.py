@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .addresses import at
 from .deaths import leave
-from .errors import NotRunning, ProcessExited, TimeoutExpired
+from .errors import NotRunning, ProcessExited, SummonError, TimeoutExpired
 from .lifecycle import Lifecycle
 from .steps import Pause, wait
 from .tracebacks import boundary, hidden
@@ -182,15 +182,17 @@ class Service(Lifecycle):
     #: there was something to wait for, so it is more than a command that is run
     _waits = True
 
-    def death(self, when: str) -> ProcessExited | None:
+    def death(self, when: str) -> SummonError | None:
         """The error for an end that nobody asked for: the same one at each call, or None.
 
         A one-shot, or a command that was ready when spawned, may end with status 0; and what a
         test has waited for with any.
         """
         run = self._run
-        if run is None or not run.process.mine() or run.running():
+        if run is None or not run.process.mine():
             return None
+        if run.hung is not None or run.running():
+            return run.hung
         if run.awaited or run.process.ending:
             return None
         may_end = self._one_shot or not self._waits
@@ -211,7 +213,7 @@ class Service(Lifecycle):
             run.death = run.exited(when + (meant if run.process.exit_code == 0 else ""))
         return run.death
 
-    def death_in_block(self) -> ProcessExited | None:
+    def death_in_block(self) -> SummonError | None:
         """The same for a block that ends now: what only writes may have come to its end."""
         run = self._run
         if run is None:

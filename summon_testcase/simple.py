@@ -25,11 +25,13 @@ from .errors import (
     RequirementMissing,
     SpawnFailed,
     SummonError,
+    TimeoutExpired,
 )
 from .executor import overridden
 from .foreign import is_foreign
 from .lifecycle import handover, warm_up
 from .lifetime import Scope
+from .report import counted
 from .service import Service
 from .steps import Steps, drive
 from .tracebacks import boundary, hidden
@@ -38,6 +40,7 @@ from .unpatched import os, stay_imported, time
 if TYPE_CHECKING:
     from .conditions import AllOf
     from .life import RunFiles
+    from .options import Alive
     from .probes import Probe
     from .run import Run
 
@@ -47,6 +50,8 @@ E = TypeVar("E", bound="SimpleExecutor")
 
 #: seconds in which a server that was left elsewhere answers once more
 _STILL_THERE = 2.0
+#: for which one is asked at most whether it still answers
+_PATIENCE = 10.0
 
 
 class SimpleExecutor(Service):
@@ -97,6 +102,11 @@ class SimpleExecutor(Service):
     :param reset: called with the executor before each test but the first that uses it.
     :param restart: start it again before the next test if it died while tests ran: True, or
         how many times.  By default the tests that would need it error.
+    :param alive: what is asked before and after each test, so that one that hangs is named like
+        one that died: a function, called with the executor, that returns something true; a probe
+        command that exits with 0, as text or as a sequence, templates filled in; True to ask
+        again what it waited for, if that is an answer, a connection or a probe command.  It is
+        given ``timeout`` seconds, at most 10, and asked again meanwhile.
     :param host: the address that ``{host}`` and ``host`` give.
     :param port: the port that ``{port}`` and ``port`` give; default: a free one.
     :raises InvalidArgument: naming the argument and what to write instead.
@@ -137,6 +147,7 @@ class SimpleExecutor(Service):
         scope: Scope = "class",
         reset: Callable[[Any], object] | None = None,
         restart: bool | int = False,
+        alive: Alive = None,
         host: str = "127.0.0.1",
         port: int | None = None,
     ) -> None:
@@ -196,6 +207,13 @@ class SimpleExecutor(Service):
         lifetime.callback(label, "reset", reset)
         self._reset = reset
         self.revivals = lifetime.revivals(label, restart)
+        self._alive: Any = lifetime.alive(label, alive, self._asks_again)
+        if not (alive is None or isinstance(alive, bool) or callable(alive)) and not hasattr(
+            alive, "look"
+        ):
+            self._alive = commands.split(alive, False, label, "alive")
+        #: what was filled in of other services when it was started
+        self._filled: dict[tuple[str, str], str] = {}
         #: whether there was anything to wait for once it was spawned
         self._waits = False
         #: whether that may come when nothing of it is alive here
@@ -222,11 +240,27 @@ class SimpleExecutor(Service):
     def _texts(self) -> list[str]:
         """Every text in which templates are filled in."""
         env = [value for value in self._env.values() if value is not None]
-        return [*self._command, *self._stop_command, *env, *([self._cwd] if self._cwd else [])]
+        alive = self._alive if isinstance(self._alive, tuple) else ()
+        texts = [*self._command, *self._stop_command, *env, *alive]
+        return [*texts, *([self._cwd] if self._cwd else [])]
+
+    #: what readiness is asked by can be asked again, as often as one likes
+    _asks_again = False
 
     def _readiness(self) -> list[Probe]:
         """What is asked until it is ready, made before it is spawned."""
         return []
+
+    def _again(self) -> list[Probe]:
+        """The same, to be asked again of one that is ready."""
+        return self._readiness()
+
+    def _command_probe(self, words: Iterable[str], timeout: float) -> Probe:
+        from .conditions import CommandProbe
+
+        argv = tuple(self._fill(word) for word in words)
+        program = self._find(argv[0], self._environment().get("PATH"), self._directory())
+        return CommandProbe((program, *argv[1:]), timeout)
 
     def _notify_address(self) -> str:
         return ""
@@ -289,12 +323,14 @@ class SimpleExecutor(Service):
         if service is self and field in commands.OWN_FIELDS:
             return self._own(field)
         try:
-            return str(getattr(service, field))
+            value = str(getattr(service, field))
         except NotRunning:
             raise
         except AttributeError:
             offered = [known for known in commands.offered(service) if hasattr(service, known)]
             raise commands.unknown_field(self.called, name, field, offered) from None
+        self._filled.setdefault((name, field), value)
+        return value
 
     def _check_reference(self, name: str, field: str) -> None:
         service = self._services.get(name)
@@ -434,6 +470,7 @@ class SimpleExecutor(Service):
             # one that is leased now is free
             lingering = "" if known is None else ports.lingering(known)
             self.match = self._exit_code = None
+            self._filled.clear()
             hooks = True
             if overridden(self, "prepare"):
                 self._port_now()
@@ -468,7 +505,7 @@ class SimpleExecutor(Service):
                 launch.stop = self._stop_words(launch.env.get("PATH"), launch.cwd)
             hooks = True
             self.ready()
-            life.begun = True
+            again, life.begun = life.begun, True
             self._hold(run)
         except BaseException as error:
             if files is not None:
@@ -480,6 +517,8 @@ class SimpleExecutor(Service):
             if probe is not None:
                 probe.close()
         logger.info("%s: ready after %.3f s", self.called, time.monotonic() - began)
+        if again:
+            self._tell_others()
 
     @boundary
     def start(self: E) -> E:
@@ -505,6 +544,73 @@ class SimpleExecutor(Service):
         """
 
     _native_prepare = prepare
+
+    # -- between two tests --
+
+    def asking(self, when: str) -> Steps[None]:
+        """Ask whether it still answers, if it was declared how: if not, that is its death."""
+        run = self._run
+        if self._alive is None or run is None or run.hung or not run.process.mine():
+            return
+        if not run.running():
+            return
+        from .conditions import AllOf, Until
+        from .readiness import Verdict, until_ready
+
+        alive, limit = self._alive, min(self._limits.timeout or _PATIENCE, _PATIENCE)
+        deadline, probe = Deadline(limit), None
+        try:
+            if alive is True:
+                probe = AllOf(self._again())
+            elif isinstance(alive, tuple):
+                probe = AllOf([self._command_probe(alive, limit)])
+            elif callable(alive):
+                probe = AllOf([Until(lambda: alive(self), "alive=")])
+            else:
+                probe = AllOf([alive])
+            run.process.probed = None  # that of its start
+            asked = until_ready(run.process, probe, deadline, outlasts=run.outlasts)
+            outcome = yield from asked
+            if outcome.verdict is Verdict.EXPIRED:
+                run.hung = run.error(
+                    TimeoutExpired,
+                    f"{self.called}: did not answer within {limit:g} s when it was asked {when} "
+                    "whether it is alive",
+                    timeout=limit,
+                    waiting_for=probe.describe(),
+                    refusal=f"{outcome.refusal} (asked {counted(outcome.attempts, 'time')})",
+                    seconds=deadline.elapsed(),
+                )
+        except SummonError as error:
+            # somebody else is there, or the function has a mistake
+            run.hung = error
+        finally:
+            if probe is not None:
+                probe.close()
+
+    def stale(self) -> list[str]:
+        """What it was told of other services, and is not true any more."""
+        said = []
+        for (name, field), value in self._filled.items() if self._run is not None else ():
+            try:
+                now = str(getattr(self._services.get(name), field))
+            except (NotRunning, AttributeError):
+                continue
+            if now != value:
+                said.append(
+                    f"{self.called} was started with {{{name}.{field}}} = {value}, which is {now} "
+                    f"since {name} was started again: restart() {self.called} too"
+                    + (f", or have {name} listen at {{port}}" if field in ("port", "url") else "")
+                )
+        return said
+
+    def _tell_others(self) -> None:
+        """Say who was told something that has changed with this start."""
+        from .run import logger
+
+        for service in self._services.values():
+            for said in getattr(service, "stale", list)():
+                logger.warning("%s", said)
 
     def ready(self) -> None:
         """For subclasses: called once it is ready, before those that refer to it start.

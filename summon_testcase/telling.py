@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .deaths import name_it, sentence
+from .deaths import ask, name_it, sentence
 from .executor import Executor
 from .parts import is_in
 from .steps import Pause, wait
@@ -48,11 +48,14 @@ class Watch:
         for part in self._parts:
             part.end_test()
 
-    def look(self, patience: float = 0) -> None:
+    def look(self, patience: float = 0, ask_too: bool = False) -> None:
         """Notice who has died.
 
         :param patience: seconds to wait for that, if nobody has yet.
+        :param ask_too: whether to ask those that can be asked if they still answer.
         """
+        if ask_too:
+            ask(self._parts, f"during {self._label}")
         fds: tuple[int, ...] = ()
         if patience:
             fds = tuple(fd for part in self._parts if (fd := part.catch_up()) >= 0)
@@ -105,6 +108,7 @@ class Watch:
                 said.append(f"{part.name}: {how}")
         said += self.remarks
         said += [self._kept.get(id(part)) or self._output(part) for part in self._parts]
+        said += [words for part in self._parts for words in part.stale()]
         return "\n".join(filter(None, said))
 
     def _output(self, part: Executor) -> str:

@@ -227,7 +227,7 @@ class _ClassServices:
         # up to Python 3.10 errors are reported when all is over
         errors = getattr(getattr(test, "_outcome", None), "errors", None) or ()
         failed = any(error for _, error in errors)
-        watch.look(PATIENCE if failed else 0)
+        watch.look(PATIENCE if failed else 0, ask_too=True)
         if failed:
             watch.keep()
         self.of_test.stop(deaths=False)
@@ -284,7 +284,7 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, SkipTest):
             watch = _services_of(case).watch(declared(case), f"setUpClass of {case.__qualname__}")
-            watch.look(PATIENCE)
+            watch.look(PATIENCE, ask_too=True)
             explained(error, watch)
         # some runners would call the class clean-ups now, none after a KeyboardInterrupt
         case.doClassCleanups()
