@@ -316,9 +316,15 @@ class TCPProbe:
         if any(is_local(address) and netlink.listener(address, self.port) for address in addresses):
             return ""
         found = procfs.listeners([view.pid, *procfs.descendants(view.keeper_pid)])
-        if not found or (self.host, self.port) in found:
+        wanted = {self.host, *addresses, "0.0.0.0", "::"}
+        if not found or any(
+            host in wanted and port == self.port and not apart for host, port, apart in found
+        ):
             return ""
-        shown = [at(host, port) for host, port in found[:_SHOWN]]
+        shown = [
+            at(host, port) + (" in a network namespace of its own" if apart else "")
+            for host, port, apart in found[:_SHOWN]
+        ]
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         return f"listens on {', '.join(shown)}{more}, not on {at(self.host, self.port)}"
 

@@ -104,14 +104,15 @@ def socket_holder(inode: int, pids: Iterable[int]) -> int | None:
     return None
 
 
-def listeners(pids: Iterable[int]) -> list[tuple[str, int]]:
+def listeners(pids: Iterable[int]) -> list[tuple[str, int, bool]]:
     """The TCP addresses that some processes listen on, as far as this user may see them.
 
-    Also those in network namespaces other than ours.
+    :returns: of each the host, the port, and whether it is in another network namespace.
     """
     if not is_ours():
         return []
-    found: set[tuple[str, int]] = set()
+    found: set[tuple[str, int, bool]] = set()
+    ours = os.stat("/proc/self/ns/net").st_ino
     tables: dict[int, dict[bytes, tuple[str, int]]] = {}
     for pid in pids:
         try:
@@ -122,7 +123,8 @@ def listeners(pids: Iterable[int]) -> list[tuple[str, int]]:
                     if namespace not in tables:
                         tables[namespace] = _listening(pid)
                     address = tables[namespace].get(target[8:-1].encode())
-                    found.update([address] if address else [])
+                    if address:
+                        found.add((*address, namespace != ours))
         except OSError as error:  # it ended, or is another user's
             let_through(error)
             continue

@@ -43,6 +43,7 @@ from summon_testcase import (
     ports,
 )
 
+from .needs import unshare
 from .services import (
     alive,
     eventually,
@@ -420,6 +421,15 @@ class TestAddresses:
         shown = f"[{host}]" if ":" in host else host
         first = caught.value.message
         assert f": web listens on {shown}:{said[1]}, not on 127.0.0.1:" in first
+
+    def test_a_service_behind_a_wall(self, mark: str) -> None:
+        """One that listens in a network namespace of its own is said to."""
+        inside = ["sh", "-c", 'ip link set lo up; exec "$@"', mark, *serves("tcp", "{port}", mark)]
+        executor = TCPCoordinatedExecutor([*unshare("--net"), *inside], timeout=3, name="web")
+        with pytest.raises(TimeoutExpired) as caught:
+            executor.start()
+        where = r"127\.0\.0\.1:\d+ in a network namespace of its own, not on 127"
+        assert re.search(f"web listens on {where}", caught.value.message)
 
     def test_each_gets_a_port_of_its_own(self, mark: str) -> None:
         """Without `port` each gets a free one, which is given back at the stop."""
