@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from summon_testcase import lifecycle, ports, warden
+from summon_testcase import asking, lifecycle, ports, warden
 from summon_testcase.log import run_directory
 
 from ..another_user import packages_for_all
@@ -48,7 +48,7 @@ class Belongings:
         self.ports = len(ports._leases._leased)
         self.files = sorted(os.listdir(run_directory()))
         # one that this thread keeps for ever is no hindrance to it, but to all others
-        locks = ports._leases._mutex, warden._lock, lifecycle.handover
+        locks = ports._leases._mutex, warden._lock, asking._asker._lock, lifecycle.handover
         self.locks = sum(lock._is_owned() for lock in locks)  # type: ignore[attr-defined]
 
     def lost(self) -> dict[str, object]:
