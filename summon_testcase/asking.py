@@ -63,12 +63,12 @@ class Question:
     def note(self, kind: str, *facts: Any) -> None:
         """An answer, or a part of one; the same one may come twice."""
         if kind == "answer":
-            *facts_, at, piece, self.over = facts
+            *head, at, piece, self.over = facts
             self.body = self.body[:at] + piece
-            facts = tuple(facts_)
+            facts = tuple(head)
         else:
             self.over = True
-        self.kind, self.facts, self.fresh = kind, tuple(facts), True
+        self.kind, self.facts, self.fresh = kind, facts, True
 
     def late(self) -> bool:
         """Whether the asker should long have said that its time is over."""
@@ -192,6 +192,9 @@ class _Asker:
         question = self._under_way.get(number)
         if question is not None:
             question.note(kind, *facts)
+            if question.over:
+                # also if Ctrl-C came before there was anybody to drop it
+                self._under_way.pop(number, None)
 
     def _send(self, question: Question) -> bool:
         """Send a question, or give its fate to the next pump; whether it was taken."""

@@ -63,6 +63,8 @@ class _Held:
         self.told = False
         #: when the first request was sent; 0 if none was
         self.since = 0.0
+        #: whether the body that is still to come does not matter
+        self.settled = False
         #: what the last request was refused with
         self.refusal = ""
 
@@ -204,10 +206,10 @@ class HTTPProbe:
                     if question.late():
                         return self._silence(question)
                     yield self._silence(question)
-                question.fresh = False
+                question.fresh = held.settled = False
                 refusal = self._refusal(question)
                 held.refusal = refusal or ""
-                if refusal is None or question.over:
+                if refusal is None or question.over or held.settled:
                     return refusal
                 # more of the body may come
                 yield refusal
@@ -262,7 +264,7 @@ class HTTPProbe:
         said = f"HTTP {code} {reason or _phrase(code)}".rstrip() + f" from {_shown(self.url)}"
         if not self._accepts(code):
             # its body does not matter
-            question.over = True
+            self._held.settled = True
             return said
         if self.answer is None:
             return None

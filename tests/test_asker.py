@@ -538,6 +538,13 @@ class TestWhatIsAsked:
         with HTTPCoordinatedExecutor(how, url=URL, timeout=60, answer="tick tick tick") as web:
             assert requests_of(web) == 1
 
+    def test_body_of_a_refused_answer(self, mark: str) -> None:
+        """The body of an answer whose status is refused is not waited for."""
+        how = answers("busy=2", "body=up ", "endless=0.1", mark)
+        with HTTPCoordinatedExecutor(how, url=URL, timeout=60, answer="up up") as web:
+            assert requests_of(web) == 3
+            assert not asking._asker._under_way
+
     def test_refused_body_is_shown(self, mark: str) -> None:
         """The message has the status and the beginning of the body."""
         how = answers("body=" + "down " * 40, mark)

@@ -29,7 +29,7 @@ def run(settings: Settings) -> Result:
     result = Result([busy, late, idle])
     for kind in KINDS:
         values = busy.samples(f"{kind}, ready after {SHORT / 1000:g} s", US)
-        result.at_most(f"{kind}: CPU in the first second", values, 12 if dear(kind) else 3, "%")
+        result.at_most(f"{kind}: CPU in the first second", values, 8 if dear(kind) else 3, "%")
     for kind in KINDS:
         values = busy.samples(f"{kind}, ready after {LONG / 1000:g} s", US)
         result.at_most(f"{kind}: CPU over 5 s", values, 5 if dear(kind) else 1, "%")
