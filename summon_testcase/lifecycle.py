@@ -156,8 +156,8 @@ class Lifecycle(Conversation):
             all the same.
         :raises InvalidArgument: for what is no signal, or no duration.
         """
-        self._refuse_elsewhere(self.called)
         try:
+            self._refuse_elsewhere(self.called)
             if signal is not None:
                 self._checked(signal)
             arguments.seconds(self.called, "timeout", timeout, unlimited=True)
