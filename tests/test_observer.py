@@ -89,11 +89,13 @@ noise = st.one_of(
     st.text("aé€😀\n", max_size=20).map(str.encode),
     st.sampled_from([b"\xff", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\r\n", b"\x80\x80"]),
 ).filter(lambda data: b"READY" not in data)
+#: a line of it, since the beginning of an escape sequence would swallow what follows in its line
+noisy_line = noise.map(lambda data: data + b"\n")
 cuts = st.lists(st.integers(0, 200), max_size=12)
 
 
 class TestChunking:
-    @given(noise, noise, cuts)
+    @given(noisy_line, noise, cuts)
     @unhurried
     @example(b"\xe2\x82", b"\xe2\x82\xac", [1, 2])
     def test_a_banner_is_found_however_it_arrives(
@@ -117,7 +119,7 @@ class TestChunking:
             assert watcher.after_match() == end
             assert watcher.after_line() == end
 
-    @given(noise, noise, cuts)
+    @given(noisy_line, noise, cuts)
     @unhurried
     def test_the_rest_of_the_line(self, before: bytes, after: bytes, places: list[int]) -> None:
         """after_line() is behind the newline of the line that the match ends in, or its end."""
