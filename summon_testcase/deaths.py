@@ -56,7 +56,6 @@ def note_on(error: BaseException, deaths: Iterable[Exception]) -> None:
                 error.add_note(f"\n{death}")
                 continue
             # up to Python 3.10 few show notes, but all show causes
-            vars(error).setdefault("__notes__", []).append(f"\n{death}")
             first = error
             while (earlier := first.__cause__ or first.__context__) is not None:
                 first = earlier

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, TypeVar
 
@@ -54,13 +56,8 @@ def _blocking(call: Callable[[], object]) -> Steps[None]:
 
 
 def _blocking_start(thing: Startable) -> Steps[None]:
-    try:
+    with thing._attempt() if isinstance(thing, Executor) else contextlib.nullcontext():
         thing.start()
-    except BaseException:
-        if isinstance(thing, Executor):
-            # what a subclass adds may have failed when the process was ready
-            thing._leave_nothing()
-        raise
     return
     yield
 
@@ -96,6 +93,8 @@ class Executor:
     revivals: float = 0
     #: a TestCase starts and stops it, and may start it again: it keeps what it has meanwhile
     employed: bool = False
+    #: a TestCase has it, so that scopes have a meaning; or it was said that they have none
+    _may_be_scoped = False
     #: the declared services that templates can name, once an orchestrator has said so
     _services: Mapping[str, object] = {}
 
@@ -116,7 +115,8 @@ class Executor:
 
     @boundary
     def __enter__(self: E) -> E:
-        return self.start()
+        with self._attempt():
+            return self.start()
 
     @boundary
     def __exit__(
@@ -152,9 +152,9 @@ class Executor:
         """Say once what has a meaning in a TestCase only, where it is started without one."""
         said = [f"scope={self.scope!r}"] if self.scope != "class" else []
         said += ["restart="] if self.revivals else []
-        if not said or self.employed or vars(self).get("_told_ignored"):
+        if not said or self.employed or self._may_be_scoped:
             return
-        vars(self)["_told_ignored"] = True
+        self._may_be_scoped = True
         import warnings
 
         warnings.warn(
@@ -189,8 +189,12 @@ class Executor:
     def _warm_up(self) -> None:
         """A start begins of which its own is a part: have begun what takes a while to boot."""
 
-    def _leave_nothing(self) -> None:
-        """End what runs, at once, after a start that failed."""
+    def _attempt(self) -> AbstractContextManager[None]:
+        """A block that starts it: if that fails, what it has started so far is ended.
+
+        What a subclass adds to a start may fail when the process is ready.
+        """
+        return contextlib.nullcontext()
 
     def _clear(self) -> None:
         """End it at once, in whatever way it can be, where Ctrl-C came into its start or stop."""

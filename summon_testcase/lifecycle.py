@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from . import (
@@ -207,9 +209,15 @@ class Lifecycle(Conversation):
             run, files = self._run, self._files
         self._finish(None if run is None else files, run, keep_life)
 
-    def _leave_nothing(self) -> None:
-        """End what runs, at once, after a start that failed."""
-        self._kill(self._stays())
+    @contextlib.contextmanager
+    def _attempt(self) -> Iterator[None]:
+        before = self._run
+        try:
+            yield
+        except BaseException:
+            if self._run is not before:  # not one that ran already, which was the error
+                self._kill(self._stays())
+            raise
 
     def _clear(self) -> None:
         """End it at once, in whatever way it can be, where Ctrl-C came into its start or stop."""

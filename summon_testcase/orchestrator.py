@@ -263,8 +263,15 @@ class Orchestrator(Copied, Group):
         members = [m for m in self._members.values() if isinstance(m, Executor)]
         return overridden(self, "reset") or any(member.can_reset() for member in members)
 
-    def _leave_nothing(self) -> None:
-        self._clear()
+    @contextlib.contextmanager
+    def _attempt(self) -> Iterator[None]:
+        before = bool(self._started) or self._walk is not None
+        try:
+            yield
+        except BaseException:
+            if not before:
+                self._clear()
+            raise
 
     def _clear(self) -> None:
         """Leave nothing of the members, at once, where Ctrl-C came into their start or stop."""

@@ -180,6 +180,8 @@ class Group:
         if self not in holders:
             holders.append(self)
         self._batches.append(batch)
+        for part in everything:
+            part._may_be_scoped = True
         try:
             for name, executor in missing.items():
                 refuse_shorter_lives(name, executor, around)
@@ -247,11 +249,10 @@ class Group:
             try:
                 with suppress(Exception):
                     part.stop()
-                part.start()
-            except BaseException as error:
-                part._leave_nothing()
-                if not isinstance(error, Exception) or is_foreign(error):
-                    raise
+                with part._attempt():
+                    part.start()
+            except Exception as error:
+                let_through(error)
                 self._failures.append((part, (error, _below(error))))
                 raise
             self._used.pop(id(part), None)

@@ -31,15 +31,6 @@ class Service(Lifecycle):
         return f"<{type(self).__name__} {self.called}: {state}>"
 
     @boundary
-    def __enter__(self: S) -> S:
-        try:
-            return self.start()
-        except BaseException:
-            # what a subclass adds may have failed when the process was ready
-            self._leave_nothing()
-            raise
-
-    @boundary
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -49,11 +40,8 @@ class Service(Lifecycle):
         leave(error, self.stop, [self])
 
     def _start_again(self) -> None:
-        try:
+        with self._attempt():
             self.start()
-        except BaseException:
-            self._kill(keep_life=True)
-            raise
 
     @boundary
     def restart(self: S) -> S:

@@ -15,6 +15,7 @@ from unittest import mock
 import pytest
 
 from summon_testcase import (
+    AlreadyRunning,
     Executor,
     HTTPCoordinatedExecutor,
     Orchestrator,
@@ -300,6 +301,31 @@ class TestFailures:
             begin(It(SILENT))
         assert not any(map(alive, pids))
         assert before.lost() == {}
+
+    @pytest.mark.parametrize("kind", [Mine, Grouped, Flavoured, patched])
+    def test_what_runs_already(self, kind: Any) -> None:
+        """That it does is the error, and no reason to end it."""
+        it = kind()
+        with it:
+            for begin in (it.start, it.__enter__, orchestrated(it).start):
+                with pytest.raises(AlreadyRunning):
+                    begin()
+                assert it.running()
+        assert not it.running()
+
+    def test_a_group_that_fails_in_what_is_added(self) -> None:
+        """All members are ended, also at the beginning of a block."""
+        inner = SimpleExecutor(SILENT)
+
+        class It(Orchestrator):
+            def start(self) -> Any:
+                super().start()
+                raise ZeroDivisionError
+
+        for begin in (It([inner]).__enter__, orchestrated(It([inner])).start):
+            with pytest.raises(ZeroDivisionError):
+                begin()
+            assert not inner.running()
 
     def test_in_a_testcase(self) -> None:
         pids = []
