@@ -191,7 +191,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         **options: Unpack[AddressOptions],
     ) -> None:
         super().__init__(command, **options)
-        self._url = self._checked_url(url)
+        self._url = self._checked_url(url, options.get("host"))
         label = self._declared
         arguments.seconds(label, "request_timeout", request_timeout, unlimited=True)
         self._ask: dict[str, Any] = {
@@ -208,9 +208,14 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
             "ask_kernel": not arguments.flag(label, "foreign_listener", foreign_listener),
         }
 
-    def _checked_url(self, url: str) -> str:
-        """The URL, whose host and port are the executor's where it says which they are."""
+    def _checked_url(self, url: str, host: str | None) -> str:
+        """The URL, whose host and port are the executor's where it says which they are.
+
+        :param host: as it was given.
+        """
         instead = 'a URL such as "http://{host}:{port}/health"'
+        if isinstance(url, str) and url.startswith("http+unix:"):
+            instead = 'the path of the socket, quoted: "http+unix://{tmpdir}%2Fapp.sock/health"'
         arguments.text(self._declared, "url", url, instead)
         # templates stand for what the URL will have in their place
         parts, others = requested.sample(url, 1), requested.sample(url, 2)
@@ -223,7 +228,14 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         if parts.scheme == "http+unix" or requested.elsewhere(url):
             return url
         if parts.hostname == others.hostname:
-            self._host = parts.hostname or self._host
+            if host is None:
+                self._host = parts.hostname or self._host
+            elif requested.contradict(host, parts.hostname or ""):
+                raise InvalidArgument(
+                    f"{self._declared}: host={host!r} and url={url!r} contradict each other: write "
+                    "{host} in the URL, or leave host= out",
+                    executor=self._declared,
+                )
         if parts.port == others.port:
             port = parts.port or (443 if parts.scheme == "https" else 80)
             if self._port not in (None, port):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from . import arguments
 from . import command as commands
+from .addresses import at
 from .deadline import Deadline
 from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
 from .executors import OutputCoordinatedExecutor
@@ -126,7 +127,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
         """
         from urllib.parse import quote
 
-        return f"postgresql://{quote(self._user)}@{self.host}:{self.port}/postgres"
+        return f"postgresql://{quote(self._user)}@{at(self.host, self.port)}/postgres"
 
     @property
     def dsn(self) -> str:

@@ -46,9 +46,21 @@ def sample(url: str, number: int) -> SplitResult | None:
 
 
 def elsewhere(url: str) -> set[str]:
-    """The services whose host or port the URL has."""
+    """The services whose host and port the URL has."""
     authority = re.match(_AUTHORITY, url)
-    return {name for name, _ in commands.references([authority[0]])} if authority else set()
+    if authority is None or "port" in commands.fields([authority[0]]):
+        # somebody else's host, perhaps, but its own port
+        return set()
+    return {name for name, _ in commands.references([authority[0]])}
+
+
+def contradict(host: str, other: str) -> bool:
+    """Whether one that listens on a host cannot be asked at another.
+
+    Both must be addresses: what a name stands for is not known here.
+    """
+    numeric = [re.fullmatch(r"[0-9.]+|.*:.*", text) for text in (host, other)]
+    return all(numeric) and host not in (other, "0.0.0.0", "::")
 
 
 def fill(url: str, own: Callable[[str], str], other: Callable[[str, str], str | None]) -> str:

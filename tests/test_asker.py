@@ -587,6 +587,25 @@ class TestWhatIsAsked:
                 assert requests_of(web) == 1
                 assert "POST /" in web.tail()[0]
 
+    @pytest.mark.parametrize("end", ["\r\n", "\n"])
+    def test_answers_before_the_answer(self, end: str, mark: str) -> None:
+        """102 and 103 are not the answer, and lines may end as curl takes them too."""
+        script = (
+            "import socket, sys\n"
+            "with socket.create_server(('127.0.0.1', int(sys.argv[1]))) as listener:\n"
+            "    while True:\n"
+            "        with listener.accept()[0] as peer:\n"
+            "            peer.recv(9999)\n"
+            "            peer.sendall(sys.argv[2].encode())\n"
+            "            print('request', flush=True)\n"
+        )
+        lines = ["HTTP/1.1 100 Continue", "", "HTTP/1.1 102 Processing", ""]
+        lines += ["HTTP/1.1 103 Early Hints", "Link: </x>", "", "HTTP/1.1 204 Done", "X: y", "", ""]
+        command = [sys.executable, "-S", "-c", script, "{port}", end.join(lines), mark]
+        with HTTPCoordinatedExecutor(command, url=URL, status=204, timeout=30) as web:
+            assert requests_of(web) == 0
+            assert len(web.tail()) == 1
+
     def test_unix_socket(self, mark: str) -> None:
         """A URL may name a unix socket."""
         web = HTTPCoordinatedExecutor(
@@ -743,6 +762,17 @@ class TestAddresses:
         assert HTTPCoordinatedExecutor("true", url=url).port in (8000, 80, 443)
         same = HTTPCoordinatedExecutor("true", url="http://{host}:{port}/", port=port)
         assert same.port == port
+
+    def test_contradicting_hosts(self) -> None:
+        """So is a host that is not the URL's, but for what stands for it."""
+        url = "http://127.0.0.1:8000/"
+        for host in ("127.0.0.2", "::1"):
+            with pytest.raises(InvalidArgument, match=f"host='{host}' and url=.* contradict"):
+                HTTPCoordinatedExecutor("true", url=url, host=host)
+        for host in ("127.0.0.1", "0.0.0.0", "localhost"):
+            assert HTTPCoordinatedExecutor("true", url=url, host=host).host == host
+        with pytest.raises(InvalidArgument, match="the path of the socket, quoted"):
+            HTTPCoordinatedExecutor("true", url="http+unix:///tmp/app.sock/")
 
 
 def typo(executor: object) -> object:

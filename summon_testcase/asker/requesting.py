@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import http.client
 import socket
 import threading
 import time
@@ -43,12 +44,25 @@ class _Current(threading.local):
 _current = _Current()
 
 
+class _Final(http.client.HTTPResponse):
+    """The final answer: those that come before it, 102 and 103 too, are passed over."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 101 < status < 200:
+                return version, status, reason
+            while self.fp.readline(65537).strip():
+                pass
+
+
 class _Direct:
     """A connection to where the question is to go."""
 
     host: str
     port: int
     wrapped = False
+    response_class: Any = _Final
 
     def _new_conn(self) -> socket.socket:
         question, path = _current.question, _current.path
