@@ -48,14 +48,18 @@ _loaded: dict[str, ModuleType] = {}
 _lock = threading.RLock()
 
 
+#: not looked up later: a test may have emptied sys.modules
+_of_the_test = sys.modules["os"]
+
+
 class _Sys(ModuleType):
     def __getattr__(self, name: str) -> Any:
         return getattr(sys, name)
 
 
 class _Os(ModuleType):
-    environ = property(lambda self: sys.modules["os"].environ)
-    environb = property(lambda self: sys.modules["os"].environb)
+    environ = property(lambda self: _of_the_test.environ)
+    environb = property(lambda self: _of_the_test.environb)
 
 
 def apart(name: str, path: list[str] | None = None) -> Any:
