@@ -51,6 +51,8 @@ class Launch:
     :param stop: the words of the command that stops it, with the program's full path; empty if
         a signal does.
     :param fine: statuses with which its main process may end before it is ready.
+    :param farewell: seconds that the command which stops it has if the test process dies, where
+        nobody else can stop it; 0 where killing does.
     """
 
     def __init__(
@@ -64,10 +66,11 @@ class Launch:
         silent: bool = False,
         stop: tuple[str, ...] = (),
         fine: frozenset[int] = frozenset({0}),
+        farewell: float = 0.0,
     ) -> None:
         self.argv, self.program, self.env, self.cwd = argv, program, env, cwd
         self.tty, self.notify, self.silent = tty, notify, silent
-        self.stop, self.fine = stop, fine
+        self.stop, self.fine, self.farewell = stop, fine, farewell
 
 
 def split(command: Command, shell: bool, label: str, argument: str = "command") -> tuple[str, ...]:

@@ -104,7 +104,7 @@ class Process:
                 self._mailbox = warden.Mailbox(self._channel, self._note)
                 _processes.add(self)
                 self._channel.setblocking(False)
-                warden.keep(files.base, self._theirs)
+                warden.keep(files.base, self._theirs, launch.farewell)
             except OSError as error:
                 let_through(error)
                 if not self.gone:
@@ -118,6 +118,7 @@ class Process:
             self._launched = True
             # one text is encoded much faster than dozens are
             self._tell("launch", "\0".join(fields))
+            self.farewell()
 
     def _let_go(self) -> None:
         """Close the keeper's end of the channel, which was sent to it."""
@@ -264,6 +265,11 @@ class Process:
             if not self._stopping:
                 self._tell("stop", number, grace, int(elsewhere), *argv)
                 self._stopping = True
+
+    def farewell(self) -> None:
+        """Tell the keeper what to run if this process dies before the service is stopped."""
+        if self.launch.farewell:
+            self._tell("farewell", self.launch.farewell, *self.launch.stop)
 
     def request_kill(self) -> None:
         """SIGKILL everything: :attr:`gone` tells the end."""

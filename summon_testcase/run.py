@@ -318,7 +318,8 @@ class Run:
         """
         process, launch = self.process, self.launch
         grace = self.limits.stop_timeout if timeout is None else timeout
-        argv = launch.stop if number is None else ()
+        # a signal does not reach what a launcher has left elsewhere
+        argv = launch.stop if number is None or self.outlasts else ()
         number = self.limits.stop_signal if number is None else number
         process.pump()
         was_running = process.exit_code is None and not process.gone

@@ -503,6 +503,7 @@ class SimpleExecutor(Service):
             if self.match and "port" in self.match.groupdict():
                 # it is known only now
                 launch.stop = self._stop_words(launch.env.get("PATH"), launch.cwd)
+                run.process.farewell()
             hooks = True
             self.ready()
             again, life.begun = life.begun, True
@@ -681,6 +682,7 @@ class SimpleExecutor(Service):
             self._silent,
             self._stop_words(path, cwd),
             self._fine,
+            self._limits.stop_timeout if self._launcher and self._stop_command else 0.0,
         )
 
     @property

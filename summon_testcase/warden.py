@@ -151,9 +151,9 @@ class Warden:
         """Whether it still answers."""
         return self._mailbox.collect()
 
-    def keep(self, base: str, channel: socket.socket) -> None:
+    def keep(self, base: str, channel: socket.socket, patience: float = 0.0) -> None:
         """Have a keeper forked that serves a channel."""
-        socket.send_fds(self._control, [pack("keep", base)], [channel.fileno()])
+        socket.send_fds(self._control, [pack("keep", base, patience)], [channel.fileno()])
 
     def ask(self, channel: socket.socket, said: int, paths: list[str]) -> None:
         """Have an asker started that serves a channel."""
@@ -252,12 +252,13 @@ def warm_up() -> None:
         _current()
 
 
-def keep(base: str, channel: socket.socket) -> None:
+def keep(base: str, channel: socket.socket, patience: float = 0.0) -> None:
     """Have the warden of this process fork a keeper that serves a channel.
 
+    :param patience: seconds that the keeper may need when the test process has died.
     :raises OSError: if no warden could be started.
     """
-    _have(lambda warden: warden.keep(base, channel))
+    _have(lambda warden: warden.keep(base, channel, patience))
 
 
 def ask(channel: socket.socket, said: int, paths: list[str]) -> None:

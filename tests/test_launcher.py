@@ -201,6 +201,45 @@ class TestBesideUs:
         assert not listens(port)
 
 
+KILLED = """
+import os, signal, sys, threading
+from summon_testcase import *
+from tests.services import service
+path, when, how = sys.argv[1:]
+server = TCPCoordinatedExecutor(
+    service("engine.py", "up", path, "{port}", 0), launcher=True, timeout=60,
+    until=lambda e: print(e.port, flush=True) or when == "ready",
+    stop_command=["sh", "-c", 'sleep 1; exec "$@"', "x",
+        *service("engine.py", "down", path, "{port}")])
+def end(*_):
+    os.kill(os.getpid(), getattr(signal, how))
+if when == "starting":
+    threading.Timer(0.5, end).start()
+server.start()
+end()
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("when", ["starting", "ready"])
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM"])
+def test_the_test_process_is_killed(when: str, how: str, engine: str, tmp_path: Path) -> None:
+    """What cannot be killed is stopped by its command then, too; and no files are left."""
+    place = tmp_path / "files"
+    place.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, engine, when, how],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "TMPDIR": str(place)},
+    )
+    assert done.returncode == -getattr(signal, how), done.stderr
+    port = int(done.stdout.split()[0])
+    eventually(lambda: not listens(port), "the server is stopped")
+    eventually(lambda: not os.listdir(place), "its files are gone")
+
+
 IN_A_TEST = """
 import sys, unittest
 from summon_testcase import *

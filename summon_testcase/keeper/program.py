@@ -15,7 +15,7 @@ import time
 from select import POLLIN, POLLOUT
 
 from .files import remove_leftovers, remove_run
-from .messages import Inbox, pack
+from .messages import Inbox, pack, seconds
 from .processes import (
     CHUNK,
     Ended,
@@ -43,6 +43,7 @@ class Warden:
         self.outbox = bytearray()
         self.channels: list[int] = []
         self.keepers: dict[int, str] = {}
+        self.patience: dict[int, float] = {}
         #: asks for the test process what may block; ends by itself when we do
         self.askers: set[int] = set()
         self.orphaned: list[str] = []
@@ -82,7 +83,8 @@ class Warden:
         while (message := self.inbox.take()) is not None:
             verb, _, rest = message.partition(b"\0")
             if verb == b"keep":
-                self.keep(os.fsdecode(rest))
+                base, _, patience = rest.partition(b"\0")
+                self.keep(os.fsdecode(base), seconds(patience or b"0"))
             elif verb == b"sync":
                 pid = int(rest)
                 if pid in self.keepers:
@@ -94,8 +96,11 @@ class Warden:
             else:
                 raise ValueError(f"unknown message {verb!r}")
 
-    def keep(self, base: str) -> None:
-        """Fork a keeper for the channel that came with the message."""
+    def keep(self, base: str, patience: float) -> None:
+        """Fork a keeper for the channel that came with the message.
+
+        :param patience: seconds that it may need when the test process has died.
+        """
         # what it is need not be asked
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self.channels.pop(0))
         try:
@@ -115,6 +120,7 @@ class Warden:
                 finally:
                     os._exit(0)
             self.keepers[pid] = base
+            self.patience[pid] = patience
             if not self.rehearsed:
                 self.rehearsed = True
                 rehearse(self.runner)
@@ -151,6 +157,7 @@ class Warden:
         """A child ended; a keeper that did not end by itself leaves orphans to us."""
         self.askers.discard(pid)
         base = self.keepers.pop(pid, "")
+        self.patience.pop(pid, None)
         if base and status:
             self.orphaned.append(base)
             reaped: dict[int, int] = {}
@@ -206,8 +213,11 @@ class Warden:
     def end(self) -> None:
         """Let keepers sweep, then sweep them."""
         self.control.close()
-        end = time.monotonic() + _KEEPERS_GRACE
-        while self.keepers and time.monotonic() < end:
+        began = time.monotonic()
+        # one that runs a command to stop what is not here may need as long as that may
+        while time.monotonic() - began < _KEEPERS_GRACE + max(self.patience.values(), default=0.0):
+            if not self.keepers:
+                break
             self.reap()
             time.sleep(0.002)
         self.orphaned += self.keepers.values()

@@ -63,6 +63,8 @@ class Keeper:
         self.asked_to_end: set[int] = set()
         #: the command that stops it has its chance: nobody is signalled
         self.commanded = False
+        #: seconds and words of a command to run if nobody stops the service
+        self.farewell: tuple[float, list[bytes]] = (0.0, [])
         #: how that command ended, and what it said
         self.stopper_said: tuple[int, bytes] | None = None
 
@@ -126,6 +128,9 @@ class Keeper:
             self.begin_stop(int(number), seconds(grace), elsewhere == b"1", argv)
         elif verb == b"kill":
             self.finish()
+        elif verb == b"farewell":
+            grace, *argv = rest.split(b"\0")
+            self.farewell = seconds(grace), argv
         elif verb == b"launch" and not self.base:
             self.launch(rest.split(b"\0"))
         else:
@@ -325,7 +330,7 @@ class Keeper:
         status = "" if self.status is None else self.status
         said = self.stopper_said or ("", b"")
         self.tell("gone", status, int(main in killed), len(killed), immortal, *said)
-        self.base = ""
+        self.base, self.farewell = "", (0.0, [])
         if self.outbox:
             self.channel.settimeout(1)
             self.flush()
@@ -346,11 +351,25 @@ class Keeper:
             pass
         finally:
             sweep()
+            self.bid_farewell()
             if self.base:
                 remove_run(self.run_base)
                 # while the test process lives another run may follow
                 if self.runner.dead():
                     remove_life(self.base)
+
+    def bid_farewell(self) -> None:
+        """Stop what is no process of ours, since nobody has: its command has so much time."""
+        grace, argv = self.farewell
+        # it gets a pid of its own
+        self.stopper.pid = 0
+        if not argv or self.stopper.start(grace, argv):
+            return
+        end = time.monotonic() + grace
+        while time.monotonic() < end and os.waitpid(self.stopper.pid, os.WNOHANG)[0] == 0:
+            self.stopper.read()
+            time.sleep(0.01)
+        sweep()
 
     def turn(self, wake: int) -> None:
         """Wait for something to happen, and deal with it."""
