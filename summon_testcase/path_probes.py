@@ -15,7 +15,7 @@ from .errors import InvalidArgument, PortInUse
 from .foreign import let_through, suppress
 from .probes import View, in_use
 from .steps import Asked, Steps
-from .unpatched import LINUX, os, socket
+from .unpatched import LINUX, open, os, socket
 
 #: bytes of a unix socket's path: the kernel's structure has 108, with the final zero
 UNIX_PATH_LIMIT = 107 if LINUX else 103
@@ -193,12 +193,12 @@ class FileProbe:
 
     def _first_line(self) -> bytes:
         # to open a pipe, which it may be by mistake, would wait for a writer
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
+        if stat.S_ISFIFO(os.stat(self.path).st_mode):
+            return b""
+        # an object, which is closed also if Ctrl-C comes right after it was opened
+        with open(self.path, "rb", buffering=0) as file:
             # postgres writes more lines after the first
-            return os.read(descriptor, 64).partition(b"\n")[0].strip()
-        finally:
-            os.close(descriptor)
+            return file.read(64).partition(b"\n")[0].strip()
 
     def _pid_refusal(self) -> str | None:
         line = self._first_line()

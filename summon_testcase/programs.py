@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from .errors import CommandNotFound
 from .foreign import let_through
 from .tracebacks import hidden
-from .unpatched import os
+from .unpatched import open, os
 
 __tracebackhide__ = hidden
 
@@ -151,14 +151,12 @@ def _refuse_without_interpreter(
     :raises CommandNotFound: naming the interpreter.
     """
     try:
-        file = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
+        # an object, which is closed also if Ctrl-C comes right after it was opened
+        with open(program, "rb", buffering=0) as file:
+            first = file.read(256)
     except OSError as error:  # one may be allowed to run what one may not read
         let_through(error)
         return
-    try:
-        first = os.read(file, 256)
-    finally:
-        os.close(file)
     if first[:2] != b"#!" or not first[2:].strip():
         return
     line = os.fsdecode(first[2:].split(b"\n")[0])
