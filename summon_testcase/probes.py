@@ -203,6 +203,8 @@ class _Held:
     def __init__(self) -> None:
         self.looking: Looking[str | None] | None = None
         self.question: Question | None = None
+        #: the last answer that was not yes
+        self.refusal = ""
         #: when the first question was put that costs more than microseconds; 0 if none was
         self.since = 0.0
 
@@ -291,7 +293,8 @@ class TCPProbe:
             )
         if stranger is not None:
             raise stranger
-        return ", ".join(refusals)
+        self._held.refusal = ", ".join(refusals)
+        return self._held.refusal
 
     def resolving(self, left: float) -> Looking[tuple[tuple[str, ...], str]]:
         """The addresses of the host, and why there are none."""
@@ -304,7 +307,8 @@ class TCPProbe:
             remember(self.host, question.facts[0])
             return question.facts[0], ""
         said = question.facts[0] if question.kind == "unknown" else "its resolver does not answer"
-        return (), f"cannot resolve {self.host!r}: {said}"
+        self._held.refusal = f"cannot resolve {self.host!r}: {said}"
+        return (), self._held.refusal
 
     def tells(self, addresses: tuple[str, ...]) -> bool:
         """Whether the kernel knows who listens on one of the addresses."""
@@ -386,7 +390,9 @@ class TCPProbe:
     def _answer(self, question: Question, meanwhile: str) -> Looking[None]:
         try:
             while not question.pump() and not question.late():
-                yield meanwhile
+                # one that has just been put says less than the one before it
+                new = time.monotonic() - question.began < 0.5
+                yield self._held.refusal if new and self._held.refusal else meanwhile
             question.alive()
         finally:
             question.drop()
