@@ -13,6 +13,7 @@ this package alone, when they are first needed; and what they import of each oth
 from __future__ import annotations
 
 import builtins
+import errno
 import functools
 import stat
 import sys
@@ -177,10 +178,12 @@ if not TYPE_CHECKING:
 def temporary_directory() -> str:
     """Where temporary files go: where the test's ``tempfile`` has them, if that is a directory."""
     told = getattr(sys.modules.get("tempfile"), "tempdir", None)
-    if isinstance(told, str) and os.path.isdir(told):
-        return told
-    found: str = apart("tempfile").gettempdir()
-    return found
+    variables = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    # as gettempdir() of the standard library looks, which may swallow what a handler raises
+    for place in (told, *variables, "/tmp", "/var/tmp", "/usr/tmp", "."):
+        if isinstance(place, str) and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
+            return os.path.abspath(place)
+    raise FileNotFoundError(errno.ENOENT, "no directory for temporary files can be written")
 
 
 #: ``sys.platform`` may be the test's
