@@ -27,6 +27,8 @@ Statuses = int | Collection[int] | Callable[[int], bool]
 #: status, headers and body
 Answer = re.Pattern[str] | Callable[[int, Mapping[str, str], str], object]
 
+#: of the time already waited, that the pause before the first request may take
+_SHARE = 1 / 108
 #: seconds that one request may take unless something else is said
 REQUEST_TIMEOUT = 30.0
 
@@ -61,6 +63,10 @@ class _Held:
         self.listening = 0
         #: whether the asker knows what will be asked
         self.told = False
+        #: when the first look was
+        self.began = math.inf
+        #: whether the kernel tells who listens; None: not tried yet
+        self.tells: bool | None = None
         #: when the first request was sent; 0 if none was
         self.since = 0.0
         #: whether the body that is still to come does not matter
@@ -109,8 +115,16 @@ class HTTPProbe:
 
     @property
     def longest(self) -> float:
-        """As the shortest, once requests are sent."""
-        return wider(self._held.since) if self._held.since else self._tcp().longest
+        """As the shortest, once requests are sent.
+
+        Before that a look is cheap, and the first request takes long enough: so the pauses
+        are shorter than where nothing is sent.
+        """
+        held = self._held
+        if held.since:
+            return wider(held.since)
+        waited = time.monotonic() - held.began
+        return min(self._tcp().longest, max(self._tcp().shortest, waited * _SHARE))
 
     @property
     def asked(self) -> tuple[Question, ...]:
@@ -179,7 +193,7 @@ class HTTPProbe:
     def _looking(self, view: View, left: float) -> Looking[str | None]:
         held = self._held
         if not held.told:
-            held.told = True
+            held.told, held.began = True, time.monotonic()
             tell("prepare", self._what())
         addresses: tuple[str, ...] = ()
         if self.path:
@@ -192,7 +206,9 @@ class HTTPProbe:
                 return said
             if self.ask_kernel and held.listening != view.pid:
                 # Where only a connection can tell, the request is that connection.
-                if self._tcp().tells(addresses):
+                if held.tells is None:
+                    held.tells = self._tcp().tells(addresses)
+                if held.tells:
                     refusal = yield from self._tcp().looking(view, left)
                     if refusal is not None:
                         return refusal
