@@ -16,7 +16,7 @@ from .copies import Copied
 from .deadline import Deadline
 from .errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
 from .executor import Executor
-from .steps import Steps, drive
+from .steps import drive
 from .tracebacks import boundary, hidden
 
 if TYPE_CHECKING:
@@ -290,12 +290,6 @@ class Conversation(Copied, Executor):
         """The test is over."""
         self._in_test = False
         self._earlier.clear()
-
-    def catching_up(self) -> Steps[None]:
-        """Take in what has happened up to now, as steps."""
-        run = self._run
-        if run is not None:
-            yield from run.catching_up()
 
     def catch_up(self) -> int:
         """Take in what has happened up to now; a descriptor that is readable on news, or -1."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from .errors import ProcessExited, StopFailed, SummonError
 from .executor import Executor
 from .foreign import let_through
-from .report import describe_exit
 from .steps import drive, together
 
 
@@ -30,12 +29,10 @@ def sentence(error: BaseException) -> str:
 def deaths_of(executors: Iterable[Executor]) -> list[Exception]:
     """The deaths among some that are about to be stopped, but for those that were told already.
 
-    Those of a TestCase, which tells of them itself, are left out.
+    Those of a TestCase, which tells of them itself, are left out.  Those that nobody has noticed
+    yet are errors of the stop.
     """
-    ours = [executor for executor in executors if not executor.employed]
-    # what has happened up to now counts, whether or not it has been noticed
-    drive(together([executor.catching_up() for executor in ours]))
-    found = [executor.death_in_block() for executor in ours]
+    found = [executor.death_in_block() for executor in executors if not executor.employed]
     return [death for death in found if death is not None and not is_named(death)]
 
 
@@ -62,18 +59,6 @@ def note_on(error: BaseException, deaths: Iterable[Exception]) -> None:
             first.__cause__ = death
 
 
-def _late(failure: BaseException) -> ProcessExited | None:
-    """The death that a failed stop was, if it was in the last moment before it."""
-    if not isinstance(failure, StopFailed) or failure.exit_code is None or not failure.died:
-        return None
-    return ProcessExited(
-        f"{failure.executor}: {describe_exit(failure.exit_code)} before it was stopped",
-        executor=failure.executor,
-        exit_code=failure.exit_code,
-        report=failure.report,
-    )
-
-
 def leave(
     error: BaseException | None, stop: Callable[[], object], executors: Iterable[Executor]
 ) -> None:
@@ -84,34 +69,44 @@ def leave(
     try:
         note_on(error, deaths_of(executors))
     finally:
-        stop()
+        deaths, failure = _stop(stop)
+        note_on(error, deaths)
+        if failure is not None:
+            raise failure
 
 
 def stop_and_tell(stop: Callable[[], object], executors: Iterable[Executor]) -> None:
     """Stop, and raise the first of the deaths; it tells of the others, and of the stop."""
-    told = []
+    deaths: list[Exception] = []
     try:
-        deaths: Sequence[Exception] = deaths_of(executors)
-    except BaseException:  # Ctrl-C
-        stop()
-        raise
-    try:
-        stop()
-    except Exception as failure:
-        let_through(failure)
-        failures = getattr(failure, "errors", ()) or (failure,)
-        late = [last for each in failures if (last := _late(each)) is not None]
-        if not deaths and not late:
-            raise
-        deaths = [*deaths, *late]
-        if len(late) < len(failures):
-            told = [f"and while stopping: {sentence(failure)}"]
+        deaths = deaths_of(executors)
+    finally:  # also after Ctrl-C
+        late, failure = _stop(stop)
+    deaths += late
     if not deaths:
+        if failure is not None:
+            raise failure
         return
     for death in deaths:
         name_it(death)
     first, *others = deaths
     if isinstance(first, SummonError):
-        told = [*(f"and died: {sentence(death)}" for death in others), *told]
-        first.consequences += tuple(told)
+        first.consequences += tuple(f"and died: {sentence(death)}" for death in others)
+        if failure is not None:
+            first.consequences += (f"and while stopping: {sentence(failure)}",)
     raise first
+
+
+def _stop(stop: Callable[[], object]) -> tuple[list[Exception], Exception | None]:
+    """Stop; the deaths that only that brought to light, and what else went wrong."""
+    try:
+        stop()
+    except ProcessExited as death:
+        return [death], None
+    except StopFailed as failure:
+        deaths: list[Exception] = [e for e in failure.errors if isinstance(e, ProcessExited)]
+        return deaths, None if deaths and len(deaths) == len(failure.errors) else failure
+    except Exception as failure:
+        let_through(failure)
+        return [], failure
+    return [], None

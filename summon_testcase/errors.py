@@ -138,9 +138,5 @@ class SpawnFailed(StartFailed):
 class StopFailed(SummonError):
     """A service did not stop as it should; it is gone nevertheless."""
 
-    #: the status that was not expected, if that was it, as in :attr:`subprocess.Popen.returncode`
-    exit_code: int | None = None
-    #: it had ended by itself, or by somebody else, just before it was stopped
-    died: bool = False
     #: the errors of each service, where several are reported together
     errors: tuple[BaseException, ...] = ()

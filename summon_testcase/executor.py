@@ -254,11 +254,6 @@ class Executor:
     def end_test(self) -> None:
         """The test is over."""
 
-    def catching_up(self) -> Steps[None]:
-        """Take in what has happened up to now, as steps."""
-        return
-        yield
-
     def catch_up(self) -> int:
         """Take in what has happened up to now; a descriptor that is readable on news, or -1."""
         return -1

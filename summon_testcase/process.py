@@ -55,6 +55,8 @@ class Process:
         self.heard = 0
         #: READY=1 was received
         self.notified = False
+        #: it had ended when it was asked to; None before that
+        self.died_first: bool | None = None
         #: the last order to signal everything that the keeper has carried out
         self.signalled = 0
         #: of all input that was ever sent, how much has been taken, or been forgotten
@@ -193,6 +195,10 @@ class Process:
             self.log_errno = int(fields[0])
         elif verb == b"refused":
             self.refused = fields[0].decode(), int(fields[1])
+        elif verb == b"stopping":
+            if self.died_first is None:
+                over = self.exit_code is not None and self.exit_code not in self.fine
+                self.died_first = self.ended or over
         elif verb == b"gone":
             if fields[0]:
                 self.exit_code = int(fields[0])

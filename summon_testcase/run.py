@@ -99,8 +99,8 @@ class Run:
         self.daemon = False
         #: a test has waited for its end
         self.awaited = False
-        #: a block has needed it up to the moment in which it was stopped
-        self.needed = False
+        #: the statuses that are no death, where a block has needed it until it is stopped
+        self.needed: frozenset[int] | None = None
         #: it did not answer any more while it was needed
         self.hung: SummonError | None = None
         #: how it ended while it was needed
@@ -226,10 +226,6 @@ class Run:
 
     def catch_up(self) -> None:
         """Wait until the keeper has taken in, and told, what has happened up to now."""
-        drive(self.catching_up())
-
-    def catching_up(self) -> Steps[None]:
-        """That as steps."""
         process, deadline = self.process, Deadline(ANSWER)
         if not process.mine() or process.gone or not process.pid:  # no keeper would answer
             return
@@ -237,7 +233,7 @@ class Run:
         process._watching = True
         process._tell("watch", -1)
         while process._watching and not process.gone and not deadline.expired():
-            yield Pause((process.fileno(),), deadline.at)
+            wait(Pause((process.fileno(),), deadline.at))
             process.pump()
 
     # -- the end --
@@ -333,13 +329,23 @@ class Run:
         except BaseException:
             self.kill()
             raise
+        if self.needed is not None and self._died(self.needed):
+            raise self.exited("before it was stopped")
         failure = self._not_stopped(number, grace, argv, was_running)
         if failure:
-            took, status = time.monotonic() - began, process.exit_code
-            died = not any(process.killed) and (not was_running or status == -signal.SIGKILL)
-            raise self.error(
-                StopFailed, f"{self.name}: {failure}", seconds=took, exit_code=status, died=died
-            )
+            took = time.monotonic() - began
+            raise self.error(StopFailed, f"{self.name}: {failure}", seconds=took)
+
+    def _died(self, fine: frozenset[int]) -> bool:
+        """Whether it had ended when it was to be stopped, and not by us.
+
+        :param fine: statuses that are no death.
+        """
+        process, status = self.process, self.process.exit_code
+        if self.awaited or self.outlasts:
+            return False
+        killed = status == -signal.SIGKILL and not process.killed[0]
+        return killed or (bool(process.died_first) and status not in fine)
 
     def _not_stopped(self, number: int, grace: float, argv: tuple[str, ...], ran: bool) -> str:
         """Why it did not stop as it should, in words; empty if it did.
@@ -365,7 +371,7 @@ class Run:
             return command
         # a shell, a JVM and others turn the signal into a status
         accepted = {0, -number, 128 + number, *self.limits.expected_exit, None}
-        if (ran or self.needed) and status not in accepted:
+        if ran and status not in accepted:
             return (
                 f"{self.exit_words()} when it was stopped by {by.partition(' ')[0]}: if that is "
                 f"how it ends, declare expected_exit={status}{also}"

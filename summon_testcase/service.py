@@ -206,9 +206,12 @@ class Service(Lifecycle):
         run = self._run
         if run is None:
             return None
-        run.needed = run.running()
-        process = run.process
-        if not self._serves and process.exit_code in process.fine and not process.lost:
+        process, alive = run.process, run.running()
+        ends_well = self._one_shot or not self._serves
+        fine = process.fine if ends_well else frozenset()
+        # from now on until it is stopped its keeper knows best
+        run.needed = fine if alive and process.pid else None
+        if process.exit_code in fine and not process.lost:
             return None
         return self.death("before it was stopped")
 

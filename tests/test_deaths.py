@@ -25,7 +25,7 @@ from summon_testcase import (
 )
 
 from .reliability.scene import Belongings
-from .services import eventually, service
+from .services import alive, eventually, service
 from .test_testcase import run
 
 
@@ -95,6 +95,19 @@ class TestBlocks:
             with pytest.raises(ProcessExited, match="it: was killed by SIGKILL before it was stop"):
                 with way(it):
                     os.kill(it.pid, signal.SIGKILL)
+
+    def test_a_server_at_the_last_moment(self, way: Callable[[Any], Any]) -> None:
+        """Its keeper knows that it had ended before it was asked to, which nobody has told yet."""
+        source = (
+            "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
+            "sys.stdin.readline()"
+        )
+        it = TCPCoordinatedExecutor([sys.executable, "-c", source, "{port}"], name="it")
+        with pytest.raises(ProcessExited, match="it: exited with status 0 before it was stopped"):
+            with way(it):
+                pid = it.pid
+                it.sendline()
+                eventually(lambda: not alive(pid), "the death")
 
     def test_ended_by_the_test(self, way: Callable[[Any], Any]) -> None:
         """What the test stops, kills or restarts has not died."""

@@ -240,6 +240,9 @@ class Keeper:
 
         :param elsewhere: the command is run though nothing is left here.
         """
+        # who ended before was not asked to, though it may not have been told yet
+        self.reap()
+        self.tell("stopping")
         if not self.base or (self.empty and not elsewhere):
             self.finish()
         now = time.monotonic()
