@@ -227,7 +227,7 @@ class TestItsOwnersDie:
         finally:
             killer.wait()
         assert re.fullmatch(
-            "it: not started: its keeper, run by .*, died or did not answer and said nothing",
+            "it: not started: its keeper, run by .*, died or did not answer, and said nothing",
             caught.value.message,
         )
         assert not marked(mark)
