@@ -215,8 +215,8 @@ class Conversation(Copied, Executor):
         """End its standard input: what reads it finds no more.
 
         On a terminal that is what Ctrl-D does, so that a service may go on to read, and be sent
-        more; an unfinished line is passed on first.  A pipe is closed for good; to close it
-        again does nothing.
+        more; an unfinished line is passed on first.  What edits lines itself (readline) must
+        have shown its prompt by then.  A pipe is closed for good; to close it again does nothing.
 
         :param timeout: seconds until it has taken what was sent before; default: the
             executor's own.
