@@ -286,7 +286,9 @@ def _have(order: Callable[[Warden], None]) -> None:
                 order(_current())
             except (BrokenPipeError, ConnectionResetError) as error:
                 let_through(error)
-                launched()
+                number = launched()
+                if number:
+                    raise OSError(number, os.strerror(number)) from None
                 raise SpawnFailed(no_answer()) from None
 
 
@@ -311,7 +313,7 @@ def no_answer() -> str:
     """Why there is no keeper, in words."""
     with _lock:
         said = _warden.said() if _warden is not None else ""
-    also = f", and said:\n{said}" if said else ", and said nothing"
+    also = f", and said:\n{said}" if said else " and said nothing"
     return f"its keeper, run by {sys.executable}, died or did not answer{also}"
 
 
