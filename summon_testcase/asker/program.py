@@ -272,6 +272,7 @@ def main() -> None:
     """Run with the arguments CONTROL-FD WARDEN-PID, and directories where requests may be."""
     control, parent = int(sys.argv[1]), int(sys.argv[2])
     take_no_signals()
-    sys.path += sys.argv[3:]
+    # in the place of the directory of this program, in which other modules are
+    sys.path[-1:] = sys.argv[3:]
     Asker(socket.socket(fileno=control)).run(parent)
     os._exit(0)
