@@ -313,7 +313,7 @@ def no_answer() -> str:
     """Why there is no keeper, in words."""
     with _lock:
         said = _warden.said() if _warden is not None else ""
-    also = f", and said:\n{said}" if said else " and said nothing"
+    also = f", and said:\n{said}" if said else ", and said nothing"
     return f"its keeper, run by {sys.executable}, died or did not answer{also}"
 
 
