@@ -150,8 +150,8 @@ class Lifecycle(Conversation):
         running.  In a TestCase they stay until the end of the scope, and one that a test stops
         is started again before the next test.
 
-        :param signal: the signal to send, now and instead of any ``stop_command``; default:
-            ``stop_signal``.
+        :param signal: the signal to send, now and instead of any ``stop_command``, but for what
+            a ``launcher`` has left elsewhere; default: ``stop_signal``.
         :param timeout: seconds until SIGKILL; default: ``stop_timeout``.
         :raises StopFailed: if it had to be killed after that time, if its ``stop_command``
             failed, or if it ended with a status that is not in ``expected_exit``; it is gone

@@ -247,10 +247,10 @@ class Run:
         try:
             if number != signal.SIGKILL:
                 drive(self._signalled_to_death(number))
-            elif self.outlasts and self.launch.stop:
+            if self.outlasts and self.launch.stop:
                 # what it stops is no process of ours that could be killed
                 grace = self.limits.stop_timeout
-                drive(self._gone(lambda: self._request_stop(number, grace), grace + ANSWER))
+                drive(self._gone(lambda: self._request_stop(grace), grace + ANSWER))
                 if failure := self._stop_command_failed(grace):
                     logger.warning("%s: %s", self.name, failure)
         finally:
@@ -268,8 +268,8 @@ class Run:
             yield Pause((process.fileno(),), deadline.at)
             process.pump()
 
-    def _request_stop(self, number: int, grace: float) -> None:
-        self.process.request_stop(number, grace, self.launch.stop, self.outlasts)
+    def _request_stop(self, grace: float) -> None:
+        self.process.request_stop(signal.SIGKILL, grace, self.launch.stop, self.outlasts)
 
     def _stop_command_failed(self, grace: float) -> str:
         """How the command that stops it failed, in words; empty if it did not."""

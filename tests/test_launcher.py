@@ -94,6 +94,15 @@ class TestElsewhere:
             assert listens(port)
         assert not listens(port)
 
+    @pytest.mark.parametrize("how", ["stop", "kill"])
+    def test_a_signal_does_not_reach_it(self, how: str, engine: str) -> None:
+        """So that the command is run also if a test chooses a signal."""
+        server = up(engine).start()
+        port = server.port
+        getattr(server, how)(signal.SIGQUIT)
+        assert not listens(port) and not server.running()
+        server.stop()
+
     def test_http(self, engine: str) -> None:
         """Whoever answers is accepted: here it is no HTTP, so it is not ready in time."""
         server = HTTPCoordinatedExecutor(
