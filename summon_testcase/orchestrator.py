@@ -198,7 +198,14 @@ class Orchestrator(Copied, Group):
         :raises StopFailed: with all that went wrong in ``errors``.
         """
         self._refuse_elsewhere(self.name or repr(self))
-        stop_and_tell(self._stop, self._everyone())
+        try:
+            stop_and_tell(self._stop, self._everyone())
+        except SummonError:
+            raise
+        except BaseException:
+            # Ctrl-C may have come before it was begun
+            self._clear()
+            raise
 
     def _stop(self) -> None:
         try:

@@ -37,7 +37,14 @@ class Service(Lifecycle):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        leave(error, self.stop, [self])
+        try:
+            leave(error, self.stop, [self])
+        except SummonError:
+            raise
+        except BaseException:
+            # Ctrl-C may have come before the stop was begun
+            self._kill(self._stays())
+            raise
 
     def _start_again(self) -> None:
         with self._attempt():
