@@ -210,6 +210,23 @@ class TestDeadlines:
         assert "HTTP 200 OK" in str(error)
         assert "its body does not match answer=: 'no no " in str(error)
 
+    @pytest.mark.parametrize(
+        ("line", "said"), [("", "not HTTP, but éé"), ("HTTP/1.1 503 ", "HTTP 503 éé")]
+    )
+    def test_first_lines_that_are_long(self, line: str, said: str, mark: str) -> None:
+        broken = HTTPCoordinatedExecutor(answers(f"line={line}", mark), url=URL, timeout=2)
+        with pytest.raises(TimeoutExpired, match=said) as caught:
+            broken.start()
+        assert len(str(caught.value)) < 3000
+        # and whoever asks next is not disturbed
+        with HTTPCoordinatedExecutor(answers(mark), url=URL):
+            pass
+
+    def test_headers_and_body_that_are_long(self, mark: str) -> None:
+        command = answers("body=" + "b" * 40_000, "header=" + "é" * 8_000, mark)
+        with HTTPCoordinatedExecutor(command, url=URL, answer="b{40000}", timeout=20):
+            pass
+
     def test_silence_says_how_long_it_was(self, mark: str) -> None:
         """Without an answer the message says how long it was waited for."""
         web = HTTPCoordinatedExecutor(answers("delay=1000", mark), url=URL, timeout=6)

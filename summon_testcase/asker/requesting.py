@@ -15,6 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
 from .program import PIECE, Question
 
@@ -26,7 +27,7 @@ gc.freeze()
 
 #: seconds for a connection, which is accepted or refused at once unless the queue is full
 _CONNECTION = 5.0
-#: bytes of names and values of headers that are told
+#: letters of names and values of headers that are told
 _HEADERS = 16384
 
 
@@ -202,7 +203,7 @@ def _read(question: Question, response: requests.Response, size: int) -> bytes:
 
 
 def _refusal(question: Question, error: Exception) -> tuple[str, ...]:
-    if not isinstance(error, (requests.RequestException, OSError, ValueError)):
+    if not isinstance(error, (requests.RequestException, HTTPError, OSError, ValueError)):
         return "cannot", f"{type(error).__name__}: {error}"
     cause = _cause(error)
     if question.over or time.monotonic() >= question.end or isinstance(cause, TimeoutError):
@@ -233,4 +234,5 @@ def _cause(error: BaseException) -> BaseException:
 
 def _one_line(cause: BaseException) -> str:
     text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return " ".join(str(text).split())
+    words = " ".join(str(text).split())
+    return f"not HTTP, but {words}" if type(cause) is http.client.BadStatusLine else words

@@ -8,6 +8,8 @@ Arguments: where it listens, PORT or HOST:PORT or a path; how, as words KEY=VALU
 - ``body=TEXT``, with ``{n}`` for how many requests there were; ``endless=SECONDS``: it is
   written again after each pause, for ever;
 - ``user=NAME:PASSWORD``: all others get a 401; ``echo=1``: the body is that of the request;
+- ``header=TEXT``: a header;
+- ``line=BEGINNING``: the answer begins with that and 60,000 letters more of two bytes each;
 - ``pem=CERTIFICATE,KEY``: TLS.
 
 It writes a line for each request.
@@ -42,6 +44,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 for byte in b"HTTP/1.0 200 OK\r\n" + b"X-A: b\r\n" * 1000:
                     self.wfile.write(bytes([byte]))
                     time.sleep(float(how["dribble"]))
+        if "line" in how:
+            self.wfile.write(how["line"].encode() + b"\xe9" * 60_000 + b"\r\n\r\n")
+            return
         status = 503 if asked <= int(how.get("busy", 0)) else 200
         said = "Basic " + base64.b64encode(how.get("user", "").encode()).decode()
         if "user" in how and self.headers["Authorization"] != said:
@@ -49,6 +54,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = sent if "echo" in how else how.get("body", "").replace("{n}", str(asked)).encode()
         self.send_response(status)
         self.send_header("X-Asked", str(asked))
+        self.send_header("X-Header", how.get("header", ""))
         if "endless" not in how:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
