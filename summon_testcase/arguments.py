@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import functools
-import math
 import re
 import signal
+import sys
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Collection,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import Any, NamedTuple
 
 from . import shell_syntax
@@ -38,12 +47,30 @@ def seconds(label: str, argument: str, value: float | None, unlimited: bool = Fa
     if value is None and unlimited:
         return
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not (value is not None and 0 <= value < math.inf):
+    if not number or not (value is not None and 0 <= value <= sys.float_info.max):
         also = ", or None for no limit" if unlimited else ""
         raise InvalidArgument(
             f"{label}: {argument}={value!r} is no duration: write seconds, 0 or more{also}",
             executor=label,
         )
+
+
+def perform(whose: str, code: Callable[..., object], *arguments: object) -> object:
+    """Call the user's code.
+
+    :param whose: its name.
+    :raises InvalidArgument: if it is ``async`` or has a ``yield``: to call it did nothing.
+    """
+    result = code(*arguments)
+    if not isinstance(result, (Coroutine, Generator, AsyncGenerator)):
+        return result
+    kind = type(result).__name__.replace("_", " ")
+    if isinstance(result, (Coroutine, Generator)):
+        result.close()  # or Python warns that nobody has awaited it
+    raise InvalidArgument(
+        f"{whose} returned a {kind}, so that nothing of it has run: write a function without "
+        "async and yield; asyncio.run() is a way to call one from there"
+    )
 
 
 def port(label: str, value: int | None) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from .arguments import perform
 from .errors import PortInUse, SummonError
 from .foreign import let_through
 from .probes import never
@@ -152,14 +153,14 @@ class Until(Plain):
         """
         began = time.monotonic()
         try:
-            answer = self._ask()
+            answer = perform(self._argument, self._ask)
+            return None if answer else f"{self._argument} returned {answer!r}"
         except Exception as error:
             let_through(error)
             never(self._argument, error)
             return f"{self._argument} raised {type(error).__name__}: {error}"
         finally:
             self._took = time.monotonic() - began
-        return None if answer else f"{self._argument} returned {answer!r}"
 
 
 class Meanwhile(Plain):

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, TypeVar
 
+from .arguments import perform
 from .lifetime import Scope
 from .steps import Steps
 from .tracebacks import boundary
@@ -46,18 +47,18 @@ def stop_of(thing: Startable) -> Steps[None]:
     """The stop of anything as steps: what is overridden is what is called."""
     if isinstance(thing, Executor) and not overridden(thing, "stop"):
         return thing.stopping()
-    return _blocking(thing.stop)
+    return _blocking(thing)
 
 
-def _blocking(call: Callable[[], object]) -> Steps[None]:
-    call()
+def _blocking(thing: Startable) -> Steps[None]:
+    perform(f"stop() of {type(thing).__name__}", thing.stop)
     return
     yield
 
 
 def _blocking_start(thing: Startable) -> Steps[None]:
     with thing._attempt() if isinstance(thing, Executor) else contextlib.nullcontext():
-        thing.start()
+        perform(f"start() of {type(thing).__name__}", thing.start)
     return
     yield
 
@@ -140,7 +141,7 @@ class Executor:
                 f"{self.name or type(self).__name__}: nothing resets it: declare reset=, a "
                 "function that takes the executor, or write a method reset()"
             )
-        own(self)
+        perform(f"{self.name or type(self).__name__}: reset=", own, self)
 
     _native_reset = reset
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from .addresses import LEAST_TIMEOUT, at
+from .arguments import perform
 from .asking import BODY, Question, ask, tell
 from .errors import InvalidArgument, PortInUse
 from .foreign import let_through
@@ -71,8 +72,8 @@ class _Held:
         self.since = 0.0
         #: whether the body that is still to come does not matter
         self.settled = False
-        #: what the last request was refused with
-        self.refusal = ""
+        #: what the last request was refused with; empty if it was not, None if there was none
+        self.refusal: str | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class HTTPProbe:
         if looking is not None:
             looking.close()
         self._tcp().close()
-        self._held.listening, self._held.since, self._held.refusal = 0, 0.0, ""
+        self._held.listening, self._held.since, self._held.refusal = 0, 0.0, None
 
     def _tcp(self) -> TCPProbe:
         if self._held.tcp is None:
@@ -250,11 +251,11 @@ class HTTPProbe:
         return ask(seconds, "request", self._what(), addresses, self.path, verify, limit)
 
     def _silence(self, question: Question) -> str:
-        """The refusal as long as there is no answer."""
+        """The refusal as long as there is no answer; none of its own if it has come already."""
         waited = min(time.monotonic(), question.until) - question.began
         # the request before it had more time to be refused in
         short = waited < min(0.5, self.request_timeout or 0.5)
-        if self._held.refusal and (short or question.kind == "answer"):
+        if self._held.refusal is not None and (short or question.kind == "answer"):
             return self._held.refusal
         return f"no answer within {_seconds(waited)} from {_shown(self.url)}"
 
@@ -278,7 +279,14 @@ class HTTPProbe:
     def _judge(self, question: Question) -> str | None:
         code, reason, headers = question.facts
         said = f"HTTP {code} {reason or _phrase(code)}".rstrip() + f" from {_shown(self.url)}"
-        if not self._accepts(code):
+        try:
+            accepted = self._accepts(code)
+        except Exception as error:
+            let_through(error)
+            never("status=", error)
+            said += f", of which status= raised {type(error).__name__}: {error}"
+            accepted = False
+        if not accepted:
             # its body does not matter
             self._held.settled = True
             return said
@@ -298,7 +306,7 @@ class HTTPProbe:
     def _called(self, code: int, headers: Headers, body: str, over: bool) -> str | None:
         assert callable(self.answer)
         try:
-            accepted = self.answer(code, headers, body)
+            accepted = perform("answer=", self.answer, code, headers, body)
         except Exception as error:
             let_through(error)
             if over:
@@ -311,7 +319,7 @@ class HTTPProbe:
             return code == self.status
         if isinstance(self.status, Collection):
             return code in self.status
-        return bool(self.status(code))
+        return bool(perform("status=", self.status, code))
 
 
 def _shown(url: str) -> str:

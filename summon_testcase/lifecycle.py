@@ -12,6 +12,7 @@ from . import (
     arguments,
     interpreter,  # noqa: F401  # it remembers how we were started
 )
+from .arguments import perform
 from .conversation import Conversation
 from .deaths import sentence
 from .errors import AlreadyRunning, InvalidArgument, SpawnFailed, StopFailed, SummonError
@@ -294,7 +295,7 @@ class Lifecycle(Conversation):
                 return
             due, files.prepared = files.prepared, False
         if due:
-            self.cleanup()
+            perform(f"{self.called}: cleanup()", self.cleanup)
 
     def cleanup(self) -> None:
         """For subclasses: called when it has stopped, however that came about.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
+from .arguments import perform
 from .copies import Copied
 from .deaths import leave, sentence, stop_and_tell
 from .decorated import Shared, decorated
@@ -261,7 +262,7 @@ class Orchestrator(Copied, Group):
         if not able:
             super().reset()
         for member in able:
-            member.reset()
+            perform(f"reset() of {member.name}", member.reset)
 
     _native_reset = reset
 

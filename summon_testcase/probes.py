@@ -406,6 +406,8 @@ def never(argument: str, error: Exception) -> None:
     :raises StartFailed: for one that says the same each time: a name that does not exist, a
         mistake in the callable itself, an assertion that the user has worded.
     """
+    if isinstance(error, InvalidArgument):
+        raise StartFailed(error.message)
     if not _permanent(error):
         return
     raise StartFailed(

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from . import turns
+from .arguments import perform
 from .deaths import ask, is_named, name_it, sentence
 from .errors import InvalidArgument, StopFailed, SummonError
 from .executor import Executor
@@ -263,7 +264,7 @@ class Group:
         for part in self._parts(wanted):
             if id(part) in self._used:
                 if part.can_reset():
-                    part.reset()
+                    perform(f"reset() of {part.name}", part.reset)
                 del self._used[id(part)]
 
     def use(self, wanted: Sequence[Executor]) -> None:

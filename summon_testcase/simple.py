@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from . import arguments, lifetime, programs
 from . import command as commands
 from .addresses import at
-from .arguments import Limits, Pattern, compile_patterns
+from .arguments import Limits, Pattern, compile_patterns, perform
 from .clean import LONGEST, shortened
 from .concealed import conceal, concealing
 from .deadline import Deadline
@@ -474,7 +474,7 @@ class SimpleExecutor(Service):
             hooks = True
             if overridden(self, "prepare"):
                 self._port_now()
-                self.prepare()
+                perform(f"{self.called}: prepare()", self.prepare)
             hooks = False
             files.prepared = True
             probe = self._all_probes()
@@ -505,7 +505,7 @@ class SimpleExecutor(Service):
                 launch.stop = self._stop_words(launch.env.get("PATH"), launch.cwd)
                 run.process.farewell()
             hooks = True
-            self.ready()
+            perform(f"{self.called}: ready()", self.ready)
             again, life.begun = life.begun, True
             self._hold(run)
         except BaseException as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from . import lifetime
+from .arguments import perform
 from .executor import Executor
 from .lifetime import Scope
 
@@ -56,14 +57,14 @@ class Summoned(Executor):
         self._reset = None if reset is None else lambda _: reset(thing)
 
     def start(self) -> Summoned:
-        self._thing.start()
+        perform(f"start() of {type(self._thing).__name__}", self._thing.start)
         self._started = True
         return self
 
     def stop(self) -> None:
         if self._started:
             self._started = False
-            self._thing.stop()
+            perform(f"stop() of {type(self._thing).__name__}", self._thing.stop)
 
     def __get__(self, obj: object, owner: type | None = None) -> Any:
         return self._thing

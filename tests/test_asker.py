@@ -222,6 +222,21 @@ class TestDeadlines:
         with HTTPCoordinatedExecutor(answers(mark), url=URL):
             pass
 
+    def test_until_that_is_asked_after_it(self, mark: str) -> None:
+        """Who refuses is told, and not that the answer before it is being asked for again."""
+        healthy = HTTPCoordinatedExecutor(
+            answers(mark), url=URL, timeout=2, until=lambda e: time.sleep(0.3)
+        )
+        with pytest.raises(TimeoutExpired, match=r"last answer: until= returned None"):
+            healthy.start()
+
+    def test_status_that_raises(self, mark: str) -> None:
+        """As of other callables, what may be gone next time is waited for."""
+        known = {200: True}
+        late = HTTPCoordinatedExecutor(answers("busy=2", mark), url=URL, status=known.__getitem__)
+        with late:
+            pass
+
     def test_headers_and_body_that_are_long(self, mark: str) -> None:
         command = answers("body=" + "b" * 40_000, "header=" + "é" * 8_000, mark)
         with HTTPCoordinatedExecutor(command, url=URL, answer="b{40000}", timeout=20):
@@ -810,6 +825,50 @@ def typo(executor: object) -> object:
 
 def unequal(executor: object) -> None:
     assert executor is None, "the schema is of another version"
+
+
+async def later(*whatever: object) -> bool:
+    return False
+
+
+def bit_by_bit(*whatever: object) -> Iterator[bool]:
+    yield False
+
+
+class TestUntilThatDoesNotRun:
+    """To call what is async, or has a yield, does nothing, and what that returns is true."""
+
+    @pytest.mark.parametrize("name", ["until", "answer", "status"])
+    @pytest.mark.parametrize("code", [later, lambda *whatever: later(), bit_by_bit])
+    def test_is_no_yes(self, name: str, code: Any, mark: str) -> None:
+        it = HTTPCoordinatedExecutor(answers(mark), url=URL, timeout=20, name="it", **{name: code})
+        said = f"^it: {name}= returned a (coroutine|generator), so that nothing of it has run"
+        with pytest.raises(StartFailed, match=said):
+            it.start()
+        assert not marked(mark)
+
+    def test_nor_are_methods_and_hooks(self, mark: str) -> None:
+        class Clock(Executor):
+            async def start(self) -> None:  # type: ignore[override]
+                pass
+
+            def stop(self) -> None:
+                pass
+
+        class Hooked(SimpleExecutor):
+            async def ready(self) -> None:  # type: ignore[override]
+                pass
+
+        with pytest.raises(InvalidArgument, match=r"^start\(\) of Clock returned a coroutine"):
+            Orchestrator([Clock()]).start()
+        with pytest.raises(InvalidArgument, match=r"^it: ready\(\) returned a coroutine"):
+            Hooked(idle(mark), name="it").start()
+        assert not marked(mark)
+        with (
+            SimpleExecutor(idle(mark), name="it", reset=later) as it,
+            pytest.raises(InvalidArgument, match=r"^it: reset= returned a coroutine"),
+        ):
+            it.reset()
 
 
 class TestUntilThatCannotBeTrue:
