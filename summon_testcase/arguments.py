@@ -88,6 +88,19 @@ def port(label: str, value: int | None) -> None:
         )
 
 
+def host(label: str, value: object) -> str:
+    """Refuse what is no address, or name, of a machine alone.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    instead = 'an address such as "127.0.0.1" or "::1", or a name'
+    found = text(label, "host", value, instead)
+    # one colon parts a port from it; templates are not filled in here
+    if found.count(":") == 1 or any(c in found for c in "[]{}@") or found.split() != [found]:
+        raise InvalidArgument(f"{label}: host={value!r}: write {instead}", executor=label)
+    return found
+
+
 def encodable(label: str, argument: str, value: str) -> str:
     """Refuse text that no process can be given, without showing it; a plain str of it.
 

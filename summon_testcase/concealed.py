@@ -1,4 +1,4 @@
-"""Values of variables, which may be secrets: no representation shows them.
+"""Values of variables and of requests, which may be secrets: no representation shows them.
 
 Tools that print tracebacks show the arguments and variables of each frame by their ``repr()``.
 """
@@ -9,14 +9,37 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+#: the arguments whose values may be secrets
+_SECRETS = ("env", "headers", "auth", "body")
 
-class Text(str):
-    """A text that is not shown by its representation."""
 
+class _NotShown:
     __slots__ = ()
 
     def __repr__(self) -> str:
         return "<not shown>"
+
+
+class Text(_NotShown, str):
+    """A text that is not shown by its representation."""
+
+    __slots__ = ()
+
+
+class _Bytes(_NotShown, bytes):
+    __slots__ = ()
+
+
+class _Pair(_NotShown, tuple[Any, ...]):
+    __slots__ = ()
+
+
+class _List(_NotShown, list[Any]):
+    __slots__ = ()
+
+
+class _Dict(_NotShown, dict[Any, Any]):
+    __slots__ = ()
 
 
 class Variables(dict[str, Any]):
@@ -36,6 +59,9 @@ class _Unusable:
         return f"<{self.kind}, not shown>"
 
 
+_VEILED: dict[type, type] = {str: Text, bytes: _Bytes, tuple: _Pair, list: _List}
+
+
 def conceal(env: object) -> Any:
     """What was given as ``env=``, such that it can be an argument in a traceback."""
     if env is None or isinstance(env, (Variables, _Unusable)):
@@ -43,13 +69,24 @@ def conceal(env: object) -> Any:
     return Variables(env) if isinstance(env, Mapping) else _Unusable(env)
 
 
+def veil(value: Any, mapping: type = _Dict) -> Any:
+    """The same value, of a kind that is not shown where it is of a common one.
+
+    :param mapping: the kind for a dictionary.
+    """
+    kind = mapping if type(value) is dict else _VEILED.get(type(value))
+    return value if kind is None else kind(value)
+
+
 def concealing(init: Callable[..., None]) -> Callable[..., None]:
-    """A constructor that is given an ``env=`` which is concealed, to hand on."""
+    """A constructor that is given what may be secret concealed, to hand on."""
 
     @functools.wraps(init)
     def __init__(self: object, *given: Any, **options: Any) -> None:
-        if "env" in options:
-            options["env"] = conceal(options["env"])
+        for name in _SECRETS:
+            if name in options:
+                # a constructor of the user's may do with it what can be done with its kind
+                options[name] = veil(options[name], Variables if name == "env" else _Dict)
         init(self, *given, **options)
 
     return __init__

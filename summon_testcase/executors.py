@@ -9,6 +9,7 @@ from . import arguments, requested
 from . import command as commands
 from .arguments import Pattern, compile_patterns
 from .command import Command
+from .concealed import veil
 from .errors import InvalidArgument
 from .lifecycle import warm_up
 from .simple import SimpleExecutor
@@ -70,6 +71,15 @@ class OutputCoordinatedExecutor(SimpleExecutor):
                 executor=label,
             )
 
+    def _refuse_no_port(self) -> None:
+        told = self.match.groupdict().get("port") if self.match else None
+        if told and not (told.isdecimal() and 0 < int(told) < 65536):
+            raise InvalidArgument(
+                f"{self.called}: the group 'port' of banner= has matched {told!r}, which is no TCP "
+                r"port: write (?P<port>\d+), and what follows it",
+                executor=self.called,
+            )
+
     def check(self, may_appear: bool = False) -> None:
         # a subclass may have got more attributes
         self._refuse_groups_in_the_way(self.called)
@@ -86,6 +96,7 @@ class OutputCoordinatedExecutor(SimpleExecutor):
         seen = self._banner_seen
         if seen is not None:
             self.match = seen.match
+            self._refuse_no_port()
             run.mark = seen.observer.after_match()
             run.output_from = seen.observer.after_line()
 
@@ -190,12 +201,14 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         foreign_listener: bool = False,
         **options: Unpack[AddressOptions],
     ) -> None:
+        # tracebacks may show what this frame has
+        headers, auth, body = veil(headers), veil(auth), veil(body)
         super().__init__(command, **options)
         self._url = self._checked_url(url, options.get("host"))
         label = self._declared
         arguments.seconds(label, "request_timeout", request_timeout, unlimited=True)
         self._ask: dict[str, Any] = {
-            "method": arguments.text(label, "method", method, 'one such as "GET"'),
+            "method": requested.method(label, method),
             "status": requested.statuses(label, status),
             "headers": requested.headers(label, {} if headers is None else headers),
             "verify": verify
@@ -219,7 +232,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         arguments.text(self._declared, "url", url, instead)
         # templates stand for what the URL will have in their place
         parts, others = requested.sample(url, 1), requested.sample(url, 2)
-        if parts is None or others is None:
+        if parts is None or others is None or url != url.strip():
             raise InvalidArgument(
                 f"{self._declared}: url={url!r} has no scheme, no host or no valid port: write "
                 f"{instead}",

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from .errors import InvalidArgument
 from .tracebacks import hidden
+from .unpatched import os
 
 __tracebackhide__ = hidden
 
@@ -60,7 +61,7 @@ def alive(label: str, value: object, asks: bool) -> object:
         )
     if value is True or callable(value) or hasattr(value, "look"):
         return value
-    if isinstance(value, Sequence) and not isinstance(value, bytes):
+    if isinstance(value, (Sequence, os.PathLike)) and not isinstance(value, bytes):
         return value
     raise InvalidArgument(
         f"{label}: alive={value!r}: write {instead}, or True to ask again what it waited for",

@@ -135,7 +135,8 @@ def _candidates(word: str, path: str | None, cwd: str) -> Iterator[str]:
 def is_program(path: str) -> bool:
     """Whether there is a file that may be executed."""
     try:
-        return stat.S_ISREG(os.stat(path).st_mode) and os.access(path, os.X_OK)
+        # most are not there, and only the second makes an exception of that
+        return os.access(path, os.X_OK) and stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError) as error:
         let_through(error)
         return False

@@ -20,6 +20,8 @@ __tracebackhide__ = hidden
 #: brackets that are put around an IPv6 address anyhow
 _BRACKETED = r"\[(\{(?:\w+\.)?host\})\]"
 _AUTHORITY = r"(?:[\w+]+://)?[^/?#]*"
+#: what methods and names of headers consist of
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 
 
 def sample(url: str, number: int) -> SplitResult | None:
@@ -105,6 +107,16 @@ def all_ints(values: Collection[Any]) -> bool:
     return bool(values) and numbers
 
 
+def method(label: str, value: Any) -> str:
+    """Refuse what is no method.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    if not isinstance(value, str) or not re.fullmatch(_TOKEN, value):
+        raise InvalidArgument(f'{label}: method={value!r}: write one such as "GET"', executor=label)
+    return value
+
+
 def headers(label: str, value: Any) -> dict[str, str]:
     """Refuse what cannot be sent as headers; values, which may be secrets, are not shown.
 
@@ -114,14 +126,25 @@ def headers(label: str, value: Any) -> dict[str, str]:
         raise InvalidArgument(
             f'{label}: headers= is no mapping: write {{"Accept": "text/html"}}', executor=label
         )
-    for name, text in value.items():
-        good = isinstance(name, str) and isinstance(text, str) and name.strip() == name != ""
-        if not good or re.search("[\r\n]", name + text):
-            raise InvalidArgument(
-                f"{label}: headers= cannot send {name!r}: write names and values as text, on one "
-                "line",
-                executor=label,
-            )
+    if not all(isinstance(name, str) and re.fullmatch(_TOKEN, name) for name in value):
+        # it may have the value in it
+        raise InvalidArgument(
+            f"{label}: headers= has a name that cannot be sent: write one as text, without a "
+            'colon, such as "Accept"',
+            executor=label,
+        )
+    for name in value:
+        if not isinstance(value[name], str):
+            instead = f"is a {type(value[name]).__name__}: write text"
+        elif re.match(r"\s", value[name]) or re.search(r"[\0-\x08\n-\x1f\x7f]", value[name]):
+            instead = "begins with a blank, or has a control character: write text on one line"
+        elif not _in_latin_1(value[name]):
+            instead = "has a character that is not in Latin-1: quote it, as urllib.parse does"
+        else:
+            continue
+        raise InvalidArgument(
+            f"{label}: headers= cannot send {name!r}, whose value {instead}", executor=label
+        )
     return dict(value)
 
 
@@ -133,9 +156,15 @@ def auth(label: str, value: Any) -> tuple[str, str] | None:
     if value is None:
         return None
     pair = isinstance(value, (tuple, list)) and len(value) == 2
-    if not pair or not all(isinstance(text, str) for text in value):
+    if not pair or not all(isinstance(each, str) for each in value):
         raise InvalidArgument(
             f'{label}: auth= is no pair of texts: write auth=("user", "password")', executor=label
+        )
+    if not all(map(_in_latin_1, value)):
+        raise InvalidArgument(
+            f"{label}: auth= has a character that is not in Latin-1, in which it is sent: write "
+            "headers= with an Authorization of your own",
+            executor=label,
         )
     return value[0], value[1]
 
@@ -146,7 +175,7 @@ def body(label: str, value: Any) -> bytes | None:
     :raises InvalidArgument: naming the argument.
     """
     if value is None or isinstance(value, bytes):
-        return value
+        return None if value is None else bytes(value)
     if not isinstance(value, str):
         raise InvalidArgument(
             f"{label}: body= is a {type(value).__name__}: write text or bytes, such as "
@@ -160,6 +189,10 @@ def body(label: str, value: Any) -> bytes | None:
             f"{label}: body= has a lone surrogate, which no encoding has: write bytes",
             executor=label,
         ) from None
+
+
+def _in_latin_1(text: str) -> bool:
+    return all(char < "\u0100" for char in text)
 
 
 def answer(label: str, value: Any) -> Any:

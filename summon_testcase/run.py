@@ -120,7 +120,7 @@ class Run:
             if probe is not None:
                 yield from self._wait(probe, deadline)
             self.ready = True
-            self.daemon = self.process.exit_code is not None
+            self.daemon = self.process.exit_code in self.process.fine
         except BaseException as error:
             told = error
             if isinstance(error, StartFailed) and error.executor is None:

@@ -335,4 +335,5 @@ class Service(Lifecycle):
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {field!r}")
             if self.match is None:
                 self._current(field)
-            return self.match.group(field)
+            # of several patterns the one that matched may have no such group
+            return self.match.groupdict().get(field)

@@ -26,6 +26,7 @@ from .errors import (
     SpawnFailed,
     SummonError,
     TimeoutExpired,
+    UnknownReference,
 )
 from .executor import overridden
 from .foreign import is_foreign
@@ -173,7 +174,7 @@ class SimpleExecutor(Service):
                 stop_timeout,
                 arguments.statuses(label, expected_exit),
             ),
-            arguments.text(label, "host", host, 'an address such as "127.0.0.1"'),
+            arguments.host(label, host),
             port,
         )
         #: how errors call it before it has a name
@@ -323,12 +324,19 @@ class SimpleExecutor(Service):
         if service is self and field in commands.OWN_FIELDS:
             return self._own(field)
         try:
-            value = str(getattr(service, field))
+            found = getattr(service, field)
         except NotRunning:
             raise
         except AttributeError:
             offered = [known for known in commands.offered(service) if hasattr(service, known)]
             raise commands.unknown_field(self.called, name, field, offered) from None
+        if found is None:
+            raise UnknownReference(
+                f"{self.called}: {{{name}.{field}}} cannot be filled in: {name} has none, since "
+                "what told it was not in its banner, or it is None",
+                executor=self.called,
+            )
+        value = str(found)
         self._filled.setdefault((name, field), value)
         return value
 
@@ -639,7 +647,11 @@ class SimpleExecutor(Service):
         if self._launcher:
             probes.insert(0, Completed("launcher", self._fine))
         everything = AllOf(probes or [Spawned()])
-        everything.check()
+        try:
+            everything.check()
+        except InvalidArgument as error:
+            # found by a probe, which does not know whose it is
+            raise InvalidArgument(f"{self.called}: {error}", executor=self.called) from None
         return everything
 
     def _watched(self, probe: AllOf) -> AllOf:

@@ -24,7 +24,7 @@ from .copies import Copied
 from .errors import CommandNotFound, SummonError
 from .executor import Executor
 from .foreign import is_foreign, let_through
-from .orchestrator import Orchestrator
+from .orchestrator import Orchestrator, orchestrated
 from .parts import parts
 from .progress import switched_on
 from .reporting import explained, reported
@@ -338,6 +338,42 @@ def _looks_collected(cls: type) -> bool:
     )
 
 
+def _warn_of_what_is_left_alone(cls: type) -> None:
+    """Say that an attribute looks like a service, and is none: it would be found out too late.
+
+    A class is meant as such where its name says so (``server_class``, ``Server``), and where it
+    cannot be called without arguments.
+    """
+    for name, value in vars(cls).items():
+        if isinstance(value, orchestrated):
+            said, instead = "orchestrated(…), which is for blocks and functions", "Orchestrator(…)"
+        elif (
+            isinstance(value, type)
+            and issubclass(value, Executor)
+            and name[:1].islower()
+            and not name.endswith(("class", "cls", "type", "kind", "factory"))
+            and _callable_without_arguments(value)
+        ):
+            said, instead = f"the class {value.__name__}, not an instance", f"{value.__name__}()"
+        else:
+            continue
+        warnings.warn(
+            f"{cls.__name__}.{name} is {said}, and is not started: write {name} = {instead}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _callable_without_arguments(kind: type) -> bool:
+    import inspect
+
+    try:
+        inspect.signature(kind).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _travels(executor: Executor) -> bool:
     """Whether a worker can be told where it is."""
     if isinstance(executor, Orchestrator):
@@ -370,6 +406,7 @@ class SummonMixin(OutputAssertions, _TestCase):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        _warn_of_what_is_left_alone(cls)
         if not issubclass(cls, TestCase):  # a mixin of the user's
             if _looks_collected(cls):
                 bases = ", ".join(base.__name__ for base in cls.__bases__)

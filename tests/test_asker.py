@@ -681,7 +681,16 @@ class TestWhatIsAsked:
             ("headers", ["a"]),
             ("headers", {"a": 1}),
             ("headers", {"a": "b\r\nc: d"}),
+            ("headers", {"Authorization": " Bearer secret"}),
+            ("headers", {"Authorization": "Bearer secret\N{CHECK MARK}"}),
+            ("headers", {"Authorization": "Bearer secret\0"}),
+            ("headers", {"Authorization: Bearer secret": ""}),
+            ("headers", [("Authorization", "Bearer secret")]),
+            ("auth", ("me", "secret\N{CHECK MARK}")),
+            ("auth", ("me", "secret\udc80")),
             ("method", 5),
+            ("method", "GET\n"),
+            ("method", "GE T"),
         ],
     )
     def test_what_cannot_be_sent(self, name: str, value: object) -> None:

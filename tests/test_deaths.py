@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from summon_testcase import (
     OutputCoordinatedExecutor,
     ProcessExited,
     SimpleExecutor,
+    SummonError,
     SummonTestCase,
     TCPCoordinatedExecutor,
     netlink,
@@ -157,6 +159,18 @@ class TestBlocks:
                 it.wait_for_output("never", timeout=30)
         said = "".join(traceback.format_exception(ProcessExited, caught.value, None))
         assert said.count("exited with status 3 before") == 1
+
+
+def test_at_once() -> None:
+    """One that fails in the moment in which it is ready, as spawned, has left nothing running."""
+    said = set()
+    for _ in range(30):
+        try:
+            with SimpleExecutor("sleep wrong"):
+                time.sleep(0.002)
+        except SummonError as error:
+            said.add(error.message.partition(" before it ")[0].partition(" when it ")[0])
+    assert said == {"sleep: exited with status 1"}
 
 
 def test_an_orchestrator_is_stopped() -> None:

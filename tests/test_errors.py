@@ -627,6 +627,29 @@ BAD: dict[str, tuple[str, str, str]] = {
     "empty probe": ("CommandCoordinatedExecutor('x', probe='')", "InvalidArgument", "probe="),
     "empty path": ("FileCoordinatedExecutor('x', path='')", "InvalidArgument", "path="),
     "empty socket": ("UnixSocketCoordinatedExecutor('x', path='')", "InvalidArgument", "path="),
+    **{
+        f"host {host!r}": (
+            f"TCPCoordinatedExecutor('x {{port}}', {host!r})",
+            "InvalidArgument",
+            "host=",
+        )
+        for host in ("[::1]", "127.0.0.1:80", "http://h", " h", "h\n", "a b", "{other.host}", "u@h")
+    },
+    "blank in a URL": (
+        "HTTPCoordinatedExecutor('x', 'http://{host}:{port}/\\n')",
+        "InvalidArgument",
+        "url=",
+    ),
+    "two ports in a URL": (
+        "HTTPCoordinatedExecutor('true {port}', 'http://{host}:{port}{port}/', name='web').start()",
+        "InvalidArgument",
+        "web: url 'http://127.0.0.1:",
+    ),
+    "a long socket": (
+        "UnixSocketCoordinatedExecutor('true', '/' + 'x' * 200, name='web').start()",
+        "InvalidArgument",
+        "web: the path of a unix socket has at most",
+    ),
     "banner group in the way": (
         "OutputCoordinatedExecutor('x', '(?P<pid>a)')",
         "InvalidArgument",

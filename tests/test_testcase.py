@@ -9,13 +9,22 @@ import sys
 import tempfile
 import textwrap
 import unittest
+import warnings
 from pathlib import Path
 from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 from unittest import mock
 
-from summon_testcase import REMOVED, SimpleExecutor, SummonMixin, SummonTestCase, summoned
+from summon_testcase import (
+    REMOVED,
+    PostgreSQL,
+    SimpleExecutor,
+    SummonMixin,
+    SummonTestCase,
+    orchestrated,
+    summoned,
+)
 from summon_testcase.errors import AlreadyRunning, RequirementMissing, StartFailed
 from summon_testcase.executor import Executor
 from summon_testcase.testcase import declared
@@ -226,6 +235,45 @@ class DeclarationTest(ServicesTest):
         self.assertIn("class TestLost(Shared, SummonMixin, TestCase)", done.stdout)
         self.assertIn("test_it.py:10: RuntimeWarning", done.stdout)
         self.assertIn("2 failed, 3 passed", done.stdout)
+
+    def test_what_is_no_service_by_mistake(self) -> None:
+        """A class that was not called, and orchestrated(), are told when the class is made."""
+
+        class Clock(Executor):
+            pass
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+
+            class Mistaken(SummonTestCase):
+                db = PostgreSQL
+                clock = Clock
+                both = orchestrated(SimpleExecutor("sleep 1"))
+
+            class Inherits(Mistaken):
+                pass
+
+            class Meant(SummonTestCase):
+                server_class = PostgreSQL
+                Server = Clock
+                kind_of_server = SimpleExecutor  # needs a command
+                error = ValueError
+
+                class Inner(Clock):
+                    pass
+
+        self.assertEqual(
+            [str(warning.message) for warning in caught],
+            [
+                "Mistaken.db is the class PostgreSQL, not an instance, and is not started: write "
+                "db = PostgreSQL()",
+                "Mistaken.clock is the class Clock, not an instance, and is not started: write "
+                "clock = Clock()",
+                "Mistaken.both is orchestrated(…), which is for blocks and functions, and is not "
+                "started: write both = Orchestrator(…)",
+            ],
+        )
+        self.assertEqual({warning.filename for warning in caught}, {__file__})
 
     def test_mock_patchers_are_left_alone(self) -> None:
         """Other objects with start and stop are not started by surprise."""
