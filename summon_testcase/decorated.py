@@ -5,7 +5,13 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, aclosing
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+)
 from types import TracebackType
 from typing import Any
 
@@ -64,6 +70,12 @@ def decorated(context: AbstractContextManager[object], function: Any) -> Any:
         )
     if not callable(function):
         raise InvalidArgument(f"orchestrated() decorates functions, not {function!r}")
+    managers = [make(function).__code__ for make in (contextmanager, asynccontextmanager)]
+    if getattr(function, "__code__", None) in managers:
+        raise InvalidArgument(
+            f"orchestrated() is given {function.__name__}(), whose context would begin when the "
+            "services are gone: write @contextmanager above @orchestrated(…)"
+        )
 
     async def awaiting(*args: Any, **kwargs: Any) -> Any:
         with context:
@@ -92,6 +104,8 @@ def decorated(context: AbstractContextManager[object], function: Any) -> Any:
     def calling(*args: Any, **kwargs: Any) -> Any:
         with context:
             result = function(*args, **kwargs)
+            if inspect.isgenerator(result):  # of a function in whose place another one is
+                return _yielding(context, result)
             deferred = hasattr(result, "addBoth")  # twisted's
             if not deferred and not inspect.isawaitable(result):
                 return result
@@ -114,6 +128,12 @@ def decorated(context: AbstractContextManager[object], function: Any) -> Any:
         if any(map(kind, kinds)):
             wrapper = fitting
     return functools.wraps(function)(wrapper)
+
+
+def _yielding(context: AbstractContextManager[object], inner: Any) -> Generator[Any, Any, Any]:
+    """A generator that has not begun, in the context: it is left, and entered when it begins."""
+    with context:
+        return (yield from inner)
 
 
 async def _awaited(result: Awaitable[Any], stack: ExitStack) -> Any:

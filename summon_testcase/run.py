@@ -95,7 +95,7 @@ class Run:
         #: why its port could not be bound when it was started, in words
         self.lingering = ""
         self.ready = False
-        #: its main process had ended by then
+        #: its main process had ended by then, and left others
         self.daemon = False
         #: a test has waited for its end
         self.awaited = False
@@ -120,7 +120,8 @@ class Run:
             if probe is not None:
                 yield from self._wait(probe, deadline)
             self.ready = True
-            self.daemon = self.process.exit_code in self.process.fine
+            process = self.process
+            self.daemon = process.exit_code in process.fine and not process.ended
         except BaseException as error:
             told = error
             if isinstance(error, StartFailed) and error.executor is None:

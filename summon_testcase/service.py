@@ -218,8 +218,8 @@ class Service(Lifecycle):
         fine = process.fine if ends_well else frozenset()
         # from now on until it is stopped its keeper knows best
         run.needed = fine if alive and process.pid else None
-        if process.exit_code in fine and not process.lost:
-            return None
+        if alive or (process.exit_code in fine and not process.lost):
+            return run.hung
         return self.death("before it was stopped")
 
     def ended(self) -> str:

@@ -11,7 +11,7 @@ import time
 import unittest
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -348,6 +348,30 @@ class TestOrchestrated:
         next(made)
         made.close()
         assert events[2:] == ["start a", "stop a"]
+
+    def test_a_function_around_a_generator_function(self, events: list[str]) -> None:
+        """The services run while the generator that another decorator's function makes does."""
+
+        def numbers() -> Iterator[int]:
+            events.append("body")
+            yield 1
+
+        assert list(orchestrated(Foreign("a", events))(lambda: numbers())()) == [1]
+        assert events[-3:] == ["start a", "body", "stop a"]
+
+    @pytest.mark.parametrize("manager", [contextmanager, asynccontextmanager])
+    def test_a_context_manager(self, manager: Any) -> None:
+        """Its block would begin when the services are gone; the other way round it is right."""
+
+        def numbers() -> Iterator[int]:
+            yield 1
+
+        with pytest.raises(InvalidArgument, match="@contextmanager above @orchestrated"):
+            orchestrated(Foreign("a", []))(manager(numbers))
+        events: list[str] = []
+        with contextmanager(orchestrated(Foreign("a", events))(numbers))():
+            assert events == ["start a"]
+        assert orchestrated(Foreign("b", []))(orchestrated(Foreign("c", []))(lambda: 3))() == 3
 
     def test_async_generator_functions(self, events: list[str]) -> None:
         """As generators; what is sent and thrown arrives."""
