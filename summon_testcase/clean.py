@@ -15,8 +15,9 @@ _STRING = 4096
 _FAR = 16 * _STRING
 _CSI = r"[0-?]{0,64}[ -/]{0,8}"
 _TOLD = rf"[^\x00-\x08\x0a-\x1f\x80-\x9f]{{0,{_STRING}}}"
-#: choices of a character set (ESC ( B), and what has one character (ESC c)
-_SHORT = r"[ -/]{0,8}"
+#: choices of a character set (ESC ( B), and what has one character (ESC c); none of the others,
+#: since two ways to read each of many sequences are too many ways in all
+_SHORT = r"(?![]PX^_[])[ -/]{0,8}"
 #: OSC, DCS, APC, PM and SOS; an escape sequence in one ends it, ESC \ above all
 _BEGUN = rf"\x1b(?:\[{_CSI}|[\]PX^_]{_TOLD}|{_SHORT})"
 #: the same with C1 controls: as characters, since the bytes of these numbers are parts of others
@@ -26,9 +27,11 @@ _ESCAPE = rf"\x1b(?:\[{_CSI}[@-~]?|[\]PX^_]{_TOLD}[\x07\x9c]?|{_SHORT}[0-~]?)"
 _SEQUENCE = rf"(?:{_ESCAPE}|\x9b{_CSI}[@-~]?|[\x90\x98\x9d-\x9f]{_TOLD}[\x07\x9c]?)"
 
 _C1 = r"[\x80-\x9f]"
-_REPLACED = rf"\r{_SEQUENCE}*(\n)|{_SEQUENCE}"
+#: how many \r the end of a line may have: one that passes through two terminals has more than one
+_RETURNS = 4
+_RETURN = rf"\r{_SEQUENCE}*"
+_REPLACED = rf"(?:{_RETURN}){{1,{_RETURNS}}}(\n)|{_SEQUENCE}"
 _UNFINISHED = rf"(?:{_BEGUN}|{_BEGUN_C1})\Z"
-_RETURN = rf"\r{_SEQUENCE}*\Z"
 #: they take a millisecond together, and most runs need none of them
 _compiled = functools.cache(re.compile)
 
@@ -48,15 +51,19 @@ def _is_clean(text: str) -> bool:
 
 
 def clean(text: str) -> str:
-    r"""Text without escape sequences, and with ``\r\n`` as ``\n``.
+    r"""Text without escape sequences, and with ``\r\n`` as ``\n``, and so ``\r\r\n``.
 
     >>> clean("\x1b[32mINFO\x1b[0m: \x1b]8;;http://x/\x1b\\port 80\x1b]8;;\x07\r\n")
     'INFO: port 80\n'
     """
     if _is_clean(text):
         return text
-    removed = _ESCAPE if text.isascii() else _SEQUENCE
-    return _compiled(removed).sub("", text).replace("\r\n", "\n")
+    text = _compiled(_ESCAPE if text.isascii() else _SEQUENCE).sub("", text)
+    for _ in range(_RETURNS):
+        if "\r\n" not in text:
+            break
+        text = text.replace("\r\n", "\n")
+    return text
 
 
 def finished(text: str) -> int:
@@ -69,10 +76,13 @@ def finished(text: str) -> int:
         return len(text)
     # a sequence, but no end of it, has its beginning there
     begun = _compiled(_UNFINISHED).search(text, max(0, len(text) - _STRING - 2))
-    end = text.rfind("\r", -_FAR)
-    if end >= 0 and _compiled(_RETURN).match(text, end):
-        return end
-    return begun.start() if begun else len(text)
+    cut = len(text)
+    for _ in range(_RETURNS):
+        start = text.rfind("\r", max(0, len(text) - _FAR), cut)
+        if start < 0 or not _compiled(_RETURN).fullmatch(text, start, cut):
+            break
+        cut = start
+    return cut if cut < len(text) or not begun else begun.start()
 
 
 def origin(text: str, number: int) -> int:

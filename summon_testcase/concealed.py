@@ -9,6 +9,9 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .errors import SummonError
+from .tracebacks import hidden, trimmed
+
 #: the arguments whose values may be secrets
 _SECRETS = ("env", "headers", "auth", "body")
 
@@ -79,14 +82,21 @@ def veil(value: Any, mapping: type = _Dict) -> Any:
 
 
 def concealing(init: Callable[..., None]) -> Callable[..., None]:
-    """A constructor that is given what may be secret concealed, to hand on."""
+    """A constructor that is given what may be secret concealed, to hand on.
+
+    What it refuses has no frames of ours either.
+    """
 
     @functools.wraps(init)
     def __init__(self: object, *given: Any, **options: Any) -> None:
+        __tracebackhide__ = hidden
         for name in _SECRETS:
             if name in options:
                 # a constructor of the user's may do with it what can be done with its kind
                 options[name] = veil(options[name], Variables if name == "env" else _Dict)
-        init(self, *given, **options)
+        try:
+            init(self, *given, **options)
+        except SummonError as error:
+            raise trimmed(error)  # noqa: B904 (it is raised again, and has what led to it)
 
     return __init__

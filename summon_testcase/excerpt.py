@@ -94,10 +94,10 @@ def _folded(data: bytes) -> list[Line]:
         folded += lines[at : at + block]
         more = lines[at + block : last]
         if more:
-            like = "this" if block == 1 else f"these {block} lines"
             number = sum(line.lines for line in more)
             size = sum(line.size for line in more)
-            folded.append(Line(f"… {number} more like {like}", number, size))
+            said = "more like this" if block == 1 else f"more lines like these {block}"
+            folded.append(Line(f"… {number} {said}", number, size))
             folded += lines[last:end]
         at = end
     return folded

@@ -43,6 +43,7 @@ class Orchestrator(Copied, Group):
     ...     pass
     """
 
+    @boundary
     def __init__(
         self,
         executors: Iterable[Startable] | Mapping[str, Startable],
@@ -379,6 +380,7 @@ class orchestrated(contextlib.ContextDecorator):
         services as class attributes, with the :class:`SummonMixin`.
     """
 
+    @boundary
     def __init__(self, *executors: Any, **named: Any) -> None:
         if executors and named:
             raise InvalidArgument(

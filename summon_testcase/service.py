@@ -286,6 +286,7 @@ class Service(Lifecycle):
         """
         return f"tcp://{at(self.host, self.port)}"
 
+    @boundary
     def url_for(self, path: str) -> str:
         """The URL of a path on this service: ``http://host:port/path``, or as its own URL is.
 

@@ -18,7 +18,7 @@ pieces = st.sampled_from(
         *("\x1b[31m", "\x1b]0;title\x07", "\x1b]8;;http://x/\x1b\\", "\x1b(B", "\x1bc", "\x1b7"),
         *("\x1bP1$r0m\x1b\\", "\x1b_Ga=T;AAAA\x1b\\", "\x1b^pm\x1b\\", "\x1bXsos\x1b\\"),
         *("\x9b1m", "\x9d0;x\x9c", "\x1b", "[", "]", "P", "(", ";", "0", "\\", "\x07", "\x9c"),
-        *("\r", "\n", "\r\n", "\r\x1b[K\n", "a", "é", "😀", " ", "\x18", "\0", "x" * 4096),
+        *("\r", "\n", "\r\n", "\r\x1b[K\n", "\r\r\n", "a", "é", "😀", " ", "\x18", "\0", "x" * 4096),
     ]
 )
 texts = st.lists(pieces, max_size=25).map("".join)
@@ -59,6 +59,7 @@ def test_each_sequence(sequence: str) -> None:
 @unhurried
 @example("\r\x1b[K\n", [1, 3])
 @example("\x1b]0;t\x1b\\x", [5])
+@example("\r" * 9 + "\r\x1b[K\r\n", [2, 6, 8, 9, 11, 13])
 def test_cuts_make_no_difference(text: str, places: list[int]) -> None:
     """What arrives in pieces is cleaned to the same as the whole."""
     assert in_pieces(text, places) == clean(text)
@@ -74,6 +75,22 @@ def test_where_characters_come_from(text: str) -> None:
         end = origin(text, number)
         assert clean(text[:end]) == cleaned[:number]
         assert end == 1 or clean(text[: end - 1]) != cleaned[:number]
+
+
+def test_ends_of_lines() -> None:
+    """Each terminal that output passes through adds a return; one alone stays."""
+    assert clean("one\r\r\ntwo\r\n\rthree\r\r\x1b[K\r\r\n") == "one\ntwo\n\rthree\n"
+    assert clean("50%\r\r60%\r") == "50%\r\r60%\r"
+    assert origin("one\r\x1b[K\r\ntwo", 4) == 9
+
+
+def test_many_sequences_that_break_off() -> None:
+    """Each can be read in one way, so that all of them take no time."""
+    for begun in ("\x1b[", "\x1b]", "\x1bP", "\x1b", "\x1b(", "\x9b"):
+        text = "\r" + begun * 2000 + "\x0c"
+        assert clean(text) == "\r\x0c"
+        assert finished(text) == len(text)
+        assert origin(text, 2) == len(text)
 
 
 def test_what_has_no_end() -> None:

@@ -153,7 +153,7 @@ class ExcerptTest(unittest.TestCase):
         """A traceback that comes again and again is shown once."""
         block = ["GET /", "Traceback:", *(f"  in {word}" for word in WORDS[:8]), "", "KeyError"]
         data = "\n".join(["begin", *block * 77, "end"]).encode()
-        expected = ["begin", *block, f"… {76 * 12} more like these 12 lines", "end"]
+        expected = ["begin", *block, f"… {76 * 12} more lines like these 12", "end"]
         self.assertEqual(self.excerpt(data), expected)
 
 
