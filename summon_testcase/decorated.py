@@ -81,6 +81,48 @@ def decorated(context: AbstractContextManager[object], function: Any) -> Any:
         with context:
             return await function(*args, **kwargs)
 
+    def yielding(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        with context:
+            return (yield from function(*args, **kwargs))
+
+    def calling(*args: Any, **kwargs: Any) -> Any:
+        with context:
+            result = function(*args, **kwargs)
+            if inspect.isgenerator(result):  # of a function in whose place another one is
+                return _yielding(context, result)
+            if inspect.isasyncgen(result):
+                return _yielding_async(context, lambda: result)()
+            deferred = hasattr(result, "addBoth")  # twisted's
+            if not deferred and not inspect.isawaitable(result):
+                return result
+            # once more: it is left when the result has come
+            context.__enter__()
+            stack = ExitStack()
+            stack.push(context)
+        if deferred:
+            return result.addBoth(functools.partial(_passed, stack))
+        return _awaited(result, stack)
+
+    # an object may be called by a method of such a kind
+    kinds = [function, vars(type(function)).get("__call__")]
+    wrapper: Callable[..., Any] = calling
+    for kind, fitting in (
+        (inspect.isasyncgenfunction, _yielding_async(context, function)),
+        (inspect.iscoroutinefunction, awaiting),
+        (inspect.isgeneratorfunction, yielding),
+    ):
+        if any(map(kind, kinds)):
+            wrapper = fitting
+    return functools.wraps(function)(wrapper)
+
+
+def _yielding(context: AbstractContextManager[object], inner: Any) -> Generator[Any, Any, Any]:
+    """A generator that has not begun, in the context: it is left, and entered when it begins."""
+    with context:
+        return (yield from inner)
+
+
+def _yielding_async(context: AbstractContextManager[object], function: Any) -> Callable[..., Any]:
     async def yielding_async(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         with context:
             async with aclosing(function(*args, **kwargs)) as inner:
@@ -97,43 +139,7 @@ def decorated(context: AbstractContextManager[object], function: Any) -> Any:
                     except BaseException as error:
                         step = inner.athrow(error)
 
-    def yielding(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with context:
-            return (yield from function(*args, **kwargs))
-
-    def calling(*args: Any, **kwargs: Any) -> Any:
-        with context:
-            result = function(*args, **kwargs)
-            if inspect.isgenerator(result):  # of a function in whose place another one is
-                return _yielding(context, result)
-            deferred = hasattr(result, "addBoth")  # twisted's
-            if not deferred and not inspect.isawaitable(result):
-                return result
-            # once more: it is left when the result has come
-            context.__enter__()
-            stack = ExitStack()
-            stack.push(context)
-        if deferred:
-            return result.addBoth(functools.partial(_passed, stack))
-        return _awaited(result, stack)
-
-    # an object may be called by a method of such a kind
-    kinds = [function, vars(type(function)).get("__call__")]
-    wrapper: Callable[..., Any] = calling
-    for kind, fitting in (
-        (inspect.isasyncgenfunction, yielding_async),
-        (inspect.iscoroutinefunction, awaiting),
-        (inspect.isgeneratorfunction, yielding),
-    ):
-        if any(map(kind, kinds)):
-            wrapper = fitting
-    return functools.wraps(function)(wrapper)
-
-
-def _yielding(context: AbstractContextManager[object], inner: Any) -> Generator[Any, Any, Any]:
-    """A generator that has not begun, in the context: it is left, and entered when it begins."""
-    with context:
-        return (yield from inner)
+    return yielding_async
 
 
 async def _awaited(result: Awaitable[Any], stack: ExitStack) -> Any:

@@ -300,9 +300,9 @@ class Lifecycle(Conversation):
     def cleanup(self) -> None:
         """For subclasses: called when it has stopped, however that came about.
 
-        Also after a start that failed, if :meth:`prepare` had returned; once for each call of
-        that, so in ``restart()`` too.  ``tmpdir``, ``port`` and ``tail()`` are there still.  What
-        it raises is an error of the stop; a start that failed tells of it.
+        Also after a start that failed, if :meth:`~SimpleExecutor.prepare` had returned; once for
+        each call of that, so in ``restart()`` too.  ``tmpdir``, ``port`` and ``tail()`` are there
+        still.  What it raises is an error of the stop; a start that failed tells of it.
         """
 
     _native_cleanup = cleanup

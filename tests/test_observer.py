@@ -318,7 +318,8 @@ coloured = st.lists(
     st.sampled_from(
         [
             *(b"\x1b[31m", b"\x1b[0m", b"\x1b]0;title\x07", b"\x1b]8;;http://h/\x1b\\"),
-            *(b"\x1b(B", b"\x1b", b"\x1b[", b"\r", b"\r\n", b"\n", b"word", "é€".encode()),
+            *(b"\x1b(B", b"\x1b", b"\x1b["),
+            *(b"\r", b"\r\n", b"\r\r\n", b"\n", b"word", "é€".encode()),
             *(b"\xff", b"\xc2\x9b1m"),
         ]
     ),

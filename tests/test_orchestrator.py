@@ -403,6 +403,18 @@ class TestOrchestrated:
         asyncio.run(use())
         assert events[6:] == ["start a", "stop a"]
 
+    def test_what_gives_an_async_generator(self, events: list[str]) -> None:
+        """Also where only the call shows that it does."""
+
+        async def lasts() -> AsyncIterator[str]:
+            yield events[-1]
+
+        async def used() -> list[str]:
+            return [each async for each in orchestrated(Foreign("a", events))(lambda: lasts())()]
+
+        assert asyncio.run(used()) == ["start a"]
+        assert events[-1] == "stop a"
+
     def test_calls_in_calls(self, events: list[str]) -> None:
         """A function that calls itself, or another one with the same decorator, shares."""
         with_a = orchestrated(Foreign("a", events))

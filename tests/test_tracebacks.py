@@ -10,14 +10,18 @@ import tempfile
 import textwrap
 import traceback
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
 import summon_testcase
 from summon_testcase import (
     Executor,
+    HTTPCoordinatedExecutor,
+    Orchestrator,
     SimpleExecutor,
     SummonError,
+    TCPCoordinatedExecutor,
     orchestrated,
 )
 
@@ -159,6 +163,25 @@ class ErrorsTest(unittest.TestCase):
         with mock.patch.dict(os.environ, SUMMON_DEBUG="1"):
             error = self.caught(SummonError, SimpleExecutor("false", one_shot=True))
         self.assertGreater(len(lines(error)), 6)
+
+    def test_of_a_declaration(self) -> None:
+        """What is refused where it is declared shows the user's line too."""
+        wrong: list[Callable[[], object]] = [
+            lambda: TCPCoordinatedExecutor("redis-server", port=-1),
+            lambda: HTTPCoordinatedExecutor("x {port}", url="nowhere"),
+            lambda: orchestrated("redis-server"),
+            lambda: Orchestrator({"db": "redis-server"}),  # type: ignore[dict-item]
+            lambda: TCPCoordinatedExecutor("x {port}").url_for("/"),
+        ]
+        for declare in wrong:
+            with mock.patch.dict(os.environ, SUMMON_DEBUG="0"):
+                try:
+                    declare()
+                except SummonError as error:
+                    self.assertEqual(lines(error)[1], "<lambda>")
+                    self.assertEqual(len(lines(error)), 3, lines(error))
+                else:
+                    self.fail("it was accepted")
 
     def test_of_the_users_own_executors(self) -> None:
         """What the user's own start() raises keeps its line; what is not ours keeps all."""
