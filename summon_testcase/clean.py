@@ -152,4 +152,6 @@ def line_of(text: str) -> str:
     r"""A line as a terminal shows it in the end: what stands after its last ``\r``."""
     if text.isprintable():
         return text.rstrip()
-    return clean(text).rstrip("\r\n").rpartition("\r")[2].translate(_SPELT_OUT).rstrip()
+    # a NUL after it is its other half, in UTF-16, and nothing that was written over the line
+    text = clean(text).replace("\r\0", "\r").rstrip("\r\n")
+    return text.rpartition("\r")[2].translate(_SPELT_OUT).rstrip()

@@ -251,15 +251,17 @@ class Conversation(Copied, Executor):
         process = run.process
         if process.ended:
             return run.exited(f"before it had taken what was sent to it ({what})", taken=taken)
+        waited = deadline.elapsed()
         said = f"{self.called}: did not take what was sent to it ({what})"
         if process.input_closed:
             closed = "it has closed its standard input, or send_eof() has"
-            return run.error(NotRunning, f"{said}: {closed}", taken=taken)
+            return run.error(NotRunning, f"{said}: {closed}", taken=taken, seconds=waited)
         return run.error(
             TimeoutExpired,
             f"{said} within {deadline.seconds:g} s: it does not read its standard input",
             timeout=deadline.seconds,
             taken=taken,
+            seconds=waited,
         )
 
     def tail(self, lines: int = 20) -> list[str]:

@@ -165,6 +165,7 @@ class Service(Lifecycle):
                     TimeoutExpired,
                     f"{self.called}: did not end within {deadline.seconds:g} s",
                     timeout=deadline.seconds,
+                    seconds=deadline.elapsed(),
                 )
             wait(Pause((process.fileno(),), deadline.at))
 

@@ -112,6 +112,7 @@ def test_for_people() -> None:
     assert visible("\u202ereversed\u2028") == "\\u202ereversed\\u2028"
     assert visible("tab\té😀") == "tab\té😀"
     assert line_of("10%\r20%\r\x1b[K100% done\r\r\n") == "100% done"
+    assert line_of("1\0\r\0") == "1\\x00"  # UTF-16, as Windows' programs write it
     assert line_of("\x1bc\x1b[1mbold\x08\r\n") == "bold\\x08"
     assert shortened("x" * 10_000, 500) == "x" * 334 + " [9500 characters left out] " + "x" * 166
 

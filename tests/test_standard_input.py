@@ -80,6 +80,16 @@ class TestNotTaken:
                 assert caught.value.timeout == (timeout or 0.5)
             assert deaf.running()
 
+    def test_how_long_it_was_waited_for(self, mark: str) -> None:
+        """The error tells how long the wait was, not how long the service had been running."""
+        with sh("sleep 1000", mark, tty=False) as deaf:
+            time.sleep(2)
+            for wait in (lambda: deaf.send("x" * MEGA, 0.1), lambda: deaf.wait(0.1)):
+                with pytest.raises(TimeoutExpired) as caught:
+                    wait()
+                assert caught.value.report is not None
+                assert 0.1 <= (caught.value.report.seconds or 0) < 2
+
     def test_what_was_taken_is_true(self, mark: str) -> None:
         """Exactly that many bytes arrive, and then what is sent next."""
         with sh("sleep 1; wc -c", mark, tty=False) as late:
