@@ -415,6 +415,33 @@ except StartFailed as error:
         assert "ended by itself, twice; it said:" in done.stdout, done
         assert "No module named 'requests'" in done.stdout
 
+    @pytest.mark.parametrize(
+        "line",
+        ["raise ValueError('no OpenSSL')", "raise SystemExit('no OpenSSL')", "def no OpenSSL"],
+    )
+    def test_requests_is_broken(self, line: str, mark: str, tmp_path: Path) -> None:
+        """However its import fails, that is told at once."""
+        (tmp_path / "requests.py").write_text(line)
+        script = f"""
+import sys
+sys.path[:] = [entry for entry in sys.path if "-packages" not in entry] + [{str(tmp_path)!r}]
+from summon_testcase import *
+try:
+    HTTPCoordinatedExecutor({answers(mark)!r}, url={URL!r}).start()
+except StartFailed as error:
+    print(type(error).__name__, error)
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONPATH": ROOT},
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+        assert "StartFailed python" in done.stdout, done
+        assert "ended by itself, twice; it said:" in done.stdout
+        assert "no OpenSSL" in done.stdout
+
     def test_modules_of_the_project_do_not_stand_in(self, mark: str, tmp_path: Path) -> None:
         """A requests.py in the directory of the tests is not what asks."""
         for name in ("requests", "urllib3", "idna"):

@@ -149,12 +149,6 @@ class Asker:
                 self._idle -= 1
             try:
                 KINDS[kind](question, *facts)
-            except ImportError:
-                # without requests it is of no use; whoever started it reads why
-                import traceback
-
-                traceback.print_exc()
-                os._exit(1)
             except Exception as error:
                 question.tell("cannot", f"{type(error).__name__}: {error}")
             finally:
@@ -245,17 +239,27 @@ def connect_once(question: Question, address: str, port: int, patience: float) -
     return "accepted", ""
 
 
+def requesting() -> Any:
+    """What sends requests, imported when it is first needed."""
+    try:
+        from . import requesting
+    except BaseException:
+        # without requests, or with a broken one, it is of no use; who started it reads why
+        import traceback
+
+        traceback.print_exc()
+        os._exit(1)
+    return requesting
+
+
 def request(question: Question, *facts: Any) -> None:
     """Send an HTTP request."""
-    from .requesting import request
-
-    request(question, *facts)
+    requesting().request(question, *facts)
 
 
 def prepare(question: Question, what: tuple[Any, ...] = ()) -> None:
     """Do what a request takes, but for sending it, while who will be asked is still starting."""
-    from .requesting import prepared
-
+    prepared = requesting().prepared
     with contextlib.suppress(Exception):
         # what is wrong with it is told when it is sent
         prepared(*what)
