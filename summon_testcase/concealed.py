@@ -1,3 +1,4 @@
+# ruff: noqa: B904 (an error is raised again, and has what led to it)
 """Values of variables and of requests, which may be secrets: no representation shows them.
 
 Tools that print tracebacks show the arguments and variables of each frame by their ``repr()``.
@@ -97,6 +98,6 @@ def concealing(init: Callable[..., None]) -> Callable[..., None]:
         try:
             init(self, *given, **options)
         except SummonError as error:
-            raise trimmed(error)  # noqa: B904 (it is raised again, and has what led to it)
+            raise trimmed(error)
 
     return __init__

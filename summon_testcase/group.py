@@ -56,7 +56,7 @@ class Group(Executor):
         return name if name not in self._members else f"{name} {number}"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {', '.join(self._members)}>"
+        return f"<{type(self).__name__} of {', '.join(vars(self).get('_members', ()))}>"
 
     # -- the graph --
 

@@ -23,6 +23,8 @@ class Service(Lifecycle):
     """What is common to executors that run a process, once it runs."""
 
     def __repr__(self) -> str:
+        if "_run" not in vars(self):  # a traceback with variables, of a constructor that refuses
+            return f"<{type(self).__name__}: not declared yet>"
         state = "not running"
         if self.running():
             state = f"running, pid {self.pid}"

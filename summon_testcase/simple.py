@@ -221,6 +221,8 @@ class SimpleExecutor(Service):
         self._outlasts = False
 
     def __str__(self) -> str:
+        if "_command" not in vars(self):
+            return repr(self)
         return f"<{type(self).__name__} {self.called}: {self.command}>"
 
     @property

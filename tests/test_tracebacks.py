@@ -183,6 +183,18 @@ class ErrorsTest(unittest.TestCase):
                 else:
                     self.fail("it was accepted")
 
+    def test_with_variables(self) -> None:
+        """What is not declared yet can be shown, or the runner ends (``unittest --locals``)."""
+        for kind in (TCPCoordinatedExecutor, HTTPCoordinatedExecutor, Orchestrator):
+            try:
+                kind(3, name=3)  # type: ignore[call-arg, arg-type]
+            except (SummonError, TypeError) as error:
+                shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+                self.assertIn(f"<{kind.__name__}", "".join(shown.format()))
+            else:
+                self.fail("it was accepted")
+            self.assertIn(kind.__name__, str(kind.__new__(kind)))
+
     def test_of_the_users_own_executors(self) -> None:
         """What the user's own start() raises keeps its line; what is not ours keeps all."""
         error = self.caught(SummonError, Failing(SummonError("mine")))
