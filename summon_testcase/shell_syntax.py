@@ -12,8 +12,8 @@ from .unpatched import os
 __tracebackhide__ = hidden
 
 #: what takes the special meaning from characters
-_QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
-_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=")
+_QUOTED = r"""'[^']*'|"(?:\\(?s:.)|[^"\\])*"|\\(?s:.)"""
+_ASSIGNMENT = r"([A-Za-z_]\w*)\+?="
 _BLANKS = " \t\r\n"
 
 #: words that a program's name never is, and what takes their place
@@ -27,7 +27,7 @@ _BUILTINS = {
         "",
     ),
 }
-_OPERATOR = re.compile(r"&&|\|\|?|\|&|;;?|&|(?:\d*|&)(?:>>?\|?|<<?<?|<>)(?!=)(?:&?[^&<>]*)")
+_OPERATOR = r"&&|\|\|?|\|&|;;?|&|(?:\d*|&)(?:>>?\|?|<<?<?|<>)(?!=)(?:&?[^&<>]*)"
 
 
 #: what stands inside of words too
@@ -36,15 +36,15 @@ _INSIDE = ("$(", "<(", ">(", "`", "&&")
 
 def _unquoted(command: str) -> list[str]:
     """The words of a command; each quoted part is one ``\\0``, which is no special character."""
-    return [word for word in re.split(f"[{_BLANKS}]+", _QUOTED.sub("\0", command)) if word]
+    return [word for word in re.split(f"[{_BLANKS}]+", re.sub(_QUOTED, "\0", command)) if word]
 
 
 def without_values(command: str) -> str:
     """A command as a label may show it: variables that are set in front of it keep their value."""
-    found = re.match(rf"(?:\s*{_ASSIGNMENT.pattern}(?:{_QUOTED.pattern}|[^\s'\"\\])*)+", command)
+    found = re.match(rf"(?:\s*{_ASSIGNMENT}(?:{_QUOTED}|[^\s'\"\\])*)+", command)
     if found is None:
         return command
-    names = [match[1] for word in _unquoted(found[0]) if (match := _ASSIGNMENT.match(word))]
+    names = [match[1] for word in _unquoted(found[0]) if (match := re.match(_ASSIGNMENT, word))]
     return " ".join(f"{name}=…" for name in names) + command[found.end() :]
 
 
@@ -84,8 +84,8 @@ def refuse_in_command(command: str, label: str, argument: str) -> None:
     for word in words:
         last = word is words[-1]
         found: str | None = None
-        if _OPERATOR.fullmatch(word) or (last and word.endswith("&")):
-            found = word if _OPERATOR.fullmatch(word) else "&"
+        if re.fullmatch(_OPERATOR, word) or (last and word.endswith("&")):
+            found = word if re.fullmatch(_OPERATOR, word) else "&"
         elif word.endswith(";"):
             found = ";"
         elif any(part in word for part in _INSIDE):
@@ -113,7 +113,7 @@ def refuse_first(word: str, label: str, argument: str) -> None:
 
     :raises InvalidArgument: naming what to write instead.
     """
-    assigned = _ASSIGNMENT.match(word)
+    assigned = re.match(_ASSIGNMENT, word)
     shell = _instead(argument)
     if assigned and os.sep not in assigned[0]:
         name = assigned[1]

@@ -32,7 +32,6 @@ from .executor import overridden
 from .foreign import is_foreign
 from .lifecycle import handover, warm_up
 from .lifetime import Scope
-from .report import counted
 from .service import Service
 from .steps import Steps, drive
 from .tracebacks import boundary, hidden
@@ -567,6 +566,7 @@ class SimpleExecutor(Service):
             return
         from .conditions import AllOf, Until
         from .readiness import Verdict, until_ready
+        from .report import counted
 
         alive, limit = self._alive, min(self._limits.timeout or _PATIENCE, _PATIENCE)
         deadline, probe = Deadline(limit), None

@@ -19,8 +19,8 @@ import stat
 import sys
 import threading
 from collections.abc import Callable
+from importlib._bootstrap import module_from_spec  # importlib.util takes long
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
-from importlib.util import module_from_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
