@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import arguments, requested
+from . import arguments
 from . import command as commands
 from .arguments import Pattern, compile_patterns
 from .command import Command
@@ -201,6 +201,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         foreign_listener: bool = False,
         **options: Unpack[AddressOptions],
     ) -> None:
+        from . import requested
+
         # tracebacks may show what this frame has
         headers, auth, body = veil(headers), veil(auth), veil(body)
         super().__init__(command, **options)
@@ -226,6 +228,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 
         :param host: as it was given.
         """
+        from . import requested
+
         instead = 'a URL such as "http://{host}:{port}/health"'
         if isinstance(url, str) and url.startswith("http+unix:"):
             instead = 'the path of the socket, quoted: "http+unix://{tmpdir}%2Fapp.sock/health"'
@@ -271,6 +275,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         return self._names_own([self._url], "port")
 
     def _url_now(self) -> str:
+        from . import requested
+
         if commands.templates([self._url]) and "{url}" in self._url:
             raise InvalidArgument(
                 f"{self.called}: url= contains {{url}} itself: write {{host}} and {{port}}",
@@ -279,6 +285,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         return requested.fill(self._url, self._own, self._other)
 
     def _readiness(self) -> list[Probe]:
+        from . import requested
         from .http_probe import HTTPProbe
 
         self._filled_url = self._url_now()

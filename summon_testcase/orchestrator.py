@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from .arguments import perform
 from .copies import Copied
 from .deaths import leave, sentence, stop_and_tell
-from .decorated import Shared, decorated
 from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
 from .executor import Executor, Startable, overridden, start_of, stop_of
 from .foreign import let_through
@@ -393,6 +392,8 @@ class orchestrated(contextlib.ContextDecorator):
     def __call__(self, func: F) -> F:
         """Decorate a function."""
         # one for all that is decorated; not before, since a lock cannot be pickled
+        from .decorated import Shared, decorated
+
         shared = vars(self).setdefault("_shared", Shared(self))
         wrapped: F = decorated(shared, func)
         return wrapped

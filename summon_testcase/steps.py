@@ -14,9 +14,9 @@ import threading
 from collections.abc import Generator, Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
+from . import unpatched
 from .foreign import let_through
-from .greenlets import Blocking, waiting
-from .unpatched import select, time
+from .unpatched import time
 
 T = TypeVar("T")
 
@@ -68,13 +68,17 @@ def wait(pause: Pause) -> None:
         if any(question.fresh for question in pause.asked):
             return
         every += tuple({question.fileno() for question in pause.asked})
-    here = waiting()
+    from . import greenlets  # not needed to declare a service
+
+    here = greenlets.waiting()
     if not every:
         here.sleep(seconds)
         return
     fds = [fd for fd in every if fd >= 0]
     if seconds > _SHARED:
-        alone = len(fds) == len(every) and threading.active_count() == 1 and here is Blocking
+        alone = (
+            len(fds) == len(every) and threading.active_count() == 1 and here is greenlets.Blocking
+        )
         seconds = min(seconds, _ALONE) if alone else _SHARED
     if len(fds) <= 8 and max(fds, default=0) < 1024:
         try:
@@ -87,7 +91,7 @@ def wait(pause: Pause) -> None:
     else:
         poller = here.poll()
         for fd in fds:
-            poller.register(fd, select.POLLIN)
+            poller.register(fd, unpatched.select.POLLIN)
         # rounded up: a wait of nothing would be a busy loop
         poller.poll(math.ceil(seconds * 1000))
 
@@ -189,8 +193,8 @@ class Crew:
 def _silent(fds: list[int]) -> set[int]:
     """Those of some descriptors that are open, and have nothing to read."""
     silent = {fd for fd in fds if fd >= 0}
-    poller = select.poll()
-    register, event = poller.register, select.POLLIN
+    poller = unpatched.select.poll()
+    register, event = poller.register, unpatched.select.POLLIN
     for fd in silent:
         register(fd, event)
     return silent.difference([fd for fd, _ in poller.poll(0)])

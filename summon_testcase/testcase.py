@@ -27,12 +27,8 @@ from .foreign import is_foreign, let_through
 from .orchestrator import Orchestrator, orchestrated
 from .parts import parts
 from .progress import switched_on
-from .reporting import explained, reported
-from .scopes import groups_for, make_room, of_life
 from .summoned import summoned
-from .telling import PATIENCE, Watch
 from .tracebacks import hidden, trimmed
-from .unstarted import services_not_up
 
 __all__ = ["REMOVED", "SummonMixin", "SummonTestCase", "summoned"]
 
@@ -46,7 +42,11 @@ REMOVED: Any = None
 #: a variable that, set and not ``0``, turns the skips of missing programs into failures
 FORBID_SKIPS = "SUMMON_FORBID_SKIPS"
 
+# what is needed only once a test runs is imported then; as ``from . import``, which finds it even
+# where a test has removed modules (pyfakefs)
 if TYPE_CHECKING:
+    from .telling import Watch
+
     _TestCase = TestCase
 else:
     _TestCase = object  # a mixin: TestCase comes from its right
@@ -57,7 +57,9 @@ class _ClassServices:
 
     def __init__(self, case: type[TestCase]) -> None:
         self.case = case
-        self.groups = groups_for(case.__qualname__, case.__module__)
+        from . import scopes
+
+        self.groups = scopes.groups_for(case.__qualname__, case.__module__)
         _, self.of_module, self.of_class, self.of_test = self.groups
         #: why no test of the class can run, as found out before setUpClass
         self.failure: Exception | None = None
@@ -99,12 +101,14 @@ class _ClassServices:
         """
         for group in self.groups[:-1]:
             group.enter()
-        make_room(self.case.__module__, self.groups, services.values())
+        from . import scopes
+
+        scopes.make_room(self.case.__module__, self.groups, services.values())
         said: list[str] = []
         for group in self.groups[:-1]:
             # what goes first is the first to be told that it may
             fresh = not group
-            group.bring_up(of_life(services, group.life), services, when)
+            group.bring_up(scopes.of_life(services, group.life), services, when)
             group.disposable = disposable and (fresh or group.disposable)
             said += group.mend(self.parts(services), when)
         self._see_to_module()
@@ -151,7 +155,9 @@ class _ClassServices:
 
     def watch(self, services: dict[str, Executor], label: str) -> Watch:
         """What is to be noticed while something runs."""
-        return Watch(self.parts(services), label, self._may_revive)
+        from . import telling
+
+        return telling.Watch(self.parts(services), label, self._may_revive)
 
     def _may_revive(self, part: Executor) -> bool:
         return any(group.may_revive(part) for group in self.groups if part.scope == group.life)
@@ -163,6 +169,8 @@ class _ClassServices:
         if not services:
             yield
             return
+        from . import reporting, scopes, unstarted
+
         label = f"{self.case.__qualname__}.{test._testMethodName}"
         watch = self.watch(services, label)
         everything = self.parts(services)
@@ -172,7 +180,7 @@ class _ClassServices:
                 self.of_test.stop()  # whoever postponed tearDown has left it out
             if reason is None:
                 watch.remarks = self.start(services, f"before {label}", disposable=True)
-                self.of_test.bring_up(of_life(services, "test"), services, f"before {label}")
+                self.of_test.bring_up(scopes.of_life(services, "test"), services, f"before {label}")
                 watch.begin()
                 for group in self.groups:
                     group.reset(everything)
@@ -183,7 +191,7 @@ class _ClassServices:
         if reason is not None:
             watch.reason = reason
             test.__dict__["setUp"] = functools.partial(
-                services_not_up, reason, reason.__traceback__
+                unstarted.services_not_up, reason, reason.__traceback__
             )
         for group in self.groups:
             group.come_in()
@@ -196,7 +204,7 @@ class _ClassServices:
             # pytest --pdb: tearDown is called once the debugger is left, and nothing after it
             vars(result)["_explicit_tearDown"] = functools.partial(self._torn_down, postponed)
         try:
-            with nullcontext() if result is None else reported(test, result, watch):
+            with nullcontext() if result is None else reporting.reported(test, result, watch):
                 yield
         finally:
             if reason is not None:
@@ -224,10 +232,12 @@ class _ClassServices:
 
     def _leave_test(self, test: TestCase, watch: Watch) -> None:
         """Stop what this test has for itself; what is to be said of it is known afterwards."""
+        from . import telling
+
         # up to Python 3.10 errors are reported when all is over
         errors = getattr(getattr(test, "_outcome", None), "errors", None) or ()
         failed = any(error for _, error in errors)
-        watch.look(PATIENCE if failed else 0, ask_too=True)
+        watch.look(telling.PATIENCE if failed else 0, ask_too=True)
         if failed:
             watch.keep()
         self.of_test.stop(deaths=False)
@@ -284,8 +294,10 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, SkipTest):
             watch = _services_of(case).watch(declared(case), f"setUpClass of {case.__qualname__}")
-            watch.look(PATIENCE, ask_too=True)
-            explained(error, watch)
+            from . import reporting, telling
+
+            watch.look(telling.PATIENCE, ask_too=True)
+            reporting.explained(error, watch)
         # some runners would call the class clean-ups now, none after a KeyboardInterrupt
         case.doClassCleanups()
         for _, error, traceback in getattr(case, "tearDown_exceptions", ()):

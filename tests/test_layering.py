@@ -68,7 +68,9 @@ HEAVY = {
     *("urllib.parse", "urllib.request", "ipaddress", "ctypes", "json"),
     *(f"{PACKAGE}.{module}" for module in ("run", "process", "warden", "keeper", "observer")),
     *(f"{PACKAGE}.{module}" for module in ("probes", "http_probe", "netlink", "ports", "log")),
-    *(f"{PACKAGE}.{module}" for module in ("asking", "asker", "life")),
+    *(f"{PACKAGE}.{module}" for module in ("asking", "asker", "life", "report", "scopes")),
+    *(f"{PACKAGE}.{module}" for module in ("telling", "reporting", "requested", "decorated")),
+    *(f"{PACKAGE}.{module}" for module in ("greenlets", "unstarted", "turns")),
 }
 
 
