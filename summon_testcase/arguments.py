@@ -140,7 +140,16 @@ def path(label: str, argument: str, value: object, instead: str) -> str:
 
     :raises InvalidArgument: naming the argument.
     """
-    return text(label, argument, _plain(value, os.PathLike), instead)
+    found = text(label, argument, _plain(value, os.PathLike), instead)
+    asked = re.match("~[^/]*", found)
+    shell = asked[0] if asked else shell_syntax.variable(found, os.environ)
+    if shell is not None:
+        write = "os.path.expanduser(…)" if asked else f'os.environ["{shell.strip("${}")}"]'
+        raise InvalidArgument(
+            f"{label}: {argument}={value!r}: no shell fills in the {shell}: write {write}",
+            executor=label,
+        )
+    return found
 
 
 def _plain(value: Any, *kinds: type) -> object:

@@ -92,6 +92,7 @@ def split(command: Command, shell: bool, label: str, argument: str = "command") 
         words = ("/bin/sh", "-c", command) if command.strip() else ()
     elif isinstance(command, str):
         try:
+            command = shell_syntax.in_one_line(command)
             words = tuple(shlex.split(command))
         except ValueError as error:
             raise InvalidArgument(

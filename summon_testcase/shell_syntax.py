@@ -39,6 +39,13 @@ def _unquoted(command: str) -> list[str]:
     return [word for word in re.split(f"[{_BLANKS}]+", re.sub(_QUOTED, "\0", command)) if word]
 
 
+def in_one_line(command: str) -> str:
+    """A command without the line ends that a backslash takes away, but for those in quotes."""
+    if "\\\n" not in command:
+        return command
+    return re.sub(_QUOTED, lambda quoted: "" if quoted[0] == "\\\n" else quoted[0], command)
+
+
 def without_values(command: str) -> str:
     """A command as a label may show it: variables that are set in front of it keep their value."""
     found = re.match(rf"(?:\s*{_ASSIGNMENT}(?:{_QUOTED}|[^\s'\"\\])*)+", command)

@@ -388,7 +388,8 @@ class SimpleExecutor(Service):
         self._find_required(path, cwd)
         if cwd is not None:
             self._find_program(path, cwd)
-            for word in self._stop_command[:1]:
+            alive = self._alive if isinstance(self._alive, tuple) else ()
+            for word in (*self._stop_command[:1], *alive[:1]):
                 self._find_known(word, path, cwd)
 
     def _find_program(self, path: str | None, cwd: str) -> None:

@@ -635,6 +635,21 @@ BAD: dict[str, tuple[str, str, str]] = {
         )
         for host in ("[::1]", "127.0.0.1:80", "http://h", " h", "h\n", "a b", "{other.host}", "u@h")
     },
+    "a home in a path": (
+        "FileCoordinatedExecutor('x', '~/app.pid')",
+        "InvalidArgument",
+        "path='~/app.pid': no shell fills in the ~: write os.path.expanduser(…)",
+    ),
+    "a variable in a path": (
+        "SimpleExecutor('x', cwd='$HOME/app')",
+        "InvalidArgument",
+        "cwd='$HOME/app': no shell fills in the $HOME: write os.environ[\"HOME\"]",
+    ),
+    "missing program of alive": (
+        f"orchestrated({INNOCENT}, db=SimpleExecutor('sleep 1', alive='no-such-probe')).start()",
+        "CommandNotFound",
+        "db: command not found: 'no-such-probe' is not on the PATH",
+    ),
     "blank in a URL": (
         "HTTPCoordinatedExecutor('x', 'http://{host}:{port}/\\n')",
         "InvalidArgument",

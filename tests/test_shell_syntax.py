@@ -94,6 +94,12 @@ class TestCommands:
         """Quotes, and what is no word of its own, take the meaning from it."""
         assert list(SimpleExecutor(command)._command) == shlex.split(command)
 
+    def test_lines(self) -> None:
+        """A backslash takes away the end of a line; what is in quotes stays."""
+        command = "server --bind a \\\n  --log \\\n 'b \\\n c' d\\\\ e"
+        words = ("server", "--bind", "a", "--log", "b \\\n c", "d\\", "e")
+        assert SimpleExecutor(command)._command == words
+
     def test_sequences(self) -> None:
         """Of a sequence only the first word is judged: the others were given one by one."""
         SimpleExecutor(["grep", "|", "&&", ">x", "$HOME", ";"])
