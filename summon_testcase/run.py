@@ -143,7 +143,8 @@ class Run:
             raise self._not_ready(probe, outcome, deadline.elapsed())
 
     def _not_ready(self, probe: Probe, outcome: Outcome, waited: float) -> StartFailed:
-        said = f"{outcome.refusal} (asked {counted(outcome.attempts, 'time')})"
+        asked = f" (asked {counted(outcome.attempts, 'time')})"
+        said = outcome.refusal + asked if outcome.refusal else ""
         facts = {"waiting_for": probe.describe(), "refusal": said, "seconds": waited}
         if outcome.verdict is Verdict.EXITED:
             return self.exited("before it was ready", **facts)

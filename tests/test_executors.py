@@ -611,6 +611,16 @@ class TestCommonArguments:
         assert caught.value.matched == "FATAL: no space\n"
         assert marked(mark) == []
 
+    def test_fails_on_of_what_waits_for_nothing(self) -> None:
+        """There is no answer to tell of."""
+        for number in range(10):
+            executor = SimpleExecutor(["sh", "-c", f"exit {number % 3 + 1}"], fails_on="FATAL")
+            try:
+                with executor:
+                    pass
+            except SummonError as error:
+                assert "last answer:  (" not in str(error)
+
     def test_fails_on_wins(self, mark: str) -> None:
         """Where the output has both, the failure counts, whenever it arrived."""
         script = "echo ready, but FATAL; sleep 1000"
