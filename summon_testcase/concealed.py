@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import SummonError
+from .errors import InvalidArgument, SummonError
 from .tracebacks import hidden, trimmed
 
 #: the arguments whose values may be secrets
@@ -99,5 +99,10 @@ def concealing(init: Callable[..., None]) -> Callable[..., None]:
             init(self, *given, **options)
         except SummonError as error:
             raise trimmed(error)
+        if type(self).__init__ is __init__ and "_run" not in vars(self):
+            raise InvalidArgument(
+                f"{type(self).__name__}: its __init__() does not call super().__init__(), which "
+                "takes the command: call it"
+            )
 
     return __init__

@@ -26,6 +26,21 @@ def sentence(error: BaseException) -> str:
     return error.message if isinstance(error, SummonError) else f"{type(error).__name__}: {error}"
 
 
+def all_of(errors: Iterable[BaseException]) -> StopFailed:
+    """One error for several that came of stopping."""
+    from .report import counted
+
+    failed = tuple(errors)
+    said = (
+        str(e) if isinstance(e, SummonError) else f"{e} ({type(e).__name__})" for e in failed
+    )
+    number = counted(len(failed), "service")
+    error = StopFailed("\n".join([f"{number} did not stop as they should:", *said]), errors=failed)
+    # whose it is, one that is not ours says by its traceback alone
+    error.__cause__ = next((e for e in failed if not isinstance(e, SummonError)), None)
+    return error
+
+
 def deaths_of(executors: Iterable[Executor]) -> list[Exception]:
     """The deaths among some that are about to be stopped, but for those that were told already.
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from .arguments import perform
 from .copies import Copied
-from .deaths import leave, sentence, stop_and_tell
+from .deaths import all_of, leave, sentence, stop_and_tell
 from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
 from .executor import Executor, Startable, overridden, start_of, stop_of
 from .foreign import let_through
@@ -328,13 +328,7 @@ class Orchestrator(Copied, Group):
         if len(errors) == 1:
             raise errors[0]
         if errors:
-            from .report import counted
-
-            said = "\n".join(str(error) for error in errors)
-            raise StopFailed(
-                f"{counted(len(errors), 'service')} did not stop as they should:\n{said}",
-                errors=tuple(errors),
-            )
+            raise all_of(errors)
 
     def _stopping(self, key: str) -> Steps[None]:
         member = self._members[key]

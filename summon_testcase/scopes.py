@@ -19,8 +19,8 @@ from typing import Any
 
 from . import turns
 from .arguments import perform
-from .deaths import ask, is_named, name_it, sentence
-from .errors import InvalidArgument, StopFailed, SummonError
+from .deaths import all_of, ask, is_named, name_it, sentence
+from .errors import InvalidArgument, SummonError
 from .executor import Executor
 from .foreign import is_foreign, let_through, suppress
 from .lifetime import SCOPES, Scope, scope
@@ -322,13 +322,7 @@ class Group:
         for problem in errors:
             let_through(problem)
         if len(errors) > 1:
-            from .report import counted
-
-            said = "\n".join(str(error) for error in errors)
-            raise StopFailed(
-                f"{counted(len(errors), 'service')} did not stop as they should:\n{said}",
-                errors=tuple(errors),
-            )
+            raise all_of(errors)
         if errors:
             raise errors[0]
 

@@ -295,6 +295,32 @@ class TestMessages:
         assert str(error).startswith("2 services did not stop as they should:\n")
         assert all(str(e) in str(error) for e in error.errors)
 
+    def test_stop_errors_of_the_users(self) -> None:
+        """What is not of this package is told with its kind, and by whose line."""
+
+        class Broken(summon_testcase.Executor):
+            def start(self) -> Broken:
+                return self
+
+            def stop(self) -> None:
+                raise KeyError("lock")
+
+        error = failure(summon_testcase.Orchestrator([Broken(), Broken()]).start().stop)
+        assert isinstance(error, StopFailed)
+        assert str(error).splitlines()[1:] == ["'lock' (KeyError)"] * 2
+        assert error.__cause__ is error.errors[0]
+
+    def test_a_constructor_that_forgets(self) -> None:
+        """One that does not call its base's is refused at once; later it would end the runner."""
+
+        class Mine(SimpleExecutor):
+            def __init__(self) -> None:
+                pass
+
+        error = failure(Mine)
+        assert isinstance(error, InvalidArgument)
+        assert str(error).startswith("Mine: its __init__() does not call super().__init__()")
+
     def test_already_running(self, mark: str) -> None:
         """AlreadyRunning: its pid, and what to call instead."""
         with SimpleExecutor(service("silent.py", mark), name="web") as executor:
