@@ -17,7 +17,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import shell_syntax
 from .concealed import Text, Variables
@@ -30,13 +30,18 @@ __tracebackhide__ = hidden
 Pattern = str | re.Pattern[str]
 
 
-class Limits(NamedTuple):
+class Limits:
     """How a run is to end, and when it is given up."""
 
-    timeout: float | None
-    stop_signal: int
-    stop_timeout: float
-    expected_exit: frozenset[int]
+    def __init__(
+        self,
+        timeout: float | None,
+        stop_signal: int,
+        stop_timeout: float,
+        expected_exit: frozenset[int],
+    ) -> None:
+        self.timeout, self.stop_signal = timeout, stop_signal
+        self.stop_timeout, self.expected_exit = stop_timeout, expected_exit
 
 
 def seconds(label: str, argument: str, value: float | None, unlimited: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 import signal
 import stat
@@ -162,7 +163,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
         run = self._run
         if run is not None and (for_now or self._stays()) and run.limits.stop_signal == _AT_ONCE:
             # after an immediate shutdown tables that are not logged would be empty
-            run.limits = run.limits._replace(stop_signal=signal.SIGINT)
+            run.limits = copy.copy(run.limits)
+            run.limits.stop_signal = signal.SIGINT
         yield from super().stopping(for_now, number, timeout)
 
     def _readiness(self) -> list[Probe]:
