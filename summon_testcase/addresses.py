@@ -33,7 +33,8 @@ def known(host: str) -> tuple[str, ...] | None:
 
 def remember(host: str, addresses: tuple[str, ...]) -> None:
     """Keep what a resolver has answered."""
-    _looked_up[host] = addresses
+    # where all addresses are meant, one of them is asked
+    _looked_up[host] = tuple(_WILDCARDS.get(address, address) for address in addresses)
 
 
 @functools.lru_cache(maxsize=256)

@@ -19,6 +19,8 @@ __tracebackhide__ = hidden
 
 #: brackets that are put around an IPv6 address anyhow
 _BRACKETED = r"\[(\{(?:\w+\.)?host\})\]"
+#: bytes of a body; with URL and headers it must be one message to the asker
+_LONGEST = 100_000
 _AUTHORITY = r"(?:[\w+]+://)?[^/?#]*"
 #: what methods and names of headers consist of
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -40,7 +42,9 @@ def sample(url: str, number: int) -> SplitResult | None:
     try:
         parts = urlsplit(commands.fill(re.sub(_BRACKETED, r"\1", url), own, other))
         if parts.scheme == "http+unix":
-            return parts if parts.netloc else None
+            # a directory alone is no socket: its name was to follow, and its "/" quoted too
+            directory = re.fullmatch(r"\{(\w+\.)?(tmpdir|here)\}", urlsplit(url).netloc)
+            return parts if parts.netloc and not directory else None
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         return None
@@ -174,8 +178,15 @@ def body(label: str, value: Any) -> bytes | None:
 
     :raises InvalidArgument: naming the argument.
     """
-    if value is None or isinstance(value, bytes):
-        return None if value is None else bytes(value)
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        if len(value) > _LONGEST:
+            raise InvalidArgument(
+                f"{label}: body= has {len(value)} bytes: write {_LONGEST} at most",
+                executor=label,
+            )
+        return bytes(value)
     if not isinstance(value, str):
         raise InvalidArgument(
             f"{label}: body= is a {type(value).__name__}: write text or bytes, such as "
@@ -183,7 +194,7 @@ def body(label: str, value: Any) -> bytes | None:
             executor=label,
         )
     try:
-        return value.encode()
+        return body(label, value.encode())
     except UnicodeEncodeError:
         raise InvalidArgument(
             f"{label}: body= has a lone surrogate, which no encoding has: write bytes",

@@ -699,6 +699,9 @@ class TestWhatIsAsked:
             ("auth", "me:secret"),
             ("auth", ("me", None)),
             ("body", {"a": 1}),
+            ("body", "secret" * 20_000),
+            ("url", "http+unix://{tmpdir}/app.sock/health"),
+            ("url", "http+unix://{db.tmpdir}/app.sock"),
             ("answer", 200),
             ("answer", "("),
             ("request_timeout", -1),
@@ -723,7 +726,7 @@ class TestWhatIsAsked:
     def test_what_cannot_be_sent(self, name: str, value: object) -> None:
         """A wrong value is refused where it is written, by its name, and not shown if secret."""
         with pytest.raises(InvalidArgument, match=f"{name}=") as caught:
-            HTTPCoordinatedExecutor("true", url=URL, **{name: value})
+            HTTPCoordinatedExecutor("true", **{"url": URL, name: value})
         assert "secret" not in str(caught.value)
 
 
@@ -971,6 +974,14 @@ class TestUntilThatCannotBeTrue:
         client = Client()
         with SimpleExecutor(idle(mark), until=lambda e: client.ask()):
             assert len(calls) == 3
+
+
+def test_a_name_for_all_addresses(mark: str) -> None:
+    """0 is 0.0.0.0, at which nobody listens who listens on 127.0.0.1; who connects reaches him."""
+    for kind in (TCPCoordinatedExecutor, HTTPCoordinatedExecutor):
+        url = {"url": "http://0:{port}/"} if kind is HTTPCoordinatedExecutor else {}
+        with kind(answers(mark), host="0", **url, timeout=10):
+            pass
 
 
 def test_a_name_is_looked_up_once(mark: str) -> None:
