@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .arguments import perform
 from .errors import PortInUse, SummonError
 from .foreign import let_through
-from .probes import never
+from .probes import never, wider
 from .report import describe_exit
 from .steps import Asked, Steps
 from .unpatched import os, time
@@ -97,13 +97,28 @@ class Notified(Plain):
 
 
 class CommandProbe(Plain):
-    """Ready when a command, run by the keeper, exits with status 0."""
+    """Ready when a command, run by the keeper, exits with status 0.
 
-    shortest = 0.005
-    longest = 0.5
+    A run of it costs a process, and the service a connection: the longer they failed, the rarer
+    they are.
+    """
 
     def __init__(self, argv: tuple[str, ...], timeout: float) -> None:
         self._argv, self._timeout = argv, timeout
+        self._since = 0.0
+        #: the run that was looked at last, and when the next one may begin
+        self._seen: tuple[int, str] | None = None
+        self._due = 0.0
+
+    @property
+    def shortest(self) -> float:
+        """Seconds between the end of a run and the next one."""
+        return min(max(0.005, wider(self._since)), 0.5)
+
+    @property
+    def longest(self) -> float:
+        """As the shortest."""
+        return self.shortest
 
     def describe(self) -> str:
         """What is waited for."""
@@ -111,10 +126,15 @@ class CommandProbe(Plain):
 
     def look(self, view: View, left: float = math.inf) -> str | None:
         """None once a run of it has succeeded; begins the next run otherwise."""
-        done = view.probed
+        done, now = view.probed, time.monotonic()
         if done is not None and done[0] == 0:
             return None
-        view.probe(self._timeout, self._argv)
+        self._since = self._since or now
+        if done is not self._seen:
+            # its end is news, which ends a pause
+            self._seen, self._due = done, now + self.shortest
+        if now >= self._due:
+            view.probe(self._timeout, self._argv)
         if done is None:
             return f"{os.path.basename(self._argv[0])} has not answered yet"
         said = f": {done[1]}" if done[1] else ""

@@ -561,6 +561,17 @@ class TestNotifyAndCommand:
             assert executor.running()
         assert marked(mark) == []
 
+    def test_a_probe_command_that_refuses_gets_rarer(self, mark: str, tmp_path: Path) -> None:
+        """It ran a thousand times a second, for as long as the service was not ready."""
+        executor = CommandCoordinatedExecutor(
+            service("silent.py", mark),
+            probe=["sh", "-c", 'echo >>"$1"; false', mark, tmp_path / "runs"],
+            timeout=3,
+        )
+        with pytest.raises(TimeoutExpired):
+            executor.start()
+        assert 10 < len(text(tmp_path / "runs")) < 250
+
 
 class TestCommonArguments:
     def test_until_is_asked_with_the_executor(self, mark: str) -> None:
