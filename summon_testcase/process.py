@@ -114,7 +114,7 @@ class Process:
                 self._finished(lost=False)
             finally:
                 self._let_go()
-            if self.gone:
+            if self.gone and self._channel is not None:
                 # a signal handler that ended it came in between
                 self._channel.close()
             self._launched = True

@@ -384,6 +384,24 @@ assert marked(MARK) == []
         assert run(source, mark, place) == []
         assert_nothing_left(mark, place)
 
+    def test_descriptors_run_out(self, mark: str, place: Path) -> None:
+        """In the middle of a group: that is told, and leaves nothing."""
+        source = """
+import resource
+for limit in range(8, 15):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, 100))
+    try:
+        with orchestrated(**{f"s{n}": silent() for n in range(10)}):
+            pass
+    except SpawnFailed as error:
+        assert "no file descriptor is left for it (ulimit -n)" in str(error), error
+    else:
+        raise AssertionError(limit)
+    assert marked(MARK) == []
+"""
+        assert run(source, mark, place) == []
+        assert_nothing_left(mark, place)
+
     def test_the_warden_is_killed_and_nobody_cares(self, mark: str, place: Path) -> None:
         """Keepers without a warden still see the end of the test process."""
         source = """
