@@ -239,16 +239,21 @@ def connect_once(question: Question, address: str, port: int, patience: float) -
     return "accepted", ""
 
 
+#: of many that try at the same time one says why it failed
+_importing = threading.Lock()
+
+
 def requesting() -> Any:
     """What sends requests, imported when it is first needed."""
-    try:
-        from . import requesting
-    except BaseException:
-        # without requests, or with a broken one, it is of no use; who started it reads why
-        import traceback
+    with _importing:
+        try:
+            from . import requesting
+        except BaseException:
+            # without requests, or with a broken one, it is of no use; who started it reads why
+            import traceback
 
-        traceback.print_exc()
-        os._exit(1)
+            traceback.print_exc()
+            os._exit(1)
     return requesting
 
 
