@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from .arguments import perform
 from .lifetime import Scope
 from .steps import Steps
-from .tracebacks import boundary
+from .tracebacks import boundary, boundary_of_start
 
 E = TypeVar("E", bound="Executor")
 
@@ -114,7 +114,7 @@ class Executor:
         """
         raise NotImplementedError(f"{type(self).__name__} has no stop()")
 
-    @boundary
+    @boundary_of_start
     def __enter__(self: E) -> E:
         with self._attempt():
             return self.start()
@@ -200,6 +200,11 @@ class Executor:
     def _clear(self) -> None:
         """End it at once, in whatever way it can be, where Ctrl-C came into its start or stop."""
         getattr(self, "kill", self.stop)()
+
+    def _undo_start(self) -> None:
+        """End it, if it runs, where an interrupt came when the start was done."""
+        if getattr(self, "running", bool)():
+            self._clear()
 
     def needs(self) -> Iterable[str]:
         """Names of the services that templates refer to."""

@@ -16,7 +16,7 @@ from .foreign import let_through
 from .graph import Walk, reverse
 from .group import Group
 from .steps import Steps, drive
-from .tracebacks import boundary, hidden
+from .tracebacks import boundary, boundary_of_start, hidden
 from .unpatched import os
 
 __tracebackhide__ = hidden
@@ -75,7 +75,7 @@ class Orchestrator(Copied, Group):
 
     # -- start --
 
-    @boundary
+    @boundary_of_start
     def start(self: O) -> O:
         """Start all members; block until all are ready.
 
@@ -286,6 +286,10 @@ class Orchestrator(Copied, Group):
         with contextlib.suppress(StopFailed):
             self._each(_clear)
 
+    def _undo_start(self) -> None:
+        if self._started:
+            self._clear()
+
     def _each(self, end: Callable[[Startable], object]) -> None:
         """End all members that may run, the last first."""
         failed: list[StopFailed] = []
@@ -392,7 +396,7 @@ class orchestrated(contextlib.ContextDecorator):
         wrapped: F = decorated(shared, func)
         return wrapped
 
-    @boundary
+    @boundary_of_start
     def __enter__(self) -> tuple[Any, ...]:
         self.start()
         return self._members
@@ -406,11 +410,14 @@ class orchestrated(contextlib.ContextDecorator):
     ) -> None:
         leave(error, self.stop, () if error is None else self._orchestrator._everyone())
 
-    @boundary
+    @boundary_of_start
     def start(self) -> orchestrated:
         """Start all, without a block."""
         self._orchestrator.start()
         return self
+
+    def _undo_start(self) -> None:
+        self._orchestrator._undo_start()
 
     @boundary
     def stop(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import signal
 import threading
-import weakref
 
 from . import warden
 from .command import Launch
@@ -17,7 +16,8 @@ from .life import RunFiles
 from .log import limit
 from .unpatched import os, select, socket
 
-_processes: weakref.WeakSet[Process] = weakref.WeakSet()
+#: those that have a channel; no weak references, whose callbacks would swallow an interrupt
+_processes: set[Process] = set()
 
 
 def _after_fork_in_child() -> None:
@@ -212,8 +212,12 @@ class Process:
             warden.sync(self.keeper_pid)
         self.lost = lost
         self.gone = self.ended = True
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         if self._channel is not None:
             self._channel.close()
+        _processes.discard(self)
 
     def watch(self, position: int) -> None:
         """Ask to be woken once there is output beyond a position in the log."""
@@ -293,8 +297,7 @@ class Process:
         """See that it is not spawned, if it has not been."""
         if not self._launched:
             self.gone = self.ended = True
-            if self._channel is not None:
-                self._channel.close()
+            self._hang_up()
 
     def abandon(self) -> None:
         """Give up on a keeper that does not answer: the warden kills what it left."""
@@ -314,8 +317,7 @@ class Process:
         # another thread may have held it when the child was forked
         self._lock = threading.RLock()
         self._let_go()
-        if self._channel is not None:
-            self._channel.close()
+        self._hang_up()
         self.gone = self.ended = True
 
     def mine(self) -> bool:

@@ -12,7 +12,7 @@ from .deaths import leave
 from .errors import NotRunning, ProcessExited, SummonError, TimeoutExpired
 from .lifecycle import Lifecycle
 from .steps import Pause, wait
-from .tracebacks import boundary, hidden
+from .tracebacks import boundary, boundary_of_start, hidden
 
 __tracebackhide__ = hidden
 
@@ -52,7 +52,7 @@ class Service(Lifecycle):
         with self._attempt():
             self.start()
 
-    @boundary
+    @boundary_of_start
     def restart(self: S) -> S:
         """Stop it and start it again, with the same port, directory and data.
 

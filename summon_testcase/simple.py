@@ -34,7 +34,7 @@ from .lifecycle import handover, warm_up
 from .lifetime import Scope
 from .service import Service
 from .steps import Steps, drive
-from .tracebacks import boundary, hidden
+from .tracebacks import boundary_of_start, hidden
 from .unpatched import os, stay_imported, time
 
 if TYPE_CHECKING:
@@ -531,7 +531,7 @@ class SimpleExecutor(Service):
         if again:
             self._tell_others()
 
-    @boundary
+    @boundary_of_start
     def start(self: E) -> E:
         """Start the process and block until it is ready.
 

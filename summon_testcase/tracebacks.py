@@ -76,3 +76,24 @@ def boundary(call: Callable[P, R]) -> Callable[P, R]:
             raise trimmed(error)
 
     return public
+
+
+def boundary_of_start(start: Callable[P, R]) -> Callable[P, R]:
+    """The same for a method that starts something, which an interrupt leaves not running.
+
+    Ctrl-C may come when all is done, while our frames return one after the other.
+    """
+
+    @functools.wraps(start)
+    def public(*args: P.args, **kwargs: P.kwargs) -> R:
+        __tracebackhide__ = hidden
+        try:
+            return start(*args, **kwargs)
+        except SummonError as error:
+            raise trimmed(error)
+        except BaseException:
+            it: Any = args[0]
+            it._undo_start()
+            raise
+
+    return public

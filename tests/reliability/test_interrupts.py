@@ -31,6 +31,7 @@ from summon_testcase import (
     OutputCoordinatedExecutor,
     SimpleExecutor,
     SummonError,
+    orchestrated,
 )
 
 from ..services import eventually, marked, service, status
@@ -359,6 +360,37 @@ def quickest(it: Any) -> float:
         it.start().stop()
         taken.append(time.monotonic() - began)
     return min(taken)
+
+
+class AtReturn(AtLine):
+    """A block in which something is done as a function of the package returns.
+
+    :param name: of the function.
+    """
+
+    def __init__(self, name: str, action: Callable[[], object]) -> None:
+        super().__init__(0, action)
+        self.name = name
+
+    def _line(self, frame: FrameType, event: str, arg: object) -> Any:
+        if event == "return" and frame.f_code.co_name == self.name:
+            sys.settrace(None)
+            self.action()
+        return self._line
+
+
+@pytest.mark.parametrize("last", ["drive", "_started", "_begin", "start"])
+@pytest.mark.parametrize("make", [one, four, lambda mark: orchestrated(one(mark))])
+def test_interrupted_when_all_is_done(make: Callable[[str], Any], last: str, mark: str) -> None:
+    """Ctrl-C as one of the last functions of a start returns: it is not running then."""
+    it = make(mark)
+    for start in (it.start, it.__enter__):
+        with AtReturn(last, interrupt):
+            try:
+                start()
+            except KeyboardInterrupt:
+                eventually(lambda: not marked(mark), "nothing runs")
+        it.stop()
 
 
 @pytest.mark.parametrize("kind", KINDS[:2])
