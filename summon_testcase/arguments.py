@@ -17,7 +17,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Any
+from typing import Any, TypeVar
 
 from . import shell_syntax
 from .concealed import Text, Variables
@@ -28,6 +28,7 @@ from .unpatched import os
 __tracebackhide__ = hidden
 
 Pattern = str | re.Pattern[str]
+T = TypeVar("T")
 
 
 class Limits:
@@ -60,7 +61,7 @@ def seconds(label: str, argument: str, value: float | None, unlimited: bool = Fa
         )
 
 
-def perform(whose: str, code: Callable[..., object], *arguments: object) -> object:
+def perform(whose: str, code: Callable[..., T], *arguments: object) -> T:
     """Call the user's code.
 
     :param whose: its name.

@@ -234,8 +234,10 @@ class Conversation(Copied, Executor):
 
     def _deadline(self, timeout: float | None) -> Deadline:
         """The end of a wait that a test may give a timeout of its own."""
-        arguments.seconds(self.called, "timeout", timeout, unlimited=True)
-        return Deadline(self._limits.timeout if timeout is None else timeout)
+        if timeout is None:
+            return Deadline(self._limits.timeout)
+        arguments.seconds(self.called, "timeout", timeout)
+        return Deadline(timeout)
 
     def _refuse_silent(self, run: Run, method: str) -> None:
         if run.launch.silent:

@@ -31,9 +31,7 @@ def all_of(errors: Iterable[BaseException]) -> StopFailed:
     from .report import counted
 
     failed = tuple(errors)
-    said = (
-        str(e) if isinstance(e, SummonError) else f"{e} ({type(e).__name__})" for e in failed
-    )
+    said = (str(e) if isinstance(e, SummonError) else f"{e} ({type(e).__name__})" for e in failed)
     number = counted(len(failed), "service")
     error = StopFailed("\n".join([f"{number} did not stop as they should:", *said]), errors=failed)
     # whose it is, one that is not ours says by its traceback alone

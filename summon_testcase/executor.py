@@ -117,7 +117,7 @@ class Executor:
     @boundary_of_start
     def __enter__(self: E) -> E:
         with self._attempt():
-            return self.start()
+            return perform(f"start() of {type(self).__name__}", self.start)
 
     @boundary
     def __exit__(
@@ -126,7 +126,10 @@ class Executor:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        self._stop_at_once()
+
+    def _stop_at_once(self) -> None:
+        perform(f"stop() of {type(self).__name__}", self.stop)
 
     def reset(self) -> None:
         """Make it as it was when it was started: call what ``reset=`` has declared.

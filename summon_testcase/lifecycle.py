@@ -163,7 +163,8 @@ class Lifecycle(Conversation):
             self._refuse_elsewhere(self.called)
             if signal is not None:
                 self._checked(signal)
-            arguments.seconds(self.called, "timeout", timeout, unlimited=True)
+            if timeout is not None:
+                arguments.seconds(self.called, "timeout", timeout)
             drive(self.stopping(False, signal, timeout))
         except InvalidArgument:
             raise
@@ -238,7 +239,7 @@ class Lifecycle(Conversation):
             return
         self._pausing = True
         try:
-            self.stop()
+            self._stop_at_once()
         finally:
             self._pausing = False
 

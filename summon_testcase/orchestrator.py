@@ -15,6 +15,7 @@ from .executor import Executor, Startable, overridden, start_of, stop_of
 from .foreign import let_through
 from .graph import Walk, reverse
 from .group import Group
+from .service import Service
 from .steps import Steps, drive
 from .tracebacks import boundary, boundary_of_start, hidden
 from .unpatched import os
@@ -53,6 +54,8 @@ class Orchestrator(Copied, Group):
         super().__init__(executors, name=name, after=after)
         #: members that were started, in the order in which they became ready
         self._started: list[str] = []
+        #: all members, in the order in which they became ready when it was last started
+        self._order: list[str] = []
         #: the member that made the last start fail
         self._culprit = ""
         #: members that were killed, and not stopped since
@@ -62,7 +65,7 @@ class Orchestrator(Copied, Group):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy is the declaration, which has not been started."""
-        state = {**vars(self), "_started": [], "_killed": []}
+        state = {**vars(self), "_started": [], "_order": [], "_killed": []}
         for bound in ("_services", "_start", "employed"):
             state.pop(bound, None)
         return state
@@ -126,7 +129,7 @@ class Orchestrator(Copied, Group):
     def starting(self) -> Steps[None]:
         """The start as steps."""
         self._refuse_twice()
-        walk = Walk(self._graph(), lambda key: start_of(self._members[key]))
+        walk = Walk(self._graph(), self._starting)
         try:
             # in one step, so that of two threads one is refused
             if vars(self).setdefault("_start", walk) is not walk:
@@ -142,6 +145,7 @@ class Orchestrator(Copied, Group):
             if walk.errors:
                 self._culprit = walk.failed[0]
                 raise walk.errors[0]
+            self._order = list(walk.done)
         except BaseException as error:
             if self._walk is walk:
                 self._undo(error, walk)
@@ -149,6 +153,11 @@ class Orchestrator(Copied, Group):
         finally:
             if self._walk is walk:
                 del vars(self)["_start"]
+
+    def _starting(self, key: str) -> Steps[None]:
+        member = self._members[key]
+        if not (isinstance(member, Service) and member.is_done()):
+            yield from start_of(member)
 
     def _undo(self, error: BaseException, walk: Walk) -> None:
         try:
@@ -178,6 +187,23 @@ class Orchestrator(Copied, Group):
             error.consequences += tuple(f"{what}: {', '.join(who)}" for what, who in told if who)
             error.consequences += tuple(f"and failed: {sentence(e)}" for e in failed)
             error.consequences += tuple(f"and while stopping: {sentence(e)}" for e in errors)
+
+    def make_whole(self) -> None:
+        """Start again the members that were stopped with it, each after those that it needs."""
+        if not self._started and self._order and overridden(self, "start"):
+            with self._attempt():
+                self.start()
+            return
+        for key in self._order:
+            member = self._members[key]
+            if isinstance(member, Orchestrator):
+                member.make_whole()
+            if key in self._started:
+                continue
+            if not isinstance(member, (Service, Orchestrator)) or member.stands_idle():
+                # what is no service cannot tell whether it runs
+                drive(start_of(member))
+            self._started.append(key)
 
     # -- stop --
 

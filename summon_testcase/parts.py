@@ -16,8 +16,8 @@ from .summoned import Summoned
 def parts(executor: object) -> Iterator[Executor]:
     """The executors that a declared one is made of: itself, or the members of a group."""
     if isinstance(executor, Orchestrator):
-        for member in executor._members.values():
-            yield from parts(member)
+        for key in executor._order or executor._members:
+            yield from parts(executor._members[key])
     elif isinstance(executor, Executor):
         yield executor
         if isinstance(executor, Summoned):

@@ -143,6 +143,11 @@ def lingering(port: int) -> str:
     )
 
 
+def is_listened_at(port: int | None) -> bool:
+    """Whether somebody listens at a port, so that it could be bound."""
+    return port is not None and _LISTENS in procfs.tcp_states(port)
+
+
 def _binds(family: socket.AddressFamily, port: int) -> bool:
     absent = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
     try:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from . import warden
+from . import ports, warden
 from .arguments import Limits
 from .clean import line_of
 from .command import Launch
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("summon_testcase")
 Error = TypeVar("Error", bound=SummonError)
+E = TypeVar("E", bound=BaseException)
 
 
 _warned = False
@@ -94,6 +95,8 @@ class Run:
         self.since: int | None = None
         #: why its port could not be bound when it was started, in words
         self.lingering = ""
+        #: that port
+        self.port: int | None = None
         self.ready = False
         #: its main process had ended by then, and left others
         self.daemon = False
@@ -123,10 +126,7 @@ class Run:
             process = self.process
             self.daemon = process.exit_code in process.fine and not process.ended
         except BaseException as error:
-            told = error
-            if isinstance(error, StartFailed) and error.executor is None:
-                # found by the probe, which does not know whose it is
-                told = self.error(type(error), f"{self.name}: {error.message}", **vars(error))
+            told = self.named(error)
             self.kill()
             if isinstance(told, SummonError) and self.survivors():
                 told.consequences += (f"{self.name}: {self.survivors()}",)
@@ -180,6 +180,15 @@ class Run:
 
     # -- errors --
 
+    def named(self, error: E) -> E:
+        """An error with the name of the service: what a probe has found does not know whose it is.
+
+        Any other one is left alone.
+        """
+        if not isinstance(error, StartFailed) or error.executor is not None:
+            return error
+        return self.error(type(error), f"{self.name}: {error.message}", **vars(error))
+
     def error(self, kind: type[Error], sentence: str, **facts: object) -> Error:
         """An error of some kind with all that is known; `facts` go to it or its report."""
         self.process.pump()
@@ -200,7 +209,7 @@ class Run:
             sentence += f" (part of its log could not be written: {os.strerror(lost)})"
         if self.lingering and issubclass(kind, StartFailed) and _said(report.output, "in use"):
             sentence += f": {self.lingering}"
-        elif self.lingering and not self.ready:
+        elif self.lingering and not self.ready and not ports.is_listened_at(self.port):
             facts["consequences"] = (f"when it was started {self.lingering}",)
         return kind(sentence, **{**facts, "executor": self.name, "report": report})
 

@@ -233,6 +233,7 @@ class Group:
     def _mend(self, wanted: Sequence[Executor], when: str) -> list[str]:
         said: list[str] = []
         ask(self._parts(wanted), when)
+        self._make_whole(wanted)
         for part in self._parts(wanted):
             death = part.death(when)
             if death is not None and not self.may_revive(part):
@@ -258,6 +259,21 @@ class Group:
                 raise
             self._used.pop(id(part), None)
         return said
+
+    def _make_whole(self, wanted: Sequence[Executor]) -> None:
+        """Start again what a test has stopped as a group."""
+        for batch in self._batches:
+            for key in list(batch._started):
+                group = batch._members[key]
+                found = list(parts(group)) if isinstance(group, Orchestrator) else []
+                if not any(is_in(part, wanted) for part in found):
+                    continue
+                try:
+                    group.make_whole()
+                except Exception as error:
+                    let_through(error)
+                    self._failures += [(part, (error, _below(error))) for part in found]
+                    raise
 
     def reset(self, wanted: Sequence[Executor]) -> None:
         """Reset what a test has used."""

@@ -40,7 +40,7 @@ class Service(Lifecycle):
         traceback: TracebackType | None,
     ) -> None:
         try:
-            leave(error, self.stop, [self])
+            leave(error, self._stop_at_once, [self])
         except SummonError:
             raise
         except BaseException:
@@ -231,6 +231,11 @@ class Service(Lifecycle):
         if run is None or self._one_shot or not run.process.mine() or run.running():
             return ""
         return run.exit_words()
+
+    def is_done(self) -> bool:
+        """Whether it is a one-shot that has done its work in this life."""
+        life = self._life
+        return self._one_shot and life is not None and life.mine() and life.begun
 
     def stands_idle(self) -> bool:
         """Whether a test has stopped it, so that it must be started before the next one."""

@@ -499,7 +499,7 @@ class SimpleExecutor(Service):
 
             logger.info("%s: starting", self.called)
             run = Run(self.called, files, launch, self._limits, self._outlasts)
-            run.lingering = lingering
+            run.lingering, run.port = lingering, known
             self._run = run
             self._has_run = True
             # where there is nothing to wait for it is ready, even if it ends at this moment
@@ -595,7 +595,7 @@ class SimpleExecutor(Service):
                 )
         except SummonError as error:
             # somebody else is there, or the function has a mistake
-            run.hung = error
+            run.hung = run.named(error)
         finally:
             if probe is not None:
                 probe.close()

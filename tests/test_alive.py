@@ -187,7 +187,7 @@ class AliveTest(ReportTest):
 
         began = time.monotonic()
         text = self.report(run(Case))
-        self.assertIn("alive= raised NameError", text)
+        self.assertIn("web: alive= raised NameError", text)
         self.assertLess(time.monotonic() - began, 8)
 
     def test_what_is_not_running_is_not_asked(self) -> None:

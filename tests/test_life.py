@@ -378,6 +378,88 @@ print(one.tmpdir, two.tmpdir, flush=True)
 """
 
 
+class Ticking:
+    """No executor: it cannot tell whether it runs."""
+
+    def __init__(self) -> None:
+        self.ticks: list[str] = []
+
+    def start(self) -> None:
+        self.ticks.append("tick")
+
+    def stop(self) -> None:
+        self.ticks.append("tock")
+
+
+class GroupTest(unittest.TestCase):
+    """What a test has stopped as a group is there as a group for the next test."""
+
+    def test_stopped_and_killed(self) -> None:
+        clock, once = Ticking(), counter(one_shot=True, expected_exit=1, stdin=None)
+        # the one that refers to others is declared before them
+        inner = Orchestrator(
+            {"web": counter(after="db", until=lambda e: inner._members["db"].running())}
+            | {"db": counter()}
+        )
+
+        class Case(SummonTestCase):
+            group = Orchestrator({"clock": clock, "inner": inner, "once": once})
+
+            def test_1(self) -> None:
+                self.group.stop()
+                self.assertFalse(self.group.running())
+
+            def test_2(self) -> None:
+                self.look(2)
+                self.group.kill()
+
+            def test_3(self) -> None:
+                self.look(3)
+                inner.stop()
+
+            def test_4(self) -> None:
+                self.look(4, ticks=3)
+                self.group.stop()
+                self.assertFalse(any(m.running() for m in inner._members.values()))
+                self.group.start()
+
+            def test_5(self) -> None:
+                self.look(5, ticks=4)
+
+            def look(self, starts: int, ticks: int | None = None) -> None:
+                self.assertTrue(inner.running())
+                self.assertEqual(int(once.starts), 1)
+                self.assertEqual([int(m.starts) for m in inner._members.values()], [starts] * 2)
+                self.assertEqual(clock.ticks, ["tick", "tock"] * ((ticks or starts) - 1) + ["tick"])
+
+        result = run(Case)
+        self.assertEqual((result.errors, result.failures), ([], []))
+        self.assertEqual(clock.ticks, ["tick", "tock"] * 4)
+
+    def test_a_start_of_its_own(self) -> None:
+        """A group that adds to its start has that done again."""
+        loaded: list[bool] = []
+
+        class Loaded(Orchestrator):
+            def start(self) -> Orchestrator:
+                super().start()
+                loaded.append(self.running())
+                return self
+
+        class Case(SummonTestCase):
+            group = Loaded({"one": counter()})
+
+            def test_1(self) -> None:
+                self.group.stop()
+
+            def test_2(self) -> None:
+                self.assertEqual(loaded, [True, True])
+                self.assertTrue(self.group.running())
+
+        result = run(Case)
+        self.assertEqual((result.errors, result.failures), ([], []))
+
+
 class TestEndOfTheProcess:
     """However the test process ends, the directories go."""
 

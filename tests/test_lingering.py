@@ -111,6 +111,12 @@ def test_a_server_that_sets_it(mark: str) -> None:
         use(server.port)
         server.restart()
         assert server.running()
+        use(server.port)
+        server._until = lambda it: False
+        server._limits.timeout = 0.5
+        with pytest.raises(TimeoutExpired) as caught:
+            server.restart()
+        assert "lingered" not in str(caught.value)
 
 
 def test_somebody_else_listens(mark: str) -> None:

@@ -18,6 +18,7 @@ from summon_testcase import (
     AlreadyRunning,
     Executor,
     HTTPCoordinatedExecutor,
+    InvalidArgument,
     Orchestrator,
     OutputCoordinatedExecutor,
     SimpleExecutor,
@@ -176,7 +177,7 @@ class TestEverywhere:
         result = run(Case)
         assert (result.errors, result.failures) == ([], [])
         calls = [call for call in Case.it.calls if call in (START[0], STOP[0])]
-        if kind in (Without, Own, Grouped):  # nobody knows that it was stopped, or it is a group
+        if kind in (Without, Own):  # nobody knows that it was stopped
             assert calls == ["stop"]
         else:
             assert calls in (["start", "stop"], ["stop", "start", "stop"])
@@ -499,6 +500,21 @@ It(["sleep", "100"]).start()
         with pytest.raises(SpawnFailed):
             with mock.patch.object(Hooked, "_launch", side_effect=OSError(5, "theirs")):
                 Hooked().start()
+
+
+async def _later(*arguments: Any) -> Any:
+    """Nobody awaits it."""
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", ["start", "stop"])
+def test_a_coroutine_in_a_block(method: str) -> None:
+    """It is true, and no error, but nothing has been done."""
+    with pytest.raises(InvalidArgument, match=rf"{method}\(\) of It returned a coroutine"):
+        with type("It", (SimpleExecutor,), {method: _later})(SILENT) as it:
+            assert method == "stop"
+    if method == "stop":
+        it.kill()
 
 
 class ForkTest(unittest.TestCase):

@@ -217,6 +217,13 @@ class TestStop:
             it.stop(signal.SIGINT, 0)
         assert not marked(mark)
 
+    @pytest.mark.parametrize("seconds", [1e7, 1e300])
+    def test_months(self, seconds: float, mark: str) -> None:
+        """More than poll() counts to is as good as any other time."""
+        with sh("echo up; exec sleep 1000", mark, timeout=seconds, stop_timeout=seconds) as it:
+            assert it.running()
+        assert it.exit_code == -signal.SIGTERM and not marked(mark)
+
     @pytest.mark.parametrize("wrong", [0, 999, "TERM", True])
     def test_no_signal(self, wrong: Any, mark: str) -> None:
         """What is none is refused, and nothing happens."""
@@ -224,7 +231,7 @@ class TestStop:
             for call in (it.stop, it.kill, it.signal):
                 with pytest.raises(InvalidArgument, match="signal"):
                     call(wrong)
-            with pytest.raises(InvalidArgument, match="timeout="):
+            with pytest.raises(InvalidArgument, match=r"timeout=-1 .* write seconds, 0 or more$"):
                 it.stop(timeout=-1)
             assert it.running()
 

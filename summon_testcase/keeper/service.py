@@ -416,4 +416,5 @@ class Keeper:
             due.append(self.stop_half or self.stop_end)
         if self.runner.interval:
             due.append(time.monotonic() + self.runner.interval)
-        return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
+        # poll() takes no more than some weeks
+        return max(0.0, min(min(due) - time.monotonic(), 86400)) * 1000 + 1 if due else None
