@@ -281,7 +281,7 @@ slow = {{
     "TCP": lambda: TCPCoordinatedExecutor("sleep 1000", host="slow.example.org", port=80),
     "HTTP": lambda: HTTPCoordinatedExecutor("sleep 1000", url="http://slow.example.org/"),
 }}[{kind!r}]()
-slow._limits = slow._limits._replace(timeout=2)
+slow._limits.timeout = 2
 began = time.monotonic()
 try:
     slow.start()
