@@ -29,7 +29,7 @@ Statuses = int | Collection[int] | Callable[[int], bool]
 Answer = re.Pattern[str] | Callable[[int, Mapping[str, str], str], object]
 
 #: of the time already waited, that the pause before the first request may take
-_SHARE = 1 / 108
+_SHARE = 1 / 160
 #: seconds that one request may take unless something else is said
 REQUEST_TIMEOUT = 30.0
 

@@ -211,13 +211,14 @@ class Process:
         if lost and self.keeper_pid:
             warden.sync(self.keeper_pid)
         self.lost = lost
-        self.gone = self.ended = True
-        self._hang_up()
+        self._forget()
 
-    def _hang_up(self) -> None:
+    def _forget(self) -> None:
+        """It is gone; after Ctrl-C in here the channel is closed with the last reference."""
+        _processes.discard(self)
+        self.gone = self.ended = True
         if self._channel is not None:
             self._channel.close()
-        _processes.discard(self)
 
     def watch(self, position: int) -> None:
         """Ask to be woken once there is output beyond a position in the log."""
@@ -296,8 +297,7 @@ class Process:
     def _forestall(self) -> None:
         """See that it is not spawned, if it has not been."""
         if not self._launched:
-            self.gone = self.ended = True
-            self._hang_up()
+            self._forget()
 
     def abandon(self) -> None:
         """Give up on a keeper that does not answer: the warden kills what it left."""
@@ -317,8 +317,7 @@ class Process:
         # another thread may have held it when the child was forked
         self._lock = threading.RLock()
         self._let_go()
-        self._hang_up()
-        self.gone = self.ended = True
+        self._forget()
 
     def mine(self) -> bool:
         """Whether this process started it, rather than a parent that forked us."""

@@ -72,8 +72,8 @@ def until_ready(
     """
     attempts = 0
     refusal = ""
+    view.pump()
     while True:
-        view.pump()
         # the end is looked at before the question, so that the answer knows all output
         over = failed(view, outlasts)
         answer = probe.look(view, deadline.left())
