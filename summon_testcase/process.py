@@ -196,9 +196,11 @@ class Process:
         elif verb == b"refused":
             self.refused = fields[0].decode(), int(fields[1])
         elif verb == b"stopping":
+            over = self.exit_code is not None and self.exit_code not in self.fine
+            died = self.ended or over
+            # a signal handler that comes in between may see it to its end
             if self.died_first is None:
-                over = self.exit_code is not None and self.exit_code not in self.fine
-                self.died_first = self.ended or over
+                self.died_first = died
         elif verb == b"gone":
             if fields[0]:
                 self.exit_code = int(fields[0])
