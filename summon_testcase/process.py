@@ -77,6 +77,8 @@ class Process:
         self.stopper_said: tuple[int, str] | None = None
         self._owner = os.getpid()
         self._lock = threading.RLock()
+        #: whether it was asked to end: then that is no death
+        self.ending = False
         self._launched = self._probing = self._watching = self._stopping = False
         #: part of a message was sent, and the rest of it never will be
         self._torn = False
@@ -276,6 +278,8 @@ class Process:
         with self._lock:
             self._forestall()
             if not self._stopping:
+                # first: a signal handler that comes after the message finds what this has ended
+                self.ending = True
                 self._tell("stop", number, grace, int(elsewhere), *argv)
                 self._stopping = True
 
@@ -288,13 +292,8 @@ class Process:
         """SIGKILL everything: :attr:`gone` tells the end."""
         with self._lock:
             self._forestall()
-            self._stopping = True
+            self.ending = self._stopping = True
             self._tell("kill")
-
-    @property
-    def ending(self) -> bool:
-        """Whether it was asked to end: then that is no death."""
-        return self._stopping
 
     def _forestall(self) -> None:
         """See that it is not spawned, if it has not been."""

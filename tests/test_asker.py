@@ -678,7 +678,7 @@ class TestWhatIsAsked:
         command = [sys.executable, "-S", "-c", script, "{port}", end.join(lines), mark]
         with HTTPCoordinatedExecutor(command, url=URL, status=204, timeout=30) as web:
             assert requests_of(web) == 0
-            assert len(web.tail()) == 1
+            eventually(lambda: len(web.tail()) == 1, "it has told of the request")
 
     def test_unix_socket(self, mark: str) -> None:
         """A URL may name a unix socket."""
