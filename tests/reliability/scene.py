@@ -64,6 +64,14 @@ class Belongings:
         return found
 
 
+def forget_log(error: BaseException) -> None:
+    """Remove the log that is kept for the reader of an error."""
+    error.__traceback__ = None
+    report = getattr(error, "report", None)
+    if report is not None and os.path.exists(report.log_path):
+        os.remove(report.log_path)
+
+
 def nothing_left(mark: str, seconds: float = 10.0) -> None:
     """Whatever has the marker ends."""
     eventually(lambda: not marked(mark), f"{mark}: its processes are gone", seconds)

@@ -36,14 +36,7 @@ from summon_testcase.steps import Steps, drive
 
 from ..another_user import interpreter_for_all
 from ..services import alive, eventually, marked, parent
-from .scene import (
-    UP,
-    Belongings,
-    marking,
-    nothing_left,
-    run_program,
-    sh,
-)
+from .scene import UP, Belongings, forget_log, marking, nothing_left, run_program, sh
 
 #: seconds within which a start that cannot succeed is given up, on a busy machine
 IN_TIME = 8.0
@@ -79,8 +72,7 @@ def failing(
     assert [type(error) for error in caught] == [kind], caught
     assert took < IN_TIME
     assert not marked(mark)
-    if caught[0].report is not None and os.path.exists(caught[0].report.log_path):
-        os.remove(caught[0].report.log_path)
+    forget_log(caught[0])
     for file in Belongings().files:
         if file.rpartition("-")[0] in others and file not in before.files:
             os.remove(os.path.join(run_directory(), file))

@@ -24,7 +24,7 @@ from summon_testcase import (
 )
 
 from ..services import alive, eventually, marked
-from .scene import LONG, UP, Belongings, marking, nothing_left, run_program, sh
+from .scene import LONG, UP, Belongings, forget_log, marking, nothing_left, run_program, sh
 
 #: seconds that a stop without obstacles may take on a busy machine
 IN_TIME = 8.0
@@ -250,7 +250,7 @@ class TestThreads:
 
             for error in at_once(it.start, stop):
                 assert isinstance(error, SummonError), error
-                _discard(error)
+                forget_log(error)
             it.stop()
             assert not marked(mark)
         del error
@@ -271,7 +271,7 @@ class TestThreads:
 
             for error in at_once(group.start, stop):
                 assert isinstance(error, SummonError), error
-                _discard(error)
+                forget_log(error)
             group.stop()
             assert not marked(mark)
         assert set(before.lost()) <= {"files"}
@@ -309,7 +309,7 @@ class TestThreads:
             service.stop()
         assert not marked(mark)
         for error in errors:
-            _discard(error)
+            forget_log(error)
         del errors[:]
         for service in services:
             service.start().stop()
@@ -333,14 +333,6 @@ class TestThreads:
             timer.join()
             it._run.mark = it._run.log.size()  # type: ignore[union-attr]
         it.stop()
-
-
-def _discard(error: BaseException) -> None:
-    """Remove the log that is kept for the reader of an error."""
-    error.__traceback__ = None
-    report = getattr(error, "report", None)
-    if report is not None and os.path.exists(report.log_path):
-        os.remove(report.log_path)
 
 
 AT_EXIT = """
