@@ -12,7 +12,7 @@ Arguments: where it listens, PORT or HOST:PORT or a path; how, as words KEY=VALU
 - ``line=BEGINNING``: the answer begins with that and 60,000 letters more of two bytes each;
 - ``pem=CERTIFICATE,KEY``: TLS.
 
-It writes a line for each request.
+It writes a line for each request, which ends with the seconds of the monotonic clock.
 """
 
 import base64
@@ -36,7 +36,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         global asked
         asked += 1
-        print(f"request {asked}", self.command, self.path, self.headers["Host"], flush=True)
+        told = self.command, self.path, self.headers["Host"], time.monotonic()
+        print(f"request {asked}", *told, flush=True)
         time.sleep(float(how.get("delay", 0)))
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if "dribble" in how:
