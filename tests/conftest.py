@@ -1,11 +1,17 @@
-"""All temporary files of the suite, those of its subprocesses too, go into one directory."""
+"""What all tests have: a directory for temporary files, and a mark for processes.
+
+All temporary files of the suite, those of its subprocesses too, go into one directory.
+"""
 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from .services import kill_marked, marker
 from .terminal import hear_signals
 
 _PLACE = pytest.StashKey[str]()
@@ -24,3 +30,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove it, with the logs that failed starts have left for their readers."""
     shutil.rmtree(config.stash[_PLACE], ignore_errors=True)
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """A word in the command line of every process of a test, all of which are killed in the end."""
+    word = marker()
+    yield word
+    kill_marked(word)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """The temporary directory of a test's program, which nobody else uses."""
+    path = tmp_path / "t"
+    path.mkdir()
+    return path

@@ -42,9 +42,7 @@ from .services import (
     PATIENCE,
     ROOT,
     eventually,
-    kill_marked,
     marked,
-    marker,
     parent,
     service,
     text,
@@ -52,16 +50,6 @@ from .services import (
 
 URL = "http://{host}:{port}/"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    word = marker()
-    try:
-        yield word
-    finally:
-        kill_marked(word)
 
 
 def answers(*how: str, where: str = "{port}") -> list[str]:

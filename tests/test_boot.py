@@ -12,9 +12,7 @@ import pytest
 
 from .needs import unshare
 from .services import PATIENCE, text
-from .test_process import PREAMBLE, assert_nothing_left, mark, place, run
-
-__all__ = ["mark", "place"]
+from .test_process import PREAMBLE, assert_nothing_left, run
 
 #: one of each kind that needs something of the process; what fails must fail in words
 ALL_KINDS = """

@@ -652,7 +652,7 @@ class TestHere:
         here = os.path.dirname(os.path.abspath(__file__))
         name = os.path.basename(__file__)
         executor = FileCoordinatedExecutor(
-            ["{python}", "-c", "open('x', 'w'); import time; time.sleep(1000)", "{here}"],
+            ["{python}", "-c", "open('x', 'w')", "{here}"],
             "{here}/no-such-file",
             env={"HERE": "{here}"},
         )

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,17 +45,9 @@ from summon_testcase import (
     ports,
 )
 
-from .services import ROOT, kill_marked, marked, marker, parent, service
+from .services import ROOT, marked, marker, parent, service
 
 SECRET = "hunter2-do-not-print"
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    word = marker()
-    yield word
-    kill_marked(word)
 
 
 def failure(start: Callable[[], object]) -> SummonError:

@@ -13,7 +13,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,27 +44,9 @@ from summon_testcase import (
 )
 
 from .needs import unshare
-from .services import (
-    alive,
-    eventually,
-    kill_marked,
-    marked,
-    marker,
-    parent,
-    service,
-    status,
-    text,
-)
+from .services import alive, eventually, marked, parent, service, status, stays, text
 
 STATE = "{tmpdir}/state"
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    word = marker()
-    yield word
-    kill_marked(word)
 
 
 # -- the contract -----------------------------------------------------------------------
@@ -879,8 +861,7 @@ class TestInterruptions:
             with executor.paused():
                 with executor.paused(), executor.paused():
                     pass
-                time.sleep(0.05)
-                assert status(executor.pid)[0] == "T"
+                stays(lambda: status(executor.pid)[0] == "T", "it is frozen", 0.05)
             eventually(lambda: status(executor.pid)[0] == "S", "it goes on")
 
     def test_paused_by_two_threads(self, mark: str) -> None:
@@ -911,8 +892,7 @@ class TestInterruptions:
                     members = marked(mark)
                     # D: it waits, in vfork, for a child that is frozen
                     assert {status(pid)[0] for pid in members} <= {"T", "D"}
-                    time.sleep(0.05)
-                    assert marked(mark) == members
+                    stays(lambda: marked(mark) == members, "none is added", 0.05)  # noqa: B023
 
     @pytest.mark.parametrize("how", ["stop", "kill", "restart", "stopped"])
     def test_stopped_while_paused(self, how: str, mark: str) -> None:

@@ -7,7 +7,6 @@ import functools
 import io
 import os
 import signal
-import time
 import unittest
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -80,12 +79,12 @@ def test_a_handler_is_known_by_its_frame(kind: str) -> None:
     """Whatever kind of callable it is."""
     with alarm(HANDLERS[kind], 0.02):
         try:
-            time.sleep(20)
+            signal.pause()
         except Late as error:
             assert is_foreign(error)
         with pytest.raises(Late), suppress(OSError):
             signal.setitimer(signal.ITIMER_REAL, 0.02)
-            time.sleep(20)
+            signal.pause()
 
 
 def test_errors_of_calls_are_not_foreign() -> None:
@@ -109,7 +108,7 @@ def never() -> SimpleExecutor:
     [
         never,
         lambda: Orchestrator({"a": SimpleExecutor("sleep 600"), "b": never(), "c": never()}),
-        lambda: SimpleExecutor("sleep 600", until=lambda it: time.sleep(0.05)),
+        lambda: SimpleExecutor("sleep 600", until=lambda it: signal.pause()),
     ],
     ids=["one", "graph", "until"],
 )

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_process import assert_nothing_left, mark, place, run
-
-__all__ = ["mark", "place"]
+from .test_process import assert_nothing_left, run
 
 #: the strictest settings are not for these libraries themselves
 GEVENT = """

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,15 +26,7 @@ from summon_testcase import (
     TimeoutExpired,
 )
 
-from .services import alive, eventually, kill_marked, marked, marker, service
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    word = marker()
-    yield word
-    kill_marked(word)
+from .services import alive, eventually, marked, service, stays
 
 
 @pytest.fixture
@@ -205,8 +196,7 @@ class TestBesideUs:
             port, run = server.port, server._run
             assert run is not None and not run.process.ended
             eventually(lambda: server.running() and run.process.ended, "the straggler ends")
-            time.sleep(0.1)
-            assert server.running() and server.death("now") is None
+            stays(lambda: server.running() and server.death("now") is None, "it runs")
         assert not listens(port)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,13 +17,13 @@ from summon_testcase import (
     ports,
 )
 
-from .services import eventually, kill_marked, marked, marker
+from .services import eventually, marked
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 #: closes each connection first, and so keeps it in TIME_WAIT
 SERVER = """
-import socket, sys, time
+import signal, socket, sys, traceback
 port, reuses, otherwise = int(sys.argv[1]), sys.argv[2] == "1", sys.argv[3]
 server = socket.socket()
 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(reuses))
@@ -35,20 +34,15 @@ except OSError:
         raise
     if otherwise == "exit":
         sys.exit("cannot start")
-    time.sleep(1000)
+    if otherwise == "wait":
+        traceback.print_exc()
+        sys.exit(input())
+    signal.pause()
 server.listen()
 print("up", flush=True)
 while True:
     server.accept()[0].close()
 """
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    word = marker()
-    yield word
-    kill_marked(word)
 
 
 def words(mark: str, reuses: bool = False, otherwise: str = "raise") -> list[str]:
@@ -97,7 +91,10 @@ def test_a_port_that_is_given(mark: str) -> None:
         use(port)
     with pytest.raises(ProcessExited, match=f"port {port} was not free"):
         OutputCoordinatedExecutor(words(mark), "up", port=port).start()
-    with SimpleExecutor(words(mark), port=port, name="it", until=lambda e: e.tail()) as it:
+    it = SimpleExecutor(words(mark, otherwise="wait"), port=port, name="it")
+    with it:
+        it.wait_for_output("in use")
+        it.sendline("so it ends")
         eventually(lambda: not it.running(), "it has ended")
         death = it.death("now")
         assert death is not None and f"now: port {port} was not free" in death.message

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +11,7 @@ import pytest
 
 from .needs import unshare
 from .services import PATIENCE, eventually, marked
-from .test_process import PREAMBLE, line, mark, place, run
-
-__all__ = ["mark", "place"]
+from .test_process import line, program, run
 
 #: what is in the way of /proc; the program follows
 HIDDEN = ["--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "-"]
@@ -26,21 +22,10 @@ KINDS = pytest.mark.parametrize("how", [HIDDEN, OTHERS], ids=["hidden", "of-anot
 @contextmanager
 def beside(how: list[str], source: str, mark: str, place: Path) -> Iterator[subprocess.Popen[str]]:
     """A program after the preamble, in namespaces of its own."""
-    command = [*unshare(*how), sys.executable, "-c", PREAMBLE + source]
-    with subprocess.Popen(
-        command,
-        env={**os.environ, "TMPDIR": str(place), "MARK": mark},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-            _, complaints = process.communicate("\n", timeout=PATIENCE * 4)
-            assert (complaints, process.returncode) == ("", 0)
-        finally:
-            process.kill()
+    with program(source, mark, place, within=unshare(*how)) as process:
+        yield process
+        _, complaints = process.communicate("\n", timeout=PATIENCE * 4)
+        assert (complaints, process.returncode) == ("", 0)
 
 
 STARTED = """

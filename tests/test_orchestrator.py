@@ -34,15 +34,7 @@ from summon_testcase import (
     orchestrated,
 )
 
-from .services import alive, eventually, kill_marked, marked, marker, service, text
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    word = marker()
-    yield word
-    kill_marked(word)
+from .services import alive, eventually, marked, service, text
 
 
 @pytest.fixture

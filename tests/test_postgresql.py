@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -21,6 +20,7 @@ from summon_testcase import (
 
 from .another_user import NOBODY, interpreter_for_all, packages_for_all
 from .needs import needs
+from .services import eventually
 
 ROOT = Path(__file__).resolve().parent.parent
 postgres = needs("postgres", package="postgresql")
@@ -83,8 +83,7 @@ class DeclaredTest(SummonMixin, unittest.TestCase):
 
 def die(db):
     os.kill(db.pid, signal.SIGKILL)
-    while db.running():
-        time.sleep(0.005)
+    eventually(lambda: not db.running(), "it has died")
 
 
 @postgres
@@ -235,10 +234,8 @@ db.stop()
         pid, data = process.stdout.readline().split()
         self.assertTrue(os.path.exists(os.path.join(data, "PG_VERSION")))
         process.send_signal(signal.SIGKILL)
-        end = time.monotonic() + 10
-        while os.path.exists(data) or os.path.exists(f"/proc/{pid}"):
-            self.assertLess(time.monotonic(), end, "still there after ten seconds")
-            time.sleep(0.01)
+        eventually(lambda: not os.path.exists(data), "its files are gone")
+        eventually(lambda: not os.path.exists(f"/proc/{pid}"), "the server is gone")
 
     def test_one_initdb_for_all(self):
         """Processes that start together share one template."""

@@ -9,22 +9,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from .services import (
-    HERE,
-    PATIENCE,
-    ROOT,
-    alive,
-    eventually,
-    kill_marked,
-    marked,
-    marker,
-)
+from .services import HERE, PATIENCE, ROOT, alive, eventually, marked
 
 PREAMBLE = f"""
 import glob, os, signal, sys, threading, time
@@ -67,31 +58,17 @@ def say(*words):
 """
 
 
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    word = marker()
-    yield word
-    kill_marked(word)
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """The temporary directory of the program, which nobody else uses."""
-    path = tmp_path / "t"
-    path.mkdir()
-    return path
-
-
 @contextmanager
 def program(
-    source: str, mark: str, place: Path, before: str = ""
+    source: str, mark: str, place: Path, before: str = "", within: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[str]]:
     """A Python that runs some source after the preamble, under the strictest settings.
 
     :param before: what it runs first of all.
+    :param within: the beginning of a command that runs the rest of it.
     """
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", before + PREAMBLE + source]
+    strict = [sys.executable, "-X", "dev", "-W", "error"]
+    command = [*within, *strict, "-c", before + PREAMBLE + source]
     with subprocess.Popen(
         command,
         # not an argument: those mark the services
@@ -212,7 +189,7 @@ say("up")
         source = """
 group = shapes()
 say(*marked(MARK))
-time.sleep(1000)
+signal.pause()
 """
         with program(source, mark, place) as process:
             services = [int(word) for word in line(process)]
@@ -249,9 +226,9 @@ group = shapes()
 services = marked(MARK)
 child = {fork}()
 if child == 0:
-    time.sleep(1000)
+    signal.pause()
 say(child, *services)
-time.sleep(1000)
+signal.pause()
 """
         with program(source, mark, place) as process:
             child, *services = [int(word) for word in line(process)]
@@ -408,7 +385,7 @@ for limit in range(8, 15):
 first = silent().start()
 os.kill(parent(parent(first.pid)), signal.SIGKILL)
 say(first.pid, parent(first.pid))
-time.sleep(1000)
+signal.pause()
 """
         with program(source, mark, place) as process:
             service, keeper = [int(word) for word in line(process)]

@@ -11,9 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import unittest
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -42,11 +40,10 @@ from summon_testcase import (
 from summon_testcase.procfs import tcp_states
 
 from .needs import binary, locate, needs
+from .services import PATIENCE, eventually, text
 
 #: what the servers are given: their configuration, an application, small services
 SERVERS = Path(__file__).resolve().parent / "servers"
-#: seconds until a client gives up that should be answered
-PATIENCE = 10
 ROOT = os.geteuid() == 0
 
 
@@ -79,20 +76,12 @@ def processes_of(directory: str) -> set[int]:
     return found
 
 
-def eventually(condition: Callable[[], object]) -> None:
-    """Wait until something is true."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "this did not become true"
-        time.sleep(0.002)
-
-
 class ServersTest(SummonMixin, unittest.TestCase):
     """What the tests below have in common."""
 
     def assert_daemonized(self, service: Any) -> None:
         """It runs, though the process that was spawned has ended well."""
-        eventually(lambda: service.exit_code == 0)
+        eventually(lambda: service.exit_code == 0, "it has forked itself away")
         self.assertTrue(service.running())
 
     def assert_nothing_outlives(self, service: Any, pid_file: str) -> None:
@@ -100,7 +89,7 @@ class ServersTest(SummonMixin, unittest.TestCase):
         directory = service.tmpdir
         path = Path(directory, pid_file)
         # its port may be there before its pid file
-        eventually(lambda: path.exists() and path.read_text().endswith("\n"))
+        eventually(lambda: text(path).endswith("\n"), "its pid file is written")
         pids = {int(path.read_text())}
         self.assertTrue(all(map(is_alive, pids)))
         if os.path.isdir("/proc/self"):
@@ -241,7 +230,7 @@ class RedisDaemonTest(ServersTest):
         """A daemon that ended by itself is not running; it can be started again."""
         with redis_client(self.by_file) as client:
             client.shutdown(nosave=True)
-        eventually(lambda: not self.by_file.running())
+        eventually(lambda: not self.by_file.running(), "it has ended")
         self.by_file.start()
         self.assertTrue(redis_answers(self.by_file))
         self.assertEqual(self.by_file.exit_code, 0)
@@ -602,7 +591,7 @@ class UvicornTest(ServersTest):
             target=lambda: answers.append(fetch(web.url_for("/slow/3")).text), daemon=True
         )
         client.start()
-        eventually(lambda: tcp_states(web.port).count(1))  # it is connected
+        eventually(lambda: tcp_states(web.port).count(1), "it is connected")
         web.stop()
         client.join(PATIENCE)
         self.assertEqual((answers, web.exit_code), (["well"], 0))

@@ -12,9 +12,7 @@ from summon_testcase import OutputCoordinatedExecutor
 from summon_testcase.keeper.processes import SIGNALS
 
 from .services import alive, eventually, parent
-from .test_process import assert_nothing_left, mark, place, run
-
-__all__ = ["mark", "place"]
+from .test_process import assert_nothing_left, run
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,18 +19,10 @@ from summon_testcase import (
     TimeoutExpired,
 )
 
-from .services import alive, eventually, kill_marked, marked, marker
+from .services import alive, eventually, marked
 
 MEGA = 1 << 20
 BOTH = pytest.mark.parametrize("tty", [True, False], ids=["terminal", "pipes"])
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    word = marker()
-    yield word
-    kill_marked(word)
 
 
 def sh(script: str, mark: str, **options: Any) -> OutputCoordinatedExecutor:
@@ -82,8 +73,8 @@ class TestNotTaken:
 
     def test_how_long_it_was_waited_for(self, mark: str) -> None:
         """The error tells how long the wait was, not how long the service had been running."""
-        with sh("sleep 1000", mark, tty=False) as deaf:
-            time.sleep(2)
+        with sh("sleep 2; echo awake; sleep 1000", mark, tty=False) as deaf:
+            deaf.wait_for_output("awake")
             for wait in (lambda: deaf.send("x" * MEGA, 0.1), lambda: deaf.wait(0.1)):
                 with pytest.raises(TimeoutExpired) as caught:
                     wait()

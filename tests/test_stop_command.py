@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +23,13 @@ from summon_testcase import (
     UnknownReference,
 )
 
-from .services import eventually, kill_marked, marked, marker, service, text
+from .services import eventually, marked, service, stays, text
 
 #: ends well when a file appears, and notes each signal
 OBEYS = (
     'trap "echo TERM >> {tmpdir}/signals; exit 0" TERM; echo up; '
     "until test -e {tmpdir}/stop; do sleep 0.02; done; exit 0"
 )
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    word = marker()
-    yield word
-    kill_marked(word)
 
 
 def sh(script: str, mark: str, **options: Any) -> OutputCoordinatedExecutor:
@@ -255,8 +246,7 @@ class TestStop:
         with sh(script, mark) as it:
             it.signal(signal.SIGHUP)
             it.wait_for_output("^main\n", timeout=15)
-            time.sleep(0.1)
-            assert "child" not in it.tail()
+            stays(lambda: "child" not in it.tail(), "the others have no signal")
             it.signal(signal.SIGHUP, everything=True)
             it.wait_for_output("^child\n", timeout=15)
             it.kill()

@@ -6,15 +6,13 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from summon_testcase import asking, lifecycle, ports, warden
 from summon_testcase.log import run_directory
 
 from ..another_user import packages_for_all
-from ..services import ROOT, eventually, kill_marked, marked, marker
+from ..services import ROOT, eventually, marked
 
 #: the long form of a test: ``make soak``
 LONG = os.environ.get("SUMMON_SOAK", "") not in ("", "0")
@@ -26,16 +24,6 @@ UP = "echo up; read never"
 def sh(script: str, mark: str, *arguments: str) -> list[str]:
     """A shell whose command line has the marker; arguments are ``$1`` and so on."""
     return ["/bin/sh", "-c", script, mark, *arguments]
-
-
-@contextmanager
-def marking() -> Iterator[str]:
-    """A marker; what has it is killed in the end."""
-    word = marker()
-    try:
-        yield word
-    finally:
-        kill_marked(word)
 
 
 class Belongings:

@@ -36,20 +36,13 @@ from summon_testcase.steps import Steps, drive
 
 from ..another_user import interpreter_for_all
 from ..services import alive, eventually, marked, parent
-from .scene import UP, Belongings, forget_log, marking, nothing_left, run_program, sh
+from .scene import UP, Belongings, forget_log, nothing_left, run_program, sh
 
 #: seconds within which a start that cannot succeed is given up, on a busy machine
 IN_TIME = 8.0
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 root = pytest.mark.skipif(os.getuid() != 0, reason="only root may do that")
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    with marking() as word:
-        yield word
 
 
 @contextmanager

@@ -35,20 +35,13 @@ from summon_testcase import (
 )
 
 from ..services import eventually, marked, service, status
-from .scene import LONG, UP, Belongings, marking, run_program, sh
+from .scene import LONG, UP, Belongings, run_program, sh
 
 PACKAGE = str(Path(summon_testcase.__file__).parent)
 #: seconds that nothing may take, however busy the machine: less than any limit inside
 IN_TIME = 8.0
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    with marking() as word:
-        yield word
 
 
 @pytest.fixture(autouse=True)

@@ -64,7 +64,6 @@ def test_a_stopped_test_process_loses_nothing() -> None:
             before = os.path.getsize(beats)
             eventually(lambda: os.path.getsize(beats) > before, "its heart beats")  # noqa: B023
             assert all(map(alive, services))
-            time.sleep(0.1)
         runner.send_signal(signal.SIGCONT)
         assert stage.said(runner) == ["all", "is", "well"], stage.complaints()
         assert runner.wait(PATIENCE * 2) == 0, stage.complaints()

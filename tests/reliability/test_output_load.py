@@ -30,7 +30,7 @@ from summon_testcase.log import LIMIT_VARIABLE, Log
 from summon_testcase.observer import Observer
 
 from ..services import marked
-from .scene import LONG, marking, nothing_left, run_program, sh
+from .scene import LONG, nothing_left, run_program, sh
 
 MEGA = 1 << 20
 #: bytes by which a process may grow while any amount of output passes through it
@@ -39,16 +39,9 @@ FLAT = 40 * MEGA
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    with marking() as word:
-        yield word
-
-
 def python(source: str, mark: str, *arguments: object) -> list[str]:
     """A service that writes; ``write`` takes bytes."""
-    preamble = "import os, sys, time\n"
+    preamble = "import os, signal, sys, time\n"
     preamble += "def write(data):\n  data = memoryview(data)\n"
     preamble += "  while data: data = data[os.write(1, data):]\n"
     return [sys.executable, "-S", "-c", preamble + source, *map(str, arguments), mark]
@@ -87,7 +80,7 @@ class TestMuch:
         """200 MB before the banner: found, all of it on disk, memory flat."""
         source = """
 source = "for _ in range(200): write((b'x' * 79 + b'\\\\n') * 12500)\\n"
-source += "write(b'ready\\\\n'); time.sleep(99)"
+source += "write(b'ready\\\\n'); signal.pause()"
 began = time.monotonic()
 it = OutputCoordinatedExecutor(python(source, mark), "^ready$", timeout=250).start()
 took = time.monotonic() - began
@@ -113,7 +106,7 @@ for number in range(int(sys.argv[1]) * 100):
     write(block * 1250)
     blocked += time.monotonic() - at
 write(b"took %f blocked %f end\\\\n" % (time.monotonic() - began, blocked))
-time.sleep(99)
+signal.pause()
 '''
 it = OutputCoordinatedExecutor(python(source, mark, SECONDS), "^ready$").start()
 time.sleep(SECONDS)
@@ -130,7 +123,7 @@ it.stop()
     def test_a_line_without_end(self, mark: str, tmp_path: Path) -> None:
         """100 MB without a newline, the banner at its end: found, memory flat."""
         source = """
-source = "for _ in range(100): write(b'x' * 1000000)\\nwrite(b'ready'); time.sleep(99)"
+source = "for _ in range(100): write(b'x' * 1000000)\\nwrite(b'ready'); signal.pause()"
 it = OutputCoordinatedExecutor(python(source, mark), "ready", timeout=250).start()
 say(*grown(), os.path.getsize(it.log_path), len(it.tail(3)[-1]))
 it.stop()
@@ -153,7 +146,7 @@ class TestOfAnyKind:
             "all": bytes(range(256)),
         }
         for name, data in kinds.items():
-            write = f"write({data!r}); write(b'ready \\xe2\\x82\\xac (1)\\n'); time.sleep(99)"
+            write = f"write({data!r}); write(b'ready \\xe2\\x82\\xac (1)\\n'); signal.pause()"
             it = OutputCoordinatedExecutor(python(write, mark), r"ready € \((\d)\)\n", tty=tty)
             with it:
                 assert it.match is not None and it.match.group(1) == "1", name
@@ -175,7 +168,7 @@ class TestOfAnyKind:
     def test_banner_across_a_chunk(self, before: int, mark: str) -> None:
         """A banner that begins just before, at, or after the end of a chunk, split anywhere."""
         write = f"write(b'x' * {before - 1} + b'\\n')\n"
-        write += "for c in b'READY\\n': write(bytes([c])); time.sleep(0.001)\ntime.sleep(99)"
+        write += "for c in b'READY\\n': write(bytes([c])); time.sleep(0.001)\nsignal.pause()"
         with OutputCoordinatedExecutor(python(write, mark), r"^READY$") as it:
             assert it.match is not None and it.match.group() == "READY"
             it.send("")
@@ -186,7 +179,7 @@ class TestOfAnyKind:
         """Up to the window, 128 KiB, wherever it begins."""
         for before in (0, 1, 40_000, 65535):
             write = f"write(b'x' * {before} + b'\\nBEGIN'); write(b'-' * {length - 8})\n"
-            write += "write(b'END\\n'); time.sleep(99)"
+            write += "write(b'END\\n'); signal.pause()"
             with OutputCoordinatedExecutor(python(write, mark), "BEGIN-*END") as it:
                 assert it.match is not None and len(it.match.group()) == length
 
@@ -248,7 +241,7 @@ class TestLimit:
         write += (
             "  write(b''.join(b'line %06d\\n' % i for i in range(n * 1000, n * 1000 + 1000)))\n"
         )
-        write += "write(b'ready\\n')\nfor n in range(3): write(b'after %d\\n' % n)\ntime.sleep(99)"
+        write += "write(b'ready\\n')\nfor n in range(3): write(b'after %d\\n' % n)\nsignal.pause()"
         sizes = []
 
         def watch(it: Any) -> bool:
@@ -285,7 +278,7 @@ class TestLimit:
         source = """
 os.environ["SUMMON_LOG_LIMIT"] = str(4 << 20)
 source = "for _ in range(100): write((b'x' * 79 + b'\\\\n') * 12500)\\n"
-source += "write(b'ready\\\\n'); time.sleep(99)"
+source += "write(b'ready\\\\n'); signal.pause()"
 it = OutputCoordinatedExecutor(python(source, mark), "^ready$", timeout=250).start()
 began = time.monotonic()
 it._run.output_from = it._run.mark = 0
@@ -304,7 +297,7 @@ it.stop()
     def test_no_limit(self, mark: str) -> None:
         """0 means none, as does a log that stays below it."""
         for limit in (0, 8 * MEGA):
-            write = "write(b'x' * 5000000 + b'\\nready\\n'); time.sleep(99)"
+            write = "write(b'x' * 5000000 + b'\\nready\\n'); signal.pause()"
             it = OutputCoordinatedExecutor(python(write, mark), "ready\n")
             with limited(limit), it:
                 stored = Path(it.log_path).read_bytes()

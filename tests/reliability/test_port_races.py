@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,14 +12,7 @@ from summon_testcase import HTTPCoordinatedExecutor, PortInUse, TCPCoordinatedEx
 
 from ..services import marked
 from .port_races import races
-from .scene import LONG, UP, Belongings, marking, sh
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    with marking() as word:
-        yield word
+from .scene import LONG, UP, Belongings, sh
 
 
 def test_no_collision_and_no_stranger() -> None:
@@ -37,9 +29,9 @@ def test_no_collision_and_no_stranger() -> None:
 def test_the_owner_is_named(mark: str) -> None:
     """Who has the port is named by pid and command line, whatever asks for readiness."""
     script = (
-        "import socket, time\n"
+        "import signal, socket\n"
         "s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)\n"
-        "time.sleep(99)"
+        "signal.pause()"
     )
     command = [sys.executable, "-S", "-c", script, "the-owner"]
     before = Belongings()

@@ -22,7 +22,7 @@ import pytest
 from summon_testcase.keeper.messages import Inbox, pack
 from summon_testcase.warden import Warden
 
-from ..services import PATIENCE, alive, eventually, kill_marked, marked, marker, parent, text
+from ..services import PATIENCE, alive, eventually, marked, parent, text
 from .scene import LONG
 
 SEEDS = range(1000 if LONG else 16)
@@ -91,14 +91,6 @@ def send(sock: socket.socket, data: bytes) -> None:
     with suppress(BrokenPipeError, ConnectionResetError):
         while data and poller.poll(2000):
             data = data[sock.send(data, socket.MSG_DONTWAIT) :]
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    word = marker()
-    yield word
-    kill_marked(word)
 
 
 @pytest.fixture

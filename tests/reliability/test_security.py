@@ -13,7 +13,7 @@ import subprocess
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,20 +38,12 @@ from summon_testcase.life import Life
 from summon_testcase.log import run_directory
 
 from ..another_user import NOBODY, interpreter_for_all
-from ..services import HERE, eventually, kill_marked, marker, parent, service, text
+from ..services import HERE, eventually, parent, service, text
 from .matrix import unprivileged
 from .scene import run_program
 
 #: is found wherever it should not be
 SECRET = "hunter2-4f1c9e"
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    word = marker()
-    yield word
-    kill_marked(word)
 
 
 # -- files --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,13 @@ from summon_testcase import (
 )
 
 from ..services import alive, eventually, marked
-from .scene import LONG, UP, Belongings, forget_log, marking, nothing_left, run_program, sh
+from .scene import LONG, UP, Belongings, forget_log, nothing_left, run_program, sh
 
 #: seconds that a stop without obstacles may take on a busy machine
 IN_TIME = 8.0
 DEAF = 'trap "" TERM HUP INT; echo up; while :; do read never || sleep 0.1; done'
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test."""
-    with marking() as word:
-        yield word
 
 
 def one(mark: str, **options: Any) -> OutputCoordinatedExecutor:
