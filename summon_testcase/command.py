@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from . import arguments, shell_syntax
 from .concealed import Variables
 from .errors import InvalidArgument, UnknownReference
+from .foreign import let_through
 from .programs import activate
 from .tracebacks import hidden
 from .unpatched import os
@@ -95,6 +96,7 @@ def split(command: Command, shell: bool, label: str, argument: str = "command") 
             command = shell_syntax.in_one_line(command)
             words = tuple(shlex.split(command))
         except ValueError as error:
+            let_through(error)
             raise InvalidArgument(
                 f"{label}: {argument}= cannot be split into words ({str(error).lower()} in "
                 f"{shell_syntax.without_values(command)!r}): close the quote, or pass a list of "

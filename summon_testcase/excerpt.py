@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 from .clean import LONGEST, line_of, shortened
+from .foreign import suppress
 from .log import Log
 from .report import counted
 

@@ -144,7 +144,8 @@ class HTTPProbe:
             parts = urlsplit(self.url)
             usable = parts.scheme in ("http", "https", "http+unix") and bool(parts.hostname)
             usable = usable and (parts.scheme == "http+unix" or parts.port != 0)
-        except ValueError:
+        except ValueError as error:
+            let_through(error)
             usable = False
         if not usable:
             raise InvalidArgument(
@@ -326,7 +327,8 @@ def _shown(url: str) -> str:
     """A URL as messages may show it: without user and password."""
     try:
         parts = urlsplit(url)
-    except ValueError:
+    except ValueError as error:
+        let_through(error)
         return re.sub(r"//[^/@]*@", "//", url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
@@ -347,5 +349,6 @@ def _seconds(value: float) -> str:
 def _phrase(code: int) -> str:
     try:
         return http.HTTPStatus(code).phrase
-    except ValueError:
+    except ValueError as error:
+        let_through(error)
         return ""

@@ -9,7 +9,7 @@ from . import keeper
 from .clean import finished, line_of
 from .errors import InvalidArgument, SpawnFailed
 from .foreign import let_through, suppress
-from .unpatched import apart, open, os, tempfile, temporary_directory
+from .unpatched import apart, open, os, tempfile, temporary_directory, variable
 
 #: a variable that says how many bytes the log of one service may take on disk; 0: any number
 LIMIT_VARIABLE = "SUMMON_LOG_LIMIT"
@@ -35,7 +35,7 @@ def limit() -> int:
 
     :raises InvalidArgument: if the variable holds no number.
     """
-    said = os.environ.get(LIMIT_VARIABLE) or str(LIMIT)
+    said = variable(LIMIT_VARIABLE) or str(LIMIT)
     if not said.isascii() or not said.isdigit():
         raise InvalidArgument(
             f"{LIMIT_VARIABLE}={said!r} is no number of bytes: write one such as {LIMIT}, or 0 "

@@ -379,7 +379,8 @@ class Orchestrator(Copied, Group):
         """Take a member off those that were started; whether nobody else has."""
         try:
             self._started.remove(key)
-        except ValueError:
+        except ValueError as error:
+            let_through(error)
             return False
         return True
 

@@ -20,7 +20,7 @@ from .foreign import let_through, suppress
 from .programs import is_program, package_of, path_of
 from .simple import SimpleExecutor
 from .steps import Pause, Steps, drive
-from .unpatched import MACOS, open, os, time
+from .unpatched import MACOS, open, os, time, variable
 
 if TYPE_CHECKING:
     import pwd
@@ -360,7 +360,7 @@ def _become(owner: pwd.struct_passwd | None) -> list[str]:
 
 def _cache(label: str, owner: pwd.struct_passwd | None) -> str:
     """A directory of this user alone, which the server's user may pass through."""
-    base = os.environ.get("SUMMON_CACHE_DIR") or _place(label, owner)
+    base = variable("SUMMON_CACHE_DIR") or _place(label, owner)
     path = os.path.join(base, f"summon-cache-{os.getuid()}")
     with suppress(FileExistsError):
         os.makedirs(path, 0o700)

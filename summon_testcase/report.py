@@ -7,6 +7,7 @@ import signal
 from typing import NamedTuple
 
 from .clean import visible
+from .foreign import let_through
 
 
 def describe_exit(status: int) -> str:
@@ -32,7 +33,8 @@ def signal_name(number: int) -> str:
     """
     try:
         return signal.Signals(number).name
-    except ValueError:
+    except ValueError as error:
+        let_through(error)
         return f"signal {number}"
 
 

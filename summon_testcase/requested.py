@@ -10,6 +10,7 @@ from . import command as commands
 from .addresses import bracketed
 from .arguments import compile_patterns
 from .errors import InvalidArgument
+from .foreign import let_through
 from .tracebacks import hidden
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def sample(url: str, number: int) -> SplitResult | None:
             directory = re.fullmatch(r"\{(\w+\.)?(tmpdir|here)\}", urlsplit(url).netloc)
             return parts if parts.netloc and not directory else None
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
+    except ValueError as error:
+        let_through(error)
         return None
     return parts if usable else None
 

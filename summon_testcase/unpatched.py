@@ -175,10 +175,16 @@ if not TYPE_CHECKING:
     open = functools.partial(_io.open)
 
 
+def variable(name: str) -> str:
+    """A variable of the environment; empty if it is not set."""
+    # get() of the environment may be the test's own
+    return str(os.environ[name]) if name in os.environ else ""
+
+
 def temporary_directory() -> str:
     """Where temporary files go: where the test's ``tempfile`` has them, if that is a directory."""
     told = getattr(sys.modules.get("tempfile"), "tempdir", None)
-    variables = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    variables = [variable(name) for name in ("TMPDIR", "TEMP", "TMP")]
     # as gettempdir() of the standard library looks, which may swallow what a handler raises
     for place in (told, *variables, "/tmp", "/var/tmp", "/usr/tmp", "."):
         if isinstance(place, str) and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):

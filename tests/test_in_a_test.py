@@ -398,10 +398,10 @@ class ProgressTest(unittest.TestCase):
         self.assertEqual(self.said(self.slow(0.3), SUMMON_VERBOSE="1"), "")
 
     def test_without_standard_error(self) -> None:
-        """A start succeeds where standard error is closed."""
+        """A start succeeds where standard error is closed, or takes no text."""
         closed = io.StringIO()
         closed.close()
-        for stream in (None, closed):
+        for stream in (None, closed, io.BytesIO(), object()):
             ready = partial(lambda moment, _: time.monotonic() > moment, time.monotonic() + 0.3)
             slow = SimpleExecutor(service("silent.py", "x"), until=ready)
             with (

@@ -57,7 +57,7 @@ REPLACED = {
 }
 #: tells what signal handlers raise, which may be any of these
 FOREIGN = "foreign"
-WIDE = {"OSError", "Exception", "TimeoutError"}
+WIDE = {"OSError", "Exception", "TimeoutError", "ValueError"}
 #: the test process starts no thread and forks nothing: that is the trade of the programs
 FORBIDDEN_NAMES = {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "fork", "forkpty"}
 FORBIDDEN_MODULES = {"pty", "concurrent.futures"}
@@ -388,7 +388,7 @@ class CheckerTest(unittest.TestCase):
         self.assertEqual(self.complaints({"ports": "from .unpatched import open\nopen('/')"}), [])
 
     def test_errors_that_may_be_a_handlers_are_reported(self):
-        for kind in ("OSError", "(ValueError, TimeoutError)", "Exception as error"):
+        for kind in ("OSError", "(KeyError, TimeoutError)", "ValueError", "Exception as error"):
             text = f"try:\n    print()\nexcept {kind}:\n    pass"
             with self.subTest(kind):
                 self.assert_complains("begin with let_through(error)", "ports", text)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import struct
+import sys
 
 _LIMIT = 64 << 20
+#: not by os.fsencode(), which a test may have replaced in its process
+_ENCODING = sys.getfilesystemencoding()
 
 
 def pack(*fields: bytes | str | int | float) -> bytes:
@@ -16,7 +18,9 @@ def pack(*fields: bytes | str | int | float) -> bytes:
     """
     # an int may be a Signals, whose str() is its name
     texts = (str(int(f)) if isinstance(f, int) else f for f in fields)
-    parts = [f if isinstance(f, bytes) else os.fsencode(str(f)) for f in texts]
+    parts = [
+        f if isinstance(f, bytes) else str(f).encode(_ENCODING, "surrogateescape") for f in texts
+    ]
     body = b"\0".join(parts)
     return struct.pack("=I", len(body)) + body
 

@@ -117,7 +117,7 @@ def mocks() -> Iterator[None]:
             __import__(name.partition(".")[0])
         for name, value in values.items():
             stack.enter_context(mock.patch(name, return_value=value))
-        for name in ("os.stat", "os.lstat", "os.open", "os.read"):
+        for name in ("os.stat", "os.lstat", "os.open", "os.read", "os.fspath", "os.environ.get"):
             stack.enter_context(mock.patch(name, side_effect=OSError("not to be called")))
         stack.enter_context(mock.patch("sys.platform", "win32"))
         stack.enter_context(mock.patch("os.name", "nt"))
