@@ -20,7 +20,7 @@ from collections.abc import (
 from typing import Any, TypeVar
 
 from . import shell_syntax
-from .concealed import Text, Variables
+from .concealed import Text, Variables, kind_of
 from .errors import InvalidArgument
 from .tracebacks import hidden
 from .unpatched import os
@@ -323,7 +323,7 @@ def environment(label: str, env: object) -> dict[str, str | None]:
 
 
 def _variable(label: str, key: str, env: Mapping[str, object]) -> str:
-    kind = type(env[key]).__name__
+    kind = kind_of(env[key])
     plain = _plain(env[key], int, float, os.PathLike)
     plain = Text(str.__str__(plain)) if isinstance(plain, str) else None
     if plain is None:

@@ -82,6 +82,12 @@ def veil(value: Any, mapping: type = _Dict) -> Any:
     return value if kind is None else kind(value)
 
 
+def kind_of(value: object) -> str:
+    """The name of the type that was given, whatever veils it now."""
+    kind = type(value)
+    return (kind.__bases__[1] if isinstance(value, _NotShown) else kind).__name__
+
+
 def concealing(init: Callable[..., None]) -> Callable[..., None]:
     """A constructor that is given what may be secret concealed, to hand on.
 

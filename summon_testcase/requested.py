@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import command as commands
 from .addresses import bracketed
 from .arguments import compile_patterns
+from .concealed import kind_of
 from .errors import InvalidArgument
 from .foreign import let_through
 from .tracebacks import hidden
@@ -141,7 +142,7 @@ def headers(label: str, value: Any) -> dict[str, str]:
         )
     for name in value:
         if not isinstance(value[name], str):
-            instead = f"is a {type(value[name]).__name__}: write text"
+            instead = f"is no text but {kind_of(value[name])}: write text"
         elif re.match(r"\s", value[name]) or re.search(r"[\0-\x08\n-\x1f\x7f]", value[name]):
             instead = "begins with a blank, or has a control character: write text on one line"
         elif not _in_latin_1(value[name]):
@@ -191,8 +192,8 @@ def body(label: str, value: Any) -> bytes | None:
         return bytes(value)
     if not isinstance(value, str):
         raise InvalidArgument(
-            f"{label}: body= is a {type(value).__name__}: write text or bytes, such as "
-            "json.dumps(…)",
+            f"{label}: body= is no text but {kind_of(value)}: write text or bytes, such as "
+            "json.dumps(…) or urllib.parse.urlencode(…)",
             executor=label,
         )
     try:

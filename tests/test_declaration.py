@@ -824,6 +824,26 @@ class TestSecrets:
             assert own.command == "x {port} me:secret"
             assert (own._env["A"], own._ask["body"]) == ("b", b'{"c": "d"}')
 
+    @pytest.mark.parametrize("given", [{"c": "d"}, ["c"], ("c", "d"), {"c"}])
+    def test_messages_name_the_kind_that_was_written(self, given: Any) -> None:
+        """Not the one that a value has meanwhile, so that it is not shown."""
+
+        class Own(HTTPCoordinatedExecutor):
+            def __init__(self, body: Any, where: str) -> None:
+                options: Any = {where: {"X": body} if where in ("env", "headers") else body}
+                super().__init__("x {port}", url="http://{host}:{port}/", **options)
+
+        kind = type(given).__name__
+        for make in (
+            lambda: HTTPCoordinatedExecutor("x", "http://{host}:{port}/", body=given),
+            lambda: Own(given, "body"),
+            lambda: Own(body=given, where="body"),
+            lambda: Own(body=given, where="headers"),
+            lambda: Own(body=given, where="env"),
+        ):
+            with pytest.raises(InvalidArgument, match=rf"\bbut {kind}: write "):
+                make()
+
     def test_tracebacks(self, tmp_path: Path) -> None:
         """Tools that show the variables of each frame do not show those of a service."""
         # inherited by all, since it may hold secrets too

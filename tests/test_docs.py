@@ -302,8 +302,11 @@ class DocumentationTest(PageTest):
     def test_howto(self) -> None:
         self.check(ROOT / "docs" / "howto.rst")
 
+    def test_mirakuru(self) -> None:
+        self.check(ROOT / "docs" / "mirakuru.rst")
+
     def test_other_pages_have_no_code(self) -> None:
-        own_test = {"README.rst", "tutorial.rst", "gotchas.rst", "howto.rst"}
+        own_test = {"README.rst", "tutorial.rst", "gotchas.rst", "howto.rst", "mirakuru.rst"}
         not_run = {"performance.rst", "reliability.rst"}
         for page in PAGES:
             if page.name not in own_test | not_run:
