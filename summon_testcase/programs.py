@@ -143,12 +143,13 @@ def is_program(path: str) -> bool:
 
 
 def _refuse_without_interpreter(
-    program: str, word: str, path: str | None, cwd: str, label: str, optional: bool
+    program: str, word: str, path: str | None, cwd: str, label: str, optional: bool, depth: int = 5
 ) -> None:
     """Refuse a script whose first line names an interpreter that is not there.
 
     The system would say of the script itself that it does not exist.
 
+    :param depth: how many scripts that are run by scripts the system follows.
     :raises CommandNotFound: naming the interpreter.
     """
     try:
@@ -158,34 +159,39 @@ def _refuse_without_interpreter(
     except OSError as error:  # one may be allowed to run what one may not read
         let_through(error)
         return
-    if first[:2] != b"#!" or not first[2:].strip():
-        return
-    line = os.fsdecode(first[2:].split(b"\n")[0])
+    line = os.fsdecode(first[2:].split(b"\n")[0]) if first[:2] == b"#!" else ""
     words = line.split()
+    if not words or not depth:
+        return
     asked = words[0]
+    found = os.path.join(cwd, asked)
     if line.endswith("\r"):
         reason = (
             f"{word!r} begins with {'#!' + line!r}, whose line end is that of Windows, so that "
             f"{asked} does not run it: convert it, as dos2unix does"
         )
         optional = False
-    elif (
-        os.path.basename(asked) == "env"
-        and len(words) > 1
-        and re.fullmatch(r"\w[\w.+-]*", words[1])
-    ):
-        asked = words[1]
-        entries = (os.defpath if path is None else path).split(os.pathsep)
-        if any(is_program(os.path.join(cwd, entry, asked)) for entry in entries):
-            return
-        reason = f"{word!r} is to be run by {asked!r}, which is not on the PATH: {_install(asked)}"
-    elif is_program(os.path.join(cwd, asked)):
-        return
     else:
         reason = (
             f"{word!r} is to be run by {asked!r}, which does not exist, or may not be executed: "
             f"{_install(asked)}, or correct its first line"
         )
+        if (
+            os.path.basename(asked) == "env"
+            and len(words) > 1
+            and re.fullmatch(r"\w[\w.+-]*", words[1])
+        ):
+            asked = words[1]
+            entries = (os.defpath if path is None else path).split(os.pathsep)
+            places = (os.path.join(cwd, entry, asked) for entry in entries)
+            found = next(filter(is_program, places), "")
+            reason = (
+                f"{word!r} is to be run by {asked!r}, which is not on the PATH: {_install(asked)}"
+            )
+        if is_program(found):
+            # it may be a script, too
+            _refuse_without_interpreter(found, asked, path, cwd, label, optional, depth - 1)
+            return
     raise CommandNotFound(
         f"{label}: command not found: {reason}",
         executor=label,

@@ -429,6 +429,33 @@ class TestScripts:
         with SimpleExecutor([self.script(tmp_path, line)], one_shot=True) as it:
             assert it.tail() == ["up"]
 
+    @pytest.mark.parametrize("line", ["#!", "#!  \t", "#!\n/bin/sh", "#! \r"])
+    def test_an_empty_first_line(self, tmp_path: Path, line: str) -> None:
+        """It names nobody: who cannot run it says so."""
+        with pytest.raises(SpawnFailed, match=r"web: not started: .*/server "):
+            SimpleExecutor([self.script(tmp_path, line)], name="web").start()
+
+    @pytest.mark.parametrize("by", ["{0}", "/usr/bin/env inner"])
+    def test_a_script_for_an_interpreter(self, tmp_path: Path, by: str) -> None:
+        """Its own interpreter may be what is missing; one that runs itself ends as well."""
+        inner = tmp_path / "inner"
+        env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        outer = self.script(tmp_path, f"#!{by.format(inner)}")
+        for first, said in (
+            ("#!/no/such/sh", "inner' is to be run by '/no/such/sh', which does not exist"),
+            ("#!/bin/sh\r", "inner' begins with '#!/bin/sh"),
+        ):
+            inner.write_text(f"{first}\n")
+            inner.chmod(0o755)
+            with pytest.raises(CommandNotFound, match=said):
+                SimpleExecutor([outer], env=env).start()
+        inner.write_text('#!/bin/sh\necho "inner runs it"\n')
+        with SimpleExecutor([outer], env=env, one_shot=True) as it:
+            assert it.tail() == ["inner runs it"]
+        inner.write_text(f"#!{inner}\n")
+        with pytest.raises(SpawnFailed, match="could not be executed"):
+            SimpleExecutor([str(inner)]).start()
+
     @pytest.mark.skipif(shutil.which("cc") is None, reason="cc makes the program")
     def test_without_loader(self, tmp_path: Path) -> None:
         """A program of another libc is there, but what loads it is not."""
