@@ -159,7 +159,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         the status; default 200 to 399.
     :param headers: added to the request.
     :param verify: as for requests: False, or the path of a bundle of certificates, in which
-        templates are filled in: ``{here}/ca.pem``.
+        templates are filled in: ``{here}/ca.pem``.  A relative one starts from the directory of the
+        service.
     :param request_timeout: seconds that one request may take; default: what is left of
         ``timeout``, 30 at most.
     :param auth: user and password, for HTTP's basic authentication.
@@ -294,7 +295,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         ask_kernel = self._ask["ask_kernel"] and not (other or self._launcher)
         ask = {**self._ask, "ask_kernel": ask_kernel, "awaits_other": other}
         if isinstance(ask["verify"], str):
-            ask["verify"] = self._fill(ask["verify"])
+            ask["verify"] = os.path.join(self._directory(), self._fill(ask["verify"]))
         return [HTTPProbe(self._filled_url, **ask)]
 
     @property

@@ -68,8 +68,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
         text, numbers, or True and False.
     :param initdb: further arguments of ``initdb``, ``["--locale=en_US.UTF-8"]``.
     :param user: the name of the database superuser.
-    :param bindir: the directory of ``initdb`` and ``postgres``; default: the newest of
-        ``/usr/lib/postgresql/*/bin``, then the PATH.
+    :param bindir: the directory of ``initdb`` and ``postgres``, a relative one from ``cwd``;
+        default: the newest of ``/usr/lib/postgresql/*/bin``, then the PATH.
     :param host: the address that it listens on.
     :param port: its port; default: a free one.
 
@@ -200,7 +200,11 @@ class PostgreSQL(OutputCoordinatedExecutor):
     # -- the template --
 
     def _binary(self, program: str) -> str:
-        bindir = self._placed(self._bindir or "")
+        bindir, base = self._placed(self._bindir or ""), self._placed(self._cwd or "")
+        if bindir:
+            # from where the server runs, as any path; by a link its user might not find it
+            base = "" if commands.templates([base]) else base
+            bindir = os.path.realpath(os.path.join(base, bindir))
         places = [bindir] if bindir else _bindirs()
         for place in places:
             found = os.path.join(place, program)

@@ -578,6 +578,19 @@ def test_what_the_test_does_to_requests(
         assert requests_of(web) == 2
 
 
+def test_a_relative_bundle(certificate: str, mark: str) -> None:
+    """It starts from the directory of the service, as all that the service is declared with."""
+    folder, pem = os.path.split(certificate.split(",")[0])
+    with HTTPCoordinatedExecutor(
+        answers(f"pem={certificate}", mark),
+        url="https://{host}:{port}/",
+        verify=pem,
+        cwd=folder,
+        timeout=20,
+    ) as web:
+        assert web.running()
+
+
 class TestWhatIsAsked:
     def test_pattern(self, mark: str) -> None:
         """A pattern in answer= must match somewhere in the body."""

@@ -189,6 +189,20 @@ class FreshTest(unittest.TestCase):
             PostgreSQL(settings={"no_such_setting": "1"}).start()
 
 
+    def test_another_directory_of_programs(self):
+        """A relative one starts from cwd=, and a link is followed for a server that may not."""
+        programs = os.path.dirname(PostgreSQL()._binary("postgres"))
+        with tempfile.TemporaryDirectory() as place:  # entered by nobody but us
+            os.symlink(programs, os.path.join(place, "bin"))
+            for options in (
+                {"bindir": os.path.join(place, "bin")},
+                {"bindir": "bin", "cwd": place},
+                {"bindir": os.path.relpath(programs), "cwd": "{tmpdir}"},
+            ):
+                with PostgreSQL(**options) as db:
+                    self.assertEqual(ask(db.dsn, "select 6 * 7"), 42)
+
+
 class MissingTest(unittest.TestCase):
     """Without PostgreSQL."""
 
