@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from .arguments import perform
 from .lifetime import Scope
 from .steps import Steps
-from .tracebacks import boundary, boundary_of_start
+from .tracebacks import boundary, boundary_of_start, warn
 
 E = TypeVar("E", bound="Executor")
 
@@ -116,6 +116,7 @@ class Executor:
 
     @boundary_of_start
     def __enter__(self: E) -> E:
+        self._tell_what_is_ignored()
         with self._attempt():
             return perform(f"start() of {type(self).__name__}", self.start)
 
@@ -154,19 +155,20 @@ class Executor:
 
     def _tell_what_is_ignored(self) -> None:
         """Say once what has a meaning in a TestCase only, where it is started without one."""
-        said = [f"scope={self.scope!r}"] if self.scope != "class" else []
-        said += ["restart="] if self.revivals else []
-        if not said or self.employed or self._may_be_scoped:
+        ignored = {}
+        if self.scope != "class":
+            ignored[f"scope={self.scope!r}"] = "it lives from its start to its stop"
+        if self.revivals:
+            ignored["restart="] = "it is not started again when it dies"
+        if vars(self).get("_alive") is not None:
+            ignored["alive="] = "it is not asked whether it is alive"
+        if not ignored or self.employed or self._may_be_scoped:
             return
         self._may_be_scoped = True
-        import warnings
-
-        warnings.warn(
-            f"{self.name or type(self).__name__}: {' and '.join(said)} has a meaning in a TestCase "
-            "only: without one it lives from its start to its stop, and is not started again when "
-            "it dies",
-            RuntimeWarning,
-            stacklevel=4,
+        warn(
+            f"{self.name or type(self).__name__}: {' and '.join(ignored)} "
+            f"{'has' if len(ignored) == 1 else 'have'} a meaning in a TestCase only: without one "
+            f"{' and '.join(ignored.values())}"
         )
 
     def __set_name__(self, owner: type, name: str) -> None:

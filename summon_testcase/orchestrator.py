@@ -89,11 +89,16 @@ class Orchestrator(Copied, Group):
         :raises SummonError: the error of the member that failed first; its
             ``consequences`` say what became of the others.
         """
-        for member in self._everyone():
-            member._tell_what_is_ignored()
+        self._tell_what_is_ignored()
         return self._begin()
 
     _native_start = start
+
+    def _tell_what_is_ignored(self) -> None:
+        super()._tell_what_is_ignored()
+        for member in self._members.values():
+            if isinstance(member, Executor):
+                member._tell_what_is_ignored()
 
     def _begin(self: O) -> O:
         self._refuse_elsewhere(self.name or repr(self))
@@ -281,9 +286,12 @@ class Orchestrator(Copied, Group):
     def reset(self) -> None:
         """Reset all members that can be, in the order in which they became ready.
 
+        Of an orchestrator in it that has a ``reset()`` of its own, that is called.
+
         :raises NotImplementedError: if there are none.
         """
-        members = [self._members[key] for key in list(self._started)]
+        # of one that does not run, what resets them says so
+        members = [self._members[key] for key in list(self._started or self._members)]
         able = [m for m in members if isinstance(m, Executor) and m.can_reset()]
         if not able:
             super().reset()

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 
 from .errors import InvalidArgument
-from .executor import Executor
+from .executor import Executor, overridden
 from .foreign import let_through
 from .lifetime import SCOPES
 from .orchestrator import Orchestrator
@@ -22,6 +22,15 @@ def parts(executor: object) -> Iterator[Executor]:
         yield executor
         if isinstance(executor, Summoned):
             yield from parts(executor._thing)
+
+
+def resettable(executor: object) -> Iterator[Executor]:
+    """Those in a declared one whose reset() is called: of a group its members', or its own."""
+    if isinstance(executor, Orchestrator) and not overridden(executor, "reset"):
+        for key in executor._order or executor._members:
+            yield from resettable(executor._members[key])
+    elif isinstance(executor, Executor):
+        yield executor
 
 
 def refuse_shorter_lives(name: str, executor: Executor, around: Mapping[str, Executor]) -> None:

@@ -25,9 +25,9 @@ from .executor import Executor
 from .foreign import is_foreign, let_through, suppress
 from .lifetime import SCOPES, Scope, scope
 from .orchestrator import Orchestrator
-from .parts import afresh, is_in, parts, refuse_shorter_lives
+from .parts import afresh, is_in, parts, refuse_shorter_lives, resettable
 from .service import Service
-from .tracebacks import boundary
+from .tracebacks import boundary, warn
 from .unpatched import os
 
 Reason = tuple[Exception, TracebackType | None]
@@ -181,6 +181,7 @@ class Group:
         if self not in holders:
             holders.append(self)
         self._batches.append(batch)
+        self._tell_what_is_ignored(missing)
         for part in everything:
             part._may_be_scoped = True
         try:
@@ -200,6 +201,17 @@ class Group:
         for part in self._parts():
             part.employed = True
         _stop_before_others_at_exit()
+
+    def _tell_what_is_ignored(self, missing: Mapping[str, Executor]) -> None:
+        """Say once which members of groups have a scope of their own."""
+        for name, executor in missing.items():
+            for part in parts(executor):
+                told = part is executor or part._may_be_scoped
+                if not told and part.scope not in ("class", self.life):
+                    warn(
+                        f"{part.name or type(part).__name__}: scope={part.scope!r} has no meaning "
+                        f"within {name}, all of which has scope={self.life!r}: declare it outside"
+                    )
 
     def _remember(
         self, error: Exception, batch: Orchestrator, around: Mapping[str, Executor], when: str
@@ -268,8 +280,11 @@ class Group:
                 found = list(parts(group)) if isinstance(group, Orchestrator) else []
                 if not any(is_in(part, wanted) for part in found):
                     continue
+                idle = [part for part in found if part.stands_idle()]
                 try:
                     group.make_whole()
+                    for part in idle:
+                        self._used.pop(id(part), None)
                 except Exception as error:
                     let_through(error)
                     self._failures += [(part, (error, _below(error))) for part in found]
@@ -277,15 +292,28 @@ class Group:
 
     def reset(self, wanted: Sequence[Executor]) -> None:
         """Reset what a test has used."""
-        for part in self._parts(wanted):
-            if id(part) in self._used:
-                if part.can_reset():
-                    perform(f"reset() of {part.name}", part.reset)
-                del self._used[id(part)]
+        for whole, members in self._resettable(wanted):
+            used = [member for member in members if id(member) in self._used]
+            if used and whole.can_reset():
+                perform(f"reset() of {whole.name}", whole.reset)
+            for member in used:
+                del self._used[id(member)]
 
     def use(self, wanted: Sequence[Executor]) -> None:
         """Note that a test uses these."""
-        self._used.update((id(part), part) for part in self._parts(wanted))
+        for _, members in self._resettable(wanted):
+            self._used.update((id(member), member) for member in members)
+
+    def _resettable(self, wanted: Sequence[Executor]) -> list[tuple[Executor, list[Executor]]]:
+        """What is reset, and of each what that is done for: a group may reset all of it at once."""
+        found = []
+        for batch in self._batches:
+            for whole in (w for key in batch._started for w in resettable(batch._members[key])):
+                of = list(parts(whole))
+                mine = [part for part in of if is_in(part, wanted)]
+                if mine or not of:  # a group may have no executors
+                    found.append((whole, mine or [whole]))
+        return found
 
     # -- the stop --
 

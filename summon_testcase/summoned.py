@@ -52,7 +52,8 @@ class Summoned(Executor):
             self.template_fields = tuple(fields)
         self._started = False
         self.scope = scope
-        if reset is None and callable(getattr(type(thing), "reset", None)):
+        able = not isinstance(thing, Executor) or thing.can_reset()
+        if reset is None and able and callable(getattr(type(thing), "reset", None)):
             reset = type(thing).reset
         self._reset = None if reset is None else lambda _: reset(thing)
 

@@ -10,8 +10,9 @@ where they come first), for the others ours are taken out.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import SummonError
@@ -59,6 +60,17 @@ def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
         if not ours:
             kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
     return kept
+
+
+def warn(said: str) -> None:
+    """Warn of what a user has written, at the line of the user's that has led here."""
+    import warnings
+
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
+    while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith(f"{_OURS}."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(said, RuntimeWarning, stacklevel=level)
 
 
 def boundary(call: Callable[P, R]) -> Callable[P, R]:

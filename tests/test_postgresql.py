@@ -188,7 +188,6 @@ class FreshTest(unittest.TestCase):
         with nothing_left(), unknown:
             PostgreSQL(settings={"no_such_setting": "1"}).start()
 
-
     def test_another_directory_of_programs(self):
         """A relative one starts from cwd=, and a link is followed for a server that may not."""
         programs = os.path.dirname(PostgreSQL()._binary("postgres"))

@@ -502,6 +502,66 @@ class ResetTest(ScopesTest):
         self.assert_passed(run(self.case("test", tests=2, group=group)))
         self.assertEqual(self.events, ["start db", "test", "reset", "test", "stop db"])
 
+    def test_a_group_with_a_reset_of_its_own(self) -> None:
+        """It is called once, instead of those of its members; also if they are no executors."""
+        events = self.events
+
+        class Group(Orchestrator):
+            def reset(self) -> None:
+                events.append("group")
+
+        class Thing:
+            def start(self) -> None:
+                pass
+
+            stop = start
+
+        def members() -> dict[str, Any]:
+            return {"a": self.resettable("class"), "b": SimpleExecutor(SLEEPER)}
+
+        for group in (
+            Group(members()),
+            Orchestrator({"inner": Group(members())}),
+            summoned(Group(members())),
+            Group({"thing": Thing()}),
+        ):
+            events.clear()
+            self.assert_passed(run(self.case("test", tests=3, group=group)))
+            said = [event for event in events if " " not in event]
+            self.assertEqual(said, ["test", *["group", "test"] * 2])
+
+    def test_an_executor_that_is_summoned(self) -> None:
+        """It has a method reset(), which resets nothing if nothing was declared."""
+        reset = lambda executor: self.events.append("reset")  # noqa: E731
+        for thing, expected in (
+            (SimpleExecutor(SLEEPER), []),
+            (SimpleExecutor(SLEEPER, reset=reset), ["reset"]),
+            (Orchestrator([SimpleExecutor(SLEEPER)]), []),
+            (Orchestrator([SimpleExecutor(SLEEPER, reset=reset)]), ["reset"]),
+        ):
+            self.events.clear()
+            self.assert_passed(run(self.case("test", tests=2, it=summoned(thing))))
+            self.assertEqual(self.events, ["test", *expected, "test"])
+
+    def test_a_group_that_starts_anew_needs_none(self) -> None:
+        """What a test has stopped as a group is as it was when it was started."""
+        reset = lambda executor: self.events.append("reset")  # noqa: E731
+
+        class Case(SummonTestCase):
+            group = Orchestrator({"db": SimpleExecutor(SLEEPER, reset=reset)})
+
+            def test_1(case) -> None:
+                case.group.stop()
+
+            def test_2(case) -> None:
+                self.events.append("test_2")
+
+            def test_3(case) -> None:
+                pass
+
+        self.assert_passed(run(Case))
+        self.assertEqual(self.events, ["test_2", "reset"])
+
 
 if __name__ == "__main__":
     unittest.main()
@@ -617,6 +677,8 @@ class WithoutATestCaseTest(unittest.TestCase):
         with Orchestrator([one, Orchestrator([own])]) as group:
             group.reset()
         self.assertEqual(calls, [one, "own"] * 2)
+        group.reset()  # as of one that does not run: what is called finds that out
+        self.assertEqual(calls, [one, "own"] * 3)
 
     def test_nothing_to_reset(self) -> None:
         """Said, with what to write."""
@@ -635,10 +697,13 @@ class WithoutATestCaseTest(unittest.TestCase):
             for options, said in (
                 ({"scope": "run"}, "one: scope='run' has a meaning in a TestCase only"),
                 ({"restart": True}, "one: restart= has a meaning in a TestCase only"),
+                ({"alive": ["true"]}, "one: alive= has a meaning in a TestCase only: .* not asked"),
+                ({"scope": "run", "restart": 1}, "'run' and restart= have a meaning in a TestC"),
             ):
                 one = SimpleExecutor(SLEEPER, name="one", **options)  # type: ignore[arg-type]
-                with self.assertWarnsRegex(RuntimeWarning, said):
+                with self.assertWarnsRegex(RuntimeWarning, said) as caught:
                     start(one)
+                self.assertEqual(caught.filename, __file__)
                 one.stop()
                 with warnings.catch_warnings():
                     warnings.simplefilter("error")
@@ -648,6 +713,38 @@ class WithoutATestCaseTest(unittest.TestCase):
             warnings.simplefilter("error")
             with SimpleExecutor(SLEEPER, reset=print):
                 pass
+
+    def test_the_scope_of_what_is_no_service(self) -> None:
+        """An executor of the user's, and a group, are told of likewise."""
+
+        class Group(Orchestrator):
+            scope = "run"
+
+        for thing in (
+            Recorder("one", []),
+            Group([], name="one"),
+            summoned(mock.Mock(), scope="run"),
+            Orchestrator([Group([], name="one")]),
+        ):
+            thing.name, thing.scope = "one", "class" if type(thing) is Orchestrator else "run"
+            said = "one: scope='run' has a meaning in a TestCase only"
+            with self.assertWarnsRegex(RuntimeWarning, said) as caught, thing:
+                pass
+            self.assertEqual(caught.filename, __file__)
+
+    def test_the_scope_of_a_member(self) -> None:
+        """All of a group that a TestCase has live as long as the group."""
+
+        class Case(SummonTestCase):
+            group = Orchestrator({"two": SimpleExecutor(SLEEPER, scope="test")})
+
+            def test(self) -> None:
+                pass
+
+        said = "two: scope='test' has no meaning within group, all of which has scope='class'"
+        with self.assertWarnsRegex(RuntimeWarning, said):
+            result = run(Case)
+        self.assertEqual((result.errors, result.failures), ([], []))
 
     def test_in_a_testcase(self) -> None:
         """There it has, whoever restarts it."""
