@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from .arguments import Pattern, compile_patterns
-from .clean import LONGEST, shortened
+from .clean import LONGEST, search, shortened
 from .conversation import Conversation
 from .errors import ProcessExited, TimeoutExpired
 from .tracebacks import hidden
@@ -59,7 +59,7 @@ class OutputAssertions:
         patterns = compile_patterns(pattern, conversation.called, "pattern")
         written = conversation.written()
         for expression in patterns:
-            match = expression.search(written)
+            match = search(expression, written)
             if match is not None:
                 begin = written.rfind("\n", 0, match.start()) + 1
                 end = written.find("\n", max(match.start(), match.end() - 1))

@@ -32,6 +32,8 @@ _RETURNS = 4
 _RETURN = rf"\r{_SEQUENCE}*"
 _REPLACED = rf"(?:{_RETURN}){{1,{_RETURNS}}}(\n)|{_SEQUENCE}"
 _UNFINISHED = rf"(?:{_BEGUN}|{_BEGUN_C1})\Z"
+#: of a pattern: what is escaped, a set of characters, or the beginning of a line
+_OF_PATTERN = r"(?s:\\.)|\[\^?\]?(?:(?s:\\.)|[^]\\])*\]|\^"
 #: they take a millisecond together, and most runs need none of them
 _compiled = functools.cache(re.compile)
 
@@ -101,6 +103,25 @@ def origin(text: str, number: int) -> int:
             if not number:
                 return end
     return end + number
+
+
+@functools.lru_cache
+def _after_returns(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    if "^" not in pattern.pattern or pattern.flags & (re.MULTILINE | re.VERBOSE) != re.MULTILINE:
+        return pattern
+    text = re.sub(_OF_PATTERN, lambda t: r"(?:^|(?<=\r))" if t[0] == "^" else t[0], pattern.pattern)
+    return re.compile(text, pattern.flags)
+
+
+def search(pattern: re.Pattern[str], text: str, start: int = 0) -> re.Match[str] | None:
+    r"""The first match in clean text, where a line begins after a ``\r`` alone too.
+
+    There a terminal shows one, over what was written before; ``\n`` does not match it.
+
+    >>> search(re.compile("^done", re.MULTILINE), "10%\r50%\rdone\n")
+    <re.Match object; span=(8, 12), match='done'>
+    """
+    return (_after_returns(pattern) if "\r" in text else pattern).search(text, start)
 
 
 def visible(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pexpect.expect import Expecter, searcher_re
 from pexpect.spawnbase import SpawnBase
 
-from .clean import clean, finished, origin
+from .clean import clean, finished, origin, search
 from .deadline import Deadline
 from .log import Log
 from .steps import Asked, Pause, Steps, wait
@@ -28,10 +28,20 @@ _WINDOW = 2 * _CHUNK
 _HOLD = 0.02
 
 
+class _AsShown:
+    """A pattern as pexpect's searcher uses it, for which a terminal's lines are lines."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self.pattern = pattern
+
+    def search(self, buffer: str, start: int) -> re.Match[str] | None:
+        return search(self.pattern, buffer, start)
+
+
 class _Searcher(searcher_re):  # type: ignore[misc]
     """pexpect's searcher, which can hold back a match that may still grow."""
 
-    def __init__(self, patterns: Sequence[re.Pattern[str]]) -> None:
+    def __init__(self, patterns: Sequence[re.Pattern[str] | _AsShown]) -> None:
         super().__init__(patterns)
         self.hold = True
         self.held = False
@@ -73,7 +83,7 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         self.position = position
         self._log_file = log
         self._ended = False
-        self._searcher = _Searcher(patterns)
+        self._searcher = _Searcher(patterns if raw else [_AsShown(each) for each in patterns])
         self._expecter = Expecter(self, self._searcher, _WINDOW)
         self._held_since = math.inf
         self._raw = raw

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import doctest
 import itertools
+import re
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from summon_testcase import clean as module
-from summon_testcase.clean import clean, finished, line_of, origin, shortened, visible
+from summon_testcase.arguments import compile_patterns
+from summon_testcase.clean import clean, finished, line_of, origin, search, shortened, visible
 
 #: whole sequences, pieces of some, and what stands between them
 pieces = st.sampled_from(
@@ -83,6 +85,32 @@ def test_ends_of_lines() -> None:
     assert clean("one\r\r\ntwo\r\n\rthree\r\r\x1b[K\r\r\n") == "one\ntwo\n\rthree\n"
     assert clean("50%\r\r60%\r") == "50%\r\r60%\r"
     assert origin("one\r\x1b[K\r\ntwo", 4) == 9
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "found"),
+    [
+        ("^done", "10%\r50%\rdone\n", "done"),
+        (r"(?i)^(DONE) (\d)", "10%\rdone 7\n", "done 7"),
+        ("x|^done", "10%\rdone", "done"),
+        # no beginning of a line
+        (r"\^done|[^ d]one|[]^]done|done[\]^]", "one\rdone \rgone\n^done", "gone"),
+        ("(?x) ^done  # [", "10%\rdone\n", None),
+        # a \r is no end of one
+        ("^10%$|10%\n", "10%\r50%\n", None),
+        ("10%.50%", "10%\r50%\n", "10%\r50%"),
+        # what is of another kind stays as it is
+        (re.compile("^done"), "10%\rdone\n", None),
+        (re.compile("^done", re.MULTILINE), "10%\rdone\n", "done"),
+        ("(?<=^)done(?!^)", "10%\rdone\n", "done"),
+    ],
+)
+def test_lines_that_were_written_over(
+    pattern: str | re.Pattern[str], text: str, found: str | None
+) -> None:
+    """A line begins after a return too, which is what a terminal shows."""
+    match = search(compile_patterns(pattern, "web", "banner")[0], text)
+    assert (match and match.group()) == found
 
 
 def test_many_sequences_that_break_off() -> None:

@@ -87,6 +87,13 @@ class ReplTest(SummonTestCase):
         ):
             self.assertNoOutput(self.repl, ["FOUR", "W."], msg="the reason")
 
+    def test_output_over_a_progress_bar(self) -> None:
+        """assertNoOutput sees a line where the screen shows one, as assertOutput does."""
+        self.python.sendline(r"print('10%\r\x1b[KERROR: full')")
+        self.assertOutput(self.python, "^ERROR: full$")
+        with self.assertRaisesRegex(AssertionError, "ERROR: full"):
+            self.assertNoOutput(self.python, "^ERROR")
+
     def test_output_that_came_just_now(self) -> None:
         """assertNoOutput knows everything that was written before it was called."""
         missed = []

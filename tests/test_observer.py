@@ -406,6 +406,18 @@ class TestCleanText:
         assert look(watcher, view)
         assert watcher.after_match() == 5
 
+    def test_lines_that_were_written_over(self, view: Growing) -> None:
+        """What stands over a progress bar is at the beginning of a line; not in raw output."""
+        watcher = observer(view, r"^READY (\d+)\n")
+        raw = Observer(view.log, compile_patterns("^READY", "x", "pattern"), 0, raw=True)
+        for piece in (b"10%\r", b"\x1b[2K50%\r\x1b[", b"KREA", b"DY 7\n"):
+            assert look(watcher, view) is None
+            view.write(piece)
+        found = look(watcher, view)
+        assert found is not None and found[1] == "7"
+        assert watcher.after_match() == view.log.size()
+        assert look(raw, view) is None
+
     def test_from_the_middle_of_a_sequence(self, view: Growing) -> None:
         """What a sequence has beyond the position is no text."""
         view.write(b"before\x1b[1;31mREADY\n")
