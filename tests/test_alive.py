@@ -18,6 +18,7 @@ from summon_testcase import (
     HTTPCoordinatedExecutor,
     InvalidArgument,
     NotifyCoordinatedExecutor,
+    Orchestrator,
     OutputCoordinatedExecutor,
     SimpleExecutor,
     SummonTestCase,
@@ -312,6 +313,12 @@ class StaleTest(ReportTest):
         with orchestrated(queue=queue(), web=SimpleExecutor(silent)) as (it, _):
             with self.assertLogs("summon_testcase", logging.WARNING):
                 it.restart()
+        # a group tells of its members
+        group = Orchestrator({"web": SimpleExecutor(silent)})
+        with orchestrated(queue=queue(), group=group) as (it, _):
+            with self.assertLogs("summon_testcase", logging.WARNING) as logs:
+                it.restart()
+        self.assertRegex(logs.output[0], r"web was started with \{queue\.port\}")
         with orchestrated(queue=leased, web=SimpleExecutor(silent)) as (it, _):
             with (
                 self.assertNoLogs("summon_testcase", logging.WARNING)
