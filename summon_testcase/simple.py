@@ -714,6 +714,10 @@ class SimpleExecutor(Service):
         return (self._find(program, path, cwd), *rest)
 
 
+# what it refuses has no frames of ours, like what its subclasses refuse
+SimpleExecutor.__init__ = concealing(SimpleExecutor.__init__)  # type: ignore[method-assign]
+
+
 def _lives_elsewhere(run: Run, probe: Probe) -> bool:
     """Whether what was waited for is there, though nothing of it is alive here any more."""
     from .readiness import Verdict, until_ready

@@ -167,6 +167,7 @@ class ErrorsTest(unittest.TestCase):
     def test_of_a_declaration(self) -> None:
         """What is refused where it is declared shows the user's line too."""
         wrong: list[Callable[[], object]] = [
+            lambda: SimpleExecutor("redis-server 'unclosed"),
             lambda: TCPCoordinatedExecutor("redis-server", port=-1),
             lambda: HTTPCoordinatedExecutor("x {port}", url="nowhere"),
             lambda: orchestrated("redis-server"),
