@@ -260,7 +260,8 @@ class Conversation(Copied, Executor):
             return run.error(NotRunning, f"{said}: {closed}", taken=taken, seconds=waited)
         return run.error(
             TimeoutExpired,
-            f"{said} within {deadline.seconds:g} s: it does not read its standard input",
+            f"{said} within {deadline.seconds:g} s: it does not read its standard input, or "
+            "too slowly",
             timeout=deadline.seconds,
             taken=taken,
             seconds=waited,

@@ -71,6 +71,14 @@ class TestNotTaken:
                 assert caught.value.timeout == (timeout or 0.5)
             assert deaf.running()
 
+    def test_one_that_reads_slowly(self, mark: str) -> None:
+        """That it does not read at all is not said of what has taken more than any pipe holds."""
+        reads = "for n in $(seq 9); do head -c 20000 >/dev/null; done; sleep 1000"
+        with sh(reads, mark, tty=False) as slow:
+            with pytest.raises(TimeoutExpired, match="or too slowly") as caught:
+                slow.send("x" * MEGA, timeout=0.5)
+            assert caught.value.taken
+
     def test_how_long_it_was_waited_for(self, mark: str) -> None:
         """The error tells how long the wait was, not how long the service had been running."""
         with sh("sleep 2; echo awake; sleep 1000", mark, tty=False) as deaf:
