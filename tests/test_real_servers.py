@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import unittest
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,28 @@ class ServersTest(SummonMixin, unittest.TestCase):
             self.assertTrue(os.path.exists(directory))
         self.assertTrue(service.running())
 
+    def assert_keeps(
+        self, service: Any, write: Callable[[int], object], read: Callable[[], int]
+    ) -> None:
+        """What was written is there after each way to stop it and start it again."""
+        place = service.port, service.tmpdir
+
+        def stopped() -> None:
+            with service.stopped():
+                self.assertFalse(service.running())
+
+        def killed() -> None:
+            service.kill()
+            service.start()
+
+        for number, again in enumerate((service.restart, stopped, killed)):
+            write(number)
+            pid = service.pid
+            again()
+            self.assertNotEqual(service.pid, pid)
+            self.assertEqual((service.port, service.tmpdir), place)
+            self.assertEqual(read(), number, again)
+
 
 # -- redis --
 
@@ -178,6 +201,27 @@ class RedisTest(ServersTest):
         with redis_client(self.redis) as other:
             other.ping()
             self.redis.wait_for_output(r"Accepted 127\.0\.0\.1:\d+", timeout=PATIENCE)
+
+
+@needs("redis-server")
+class RedisPersistentTest(ServersTest):
+    # its port is open before it has loaded its data
+    redis = OutputCoordinatedExecutor(
+        f"{REDIS} --appendonly yes --appendfsync always", banner="Ready to accept connections"
+    )
+
+    def test_1_keeps_its_data(self) -> None:
+        """Its file lies in a directory that lives as long as the class."""
+        with redis_client(self.redis) as client:
+            self.assert_keeps(
+                self.redis, lambda n: client.set("n", n), lambda: int(client.get("n") or -1)
+            )
+        self.redis.stop()
+
+    def test_2_of_the_test_before(self) -> None:
+        """It has been started again for this test, with what it had."""
+        with redis_client(self.redis) as client:
+            self.assertEqual(client.get("n"), b"2")
 
 
 @needs("redis-server")
@@ -456,7 +500,7 @@ class MariaDBTest(ServersTest):
         f"{binary('mariadbd')} --no-defaults --datadir={{datadir.tmpdir}}/data "
         "--bind-address={host} --port={port} --socket={tmpdir}/mariadb.sock "
         "--pid-file={tmpdir}/mariadb.pid --innodb-buffer-pool-size=8M "
-        f"--innodb-flush-log-at-trx-commit=0{AS_ROOT}",
+        f"--innodb-flush-log-at-trx-commit=1{AS_ROOT}",
         probe=f"{binary('mariadb-admin')} {CLIENT} ping",
     )
 
@@ -472,6 +516,20 @@ class MariaDBTest(ServersTest):
         """It answers a query, from the directory that a one-shot service made for it."""
         self.query("CREATE DATABASE shop; CREATE TABLE shop.orders SELECT 42 AS number")
         self.assertEqual(self.query("SELECT number FROM shop.orders"), "42\n")
+
+    def test_restart_1_keeps_its_data(self) -> None:
+        """The directory that the one-shot made is that of a life, and it is not run again."""
+        self.query("CREATE DATABASE kept; CREATE TABLE kept.numbers (n INT)")
+        self.assert_keeps(
+            self.mariadb,
+            lambda n: self.query(f"INSERT INTO kept.numbers VALUES ({n})"),
+            lambda: int(self.query("SELECT MAX(n) FROM kept.numbers")),
+        )
+        self.mariadb.kill()
+
+    def test_restart_2_after_a_kill(self) -> None:
+        """It has been started again for this test, with what it had."""
+        self.assertEqual(self.query("SELECT COUNT(*) FROM kept.numbers"), "3\n")
 
 
 # -- mosquitto --
