@@ -197,22 +197,16 @@ def words(label: str, argument: str, value: object, instead: str = _COMMAND) -> 
     return tuple(word(label, argument, each) for each in value)
 
 
-def sent(label: str, value: object) -> bytes:
-    """What is to be sent, as UTF-8.
+def count(label: str, argument: str, value: object) -> int:
+    """Refuse what is no number of things.
 
-    :raises InvalidArgument: if it is no text.
+    :raises InvalidArgument: naming the argument.
     """
-    if not isinstance(value, str):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidArgument(
-            f"{label}: send() is given {type(value).__name__}: write text", executor=label
+            f"{label}: {argument}={value!r}: write a number, 0 or more", executor=label
         )
-    try:
-        return value.encode()
-    except UnicodeEncodeError:
-        raise InvalidArgument(
-            f"{label}: send() is given a lone surrogate, which is no character: write text",
-            executor=label,
-        ) from None
+    return value
 
 
 def call(label: str, name: object) -> str:

@@ -152,6 +152,7 @@ class Conversation(Copied, Executor):
 
         run = self._current("output")
         patterns = compile_patterns(pattern, self.called, "pattern")
+        arguments.flag(self.called, "raw", raw)
         deadline = self._deadline(timeout)
         observer = Observer(run.log, patterns, run.mark, raw)
         probe = OutputProbe(observer, patterns)
@@ -273,9 +274,11 @@ class Conversation(Copied, Executor):
         Escape sequences are left out, other controls spelt out; of a line that was written
         over (a progress bar) the last state is given.
 
+        :param lines: how many, at most.
+        :raises InvalidArgument: for what is no such number.
         :raises NotRunning: if it was not started.
         """
-        return self._current("output").log.tail(lines)
+        return self._current("output").log.tail(arguments.count(self.called, "lines", lines))
 
     # -- for test cases --
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import (
     AbstractContextManager,
@@ -113,6 +114,9 @@ def decorated(context: AbstractContextManager[object], function: Any) -> Any:
     ):
         if any(map(kind, kinds)):
             wrapper = fitting
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if flags & inspect.CO_ITERABLE_COROUTINE:
+        wrapper = types.coroutine(yielding)
     return functools.wraps(function)(wrapper)
 
 

@@ -140,7 +140,7 @@ class Log:
 
     def tail(self, lines: int) -> list[str]:
         """The last lines as a terminal would show them."""
-        if lines <= 0:
+        if not lines:
             return []
         data = self.read(max(0, self.size() - _TAIL_BYTES), _TAIL_BYTES)
         last = data.removesuffix(b"\n").split(b"\n")[-lines:] if data else []

@@ -419,6 +419,12 @@ class orchestrated(contextlib.ContextDecorator):
                 "orchestrated(): give either positional arguments, a sequence, or keyword "
                 "arguments, a graph; nest orchestrated(…) for both"
             )
+        if len(executors) == 1 and callable(it := executors[0]) and not hasattr(it, "start"):
+            name = getattr(it, "__name__", it)
+            raise InvalidArgument(
+                f"orchestrated() is given {name} alone, which has no start(): to decorate it write "
+                "@orchestrated(…) with the services in parentheses"
+            )
         self._members = executors or tuple(named.values())
         self._orchestrator = Orchestrator(named or executors)
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
+from . import arguments
 from .addresses import at
 from .deaths import leave
-from .errors import NotRunning, ProcessExited, SummonError, TimeoutExpired
+from .errors import InvalidArgument, NotRunning, ProcessExited, SummonError, TimeoutExpired
 from .lifecycle import Lifecycle
 from .steps import Pause, wait
 from .tracebacks import boundary, boundary_of_start, hidden
@@ -124,11 +125,11 @@ class Service(Lifecycle):
         :param number: the signal, such as ``signal.SIGHUP`` to have it read its configuration.
         :param everything: to all its processes, not to the main one alone.
         :raises NotRunning: if it is not running, or the main process has ended.
-        :raises InvalidArgument: for what is no signal.
+        :raises InvalidArgument: for what is no signal, or no flag.
         """
         run = self._current("process to signal")
         self._checked(number)
-        if everything:
+        if arguments.flag(self.called, "everything", everything):
             run.signal_everything(number)
             return
         process = run.process
@@ -299,8 +300,15 @@ class Service(Lifecycle):
         """The URL of a path on this service: ``http://host:port/path``, or as its own URL is.
 
         :raises NotRunning: if it has no port, now.
+        :raises InvalidArgument: if the path is no text.
         """
         from urllib.parse import urljoin, urlsplit
+
+        if not isinstance(path, str):
+            raise InvalidArgument(
+                f'{self.called}: path={path!r}: write text, such as "/health"',
+                executor=self.called,
+            )
 
         base = urlsplit(self.url)
         # of other schemes urljoin() knows no paths

@@ -94,7 +94,8 @@ class SimpleExecutor(Service):
     :param until: called with the executor; ready only once it returns something true.
         An exception counts as "not yet", but for a mistake in the callable, which ends the start:
         NameError, SyntaxError, ImportError, a TypeError or AttributeError of the callable itself
-        (unless it is about None), an AssertionError with a message.  While it runs no other
+        (unless it is about None), an AssertionError that was given a message (``assert x, "why"``;
+        those of ``assertEqual`` and its like count as "not yet").  While it runs no other
         service is asked; it is called again after four times as long as it took.
     :param scope: how long it lives in a TestCase: ``"test"``, fresh for each; ``"class"``;
         ``"module"``; ``"run"``, shared by all classes that inherit the same declaration until

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import types
@@ -213,6 +214,17 @@ class TestKinds:
             for timeout in (-1, float("nan"), float("inf"), True, "5"):
                 with pytest.raises(InvalidArgument, match=r"^web: timeout="):
                     web.wait_for_output("x", timeout=timeout)  # type: ignore[arg-type]
+            for number in (None, b"5", "5", 1.5, -1, True):
+                with pytest.raises(InvalidArgument, match=r"^web: lines="):
+                    web.tail(number)  # type: ignore[arg-type]
+            for flag in (None, 1, "yes"):
+                with pytest.raises(InvalidArgument, match=r"^web: raw="):
+                    web.wait_for_output("x", raw=flag)  # type: ignore[arg-type]
+                with pytest.raises(InvalidArgument, match=r"^web: everything="):
+                    web.signal(signal.SIGTERM, flag)  # type: ignore[arg-type]
+            for path in (None, b"/x", 3, Path("/x"), ["/x"]):
+                with pytest.raises(InvalidArgument, match=r"^web: path="):
+                    web.url_for(path)  # type: ignore[arg-type]
 
 
 class Colour(str, enum.Enum):

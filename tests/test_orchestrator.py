@@ -8,6 +8,7 @@ import json
 import os
 import threading
 import time
+import types
 import unittest
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -307,6 +308,34 @@ class TestOrchestrated:
         for function in (lambda: answer(), partial(answer, None), Calling(), partial(Calling())):
             assert asyncio.run(orchestrated(Foreign("a", events))(function)()) == "start a"
             assert events[-1] == "stop a"
+
+    def test_what_types_makes_a_coroutine_of(self, events: list[str]) -> None:
+        """A generator function that can be awaited still can."""
+
+        @orchestrated(Foreign("a", events))
+        @types.coroutine
+        def answer() -> Iterator[Any]:
+            yield from asyncio.sleep(0).__await__()
+            return events[-1]
+
+        async def asks() -> str:
+            return await answer()  # type: ignore[misc, no-any-return]
+
+        assert asyncio.run(asks()) == "start a"
+        assert events == ["start a", "stop a"]
+
+    def test_without_parentheses(self) -> None:
+        """The services are missing; that the function is none says little."""
+
+        async def wait() -> None: ...
+
+        class Case(unittest.TestCase): ...
+
+        for it in (lambda: None, wait, Case, staticmethod(print)):
+            with pytest.raises(
+                InvalidArgument, match=r"given .* alone, .* write @orchestrated\(…\)"
+            ):
+                orchestrated(it)
 
     def test_a_deferred(self, events: list[str]) -> None:
         """What twisted calls one is waited for too."""
