@@ -45,6 +45,8 @@ class Question:
         self.facts: tuple[Any, ...] = ()
         #: what has arrived of a body
         self.body = b""
+        #: whether time was over before all of it had
+        self.cut = False
         #: whether nothing more will come
         self.over = False
         #: whether something has come that nobody has looked at
@@ -63,7 +65,7 @@ class Question:
     def note(self, kind: str, *facts: Any) -> None:
         """An answer, or a part of one; the same one may come twice."""
         if kind == "answer":
-            *head, at, piece, self.over = facts
+            *head, at, piece, self.over, self.cut = facts
             self.body = self.body[:at] + piece
             facts = tuple(head)
         else:

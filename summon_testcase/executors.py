@@ -167,8 +167,9 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
     :param body: of the request, as text or bytes.
     :param answer: what the body must be: a pattern that matches somewhere in it, or a callable
         that is given status, headers (whose names have no case) and body, and returns something
-        true.  Of a body the first 64 KiB are looked at, as they come: a callable may be given
-        its beginning first, and again more of it.  An exception counts as with ``until``.
+        true.  Of a body the first 64 KiB are looked at: by a pattern as they come, by a callable
+        once it has ended, or, if its length is not known, the request's time is over.  An
+        exception counts as with ``until``.
     :param foreign_listener: accept whoever answers once it is spawned: another process that
         opens the port for it (``docker run -p``, systemd).  Before that nobody may.
     :raises InvalidArgument: if the URL is none of these, has no host, or contradicts ``port``;

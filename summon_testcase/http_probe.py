@@ -296,22 +296,24 @@ class HTTPProbe:
         body = _text(question.body, Headers(headers).get("Content-Type", ""))
         if isinstance(self.answer, re.Pattern):
             refused = None if self.answer.search(body) else "does not match answer="
+        elif question.cut or not question.over:
+            # what is not in it yet may be what a callable looks for
+            refused = "has not ended"
         else:
-            refused = self._called(code, Headers(headers), body, question.over)
+            refused = self._called(code, Headers(headers), body)
         if refused is None:
             return None
         beginning = " ".join(body.split())
         beginning = beginning if len(beginning) <= 80 else f"{beginning[:80]}…"
         return f"{said}, but its body {refused}: {beginning!r}"
 
-    def _called(self, code: int, headers: Headers, body: str, over: bool) -> str | None:
+    def _called(self, code: int, headers: Headers, body: str) -> str | None:
         assert callable(self.answer)
         try:
             accepted = perform("answer=", self.answer, code, headers, body)
         except Exception as error:
             let_through(error)
-            if over:
-                never("answer=", error)
+            never("answer=", error)
             return f"made answer= raise {type(error).__name__}: {error}"
         return None if accepted else f"made answer= return {accepted!r}"
 

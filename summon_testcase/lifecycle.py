@@ -77,16 +77,20 @@ class Lifecycle(Conversation):
 
     def _refuse_twice(self) -> None:
         self._refuse_elsewhere(self.called)
-        run = self._run
-        if run is not None and run.running():
+        with handover:
+            run, files = self._run, self._files
+        if run is not None and not run.running():
+            return
+        if run is not None and run.process.pid:
             raise AlreadyRunning(
                 f"{self.called}: is running already (pid {run.process.pid}): call stop() first, "
                 "or restart()",
                 executor=self.called,
             )
-        if self._run is None and self._files is not None:
+        if files is not None:
             raise AlreadyRunning(
-                f"{self.called}: is being started already, by another thread",
+                f"{self.called}: is being started already: by another thread, or it is "
+                "declared twice",
                 executor=self.called,
             )
 

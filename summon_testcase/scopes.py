@@ -20,7 +20,7 @@ from typing import Any
 from . import turns
 from .arguments import perform
 from .deaths import all_of, ask, is_named, name_it, sentence
-from .errors import InvalidArgument, SummonError
+from .errors import AlreadyRunning, InvalidArgument, SummonError
 from .executor import Executor
 from .foreign import is_foreign, let_through, suppress
 from .lifetime import SCOPES, Scope, scope
@@ -216,6 +216,8 @@ class Group:
     def _remember(
         self, error: Exception, batch: Orchestrator, around: Mapping[str, Executor], when: str
     ) -> None:
+        if isinstance(error, AlreadyRunning):
+            return  # for somebody else, who will stop it
         missing: dict[str, Any] = batch._members
         name = batch._culprit or getattr(error, "executor", None)
         culprits = [e for key, e in missing.items() if name and name in (key, e.name)]

@@ -184,9 +184,14 @@ class TestDeadlines:
         assert time.monotonic() - began < less
         return caught.value
 
-    def test_headers_that_dribble(self, mark: str) -> None:
-        """A byte now and then does not keep a request alive beyond its time."""
-        web = HTTPCoordinatedExecutor(answers("dribble=0.25", mark), url=URL, timeout=2)
+    @pytest.mark.parametrize("request_timeout", [None, 0.6])
+    def test_headers_that_dribble(self, request_timeout: float | None, mark: str) -> None:
+        """A byte now and then does not keep a request alive beyond its time; nor is it an answer.
+
+        Though its status was accepted, its headers have not ended.
+        """
+        how = answers("dribble=0.25", mark)
+        web = HTTPCoordinatedExecutor(how, url=URL, timeout=2, request_timeout=request_timeout)
         error = self.expires(web, 6)
         assert "no answer within " in str(error)
 
@@ -610,6 +615,31 @@ class TestWhatIsAsked:
         with HTTPCoordinatedExecutor(how, url=URL, answer=ok) as web:
             assert requests_of(web) == 3
         assert seen == [(200, "1", "é1"), (200, "2", "é2"), (200, "3", "é3")]
+
+    def test_a_callable_is_given_all_of_it(self, mark: str) -> None:
+        """What it looks for may come in the last part."""
+        seen: list[str] = []
+
+        def up(status: int, headers: Mapping[str, str], body: str) -> bool:
+            seen.append(body)
+            return "down" not in body
+
+        how = answers("body=cache: up, db: down", "halves=0.5", mark)
+        broken = HTTPCoordinatedExecutor(how, url=URL, timeout=3, answer=up)
+        with pytest.raises(TimeoutExpired, match=r"made answer= return False|has not ended"):
+            broken.start()
+        assert set(seen) == {"cache: up, db: down"}
+        # nor is half of it all of it when its time is over
+        seen.clear()
+        cut = HTTPCoordinatedExecutor(how, url=URL, timeout=2, request_timeout=0.2, answer=up)
+        with pytest.raises(TimeoutExpired, match="body has not ended: 'cache: up'"):
+            cut.start()
+        assert not seen
+        endless = answers("body=tick ", "endless=0.1", mark)
+        with HTTPCoordinatedExecutor(
+            endless, url=URL, request_timeout=1, answer=lambda s, h, b: "tick tick" in b
+        ) as web:
+            assert requests_of(web) == 1
 
     def test_body_that_goes_on(self, mark: str) -> None:
         """What is there of a body that never ends may be enough."""

@@ -630,6 +630,23 @@ class TriedOnceTest(ScopesTest):
         result = self.run_in_modules(self.case("BadAgain", db=bad, web=web))
         self.assertIn("tried before Bad, and not again", result.errors[0][1])
 
+    def test_what_runs_for_somebody_else(self) -> None:
+        """That says nothing about the declaration: once it is stopped it can be started."""
+        web = SimpleExecutor(SLEEPER)
+        cases = [self.case(name, web=web) for name in ("One", "Two")]
+        with web:
+            result = run(cases[0])
+            self.assertIn("web: is running already (pid", result.errors[0][1])
+            self.assertTrue(web.running())
+        self.assert_passed(run(*cases))
+
+    def test_what_is_declared_twice(self) -> None:
+        """The second start is refused, and says why."""
+        web = SimpleExecutor(SLEEPER)
+        result = run(self.case("Case", web=web, again=web))
+        self.assertIn("is being started already: by another thread, or it", result.errors[0][1])
+        self.assertFalse(web.running())
+
     def test_errors_of_others(self) -> None:
         """An executor of the user's too, whatever it raises."""
         events = self.events

@@ -162,6 +162,9 @@ def request(
             verify=verify,
         )
         with response:
+            if question.over:
+                # the end of the connection is our own, though it passes for the end of headers
+                raise TimeoutError("timed out")
             _tell(question, response, limit)
     except Exception as error:
         question.tell(*_refusal(question, error))
@@ -182,7 +185,7 @@ def _tell(question: Question, response: requests.Response, limit: int) -> None:
         raw: Any = response.raw
         left = raw.length_remaining if hasattr(raw, "read1") else raw._fp.length
         over = over or not piece or at + len(piece) >= limit or left == 0
-        question.tell("answer", *heard, at, piece, over)
+        question.tell("answer", *heard, at, piece, over, not piece and bool(left))
         at += len(piece)
         if over:
             return

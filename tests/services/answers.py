@@ -4,9 +4,10 @@ Arguments: where it listens, PORT or HOST:PORT or a path; how, as words KEY=VALU
 
 - ``busy=N``: the first N requests get a 503;
 - ``delay=SECONDS``: each answer comes that late;
-- ``dribble=SECONDS``: so late comes each byte of the headers;
+- ``dribble=SECONDS``: so late comes each byte of the headers after the first line;
 - ``body=TEXT``, with ``{n}`` for how many requests there were; ``endless=SECONDS``: it is
   written again after each pause, for ever;
+- ``halves=SECONDS``: the second half of the body comes that late;
 - ``user=NAME:PASSWORD``: all others get a 401; ``echo=1``: the body is that of the request;
 - ``header=TEXT``: a header;
 - ``line=BEGINNING``: the answer begins with that and 60,000 letters more of two bytes each;
@@ -42,7 +43,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if "dribble" in how:
             while True:
-                for byte in b"HTTP/1.0 200 OK\r\n" + b"X-A: b\r\n" * 1000:
+                self.wfile.write(b"HTTP/1.0 200 OK\r\n")
+                for byte in b"X-A: b\r\n" * 1000:
                     self.wfile.write(bytes([byte]))
                     time.sleep(float(how["dribble"]))
         if "line" in how:
@@ -59,7 +61,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "endless" not in how:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        half = len(body) // 2 if "halves" in how else 0
+        self.wfile.write(body[:half])
+        time.sleep(float(how.get("halves", 0)))
+        self.wfile.write(body[half:])
         while "endless" in how:
             time.sleep(float(how["endless"]))
             self.wfile.write(body)
