@@ -889,7 +889,7 @@ class TestSecrets:
         inherited = {"INHERITED": "i" * 20, "SUMMON_DEBUG": "1"}
         (tmp_path / "test_secrets.py").write_text(SECRETS)
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-vv", "--showlocals", "--full-trace"],
+            [sys.executable, "-m", "pytest", "-q", "-vv", "--showlocals"],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT), **inherited},
             capture_output=True,

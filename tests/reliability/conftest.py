@@ -1,8 +1,21 @@
-"""Tests that interrupt by a tracer run apart from the exceptions of all others."""
+"""Tests that interrupt by a tracer run apart from the exceptions and the garbage of all others."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_garbage() -> Iterator[None]:
+    """Collect only what a test has made.
+
+    It does so after each of many rounds, to see what is left, and most of the time of such a
+    test would be a search through all that the suite has imported.
+    """
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.hookimpl(tryfirst=True)
