@@ -11,6 +11,7 @@ import signal
 import socket
 import stat
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -938,6 +939,24 @@ class TestStop:
         with self.family(how, mark, record):
             pass
         assert record.read_text().splitlines() == ["main SIGTERM", "worker SIGTERM"]
+        assert marked(mark) == []
+
+    def test_an_orphan_that_becomes_a_program(self, mark: str) -> None:
+        """What its parent's handler took from a child that was just forked is sent once more."""
+        sleeper = [sys.executable, "-c", "import time; time.sleep(1000)", mark]
+        script = f"""
+        import os, signal
+        if os.fork():
+            signal.pause()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        print("up", flush=True)
+        signal.sigwait([signal.SIGTERM])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        os.execv({sleeper[0]!r}, {sleeper})
+        """
+        command = [sys.executable, "-c", textwrap.dedent(script), mark]
+        with OutputCoordinatedExecutor(command, "up", stop_timeout=30):
+            pass
         assert marked(mark) == []
 
     def test_a_deaf_orphan(self, mark: str, tmp_path: Path) -> None:

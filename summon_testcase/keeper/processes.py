@@ -51,6 +51,16 @@ def stat_parent(pid: int | str) -> int:
     return int(facts[1]) if facts else 0
 
 
+def program_of(pid: int) -> bytes:
+    """Something that stays the same while a process, and what it forks, is one program.
+
+    Empty where that is not known.  It is where the stack began, which the kernel chooses anew for
+    each program.
+    """
+    begin = b"".join(_stat(pid)[25:26])
+    return b"" if begin == b"0" else begin
+
+
 def wait_until_stopped(pids: Iterable[int], patience: float = 0.1) -> None:
     """Wait until processes that were sent SIGSTOP do not run any more.
 

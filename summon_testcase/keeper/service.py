@@ -21,6 +21,7 @@ from .processes import (
     children,
     kill,
     others_in_group,
+    program_of,
     read_wakeups,
     signal_descendants,
     sweep,
@@ -30,6 +31,8 @@ from .spawn import bring_to_foreground, spawn
 
 #: bytes of output that are still read once the service has ended
 _LAST_OUTPUT = 4 << 20
+#: seconds after which who was asked to end is looked at again, and then twice as many
+_SECOND_LOOK = 0.01
 
 
 class Keeper:
@@ -60,7 +63,10 @@ class Keeper:
         self.told_taken = (0, 0, 0)
         self.stop_signal = 0
         self.stop_half = self.stop_end = 0.0
-        self.asked_to_end: set[int] = set()
+        #: who was asked to end, beside the main process, and what it was then
+        self.asked_to_end: dict[int, bytes] = {}
+        #: when that is looked at again, 0 for never, and how long after the last time
+        self.look_at = self.look_after = 0.0
         #: the command that stops it has its chance: nobody is signalled
         self.commanded = False
         #: seconds and words of a command to run if nobody stops the service
@@ -219,7 +225,7 @@ class Keeper:
                     probed = self.probe.ended(code)
                 elif pid == self.stopper.pid:
                     self.stopper_said = self.stopper.ended(code)
-                self.asked_to_end.discard(pid)
+                self.asked_to_end.pop(pid, None)
         except ChildProcessError:
             left = False
         if self.status is not None and not self.empty and not (left and self.told_exit):
@@ -278,9 +284,27 @@ class Keeper:
         for pid in children():
             ours = pid in (self.main, self.probe.pid, self.stopper.pid)
             if pid not in self.asked_to_end and not ours:
-                self.asked_to_end.add(pid)
-                kill(pid, signal.SIGTERM)
-                kill(pid, signal.SIGCONT)
+                self.ask(pid, signal.SIGTERM)
+
+    def ask(self, pid: int, number: int) -> None:
+        """Ask one that is not the main process."""
+        if number == signal.SIGTERM:
+            self.asked_to_end[pid] = program_of(pid)
+            self.look_after = _SECOND_LOOK
+            self.look_at = time.monotonic() + self.look_after
+        kill(pid, number)
+        kill(pid, signal.SIGCONT)
+
+    def look_again(self) -> None:
+        """Ask those who have become another program since they were asked.
+
+        What is forked to become a program has the handlers of its parent until then: one of these
+        may have taken the signal, of which the program knows nothing.
+        """
+        for pid in self.asked_to_end.keys() & children():
+            asked, program = self.asked_to_end[pid], program_of(pid)
+            if asked and program and asked != program:
+                self.ask(pid, signal.SIGTERM)
 
     def press(self) -> None:
         """What is due by the clock."""
@@ -290,6 +314,10 @@ class Keeper:
             return
         if now >= self.stop_end:
             self.finish()
+        if self.look_at and now >= self.look_at:
+            self.look_after *= 2
+            self.look_at = now + self.look_after if self.asked_to_end else 0.0
+            self.look_again()
         if self.stop_half and now >= self.stop_half:
             self.stop_half = 0.0
             if self.commanded:
@@ -306,13 +334,12 @@ class Keeper:
         """
         number = self.stop_signal if self.main else signal.SIGTERM
         members = others_in_group(self.group)
-        self.asked_to_end.intersection_update(members)
+        self.asked_to_end = {
+            pid: program for pid, program in self.asked_to_end.items() if pid in members
+        }
         for pid in members:
             if pid not in self.asked_to_end:
-                if number == signal.SIGTERM:
-                    self.asked_to_end.add(pid)
-                kill(pid, number)
-                kill(pid, signal.SIGCONT)
+                self.ask(pid, number)
         if not self.main:
             self.end_orphans()
 
@@ -414,6 +441,7 @@ class Keeper:
         due = [self.probe.end] if self.probe.pid else []
         if self.stop_signal:
             due.append(self.stop_half or self.stop_end)
+            due += [self.look_at] if self.look_at else []
         if self.runner.interval:
             due.append(time.monotonic() + self.runner.interval)
         # poll() takes no more than some weeks
