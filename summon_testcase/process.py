@@ -216,6 +216,8 @@ class Process:
             warden.sync(self.keeper_pid)
         self.lost = lost
         self._forget()
+        if self.keeper_pid and self.mine():
+            warden.bury(self.keeper_pid)
 
     def _forget(self) -> None:
         """It is gone; after Ctrl-C in here the channel is closed with the last reference."""

@@ -200,7 +200,8 @@ class Run:
             cwd=self.launch.cwd,
             exit=self.exit_words(),
             output=tuple(shorten(excerpt(self.log, 0), ERROR_LINES)),
-            log_path=self.log.path,
+            # one that was refused early has none
+            log_path=self.log.path if os.path.exists(self.log.path) else "",
             **{"seconds": time.monotonic() - self.began, **known},  # type: ignore[arg-type]
         )
         self.log_named = True

@@ -80,10 +80,11 @@ class Warden:
         self._launcher: subprocess.Popen[bytes] | None = None
         self._control, theirs = socket.socketpair()
         self._control = moved_socket(self._control)
-        self._mailbox = Mailbox(self._control, self._note)
         #: what dead keepers left has been killed: the messages that say so
         self._synced: set[bytes] = set()
-        self._pid = 0
+        self._mailbox = Mailbox(self._control, self._synced.add)
+        #: the process group of it and of the askers
+        self._group = 0
         #: what warden and keepers say of their own accord, which is why they could not do it
         self._said = -1
         self._words = b""
@@ -105,6 +106,7 @@ class Warden:
                 cwd="/",
                 start_new_session=True,
             )
+            self._group = self._launcher.pid
         except BaseException as error:
             self.close()
             passing = is_foreign(error) or getattr(error, "errno", 0) in _PASSING
@@ -118,13 +120,6 @@ class Warden:
             theirs.close()
             if write >= 0:
                 os.close(write)
-
-    def _note(self, message: bytes) -> None:
-        verb, _, number = message.partition(b"\0")
-        if verb == b"warden":
-            self._pid = int(number)
-        else:
-            self._synced.add(message)
 
     def said(self) -> str:
         """The last lines that it, or its keepers, said on their standard error."""
@@ -173,8 +168,11 @@ class Warden:
             wait(Pause((self._control.fileno(),), deadline.at))
         self._synced.discard(answer)
 
-    def close(self) -> None:
-        """Let go of it: it sweeps what is left, and ends."""
+    def close(self) -> bool:
+        """Let go of it: it sweeps what is left, and ends.
+
+        :returns: whether it was a child of ours.
+        """
         if self._control.fileno() >= 0:
             self._mailbox.collect()
         self._control.close()
@@ -184,25 +182,17 @@ class Warden:
         except subprocess.TimeoutExpired:
             self.give_up()
         self.reap_launcher()
-        self._reap()
+        group, self._group = self._group, 0
+        ours = _reap(-group)
         if self._said >= 0:
             said, self._said = self._said, -1
             os.close(said)
+        return ours
 
     def give_up(self) -> None:
         """End what should start it: no Python interpreter, or one that does not get there."""
         if self._launcher is not None:
             self._launcher.kill()
-
-    def _reap(self) -> None:
-        """Wait for its end if it is a child of ours: we are PID 1, or a sub-reaper."""
-        pid, self._pid = self._pid, 0
-        deadline = Deadline(ANSWER)
-        try:
-            while pid and not os.waitpid(pid, os.WNOHANG)[0] and not deadline.expired():
-                wait(Pause((), min(deadline.at, time.monotonic() + 0.002)))
-        except ChildProcessError:
-            pass
 
     def forget(self) -> None:
         """In a forked child: close the copy; the warden is the parent's."""
@@ -225,16 +215,50 @@ def ready(fd: int, event: int, seconds: float) -> bool:
     return bool(poller.poll(seconds * 1000))
 
 
+def _reap(which: int) -> bool:
+    """Wait for the end of what may be children of ours, since we are PID 1, or a sub-reaper.
+
+    :param which: a process, or a group if negative; 0 for none.
+    :returns: whether some were.
+    """
+    ours, deadline = False, Deadline(ANSWER)
+    try:
+        while which and not deadline.expired():
+            if os.waitpid(which, os.WNOHANG)[0]:
+                ours = True
+            else:
+                wait(Pause((), min(deadline.at, time.monotonic() + 0.002)))
+    except ChildProcessError:
+        pass
+    return ours
+
+
 _warden: Warden | None = None
+#: one that was a child of ours has been killed: so are, since then, the keepers that it had
+_adopting = False
 _lock = threading.RLock()
+
+
+def _look() -> None:
+    """Let go of a warden that has died."""
+    global _warden, _adopting
+    if _warden is not None and not _warden.alive():
+        _adopting = _warden.close() or _adopting
+        _warden = None
+
+
+def bury(keeper: int) -> None:
+    """A keeper has ended: wait for that if it is a child of ours."""
+    with _lock:
+        _look()
+        if _adopting:
+            _reap(keeper)
 
 
 def _current() -> Warden:
     """The warden of this process, started if there is none or it has died."""
     global _warden
-    if _warden is not None and not _warden.alive():
-        _warden.close()
-        _warden = None
+    _look()
     if _warden is None:
         atexit.register(_at_exit)
         _warden = Warden()
@@ -334,8 +358,9 @@ def close() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _warden, _lock
+    global _warden, _adopting, _lock
     _lock = threading.RLock()
+    _adopting = False
     if _warden is not None:
         _warden.forget()
         _warden = None

@@ -126,6 +126,7 @@ except SpawnFailed as error:
     say(error.message)
     assert error.executor == "web"
     assert "process:" not in str(error), error
+    assert "log:" not in str(error), "there is none"
 assert time.monotonic() - began < 30
 """
     return "\n".join(run(source, mark, place))
@@ -218,7 +219,7 @@ ADOPTING = "import ctypes; assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0"
 
 @pytest.mark.parametrize("how", [FIRST, []], ids=["PID-1", "sub-reaper"])
 def test_first_process(how: list[str], mark: str, place: Path) -> None:
-    """The warden, which is a child of such a one, leaves no zombie when it ends."""
+    """The warden, which is a child of such a one, leaves no zombie when it ends, or is killed."""
     source = f"""
 {ADOPTING}
 from summon_testcase import warden
@@ -244,6 +245,15 @@ def children():
     return [int(name) for name in os.listdir("/proc")
             if name.isdigit() and parent(int(name)) == os.getpid()]
 eventually(lambda: len(children()) == 1, "but one child is left: the warden")
+two = Orchestrator([
+    SimpleExecutor(["sh", "-c", "read it", MARK]),
+    HTTPCoordinatedExecutor(service("serves.py", "http", "{{port}}", "{{tmpdir}}/s", MARK),
+                            url="http://{{host}}:{{port}}/"),
+]).start()
+os.kill(children()[0], signal.SIGKILL)
+eventually(lambda: len(children()) == 4, "keepers and asker have come to us")
+two.stop()
+assert children() == []
 """
     arguments = unshare(*how) if how else []
     assert outside(source, mark, place, 'exec "$@"', *arguments) == "well\n"

@@ -177,7 +177,6 @@ class Warden:
     def run(self, directory: str) -> None:
         """Serve until the test process is dead, or has let go of us."""
         take_signals()
-        self.tell("warden", os.getpid())
         wake = wake_on_signals()
         poller = select.poll()
         for fd in (self.control.fileno(), wake, self.runner.fd):
