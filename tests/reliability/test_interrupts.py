@@ -10,6 +10,7 @@ the lock is given back; the other is a step of its own between two blocks, and p
 from __future__ import annotations
 
 import contextlib
+import itertools
 import linecache
 import random
 import signal
@@ -153,18 +154,22 @@ def numbers(short: int) -> Iterator[int]:
         begin += step
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("make, short", [(one, 37), (four, 241), (web, 331)])
-def test_interrupted_start(
-    make: Callable[[str], Any], short: int, kind: type[BaseException], mark: str
-) -> None:
+def interrupts(short: int) -> Iterator[tuple[int, Interrupt]]:
+    """Lines and what is raised there: each kind in the long form, else one after the other."""
+    kinds = itertools.cycle(random.sample(KINDS, len(KINDS)))
+    for number in numbers(short):
+        for _ in KINDS if LONG else [None]:
+            yield number, Interrupt(next(kinds))
+
+
+@pytest.mark.parametrize("make, short", [(one, 29), (four, 171), (web, 331)])
+def test_interrupted_start(make: Callable[[str], Any], short: int, mark: str) -> None:
     """Nothing runs, nothing is lost, the interrupt comes through, and it can start again."""
     it = make(mark)
     it.start().stop()
     before = Belongings()
-    for number in numbers(short):
+    for number, interrupt in interrupts(short):
         began = time.monotonic()
-        interrupt = Interrupt(kind)
         with AtLine(number, interrupt) as at:
             interrupted = interrupt.arrived(it.start)
         assert interrupted == bool(at.where), at.where
@@ -183,11 +188,8 @@ def test_interrupted_start(
     assert number > 400
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("make, short", [(one, 13), (four, 83)])
-def test_interrupted_stop(
-    make: Callable[[str], Any], short: int, kind: type[BaseException], mark: str
-) -> None:
+@pytest.mark.parametrize("make, short", [(one, 11), (four, 61)])
+def test_interrupted_stop(make: Callable[[str], Any], short: int, mark: str) -> None:
     """Nothing runs, nothing is lost, and the interrupt comes through.
 
     But for the first lines, before which nobody has been asked to stop anything.
@@ -195,10 +197,9 @@ def test_interrupted_stop(
     it = make(mark)
     it.start().stop()
     before = Belongings()
-    for number in numbers(short):
+    for number, interrupt in interrupts(short):
         it.start()
         began = time.monotonic()
-        interrupt = Interrupt(kind)
         with AtLine(number, interrupt) as at:
             interrupted = interrupt.arrived(it.stop)
         assert interrupted == bool(at.where), at.where
