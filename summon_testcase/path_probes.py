@@ -192,8 +192,9 @@ class FileProbe:
         """Nothing is held."""
 
     def _first_line(self) -> bytes:
-        # to open a pipe, which it may be by mistake, would wait for a writer
-        if stat.S_ISFIFO(os.stat(self.path).st_mode):
+        # a pipe or a device, which it may be by mistake, would have to be waited for
+        mode = os.stat(self.path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             return b""
         # an object, which is closed also if Ctrl-C comes right after it was opened
         with open(self.path, "rb", buffering=0) as file:

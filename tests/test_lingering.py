@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from summon_testcase import (
+    HTTPCoordinatedExecutor,
     OutputCoordinatedExecutor,
     ProcessExited,
     SimpleExecutor,
@@ -25,10 +26,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 SERVER = """
 import signal, socket, sys, traceback
 port, reuses, otherwise = int(sys.argv[1]), sys.argv[2] == "1", sys.argv[3]
-server = socket.socket()
+host = sys.argv[4]
+server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(reuses))
 try:
-    server.bind(("127.0.0.1", port))
+    server.bind((host, port))
 except OSError:
     if otherwise == "raise":
         raise
@@ -41,20 +43,26 @@ except OSError:
 server.listen()
 print("up", flush=True)
 while True:
-    server.accept()[0].close()
+    client = server.accept()[0]
+    client.recv(4096)
+    client.sendall(b"HTTP/1.0 204 Fine\\r\\n\\r\\n")
+    client.close()
 """
 
 
 def words(mark: str, reuses: bool = False, otherwise: str = "raise") -> list[str]:
     """The command of the server."""
-    return [sys.executable, "-Sc", SERVER, "{port}", str(int(reuses)), otherwise, mark]
+    how = [str(int(reuses)), otherwise, "{host}"]
+    return [sys.executable, "-Sc", SERVER, "{port}", *how, mark]
 
 
-def use(port: int) -> None:
+def use(port: int, host: str = "127.0.0.1") -> None:
     """Have connections left behind."""
     for _ in range(5):
-        with socket.create_connection(("127.0.0.1", port), 5) as client:
-            client.recv(1)
+        with socket.create_connection((host, port), 5) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            while client.recv(100):
+                pass
     eventually(lambda: set(ports.procfs.tcp_states(port)) == {6, 10}, "they are in TIME_WAIT")
 
 
@@ -69,6 +77,21 @@ def test_restart(mark: str) -> None:
     assert "web: exited with status 1 before it was ready" in said
     assert f"port {port} was not free, though nobody listened there: " in said
     assert "SO_REUSEADDR" in said and not marked(mark)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("flavour", ["TCP", "HTTP"])
+def test_whatever_is_asked(flavour: str, host: str, mark: str) -> None:
+    """By HTTP, and over IPv6; a request that asks leaves a connection too."""
+    server = (
+        HTTPCoordinatedExecutor(words(mark), url="http://{host}:{port}/", host=host)
+        if flavour == "HTTP"
+        else TCPCoordinatedExecutor(words(mark), host=host)
+    ).start()
+    use(server.port, host)
+    with pytest.raises(ProcessExited, match=f"port {server.port} was not free, though nobody"):
+        server.restart()
+    assert not marked(mark)
 
 
 @pytest.mark.parametrize("otherwise", ["exit", "stay"])

@@ -440,6 +440,43 @@ It(["sleep", "100"]).start()
         assert it.cleanup.call_count == (hook == "ready")
         assert before.lost() == {}
 
+    @pytest.mark.parametrize("where", ["prepare", "until", "ready", "cleanup"])
+    @pytest.mark.parametrize("way", ["start", "orchestrated"])
+    def test_ctrl_c(self, where: str, way: str) -> None:
+        """Leaves nothing; cleanup() follows prepare(); and it can be started again."""
+        Hooked().start().stop()
+        before = Belongings()
+        due = [where]
+
+        class It(Hooked):
+            def prepare(self) -> None:
+                interrupted("prepare")
+                super().prepare()
+
+            def ready(self) -> None:
+                super().ready()
+                interrupted("ready")
+
+            def cleanup(self) -> None:
+                super().cleanup()
+                interrupted("cleanup")
+
+        def interrupted(place: str) -> bool:
+            if due == [place]:
+                due.clear()
+                signal.raise_signal(signal.SIGINT)
+            return True
+
+        it = It(until=lambda e: interrupted("until"))
+        block = it if way == "start" else orchestrated(other=SimpleExecutor(SILENT), it=it)
+        with pytest.raises(KeyboardInterrupt), block:
+            assert where == "cleanup"
+        assert not it.running()
+        assert it.calls.count("cleanup") == (where != "prepare")
+        assert before.lost() == {}
+        with it:
+            assert it.running()
+
     def test_a_start_that_fails(self) -> None:
         """cleanup() is called, and the error tells of one that fails too."""
         it = Hooked(timeout=30, fails_on="port")

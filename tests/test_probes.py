@@ -625,6 +625,19 @@ def test_pid_file_must_name_a_live_process(tmp_path: Path) -> None:
     assert look(probe, ME) is None
 
 
+def test_pid_file_that_is_no_file(tmp_path: Path) -> None:
+    """What would have to be waited for, a pipe or a terminal, is not read."""
+    path = tmp_path / "app.pid"
+    ends = os.openpty()
+    path.symlink_to(os.ttyname(ends[1]))
+    assert look(FileProbe(str(path)), ME) == f"{path} is still empty"
+    for end in ends:
+        os.close(end)
+    path.unlink()
+    os.mkfifo(path)
+    assert look(FileProbe(str(path)), ME) == f"{path} is still empty"
+
+
 def test_file_that_is_a_directory_or_nowhere(tmp_path: Path) -> None:
     """What cannot be read is a refusal in words."""
     path = tmp_path / "dir.pid"
