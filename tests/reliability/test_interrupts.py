@@ -155,11 +155,9 @@ def numbers(short: int) -> Iterator[int]:
 
 
 def interrupts(short: int) -> Iterator[tuple[int, Interrupt]]:
-    """Lines and what is raised there: each kind in the long form, else one after the other."""
+    """Lines and what is raised there, one kind after the other."""
     kinds = itertools.cycle(random.sample(KINDS, len(KINDS)))
-    for number in numbers(short):
-        for _ in KINDS if LONG else [None]:
-            yield number, Interrupt(next(kinds))
+    return ((number, Interrupt(next(kinds))) for number in numbers(short))
 
 
 @pytest.mark.parametrize("make, short", [(one, 29), (four, 171), (web, 331)])
