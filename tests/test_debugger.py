@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pexpect
 
+from .services import BARE, ROOT
+
 PROGRAM = """
 from summon_testcase import *
 
@@ -45,7 +47,7 @@ def test_services_live_until_tear_down(tmp_path: Path) -> None:
         sys.executable,
         ["-m", "pytest", "--pdb", "-p", "no:cacheprovider", "test_it.py"],
         cwd=str(tmp_path),
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "TERM": "dumb"},
+        env={**os.environ, "PYTHONPATH": ROOT, "TERM": "dumb", **BARE},
         timeout=60,
         encoding="utf-8",
     )
@@ -82,7 +84,7 @@ def test_the_debugger_is_quit(tmp_path: Path) -> None:
             "test_it.py::DebuggedTest::test_2_fails",
         ],
         cwd=str(tmp_path),
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "TERM": "dumb"},
+        env={**os.environ, "PYTHONPATH": ROOT, "TERM": "dumb", **BARE},
         timeout=60,
         encoding="utf-8",
     )

@@ -41,7 +41,7 @@ from summon_testcase import (
 from summon_testcase.unpatched import temporary_directory
 
 from .needs import needs
-from .services import service
+from .services import BARE, service
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -735,7 +735,7 @@ class TestHere:
             done = subprocess.run(
                 [sys.executable, *how],
                 cwd=tmp_path,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **BARE},
                 capture_output=True,
                 text=True,
                 timeout=60,
@@ -891,7 +891,7 @@ class TestSecrets:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-vv", "--showlocals"],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **inherited},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **BARE, **inherited},
             capture_output=True,
             text=True,
             timeout=300,

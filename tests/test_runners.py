@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import summon_testcase
 
-from .services import eventually
+from .services import BARE, eventually
 
 if TYPE_CHECKING:
     _TestCase = unittest.TestCase
@@ -122,6 +122,7 @@ class Checks(_TestCase):
                     "SAMPLE_LOG": str(log),
                     "PYTHONPATH": os.pathsep.join([PACKAGE, env.get("PYTHONPATH", "")]),
                     "PYTHONDONTWRITEBYTECODE": "1",
+                    **BARE,
                     **more,
                 },
                 stdin=subprocess.DEVNULL,

@@ -29,6 +29,8 @@ from summon_testcase.errors import AlreadyRunning, RequirementMissing, StartFail
 from summon_testcase.executor import Executor
 from summon_testcase.testcase import declared
 
+from .services import BARE
+
 
 class Recorder(Executor):
     """A service that only writes down what is done to it."""
@@ -228,7 +230,12 @@ class DeclarationTest(ServicesTest):
             Path(directory, "test_it.py").write_text(textwrap.dedent(source))
             command = [sys.executable, "-m", "pytest", "-c", os.devnull, "-p", "no:cacheprovider"]
             done = subprocess.run(
-                command, cwd=directory, capture_output=True, text=True, check=False
+                command,
+                cwd=directory,
+                env={**os.environ, **BARE},
+                capture_output=True,
+                text=True,
+                check=False,
             )
         said = re.findall(r"RuntimeWarning: (\w+) has tests and a SummonMixin", done.stdout)
         self.assertEqual(said, ["TestLost", "TestLostAgain"], done.stdout)

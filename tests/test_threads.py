@@ -16,6 +16,8 @@ import testtools
 from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor, SummonTestCase
 from summon_testcase.scopes import holders, stop_all
 
+from .services import BARE
+
 #: seconds that a thread waits for another, however busy the machine
 SOON = 60.0
 
@@ -253,15 +255,15 @@ def test_plain():
 
 def test_pytest_run_parallel(tmp_path: Path) -> None:
     """Each test is run by several threads at once."""
-    (tmp_path / "test_it.py").write_text(
-        PARALLEL.replace("test_output(self):", "test_output(self):")
-    )
+    (tmp_path / "test_it.py").write_text(PARALLEL)
     done = subprocess.run(
         [
             sys.executable,
             "-m",
             "pytest",
             "-q",
+            "-p",
+            "pytest_run_parallel.plugin",
             "--parallel-threads=4",
             "-p",
             "no:cacheprovider",
@@ -270,7 +272,7 @@ def test_pytest_run_parallel(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **BARE},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 passed" in done.stdout

@@ -25,6 +25,8 @@ from summon_testcase import (
     orchestrated,
 )
 
+from .services import BARE
+
 PACKAGE = Path(summon_testcase.__file__).resolve().parent
 
 TESTS = """
@@ -92,7 +94,7 @@ def printed(command: list[str], **env: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", *command],
             cwd=directory,
-            env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), **env},
+            env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), **BARE, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

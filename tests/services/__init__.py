@@ -18,6 +18,8 @@ from typing import TypeVar
 HERE = Path(__file__).resolve().parent
 #: for tests that run a program of their own
 ROOT = str(HERE.parent.parent)
+#: for a pytest in a test: the plug-ins that other tests need take it a second to import
+BARE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 #: seconds after which a fact that should have come is given up
 PATIENCE = 15.0
 
