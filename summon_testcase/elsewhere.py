@@ -18,6 +18,7 @@ _AT_HOME: dict[str, Any] = {
     "after": (),
     "_env": {},
     "_until": None,
+    "_alive": None,
     "_reset": None,
     "_banner_seen": None,
     "_earlier": [],

@@ -198,7 +198,7 @@ def test_a_copy_is_a_declaration(copied: Callable[[Any], Any]) -> None:
 class TravellingTest(SummonTestCase):
     """A test whose methods run in spawned workers too."""
 
-    web = listener()
+    web = listener(alive=lambda it: True)
     own = SimpleExecutor(service("repl.py", "x"), scope="test")
     whole = Orchestrator({"a": SimpleExecutor("sleep 600")})
 
