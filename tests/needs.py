@@ -20,12 +20,37 @@ import glob
 import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
 import unittest
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
+import pytest
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+#: for what asks /proc, netlink, abstract sockets
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do that")
+
+
+def require(met: object, reason: str) -> None:
+    """Skip the test that asks if the place, where no server is missing, is not as it needs it."""
+    if not met:
+        raise unittest.SkipTest(reason)
+
+
+def can_bind(host: str) -> bool:
+    """Whether an address, of IPv4 or IPv6, is there to be listened at."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+            sock.bind((host, 0))
+    except OSError:
+        return False
+    return True
 
 
 def _places() -> str:
@@ -49,7 +74,7 @@ def find(name: str, package: str | None = None) -> str:
     """The full path of a program; without it, skip the test or module that asks."""
     path = locate(name)
     if path is None:
-        _give_up(_reason(name, package))
+        give_up(_reason(name, package))
     return path
 
 
@@ -64,12 +89,12 @@ def needs(name: str, package: str | None = None) -> Callable[[Decorated], Decora
             return unittest.skip(reason)(decorated)
         if isinstance(decorated, type):
             # Not at import: the other tests of the module shall still run.
-            decorated.setUpClass = classmethod(lambda cls: _give_up(reason))  # type: ignore[attr-defined]
+            decorated.setUpClass = classmethod(lambda cls: give_up(reason))  # type: ignore[attr-defined]
             return decorated
 
         @functools.wraps(decorated)
         def fail(*args: object, **kwargs: object) -> NoReturn:
-            _give_up(reason)
+            give_up(reason)
 
         return fail  # type: ignore[return-value]
 
@@ -84,7 +109,8 @@ def _skips_are_forbidden() -> bool:
     return os.environ.get("SUMMON_FORBID_SKIPS", "") not in ("", "0")
 
 
-def _give_up(reason: str) -> NoReturn:
+def give_up(reason: str) -> NoReturn:
+    """Skip the test that cannot run, or fail it where skips are forbidden."""
     if _skips_are_forbidden():
         raise AssertionError(f"{reason}, and SUMMON_FORBID_SKIPS forbids to skip")
     raise unittest.SkipTest(reason)
@@ -93,7 +119,6 @@ def _give_up(reason: str) -> NoReturn:
 def unshare(*options: str) -> list[str]:
     """The command that runs another in namespaces of its own; without the right to, skip."""
     flags = [option for option in options if option.startswith("--")]
-    if subprocess.run(["unshare", *flags, "true"], capture_output=True).returncode:
-        # no server is missing: it is the place that does not permit it
-        raise unittest.SkipTest(f"unshare {' '.join(flags)} is not permitted here")
+    done = subprocess.run(["unshare", *flags, "true"], capture_output=True)
+    require(done.returncode == 0, f"unshare {' '.join(flags)} is not permitted here")
     return ["unshare", *options]

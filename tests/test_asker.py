@@ -38,6 +38,7 @@ from summon_testcase import (
     ports,
 )
 
+from .needs import can_bind, linux, require, root, unshare
 from .services import (
     PATIENCE,
     ROOT,
@@ -49,7 +50,6 @@ from .services import (
 )
 
 URL = "http://{host}:{port}/"
-linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
 def answers(*how: str, where: str = "{port}") -> list[str]:
@@ -257,8 +257,7 @@ class TestDeadlines:
         assert int(asked) > 2
 
     @linux
-    @pytest.mark.skipif(os.getuid() != 0, reason="only root can be its own resolver")
-    @pytest.mark.skipif(not shutil.which("unshare"), reason="needs namespaces")
+    @root
     @pytest.mark.parametrize("kind", ["TCP", "HTTP"])
     def test_a_resolver_that_is_silent(self, kind: str, mark: str, tmp_path: Path) -> None:
         """A name that is being looked up ends no deadline, and delays nobody."""
@@ -285,7 +284,7 @@ except TimeoutExpired as error:
             f"mount --bind {tmp_path}/resolv.conf /etc/resolv.conf && "
             f'mount --bind {tmp_path}/nsswitch.conf /etc/nsswitch.conf && exec "$@"'
         )
-        command = ["unshare", "-mn", "sh", "-c", f"ip link set lo up; {inside}", "sh"]
+        command = unshare("--mount", "--net", "sh", "-c", f"ip link set lo up; {inside}", "sh")
         done = subprocess.run(
             [*command, sys.executable, "-c", script, mark],
             env={**os.environ, "PYTHONPATH": ROOT},
@@ -293,8 +292,7 @@ except TimeoutExpired as error:
             text=True,
             timeout=60,
         )
-        if "ermission" in done.stderr or "not permitted" in done.stderr:
-            pytest.skip(done.stderr)
+        require("ermission" not in done.stderr, done.stderr)
         seconds, _, said = done.stdout.partition(" ")
         assert float(seconds) < 5, done
         assert "the address of 'slow.example.org' is not known yet" in said
@@ -493,8 +491,7 @@ with HTTPCoordinatedExecutor({answers(mark)!r}, url={URL!r}):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Certificate and key of 127.0.0.1."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate")
+    require(shutil.which("openssl"), "openssl makes the certificate")
     folder = tmp_path_factory.mktemp("tls")
     key, pem = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
@@ -508,7 +505,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @contextlib.contextmanager
 def cassette(tmp_path: Path) -> Iterator[None]:
-    vcr = pytest.importorskip("vcr")
+    import vcr
+
     with vcr.use_cassette(str(tmp_path / "cassette.yaml"), record_mode="all"):
         yield
     assert not (tmp_path / "cassette.yaml").exists(), "a question was recorded"
@@ -516,7 +514,8 @@ def cassette(tmp_path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def all_answered_by_responses(tmp_path: Path) -> Iterator[None]:
-    responses = pytest.importorskip("responses")
+    import responses
+
     with responses.RequestsMock(assert_all_requests_are_fired=False) as active:
         active.get(re.compile(".*"), status=200)
         yield
@@ -525,7 +524,8 @@ def all_answered_by_responses(tmp_path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def all_answered_by_requests_mock(tmp_path: Path) -> Iterator[None]:
-    requests_mock = pytest.importorskip("requests_mock")
+    import requests_mock
+
     with requests_mock.Mocker() as active:
         active.get(requests_mock.ANY, status_code=200)
         yield
@@ -542,7 +542,8 @@ def no_session(tmp_path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_sockets(tmp_path: Path) -> Iterator[None]:
-    pytest_socket = pytest.importorskip("pytest_socket")
+    import pytest_socket
+
     pytest_socket.disable_socket()
     try:
         yield
@@ -825,12 +826,8 @@ class TestAddresses:
         web = HTTPCoordinatedExecutor(
             answers(mark, where="[{host}]:{port}"), url=url, host="::1", env={"URL": "{url}"}
         )
-        try:
-            web.start()
-        except TimeoutExpired:
-            pytest.skip("there is no IPv6 here")
-        with contextlib.closing(contextlib.ExitStack()) as stack:
-            stack.callback(web.stop)
+        require(can_bind("::1"), "there is no IPv6 here")
+        with web:
             assert web.url == f"http://[::1]:{web.port}/"
             assert web.url_for("/a") == f"http://[::1]:{web.port}/a"
         for brackets in ("127.0.0.1", "localhost"):

@@ -40,7 +40,7 @@ from summon_testcase import (
 )
 from summon_testcase.unpatched import temporary_directory
 
-from .needs import needs
+from .needs import needs, root
 from .services import BARE, service
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -620,7 +620,7 @@ class TestPostgreSQL:
                 wrong.check()
 
     @needs("postgres", package="postgresql")
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+    @root
     def test_out_of_reach(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A cache that the server's user cannot reach is named; temporary files go elsewhere."""
         private = tmp_path / "private"

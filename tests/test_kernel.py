@@ -16,7 +16,9 @@ import pytest
 
 from summon_testcase import netlink, procfs
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="netlink and /proc are Linux's")
+from .needs import can_bind, linux, require
+
+pytestmark = linux
 ROOT = str(Path(__file__).resolve().parent.parent)
 
 
@@ -42,19 +44,11 @@ def listening(
     host: str, family: int = socket.AF_INET, v6only: int | None = None
 ) -> Iterator[tuple[int, int]]:
     """Port and inode of a listener in this process."""
-    try:
-        sock = socket.socket(family)
-    except OSError:
-        pytest.skip("no IPv6 here")
-    with sock:
+    require(family == socket.AF_INET or can_bind(host), "no IPv6 here")
+    with socket.socket(family) as sock:
         if v6only is not None:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
-        try:
-            sock.bind((host, 0))
-        except OSError:
-            if family == socket.AF_INET:
-                raise
-            pytest.skip("no IPv6 here")
+        sock.bind((host, 0))
         sock.listen()
         yield sock.getsockname()[1], os.fstat(sock.fileno()).st_ino
 
@@ -213,8 +207,7 @@ child.wait()
 @pytest.mark.parametrize("listed", [True, False])
 def test_family_is_known(listed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Children and grandchildren descend from this process, and this one from neither."""
-    if listed and not procfs._children_are_listed():
-        pytest.skip("this kernel has no lists of children")
+    require(not listed or procfs._children_are_listed(), "this kernel has no lists of children")
     monkeypatch.setattr(procfs, "_children_are_listed", lambda: listed)
     with running(SPAWNING) as (process, line):
         child, grandchild = process.pid, int(line)

@@ -18,9 +18,10 @@ from summon_testcase import (
     ports,
 )
 
+from .needs import linux
 from .services import eventually, marked
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+pytestmark = linux
 
 #: closes each connection first, and so keeps it in TIME_WAIT
 SERVER = """

@@ -15,9 +15,10 @@ import pytest
 from summon_testcase import ports
 from summon_testcase.errors import StartFailed
 
+from .needs import can_bind, linux, require
+
 ROOT = str(Path(__file__).resolve().parent.parent)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT}
-linux = pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
 
 # Two blocks above the usual ephemeral range, where lease() does not look; others
 # for each process, since workers may run these tests at the same time.
@@ -50,8 +51,8 @@ def test_lease_is_outside_the_ephemeral_range() -> None:
     """The kernel's own choices lie elsewhere, if there is room elsewhere."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
         low, high = map(int, file.read().split())
-    if low < ports.LOWEST + ports.ENOUGH and high > 65535 - ports.ENOUGH:
-        pytest.skip("the ephemeral range leaves no room")
+    room = low >= ports.LOWEST + ports.ENOUGH or high <= 65535 - ports.ENOUGH
+    require(room, "the ephemeral range leaves no room")
     port = ports.lease()
     ports.release(port)
     assert not low <= port <= high
@@ -164,17 +165,11 @@ def test_too_many_open_files_is_no_missing_port() -> None:
 
 def bound(family: int, host: str, port: int, v6only: bool) -> socket.socket:
     """A socket that is bound, not listening."""
-    try:
-        sock = socket.socket(family)
-    except OSError:
-        pytest.skip("no IPv6 here")
+    require(can_bind(host), f"{host} does not exist here")
+    sock = socket.socket(family)
     if v6only:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    try:
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        pytest.skip(f"{host} does not exist here")
+    sock.bind((host, port))
     return sock
 
 

@@ -19,7 +19,7 @@ from summon_testcase import (
 )
 
 from .another_user import NOBODY, interpreter_for_all, packages_for_all
-from .needs import needs
+from .needs import needs, require, root
 from .services import eventually
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -264,12 +264,11 @@ db.stop()
                 process.stdin.close()
                 self.assertEqual(process.wait(30), 0)
 
-    @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
+    @root
     def test_as_another_user(self):
         """Without privileges the server runs as the user of the tests."""
         python = interpreter_for_all()
-        if python is None:
-            self.skipTest("there is no Python that every user may run")
+        require(python, "there is no Python that every user may run")
         user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
         with tempfile.TemporaryDirectory() as cache:
             os.chown(cache, NOBODY, NOBODY)

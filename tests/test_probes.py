@@ -24,8 +24,9 @@ from summon_testcase.path_probes import FileProbe, UnixSocketProbe
 from summon_testcase.probes import Probe, TCPProbe
 from summon_testcase.steps import Pause, drive, wait
 
+from .needs import can_bind, linux, require, root
+
 ROOT = str(Path(__file__).resolve().parent.parent)
-linux = pytest.mark.skipif(sys.platform != "linux", reason="needs netlink and /proc")
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,8 @@ def occupied(probe: Probe, name: str) -> PortInUse | None:
 )
 def test_tcp_ready_when_the_service_listens(listens: str, asked: str, ask_kernel: bool) -> None:
     """A listener on a plain, wildcard or dual-stack address is seen, by name too."""
-    with leased() as port, running(LISTENING, listens, port) as (service, line):
-        if not line:
-            pytest.skip(f"{listens} does not exist here")
+    require(can_bind(listens), f"{listens} does not exist here")
+    with leased() as port, running(LISTENING, listens, port) as (service, _):
         assert look(check(TCPProbe(asked, port, ask_kernel)), service) is None
 
 
@@ -247,7 +247,7 @@ print(TCPProbe("127.0.0.1", int(sys.argv[1])).look(Service(os.getpid(), os.getpi
 
 
 @linux
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@root
 def test_tcp_listener_of_another_user_is_accepted() -> None:
     """A listener whose holder may not be seen counts: services may change their user."""
     with leased() as port, running(LISTENING, "127.0.0.1", port), running(AS_NOBODY, port) as seen:
@@ -275,8 +275,7 @@ def test_tcp_probe_does_not_mistake_itself_for_the_service() -> None:
                 happened = sock.getsockname() == sock.getpeername()
             except OSError:
                 continue
-    if not happened:
-        pytest.skip("this kernel did not connect a socket to itself within 8 s")
+    require(happened, "this kernel did not connect a socket to itself within 8 s")
     question = program.Question(1, 60, lambda data: None)
     deadline = time.monotonic() + 8
     while time.monotonic() < deadline:
@@ -285,7 +284,7 @@ def test_tcp_probe_does_not_mistake_itself_for_the_service() -> None:
         if kind == "itself":
             question.close()
             return
-    pytest.skip("the probe was not connected to itself within 8 s")
+    require(False, "the probe was not connected to itself within 8 s")
 
 
 def test_tcp_full_queue_is_a_refusal_in_time() -> None:
@@ -299,9 +298,11 @@ def test_tcp_full_queue_is_a_refusal_in_time() -> None:
             second.settimeout(0.2)
             try:
                 second.connect(("127.0.0.1", port))
-                pytest.skip("this system queues more connections than it was told")
             except TimeoutError:
-                pass
+                queued = False
+            else:
+                queued = True
+            require(not queued, "this system queues more connections than it was told")
         refusal = look(TCPProbe("127.0.0.1", port, ask_kernel=False), ME, left=2)
         assert refusal == f"no connection to 127.0.0.1:{port} within 2 s"
         assert time.monotonic() - began < 5

@@ -40,7 +40,7 @@ from summon_testcase import (
 )
 from summon_testcase.procfs import tcp_states
 
-from .needs import binary, locate, needs
+from .needs import binary, locate, needs, root
 from .services import PATIENCE, eventually, text
 
 #: what the servers are given: their configuration, an application, small services
@@ -352,7 +352,7 @@ class PostgresTest(PostgresCluster, ServersTest):
         self.postgres.restart()
         self.assertEqual(postgres_query(self.postgres, "SELECT said FROM kept"), ("yes",))
 
-    @unittest.skipUnless(ROOT, "not root: the server runs as the user of the tests")
+    @root
     def test_other_user(self) -> None:
         """Run by root, it is another user's process, and is stopped all the same."""
         self.assertNotEqual(os.stat(f"/proc/{self.postgres.pid}").st_uid, 0)

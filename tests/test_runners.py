@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import summon_testcase
 
+from .needs import give_up
 from .services import BARE, eventually
 
 if TYPE_CHECKING:
@@ -87,12 +88,8 @@ class Checks(_TestCase):
 
     def setUp(self) -> None:
         module = self.command[1]
-        if is_installed(module):
-            return
-        reason = f"{module} is not installed (pip install {self.package})"
-        if os.environ.get("SUMMON_FORBID_SKIPS", "") not in ("", "0"):
-            self.fail(f"{reason}, and SUMMON_FORBID_SKIPS forbids to skip")
-        self.skipTest(reason)
+        if not is_installed(module):
+            give_up(f"{module} is not installed (pip install {self.package})")
 
     def run_modules(self, *modules: str, **more: str) -> Outcome:
         """Run modules of the sample, with every warning an error; `more` is environment."""

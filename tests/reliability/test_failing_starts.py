@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,14 +34,13 @@ from summon_testcase.probes import TCPProbe
 from summon_testcase.steps import Steps, drive
 
 from ..another_user import interpreter_for_all
+from ..needs import linux, require, root
 from ..services import alive, eventually, marked, parent
 from .scene import UP, Belongings, forget_log, nothing_left, run_program, sh
 
 #: seconds within which a start that cannot succeed is given up, on a busy machine
 IN_TIME = 8.0
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
-root = pytest.mark.skipif(os.getuid() != 0, reason="only root may do that")
 
 
 @contextmanager
@@ -282,8 +280,8 @@ class TestFullDisk:
         place = tmp_path / "disk"
         place.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=64,mode=0700", "none"]
-        if subprocess.run([*mount, str(place)], stderr=subprocess.DEVNULL).returncode:
-            pytest.skip("nothing can be mounted here")
+        done = subprocess.run([*mount, str(place)], stderr=subprocess.DEVNULL)
+        require(done.returncode == 0, "nothing can be mounted here")
         try:
             yield place
         finally:
@@ -356,8 +354,7 @@ class TestProcessLimit:
     def test_fork_refused(self, mark: str, tmp_path: Path) -> None:
         """Wherever the limit strikes: warden, keeper, the service, what it forks itself."""
         python = interpreter_for_all()
-        if python is None:
-            pytest.skip("no interpreter that another user may run")
+        require(python, "no interpreter that another user may run")
         user = 60000 + os.getpid() % 5000
         for folder in tmp_path.parents:
             if folder.stat().st_uid == 0 and not folder.stat().st_mode & 0o001:

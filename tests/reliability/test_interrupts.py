@@ -35,6 +35,7 @@ from summon_testcase import (
     orchestrated,
 )
 
+from ..needs import linux
 from ..services import eventually, marked, service, status
 from .scene import LONG, UP, Belongings, run_program, sh
 
@@ -42,7 +43,7 @@ PACKAGE = str(Path(summon_testcase.__file__).parent)
 #: seconds that nothing may take, however busy the machine: less than any limit inside
 IN_TIME = 8.0
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+pytestmark = linux
 
 
 @pytest.fixture(autouse=True)

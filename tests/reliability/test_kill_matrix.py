@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ..needs import find
+from ..needs import find, require
 from ..services import PATIENCE, alive, eventually, text
 from .matrix import CONTROL, DEATHS, Stage, play, unprivileged
 from .scene import LONG
@@ -25,8 +25,7 @@ CELLS = [*((death, False) for death in DEATHS), *((death, True) for death in AS_
 @pytest.mark.parametrize("death, nobody", CELLS)
 def test_nothing_lives_on(death: str, nobody: bool) -> None:
     """No process of any shape of service, no keeper, no warden and no file is left."""
-    if nobody and (reason := unprivileged()):
-        pytest.skip(reason)
+    require(not (nobody and unprivileged()), unprivileged())
     outcome = play(death, nobody)
     # the promise is one second; the machine may be busy
     assert (outcome.survivors, outcome.files) == ({}, []), outcome

@@ -29,6 +29,7 @@ from summon_testcase.keeper.capture import Storage
 from summon_testcase.log import LIMIT_VARIABLE, Log
 from summon_testcase.observer import Observer
 
+from ..needs import linux, require, root
 from ..services import marked
 from .scene import LONG, nothing_left, run_program, sh
 
@@ -36,7 +37,7 @@ MEGA = 1 << 20
 #: bytes by which a process may grow while any amount of output passes through it
 FLAT = 40 * MEGA
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+pytestmark = linux
 
 
 def python(source: str, mark: str, *arguments: object) -> list[str]:
@@ -253,8 +254,7 @@ class TestLimit:
             assert it.wait_for_output("after 2\n")
             total = lines * 12 + 6 + 3 * 8
             assert os.stat(it.log_path).st_size == total
-            if not punches(Path(it.log_path).parent):
-                pytest.skip("no holes here")
+            require(punches(Path(it.log_path).parent), "no holes here")
             assert max(*sizes, on_disk(it.log_path)) <= limit + SLACK
             assert it.tail(2) == ["after 1", "after 2"]
             assert it.output().readline() == "after 0\n"
@@ -287,8 +287,7 @@ took = time.monotonic() - began
 say(*grown(), os.stat(it.log_path).st_blocks * 512, took * 1000)
 it.stop()
 """
-        if not punches(tmp_path):
-            pytest.skip("no holes here")
+        require(punches(tmp_path), "no holes here")
         runner, keeper, disk, took = measured(source, mark, tmp_path)
         assert disk <= 4 * MEGA + SLACK
         assert runner < FLAT and keeper < FLAT
@@ -369,8 +368,7 @@ it.stop()
         """A search that is where the hole comes to be goes on behind it."""
         path = tmp_path / "log"
         storage = Storage(os.fsencode(path), capture._LEAST)
-        if not punches(tmp_path):
-            pytest.skip("no holes here")
+        require(punches(tmp_path), "no holes here")
         view: Any = type("View", (), {"ended": False, "watch": lambda self, position: None})()
         observer = Observer(Log(str(path)), compile_patterns("ready", "it", "banner"))
         for _ in range(50):
@@ -385,14 +383,14 @@ it.stop()
             assert each.after_match() == storage.size - 1
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
+@root
 def test_room_again(tmp_path: Path) -> None:
     """A disk that was full for a while: what was lost is told where it is missing."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(disk)]
-    if subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("nothing can be mounted here")
+    done = subprocess.run(mount, stderr=subprocess.DEVNULL)
+    require(done.returncode == 0, "nothing can be mounted here")
     try:
         filler = disk / "filler"
         filler.write_bytes(bytes(128 * 1024))

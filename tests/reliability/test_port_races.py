@@ -10,6 +10,7 @@ import pytest
 
 from summon_testcase import HTTPCoordinatedExecutor, PortInUse, TCPCoordinatedExecutor, ports
 
+from ..needs import linux
 from ..services import marked
 from .port_races import races
 from .scene import LONG, UP, Belongings, sh
@@ -25,7 +26,7 @@ def test_no_collision_and_no_stranger() -> None:
     assert found["outgoing connections"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the owner")
+@linux
 def test_the_owner_is_named(mark: str) -> None:
     """Who has the port is named by pid and command line, whatever asks for readiness."""
     script = (

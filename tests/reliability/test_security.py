@@ -38,6 +38,7 @@ from summon_testcase.life import Life
 from summon_testcase.log import run_directory
 
 from ..another_user import NOBODY, interpreter_for_all
+from ..needs import require, root
 from ..services import HERE, eventually, parent, service, text
 from .matrix import unprivileged
 from .scene import run_program
@@ -126,13 +127,11 @@ class TestTraps:
         finally:
             os.unlink(base)
 
-    @pytest.mark.parametrize("trap", ["link", "open", "foreign"])
+    @pytest.mark.parametrize("trap", ["link", "open", pytest.param("foreign", marks=root)])
     def test_at_the_run_directory(
         self, trap: str, tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The directory of the run was removed, and something else has its name."""
-        if trap == "foreign" and os.getuid() != 0:
-            pytest.skip("only root can make a directory for another user")
         elsewhere, place = tmp_path / "elsewhere", tmp_path / "summon-known"
         elsewhere.mkdir(0o700)
         if trap == "link":
@@ -157,8 +156,7 @@ class TestTraps:
 
     def test_a_directory_for_everybody(self, tmp_path: Path, mark: str) -> None:
         """What another user has put into a TMPDIR that all may write to is not touched."""
-        if reason := unprivileged():
-            pytest.skip(reason)
+        require(not unprivileged(), unprivileged())
         # pytest's own directories are not for everybody
         place = Path(run_directory()).parent / f"all-{mark[-8:]}"
         place.mkdir()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from summon_testcase import (
     SummonError,
 )
 
+from ..needs import linux
 from ..services import alive, eventually, marked
 from .scene import LONG, UP, Belongings, forget_log, nothing_left, run_program, sh
 
@@ -30,7 +30,7 @@ from .scene import LONG, UP, Belongings, forget_log, nothing_left, run_program, 
 IN_TIME = 8.0
 DEAF = 'trap "" TERM HUP INT; echo up; while :; do read never || sleep 0.1; done'
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+pytestmark = linux
 
 
 def one(mark: str, **options: Any) -> OutputCoordinatedExecutor:
