@@ -160,7 +160,7 @@ class Lifecycle(Conversation):
         :param timeout: seconds until SIGKILL; default: ``stop_timeout``.
         :raises StopFailed: if it had to be killed after that time, if its ``stop_command``
             failed, or if it ended with a status that is not in ``expected_exit``; it is gone
-            all the same.
+            all the same.  Also if the server that a ``launcher`` has left goes on.
         :raises InvalidArgument: for what is no signal, or no duration.
         """
         try:
@@ -190,7 +190,8 @@ class Lifecycle(Conversation):
 
         :param signal: what all of it is sent instead, such as SIGABRT or SIGQUIT for a dump;
             SIGKILL follows for what is left after ``stop_timeout`` seconds.
-        :raises StopFailed: if something could not be killed.
+        :raises StopFailed: if something could not be killed, or goes on where a ``launcher`` has
+            left it.
         :raises InvalidArgument: for what is no signal.
         """
         self._refuse_elsewhere(self.called)

@@ -16,6 +16,7 @@ from .command import Launch
 from .conditions import AllOf, Stored
 from .deadline import Deadline
 from .errors import (
+    PortInUse,
     ProcessExited,
     SpawnFailed,
     StartFailed,
@@ -42,6 +43,8 @@ E = TypeVar("E", bound=BaseException)
 
 
 _warned = False
+#: seconds between looks at what a command is to end elsewhere
+_LOOK = 0.02
 
 
 def _warn_of_orphans() -> None:
@@ -79,6 +82,10 @@ class Run:
         self.outlasts = outlasts
         #: asked once, when nothing of it is alive here any more: whether it may still run
         self.lives_elsewhere: Callable[[], bool] | None = None
+        #: of a launcher: who is where it was to leave its server
+        self.who_is_there: Callable[[float], Steps[PortInUse | None]] | None = None
+        #: what is there when it was killed, in words
+        self._left = ""
         self.files = files
         self.log = files.log
         self.launch = launch
@@ -256,6 +263,8 @@ class Run:
         :param number: if it is not SIGKILL, that follows when ``stop_timeout`` has passed.
         """
         process = self.process
+        process.pump()
+        asks = not process.gone and self._may_be_elsewhere()
         try:
             if number != signal.SIGKILL:
                 drive(self._signalled_to_death(number))
@@ -267,6 +276,26 @@ class Run:
                     logger.warning("%s: %s", self.name, failure)
         finally:
             drive(self._gone(process.request_kill, ANSWER))
+        if asks:
+            self._left = drive(self._left_elsewhere(Deadline(self.limits.stop_timeout)))
+
+    def _may_be_elsewhere(self) -> bool:
+        """Whether what is to be ended may be no process of ours."""
+        self.running()  # finds it out
+        return self.outlasts
+
+    def _left_elsewhere(self, deadline: Deadline) -> Steps[str]:
+        """What goes on where a launcher has left it, in words; a command may have to end it yet."""
+        if self.who_is_there is None:
+            return ""
+        while True:
+            found = yield from self.who_is_there(time.monotonic() + ANSWER)
+            if found is None:
+                return ""
+            if not self.launch.stop or deadline.expired():
+                said = found.message.removeprefix(f"{self.name} cannot start: ")
+                return f"what it left goes on: {said}: declare a stop_command= that ends it"
+            yield Pause((), min(time.monotonic() + _LOOK, deadline.at))
 
     def _signalled_to_death(self, number: int) -> Steps[None]:
         process, deadline = self.process, Deadline(self.limits.stop_timeout)
@@ -296,10 +325,10 @@ class Run:
         return f"stop_command={shlex.join(self.launch.stop)!r} {how}{output}"
 
     def survivors(self) -> str:
-        """What could not be killed in the end, and why; empty if nothing lives on."""
+        """What could not be ended, and why; empty if nothing lives on."""
         left = self.process.killed[2]
         if not left:
-            return ""
+            return self._left
         why = "it belongs to another user, or hangs in the kernel"
         return f"{counted(left, 'process')} could not be killed: {why}"
 
@@ -326,10 +355,11 @@ class Run:
         """
         process, launch = self.process, self.launch
         grace = self.limits.stop_timeout if timeout is None else timeout
+        process.pump()
+        elsewhere, deadline = not process.gone and self._may_be_elsewhere(), Deadline(grace)
         # a signal does not reach what a launcher has left elsewhere
         argv = launch.stop if number is None or self.outlasts else ()
         number = self.limits.stop_signal if number is None else number
-        process.pump()
         was_running = process.exit_code is None and not process.gone
         if self._pauses:
             process.signal_everything(signal.SIGCONT)
@@ -344,6 +374,8 @@ class Run:
         if self.needed is not None and self._died(self.needed):
             raise self.exited("before it was stopped")
         failure = self._not_stopped(number, grace, argv, was_running)
+        if elsewhere and not failure:
+            failure = yield from self._left_elsewhere(deadline)
         if failure:
             took = time.monotonic() - began
             raise self.error(StopFailed, f"{self.name}: {failure}", seconds=took)

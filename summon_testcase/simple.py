@@ -501,6 +501,8 @@ class SimpleExecutor(Service):
             logger.info("%s: starting", self.called)
             run = Run(self.called, files, launch, self._limits, self._outlasts)
             run.lingering, run.port = lingering, known
+            if self._launcher:
+                run.who_is_there = functools.partial(question.occupied, self.called)
             self._run = run
             self._has_run = True
             # where there is nothing to wait for it is ready, even if it ends at this moment

@@ -21,6 +21,7 @@ from summon_testcase import (
     InvalidArgument,
     ProcessExited,
     SimpleExecutor,
+    StartFailed,
     StopFailed,
     TCPCoordinatedExecutor,
     TimeoutExpired,
@@ -130,6 +131,38 @@ class TestElsewhere:
         assert not server.running()
         server.stop()
 
+    @pytest.mark.parametrize("command", [None, ["true"]])
+    def test_what_goes_on(self, command: list[str] | None, engine: str) -> None:
+        """A server that nothing has ended is told, with who it is, by all that should end it."""
+        said = r"server: what it left goes on: 127.0.0.1:\d+ is in use already: by process \d+ \("
+        for end in (SimpleExecutor.stop, SimpleExecutor.kill):
+            server = up(engine, name="server", stop_command=command, stop_timeout=1).start()
+            port = server.port
+            with pytest.raises(StopFailed, match=said):
+                end(server)
+            assert listens(port) and not server.running()
+            subprocess.run(service("engine.py", "down", engine, port), check=True)
+            server.stop()
+
+    def test_a_failed_start_that_leaves_something(self, engine: str) -> None:
+        """It tells of that too."""
+
+        def mistaken(_: object) -> None:
+            raise NameError
+
+        with pytest.raises(StartFailed) as caught:
+            up(engine, 0, stop_command=None, until=mistaken).start()
+        assert "what it left goes on: 127.0.0.1:" in "".join(caught.value.consequences)
+
+    def test_a_command_that_returns_early(self, engine: str) -> None:
+        """The server may take its time: a restart would find it there."""
+        late = service("engine.py", "down", engine, "{port}", 0.5)
+        with up(engine, stop_command=late) as server:
+            port = server.port
+            server.restart()
+            assert listens(port)
+        assert not listens(port)
+
     def test_the_launcher_fails(self, mark: str) -> None:
         """Any other status is an error at once, unless it is declared."""
         command = ["sh", "-c", "echo no such image; exit 4", mark]
@@ -199,6 +232,22 @@ class TestBesideUs:
             stays(lambda: server.running() and server.death("now") is None, "it runs")
         assert not listens(port)
 
+    @pytest.mark.parametrize("how", ["stop", "kill"])
+    def test_a_straggler_that_nobody_asked_about(self, how: str, engine: str, mark: str) -> None:
+        """The command is run, though nothing that was known to be the server is left."""
+        words = service("engine.py", "up", engine, "{port}", 0)
+        server = TCPCoordinatedExecutor(
+            ["sh", "-c", 'sleep 0.5 & exec "$@"', mark, *words],
+            launcher=True,
+            stop_command=service("engine.py", "down", engine, "{port}"),
+        ).start()
+        port, run = server.port, server._run
+        assert run is not None
+        eventually(lambda: run.process.pump() or run.process.ended, "the straggler ends")
+        getattr(server, how)()
+        assert not listens(port)
+        server.stop()
+
 
 KILLED = """
 import os, signal, sys, threading
@@ -207,13 +256,15 @@ from tests.services import service
 path, when, how = sys.argv[1:]
 server = TCPCoordinatedExecutor(
     service("engine.py", "up", path, "{port}", 0), launcher=True, timeout=60,
-    until=lambda e: print(e.port, flush=True) or when == "ready",
+    until=lambda e: told(e.port) or when == "ready",
     stop_command=["sh", "-c", 'sleep 1; exec "$@"', "x",
         *service("engine.py", "down", path, "{port}")])
 def end(*_):
     os.kill(os.getpid(), getattr(signal, how))
-if when == "starting":
-    threading.Timer(0.5, end).start()
+def told(port, asked=[]):
+    print(port, flush=True)
+    if when == "starting" and not asked:
+        asked.append(threading.Timer(0.2, end).start())
 server.start()
 end()
 signal.pause()

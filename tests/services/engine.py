@@ -1,7 +1,8 @@
 """A daemon that runs servers for others, as dockerd does, and the client that asks it to.
 
 serve SOCKET MARKER: the daemon.  up SOCKET PORT SECONDS: have it listen on a port after some
-seconds, and exit with 0 at once.  down SOCKET PORT: have it listen no more; wait for that.
+seconds, and exit with 0 at once.  down SOCKET PORT [SECONDS]: have it listen no more; wait for
+that, or have it done after some seconds.
 """
 
 import os
@@ -33,8 +34,15 @@ def obey(words):
     server = servers.pop(port, None)
     if server is None:
         return "no such server"
-    server.shutdown(socket.SHUT_RDWR)
-    server.close()
+
+    def stop():
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+    if len(words) > 2:
+        threading.Timer(float(words[2]), stop).start()
+        return "stopping"
+    stop()
     return "stopped"
 
 
