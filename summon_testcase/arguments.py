@@ -288,7 +288,7 @@ def environment(label: str, env: object) -> dict[str, str | None]:
 
     Values are never shown: they may be secrets.
 
-    :param env: as it was concealed; None for an empty one.
+    :param env: None for an empty one.
     :raises InvalidArgument: naming the variable; also for one that only a shell would fill in.
     """
     found: dict[str, str | None] = Variables()

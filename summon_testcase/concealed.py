@@ -53,32 +53,14 @@ class Variables(dict[str, Any]):
         return f"<environment with {', '.join(map(str, self)) or 'nothing'}>"
 
 
-class _Unusable:
-    """What was given for an environment and is none, but may hold secrets all the same."""
-
-    def __init__(self, given: object) -> None:
-        self.kind = type(given).__name__
-
-    def __repr__(self) -> str:
-        return f"<{self.kind}, not shown>"
+_VEILED: dict[type, type] = {str: Text, bytes: _Bytes, tuple: _Pair, list: _List, dict: _Dict}
 
 
-_VEILED: dict[type, type] = {str: Text, bytes: _Bytes, tuple: _Pair, list: _List}
-
-
-def conceal(env: object) -> Any:
-    """What was given as ``env=``, such that it can be an argument in a traceback."""
-    if env is None or isinstance(env, (Variables, _Unusable)):
-        return env
-    return Variables(env) if isinstance(env, Mapping) else _Unusable(env)
-
-
-def veil(value: Any, mapping: type = _Dict) -> Any:
-    """The same value, of a kind that is not shown where it is of a common one.
-
-    :param mapping: the kind for a dictionary.
-    """
-    kind = mapping if type(value) is dict else _VEILED.get(type(value))
+def _veil(name: str, value: Any) -> Any:
+    """The same value, of a kind that is not shown; a constructor of the user's may use it."""
+    if name == "env" and isinstance(value, Mapping):
+        return value if isinstance(value, Variables) else Variables(value)
+    kind = _VEILED.get(type(value))
     return value if kind is None else kind(value)
 
 
@@ -99,12 +81,14 @@ def concealing(init: Callable[..., None]) -> Callable[..., None]:
         __tracebackhide__ = hidden
         for name in _SECRETS:
             if name in options:
-                # a constructor of the user's may do with it what can be done with its kind
-                options[name] = veil(options[name], Variables if name == "env" else _Dict)
+                options[name] = _veil(name, options[name])
         try:
             init(self, *given, **options)
         except SummonError as error:
             raise trimmed(error)
+        finally:
+            # tracebacks may show what this frame has
+            given, options = (), {}
         if type(self).__init__ is __init__ and "_run" not in vars(self):
             raise InvalidArgument(
                 f"{type(self).__name__}: its __init__() does not call super().__init__(), which "

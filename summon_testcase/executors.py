@@ -9,7 +9,6 @@ from . import arguments
 from . import command as commands
 from .arguments import Pattern, compile_patterns
 from .command import Command
-from .concealed import veil
 from .errors import InvalidArgument
 from .lifecycle import warm_up
 from .simple import SimpleExecutor
@@ -205,8 +204,6 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
     ) -> None:
         from . import requested
 
-        # tracebacks may show what this frame has
-        headers, auth, body = veil(headers), veil(auth), veil(body)
         super().__init__(command, **options)
         self._url = self._checked_url(url, options.get("host"))
         label = self._declared

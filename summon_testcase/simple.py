@@ -14,7 +14,7 @@ from . import command as commands
 from .addresses import at
 from .arguments import Limits, Pattern, compile_patterns, perform
 from .clean import LONGEST, shortened
-from .concealed import conceal, concealing
+from .concealed import concealing
 from .deadline import Deadline
 from .declaring import declaring_directory
 from .errors import (
@@ -152,8 +152,6 @@ class SimpleExecutor(Service):
         host: str = "127.0.0.1",
         port: int | None = None,
     ) -> None:
-        # tracebacks may show what this frame has
-        env = conceal(env)
         self._here = declaring_directory(self)
         label = commands.label_for(type(self).__name__, command, shell is True)
         given = arguments.call(label, name)
@@ -717,7 +715,7 @@ class SimpleExecutor(Service):
         return (self._find(program, path, cwd), *rest)
 
 
-# what it refuses has no frames of ours, like what its subclasses refuse
+# as those of its subclasses
 SimpleExecutor.__init__ = concealing(SimpleExecutor.__init__)  # type: ignore[method-assign]
 
 

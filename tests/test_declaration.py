@@ -746,6 +746,8 @@ class TestHere:
 #: each fails at another place, with a secret among its variables
 SECRETS = """
 import pytest
+from collections import ChainMap, UserDict
+from types import MappingProxyType
 from summon_testcase import *
 
 def good(**more):
@@ -807,6 +809,11 @@ def test_request_that_is_sent():
 def test_declared(make, number):
     wrong = [{"OTHER": [1]}, {"OTHER": "$PATH"}, {"A=B": "x"}, {"OTHER": chr(0)}, {'': "x"}]
     make(wrong[number])
+
+@pytest.mark.parametrize("kind", [ChainMap, UserDict, MappingProxyType])
+@pytest.mark.parametrize("make", [SimpleExecutor, Own, OutputCoordinatedExecutor])
+def test_other_mappings(make, kind):
+    make("x {port}", env=kind(good(OTHER=[1])))
 
 @pytest.mark.parametrize("options", [dict(port=0), dict(timeout=-1), dict(stdin=3)])
 def test_others(options):
@@ -896,6 +903,6 @@ class TestSecrets:
             text=True,
             timeout=300,
         )
-        assert " passed" not in done.stdout and "84 failed" in done.stdout, done.stdout[-2000:]
+        assert " passed" not in done.stdout and "93 failed" in done.stdout, done.stdout[-2000:]
         for secret in ("h" * 20, "i" * 20):
             assert [line for line in done.stdout.splitlines() if secret in line] == []
