@@ -6,6 +6,7 @@ import gc
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from summon_testcase import asking, lifecycle, ports, warden
@@ -26,13 +27,18 @@ def sh(script: str, mark: str, *arguments: str) -> list[str]:
     return ["/bin/sh", "-c", script, mark, *arguments]
 
 
+def threads() -> int:
+    """How many this process has."""
+    return len(os.listdir("/proc/self/task"))
+
+
 class Belongings:
     """What this process has, to be compared with what it has later."""
 
     def __init__(self) -> None:
         gc.collect()
         self.descriptors = len(os.listdir("/proc/self/fd"))
-        self.threads = len(os.listdir("/proc/self/task"))
+        self.threads = threads()
         self.ports = len(ports._leases._leased)
         self.files = sorted(os.listdir(run_directory()))
         # one that this thread keeps for ever is no hindrance to it, but to all others
@@ -41,6 +47,9 @@ class Belongings:
 
     def lost(self) -> dict[str, object]:
         """What there is more of now."""
+        # the system may have a thread for a moment longer than Python, which has joined it
+        with suppress(AssertionError):
+            eventually(lambda: threads() <= self.threads, "they have ended")
         now = Belongings()
         found: dict[str, object] = {}
         for what in ("descriptors", "threads", "ports", "locks"):
