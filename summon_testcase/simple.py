@@ -165,7 +165,7 @@ class SimpleExecutor(Service):
         arguments.port(label, port)
         super().__init__(
             given,
-            os.path.basename(self._command[0]),
+            os.path.basename(self._command[0]).strip("{}"),
             Limits(
                 timeout,
                 arguments.signal_number(label, "stop_signal", stop_signal),

@@ -707,6 +707,12 @@ class TestHere:
         with pytest.raises(InvalidArgument, match=f"is no directory: create {here}/no"):
             SimpleExecutor("sleep 1", cwd="{here}/no").check()
 
+    @pytest.mark.parametrize("command", ["{python} -V", ["/usr/bin/python", "-V"]])
+    def test_what_it_is_called(self, command: Any) -> None:
+        """Without a name by its program, whose template is nothing to read in a sentence."""
+        with pytest.raises(NotRunning, match=r"^python: has no pid"):
+            SimpleExecutor(command).pid  # noqa: B018
+
     @pytest.mark.parametrize("value", ["", None])
     def test_no_python(self, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """A program that embeds Python may not know one."""

@@ -42,7 +42,6 @@ from .scene import UP, Belongings, forget_log, nothing_left, run_program, sh
 IN_TIME = 8.0
 
 
-
 @contextmanager
 def failing(
     kind: type[SummonError], mark: str, others: tuple[str, ...] = ()
