@@ -664,7 +664,7 @@ BAD: dict[str, tuple[str, str, str]] = {
         "cwd='$HOME/app': no shell fills in the $HOME: write os.environ[\"HOME\"]",
     ),
     "missing program of alive": (
-        f"orchestrated({INNOCENT}, db=SimpleExecutor('sleep 1', alive='no-such-probe')).start()",
+        "SimpleExecutor('sleep 1', name='db', alive='no-such-probe').check()",
         "CommandNotFound",
         "db: command not found: 'no-such-probe' is not on the PATH",
     ),
