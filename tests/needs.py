@@ -20,37 +20,11 @@ import glob
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
 import unittest
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
-import pytest
-
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
-
-#: for what asks /proc, netlink, abstract sockets
-linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
-root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do that")
-
-
-def require(met: object, reason: str) -> None:
-    """Skip the test that asks if the place, where no server is missing, is not as it needs it."""
-    if not met:
-        raise unittest.SkipTest(reason)
-
-
-def can_bind(host: str) -> bool:
-    """Whether an address, of IPv4 or IPv6, is there to be listened at."""
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
-            sock.bind((host, 0))
-    except OSError:
-        return False
-    return True
 
 
 def _places() -> str:
@@ -114,11 +88,3 @@ def give_up(reason: str) -> NoReturn:
     if _skips_are_forbidden():
         raise AssertionError(f"{reason}, and SUMMON_FORBID_SKIPS forbids to skip")
     raise unittest.SkipTest(reason)
-
-
-def unshare(*options: str) -> list[str]:
-    """The command that runs another in namespaces of its own; without the right to, skip."""
-    flags = [option for option in options if option.startswith("--")]
-    done = subprocess.run(["unshare", *flags, "true"], capture_output=True)
-    require(done.returncode == 0, f"unshare {' '.join(flags)} is not permitted here")
-    return ["unshare", *options]

@@ -38,7 +38,7 @@ from summon_testcase import (
     ports,
 )
 
-from .needs import can_bind, linux, require, root, unshare
+from .places import can_bind, linux, require, root, unshare
 from .services import (
     PATIENCE,
     ROOT,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .needs import unshare
+from .places import unshare
 from .services import PATIENCE, text
 from .test_process import PREAMBLE, assert_nothing_left, run
 

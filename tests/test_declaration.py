@@ -40,7 +40,8 @@ from summon_testcase import (
 )
 from summon_testcase.unpatched import temporary_directory
 
-from .needs import needs, root
+from .needs import needs
+from .places import root
 from .services import BARE, service
 
 ROOT = Path(__file__).resolve().parent.parent

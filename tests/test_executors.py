@@ -44,7 +44,7 @@ from summon_testcase import (
     ports,
 )
 
-from .needs import can_bind, require, unshare
+from .places import can_bind, require, unshare
 from .services import alive, eventually, marked, parent, service, status, stays, text
 
 STATE = "{tmpdir}/state"

@@ -16,7 +16,7 @@ import pytest
 
 from summon_testcase import netlink, procfs
 
-from .needs import can_bind, linux, require
+from .places import can_bind, linux, require
 
 pytestmark = linux
 ROOT = str(Path(__file__).resolve().parent.parent)

@@ -18,7 +18,7 @@ from summon_testcase import (
     ports,
 )
 
-from .needs import linux
+from .places import linux
 from .services import eventually, marked
 
 pytestmark = linux

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .needs import require, unshare
+from .places import require, unshare
 from .services import PATIENCE, eventually, marked
 from .test_process import line, program, run
 

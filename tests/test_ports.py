@@ -15,7 +15,7 @@ import pytest
 from summon_testcase import ports
 from summon_testcase.errors import StartFailed
 
-from .needs import can_bind, linux, require
+from .places import can_bind, linux, require
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT}

@@ -19,7 +19,8 @@ from summon_testcase import (
 )
 
 from .another_user import NOBODY, interpreter_for_all, packages_for_all
-from .needs import needs, require, root
+from .needs import needs
+from .places import require, root
 from .services import eventually
 
 ROOT = Path(__file__).resolve().parent.parent

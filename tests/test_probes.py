@@ -24,7 +24,7 @@ from summon_testcase.path_probes import FileProbe, UnixSocketProbe
 from summon_testcase.probes import Probe, TCPProbe
 from summon_testcase.steps import Pause, drive, wait
 
-from .needs import can_bind, linux, require, root
+from .places import can_bind, linux, require, root
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 

@@ -40,7 +40,8 @@ from summon_testcase import (
 )
 from summon_testcase.procfs import tcp_states
 
-from .needs import binary, locate, needs, root
+from .needs import binary, locate, needs
+from .places import root
 from .services import PATIENCE, eventually, text
 
 #: what the servers are given: their configuration, an application, small services

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from summon_testcase.steps import Crew, Pause, Steps, drive, together, wait
 
-from .needs import require
+from .places import require
 
 #: a machine that is busy with other tests is no failure
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

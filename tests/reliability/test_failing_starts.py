@@ -34,7 +34,7 @@ from summon_testcase.probes import TCPProbe
 from summon_testcase.steps import Steps, drive
 
 from ..another_user import interpreter_for_all
-from ..needs import linux, require, root
+from ..places import linux, require, root
 from ..services import alive, eventually, marked, parent
 from .scene import UP, Belongings, forget_log, nothing_left, run_program, sh
 

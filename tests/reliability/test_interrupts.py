@@ -35,7 +35,7 @@ from summon_testcase import (
     orchestrated,
 )
 
-from ..needs import linux
+from ..places import linux
 from ..services import eventually, marked, service, status
 from .scene import LONG, UP, Belongings, run_program, sh
 

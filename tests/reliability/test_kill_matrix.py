@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from ..needs import find, require
+from ..needs import find
+from ..places import require
 from ..services import PATIENCE, alive, eventually, text
 from .matrix import CONTROL, DEATHS, Stage, play, unprivileged
 from .scene import LONG

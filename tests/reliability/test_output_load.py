@@ -29,7 +29,7 @@ from summon_testcase.keeper.capture import Storage
 from summon_testcase.log import LIMIT_VARIABLE, Log
 from summon_testcase.observer import Observer
 
-from ..needs import linux, require, root
+from ..places import linux, require, root
 from ..services import marked
 from .scene import LONG, nothing_left, run_program, sh
 

@@ -10,7 +10,7 @@ import pytest
 
 from summon_testcase import HTTPCoordinatedExecutor, PortInUse, TCPCoordinatedExecutor, ports
 
-from ..needs import linux
+from ..places import linux
 from ..services import marked
 from .port_races import races
 from .scene import LONG, UP, Belongings, sh

@@ -38,7 +38,7 @@ from summon_testcase.life import Life
 from summon_testcase.log import run_directory
 
 from ..another_user import NOBODY, interpreter_for_all
-from ..needs import require, root
+from ..places import require, root
 from ..services import HERE, eventually, parent, service, text
 from .matrix import unprivileged
 from .scene import run_program

@@ -22,7 +22,7 @@ from summon_testcase import (
     SummonError,
 )
 
-from ..needs import linux
+from ..places import linux
 from ..services import alive, eventually, marked
 from .scene import LONG, UP, Belongings, forget_log, nothing_left, run_program, sh
 
