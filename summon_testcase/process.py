@@ -45,6 +45,8 @@ class Process:
         self.exit_code: int | None = None
         #: nothing of the service is alive
         self.ended = False
+        #: others were, when the main process had ended
+        self.left_others = False
         #: the keeper has nothing more to say: the service is gone
         self.gone = False
         #: the keeper died before the service did
@@ -179,6 +181,7 @@ class Process:
             warden.launched()
         elif verb == b"exited":
             self.exit_code, self.ended = int(fields[0]), self.gone or fields[1] == b"0"
+            self.left_others |= fields[1] != b"0"
         elif verb == b"output":
             self._watching = False
         elif verb == b"taken":

@@ -105,8 +105,6 @@ class Run:
         #: that port
         self.port: int | None = None
         self.ready = False
-        #: its main process had ended by then, and left others
-        self.daemon = False
         #: a test has waited for its end
         self.awaited = False
         #: the statuses that are no death, where a block has needed it until it is stopped
@@ -130,8 +128,6 @@ class Run:
             if probe is not None:
                 yield from self._wait(probe, deadline)
             self.ready = True
-            process = self.process
-            self.daemon = process.exit_code in process.fine and not process.ended
         except BaseException as error:
             told = self.named(error)
             self.kill()

@@ -197,12 +197,14 @@ class Service(Lifecycle):
         may_end = self._one_shot or not self._waits
         if may_end and run.process.exit_code in run.process.fine and not run.process.lost:
             return None
-        if run.death is None and run.daemon and not self._one_shot:
-            how = "was killed with its keeper" if run.process.lost else "has ended"
+        process = run.process
+        daemon = process.left_others and process.exit_code in process.fine
+        if run.death is None and daemon and not self._one_shot:
+            how = "was killed with its keeper" if process.lost else "has ended"
             run.death = run.error(
                 ProcessExited,
-                f"{self.called}: what it left running {how} {when}",
-                exit_code=run.process.exit_code,
+                f"{self.called}: {run.exit_words()}, and what it left running {how} {when}",
+                exit_code=process.exit_code,
             )
         if run.death is None:
             meant = (

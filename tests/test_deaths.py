@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from summon_testcase import (
+    FileCoordinatedExecutor,
     Orchestrator,
     OutputCoordinatedExecutor,
     ProcessExited,
@@ -65,6 +66,23 @@ WAYS: list[Any] = [
     pytest.param(lambda it: orchestrated(it=it), id="mapping"),
     pytest.param(lambda it: Orchestrator([Orchestrator({"it": it})]), id="nested"),
 ]
+
+
+def test_a_daemon_that_was_ready_before_its_starter_ended() -> None:
+    """It is the daemon that has died, not who has started it and ended as it should."""
+    script = "setsid sh -c 'echo $$ >$0; sleep 1000' $0 & read line"
+    path = "{tmpdir}/it.pid"
+    with pytest.raises(ProcessExited) as caught:
+        with FileCoordinatedExecutor(["sh", "-c", script, path], path, name="it") as it:
+            assert it.exit_code is None
+            it.sendline()
+            eventually(lambda: it.exit_code == 0, "the starter has ended")
+            assert it.running()
+            os.killpg(int(Path(it.path).read_text()), signal.SIGKILL)
+            eventually(lambda: not it.running(), "the death")
+    assert caught.value.message == (
+        "it: exited with status 0, and what it left running has ended before it was stopped"
+    )
 
 
 @pytest.mark.parametrize("way", WAYS)
