@@ -193,7 +193,10 @@ class TestDeadlines:
         how = answers("dribble=0.25", mark)
         web = HTTPCoordinatedExecutor(how, url=URL, timeout=2, request_timeout=request_timeout)
         error = self.expires(web, 6)
-        assert "no answer within " in str(error)
+        assert "no answer within " in str(error) and error.report
+        # who is given up is asked again
+        asked = Path(error.report.log_path).read_text().count("request ")
+        assert asked > 1 if request_timeout else asked == 1
 
     def test_bodies_that_never_end(self, mark: str) -> None:
         """The body that answer= waits for has no more time than the start."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from summon_testcase.programs import activate
+from summon_testcase.programs import activate, find_program, is_program
 
 ROOT = Path(__file__).resolve().parent.parent
 #: says which Python its ``python3`` is, and what it was told of a virtual environment
@@ -86,3 +86,24 @@ class TestVirtualEnvironment:
         env = {"PATH": "/bin", "PYTHONHOME": "/h"}
         activate(env)
         assert env == {"PATH": "/bin", "PYTHONHOME": "/h"}
+
+
+class TestPlaces:
+    """Where programs are looked for: on the PATH, beside Python, and where servers are."""
+
+    def find(self, word: str, path: str) -> str:
+        return find_program(word, path, "/", "it")
+
+    def test_in_their_order(self, tmp_path: Path) -> None:
+        program = tmp_path / os.path.basename(sys.executable)
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        assert self.find(program.name, f"/no/such:{tmp_path}") == str(program)
+        assert self.find(program.name, "/no/such") == sys.executable
+
+    def test_servers(self) -> None:
+        """A PATH of a user leaves out what the system's administrator runs."""
+        names = sorted(name for name in os.listdir("/usr/sbin") if is_program(f"/usr/sbin/{name}"))
+        beside = os.listdir(os.path.dirname(sys.executable))
+        name = next(name for name in names if name not in beside)
+        assert self.find(name, "/no/such") == f"/usr/sbin/{name}"
