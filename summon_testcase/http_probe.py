@@ -340,7 +340,9 @@ def _text(body: bytes, content_type: str) -> str:
     found = re.search(r"charset=\"?([\w.:-]+)", content_type, re.IGNORECASE)
     try:
         return body.decode(found[1] if found else "utf-8", "replace")
-    except LookupError:
+    except (LookupError, UnicodeError) as error:
+        # there is no such encoding, or it is one of host names
+        let_through(error)
         return body.decode("utf-8", "replace")
 
 

@@ -651,6 +651,22 @@ class TestWhatIsAsked:
         with HTTPCoordinatedExecutor(how, url=URL, timeout=60, answer="tick tick tick") as web:
             assert requests_of(web) == 1
 
+    @pytest.mark.parametrize("where", ["/elsewhere", "http://[", "http://é.example/"])
+    def test_redirects(self, where: str, mark: str) -> None:
+        """Are an answer, wherever they lead to, and have a body, which may never end."""
+        how = [f"moved={where}", "body=moved ", mark]
+        with HTTPCoordinatedExecutor(answers(*how), url=URL, answer="^moved $"):
+            pass
+        with HTTPCoordinatedExecutor(answers("endless=0.1", *how), url=URL) as web:
+            assert requests_of(web) == 1
+
+    @pytest.mark.parametrize("charset", ["none", "hex", "idna", "undefined"])
+    def test_encodings_that_are_none(self, charset: str, mark: str) -> None:
+        """A body is text, whatever it says."""
+        how = answers(f"type=text/plain; charset={charset}", "body=ö", mark)
+        with HTTPCoordinatedExecutor(how, url=URL, answer="^ö$"):
+            pass
+
     def test_body_of_a_refused_answer(self, mark: str) -> None:
         """The body of an answer whose status is refused is not waited for."""
         how = answers("busy=2", "body=up ", "endless=0.1", mark)

@@ -109,11 +109,18 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
 
 
+class _Session(requests.Session):
+    """Sees no redirects: to know where one leads to, all of its body would be read first."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 def _session() -> requests.Session:
     """The session of this thread, in the state of a new one."""
     session = _current.session
     if session is None:
-        session = _current.session = requests.Session()
+        session = _current.session = _Session()
         session.trust_env = False
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Adapter())

@@ -9,7 +9,8 @@ Arguments: where it listens, PORT or HOST:PORT or a path; how, as words KEY=VALU
   written again after each pause, for ever;
 - ``halves=SECONDS``: the second half of the body comes that late;
 - ``user=NAME:PASSWORD``: all others get a 401; ``echo=1``: the body is that of the request;
-- ``header=TEXT``: a header;
+- ``header=TEXT``: a header; ``type=TEXT``: that of the content;
+- ``moved=URL``: it is a redirect;
 - ``line=BEGINNING``: the answer begins with that and 60,000 letters more of two bytes each;
 - ``pem=CERTIFICATE,KEY``: TLS.
 
@@ -55,7 +56,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "user" in how and self.headers["Authorization"] != said:
             status = 401
         body = sent if "echo" in how else how.get("body", "").replace("{n}", str(asked)).encode()
-        self.send_response(status)
+        self.send_response(302 if "moved" in how else status)
+        if "moved" in how:
+            self.send_header("Location", how["moved"])
+        if "type" in how:
+            self.send_header("Content-Type", how["type"])
         self.send_header("X-Asked", str(asked))
         self.send_header("X-Header", how.get("header", ""))
         if "endless" not in how:
