@@ -116,6 +116,11 @@ def chain(length: int, mark: str) -> dict[str, Any]:
     return {**links, "end": Moment(after=(f"link{length - 1}",))}
 
 
+def a_while() -> None:
+    """What a callable of the user's does that takes its time."""
+    time.sleep(0.3)
+
+
 class TestNobodyWaits:
     def test_a_chain_beside_a_slow_answer(self, mark: str) -> None:
         """Six services that start in a row do not wait for the answers of another server."""
@@ -135,7 +140,7 @@ class TestNobodyWaits:
 
         def slowly(executor: object) -> bool:
             calls.append(time.monotonic())
-            time.sleep(0.3)
+            a_while()
             return len(calls) > 3
 
         it = SimpleExecutor(idle(mark), until=slowly)
@@ -221,7 +226,7 @@ class TestDeadlines:
     def test_until_that_is_asked_after_it(self, mark: str) -> None:
         """Who refuses is told, and not that the answer before it is being asked for again."""
         healthy = HTTPCoordinatedExecutor(
-            answers(mark), url=URL, timeout=2, until=lambda e: time.sleep(0.3)
+            answers(mark), url=URL, timeout=2, until=lambda e: a_while()
         )
         with pytest.raises(TimeoutExpired, match=r"last answer: until= returned None"):
             healthy.start()

@@ -947,7 +947,7 @@ class TestStop:
 
     def test_an_orphan_that_becomes_a_program(self, mark: str) -> None:
         """What its parent's handler took from a child that was just forked is sent once more."""
-        sleeper = [sys.executable, "-c", "import time; time.sleep(1000)", mark]
+        sleeper = service("silent.py", mark)
         script = f"""
         import os, signal
         if os.fork():

@@ -21,6 +21,8 @@ from summon_testcase.errors import InvalidArgument
 from summon_testcase.log import Log
 from summon_testcase.observer import Observer, OutputProbe, open_output
 
+from .services import eventually
+
 #: a machine that is busy with other tests is no failure
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -70,12 +72,15 @@ def look(watcher: Observer, view: Any) -> re.Match[str] | None:
 
 def at_last(watcher: Observer, view: Any) -> re.Match[str] | None:
     """Search until a match that was held back is given."""
-    found = look(watcher, view)
-    end = time.monotonic() + 10
-    while found is None and watcher.holding and time.monotonic() < end:
-        time.sleep(0.002)
-        found = look(watcher, view)
-    return found
+    found = [look(watcher, view)]
+
+    def given() -> bool:
+        found.append(look(watcher, view))
+        return bool(found[-1]) or not watcher.holding
+
+    if found[0] is None and watcher.holding:
+        eventually(given, "it is given")
+    return found[-1]
 
 
 def in_pieces(data: bytes, cuts: list[int]) -> list[bytes]:

@@ -44,6 +44,11 @@ def events() -> list[str]:
     return []
 
 
+async def a_turn() -> None:
+    """Let others go on."""
+    await asyncio.sleep(0)
+
+
 class Foreign:
     """Anything with start and stop: no base, no name, no other method."""
 
@@ -279,7 +284,7 @@ class TestOrchestrated:
         @orchestrated(Foreign("a", events))
         async def answer(number: int) -> int:
             events.append(f"begin {number}")
-            await asyncio.sleep(0)
+            await a_turn()
             events.append(f"end {number}")
             if number == 3:
                 raise ZeroDivisionError
@@ -299,7 +304,7 @@ class TestOrchestrated:
         """Also where nobody can tell before the call that it gives something to wait for."""
 
         async def answer(_: object = None) -> str:
-            await asyncio.sleep(0)
+            await a_turn()
             return events[-1]
 
         class Calling:
@@ -315,7 +320,7 @@ class TestOrchestrated:
         @orchestrated(Foreign("a", events))
         @types.coroutine
         def answer() -> Iterator[Any]:
-            yield from asyncio.sleep(0).__await__()
+            yield from a_turn().__await__()
             return events[-1]
 
         async def asks() -> str:

@@ -42,10 +42,10 @@ from summon_testcase.procfs import tcp_states
 
 from .needs import binary, locate, needs
 from .places import root
-from .services import PATIENCE, eventually, text
+from .services import HERE, PATIENCE, eventually, text
 
 #: what the servers are given: their configuration, an application, small services
-SERVERS = Path(__file__).resolve().parent / "servers"
+SERVERS = HERE / "servers"
 ROOT = os.geteuid() == 0
 
 

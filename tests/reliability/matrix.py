@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import random
 import shutil
 import signal
 import socket
@@ -26,7 +25,7 @@ from typing import TextIO
 
 from ..another_user import NOBODY, interpreter_for_all
 from ..services import PATIENCE, alive, eventually, marked
-from .scene import import_paths
+from .scene import at_random, import_paths
 from .shapes import available, processes
 
 #: seconds after the death at which nothing may be left
@@ -56,7 +55,7 @@ def _twice(runner: Runner) -> None:
 
 
 def _at_random(runner: Runner) -> None:
-    time.sleep(random.uniform(0, 0.4))
+    at_random(0.4)
     runner.kill()
 
 
@@ -309,19 +308,20 @@ def play(death: str, nobody: bool = False, shapes: list[str] | None = None) -> O
         else:
             runner.wait(HANGS / 2)
         began = time.monotonic()
-        while True:
+
+        def over() -> bool:
             asked = time.monotonic() - began
             left = stage.left(before)
             outcome.files = [] if death == CONTROL else stage.files_left(death)
             if asked >= LATEST and not outcome.late:
                 outcome.late = left
             outcome.seconds = time.monotonic() - began
-            if not (left or outcome.files):
-                break
             if asked > (LATEST if death == CONTROL else GIVEN_UP):
                 outcome.survivors = left
-                break
-            time.sleep(0.02)
+                return True
+            return not (left or outcome.files)
+
+        eventually(over, "all is gone, or given up", HANGS)
         assert not child or alive(child)
     finally:
         watchdog.cancel()

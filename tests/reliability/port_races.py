@@ -23,6 +23,8 @@ from pathlib import Path
 
 from summon_testcase import PortInUse, ProcessExited, SummonError, TCPCoordinatedExecutor
 
+from ..services import service
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 SERVER_C = r"""
@@ -48,22 +50,6 @@ int main(int argc, char **argv) {
     }
 }
 """
-SERVER_PYTHON = r"""
-import socket, sys, time
-with socket.socket() as listener:
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", int(sys.argv[1])))
-        time.sleep(int(sys.argv[3]) / 1e6)
-        listener.listen(16)
-    except OSError as error:
-        print("bind:", error)
-        sys.exit(98)
-    while True:
-        connection, _ = listener.accept()
-        with connection:
-            connection.sendall(sys.argv[2].encode())
-"""
 
 
 def server(directory: str) -> list[str]:
@@ -73,7 +59,7 @@ def server(directory: str) -> list[str]:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler and not subprocess.run([compiler, "-o", program, source]).returncode:
         return [str(program)]
-    return [sys.executable, "-S", "-c", SERVER_PYTHON]
+    return service("says_token.py")
 
 
 def work(command: list[str], starts: int) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +27,11 @@ UP = "echo up; read never"
 def sh(script: str, mark: str, *arguments: str) -> list[str]:
     """A shell whose command line has the marker; arguments are ``$1`` and so on."""
     return ["/bin/sh", "-c", script, mark, *arguments]
+
+
+def at_random(limit: float) -> None:
+    """Let up to so many seconds pass."""
+    time.sleep(random.uniform(0, limit))
 
 
 def threads() -> int:

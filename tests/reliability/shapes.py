@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,7 +144,7 @@ class Shape:
 
     def chain(self, how: str = "fork") -> SimpleExecutor:
         """A process that keeps forking and ending."""
-        command = [sys.executable, "-S", str(HERE / "chain.py"), how, self.mark, self.mark]
+        command = service("chain.py", how, self.mark, self.mark)
         return self._says_up(command)
 
     def chain_setsid(self) -> SimpleExecutor:

@@ -30,7 +30,7 @@ from summon_testcase.log import LIMIT_VARIABLE, Log
 from summon_testcase.observer import Observer
 
 from ..places import linux, require, root
-from ..services import marked
+from ..services import HERE, marked
 from .scene import LONG, nothing_left, run_program, sh
 
 MEGA = 1 << 20
@@ -41,10 +41,8 @@ pytestmark = linux
 
 
 def python(source: str, mark: str, *arguments: object) -> list[str]:
-    """A service that writes; ``write`` takes bytes."""
-    preamble = "import os, signal, sys, time\n"
-    preamble += "def write(data):\n  data = memoryview(data)\n"
-    preamble += "  while data: data = data[os.write(1, data):]\n"
+    """A service that writes, as ``services/writes.py`` does."""
+    preamble = f"import os, signal, sys; sys.path.append({str(HERE)!r}); from writes import *\n"
     return [sys.executable, "-S", "-c", preamble + source, *map(str, arguments), mark]
 
 
@@ -98,17 +96,7 @@ it.stop()
         """10 MB/s while the test does nothing: the service is not held up, all is on disk."""
         seconds = 30 if LONG else 3
         source = """
-source = '''
-write(b"ready\\\\n")
-block, blocked, began = b"y" * 79 + b"\\\\n", 0.0, time.monotonic()
-for number in range(int(sys.argv[1]) * 100):
-    time.sleep(max(0, began + number / 100 - time.monotonic()))
-    at = time.monotonic()
-    write(block * 1250)
-    blocked += time.monotonic() - at
-write(b"took %f blocked %f end\\\\n" % (time.monotonic() - began, blocked))
-signal.pause()
-'''
+source = "write(b'ready\\\\n'); pour(int(sys.argv[1])); signal.pause()"
 it = OutputCoordinatedExecutor(python(source, mark, SECONDS), "^ready$").start()
 time.sleep(SECONDS)
 found = it.wait_for_output("took ([0-9.]+) blocked ([0-9.]+) end", timeout=120)
@@ -169,7 +157,7 @@ class TestOfAnyKind:
     def test_banner_across_a_chunk(self, before: int, mark: str) -> None:
         """A banner that begins just before, at, or after the end of a chunk, split anywhere."""
         write = f"write(b'x' * {before - 1} + b'\\n')\n"
-        write += "for c in b'READY\\n': write(bytes([c])); time.sleep(0.001)\nsignal.pause()"
+        write += "dribble(b'READY\\n'); signal.pause()"
         with OutputCoordinatedExecutor(python(write, mark), r"^READY$") as it:
             assert it.match is not None and it.match.group() == "READY"
             it.send("")

@@ -22,7 +22,7 @@ import pytest
 from summon_testcase.keeper.messages import Inbox, pack
 from summon_testcase.warden import Warden
 
-from ..services import PATIENCE, alive, eventually, marked, parent, text
+from ..services import PATIENCE, alive, eventually, marked, parent, stays, text
 from .scene import LONG
 
 SEEDS = range(1000 if LONG else 16)
@@ -113,9 +113,8 @@ def assert_rests(pid: int) -> None:
     settled = time.monotonic() + PATIENCE
     while alive(pid) and time.monotonic() < settled:
         before = wakeups(pid)
-        time.sleep(0.1)
-        if wakeups(pid) - before <= 1:
-            return
+        with suppress(AssertionError):
+            return stays(lambda: wakeups(pid) - before <= 1, "it rests")  # noqa: B023
     assert not alive(pid), f"{pid} is busy with nothing"
 
 

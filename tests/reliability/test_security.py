@@ -10,7 +10,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import textwrap
 import traceback
 from collections.abc import Callable
@@ -39,7 +38,7 @@ from summon_testcase.log import run_directory
 
 from ..another_user import NOBODY, interpreter_for_all
 from ..places import require, root
-from ..services import HERE, eventually, parent, service, text
+from ..services import eventually, parent, service, text
 from .matrix import unprivileged
 from .scene import run_program
 
@@ -441,34 +440,11 @@ def test_templates_reach_what_is_documented(mark: str) -> None:
 
 # -- who may say that it is ready ---------------------------------------------------------
 
-SAYS = r"""
-import os, socket, sys, time
-state, done = sys.argv[1:3]
-with open(state + ".new", "w") as stream:
-    stream.write(os.environ["NOTIFY_SOCKET"] + "\n")
-os.rename(state + ".new", state)
-while not os.path.exists(done):
-    time.sleep(0.005)
-time.sleep(0.2)
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        with open(state, "w") as stream:
-            stream.write("now")
-        name = os.environ["NOTIFY_SOCKET"]
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.sendto(b"READY=1", "\0" + name[1:] if name[0] == "@" else name)
-            time.sleep(1000)
-    os._exit(0)
-time.sleep(1000)
-"""
-
-
 def test_only_its_own_may_say_ready(mark: str, tmp_path: Path) -> None:
     """READY=1 of another service is ignored; that of a daemon of its own counts."""
     state, done = tmp_path / "state", tmp_path / "done"
-    stranger = [sys.executable, "-S", str(HERE / "forges.py"), str(state), str(done), mark]
+    stranger = service("forges.py", state, done, mark)
     with SimpleExecutor(stranger):
-        command = [sys.executable, "-S", "-c", SAYS, str(state), str(done), mark]
+        command = service("says_ready.py", state, done, mark)
         with NotifyCoordinatedExecutor(command):
             assert (text(done), text(state)) == ("sent", "now")

@@ -24,7 +24,7 @@ from summon_testcase import (
 
 from ..places import linux
 from ..services import alive, eventually, marked
-from .scene import LONG, UP, Belongings, forget_log, nothing_left, run_program, sh
+from .scene import LONG, UP, Belongings, at_random, forget_log, nothing_left, run_program, sh
 
 #: seconds that a stop without obstacles may take on a busy machine
 IN_TIME = 8.0
@@ -161,6 +161,7 @@ class TestThreads:
         """It is stopped once, by one signal, and all of them return after it is gone."""
         script = 'trap "echo asked; exit 0" TERM; echo up; while :; do read never; done'
         it = OutputCoordinatedExecutor(sh(script, mark), "up\n", expected_exit=143)
+        it.start().stop()
         before = Belongings()
         for _ in rounds(5):
             pid = it.start().pid
@@ -197,6 +198,7 @@ class TestThreads:
     def test_eight_stop_different_ones(self, mark: str) -> None:
         """Services do not wait for each other."""
         services = [one(mark) for _ in range(8)]
+        services[0].start().stop()
         before = Belongings()
         for _ in rounds(3):
             assert at_once(*[service.start for service in services]) == []
@@ -238,7 +240,7 @@ class TestThreads:
         for _ in rounds(20):
 
             def stop() -> None:
-                time.sleep(random.uniform(0, 0.01))
+                at_random(0.01)
                 it.stop()
 
             for error in at_once(it.start, stop):
@@ -259,7 +261,7 @@ class TestThreads:
         for _ in rounds(6):
 
             def stop() -> None:
-                time.sleep(random.uniform(0, 0.03))
+                at_random(0.03)
                 group.stop()
 
             for error in at_once(group.start, stop):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.services import eventually
 from tests.test_runners import PACKAGE, REPORTED, SAMPLE, Outcome
 
 from .matrix_rows import CANNOT_START, FAILING, INTERRUPTED, PASSING, Row
@@ -117,11 +118,15 @@ def run(
                 start_new_session=True,
             )
             try:
-                while ctrl_c and process.poll() is None and time.monotonic() < began + deadline:
-                    if ctrl_c in log.read_text():
+                if ctrl_c:
+                    with contextlib.suppress(AssertionError):
+                        eventually(
+                            lambda: ctrl_c in log.read_text() or process.poll() is not None,
+                            "the moment of Ctrl-C",
+                            deadline,
+                        )
+                    if process.poll() is None and ctrl_c in log.read_text():
                         os.killpg(process.pid, signal.SIGINT)
-                        break
-                    time.sleep(0.02)
                 status = process.wait(max(began + deadline - time.monotonic(), 0))
                 hung = False
             except subprocess.TimeoutExpired:
@@ -130,9 +135,9 @@ def run(
                 status = process.wait()
 
         seconds = time.monotonic() - began
-        until = time.monotonic() + A_MOMENT
-        while (left := alive(str(log))) and time.monotonic() < until:
-            time.sleep(0.05)
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: not alive(str(log)), "nothing is alive", A_MOMENT)
+        left = alive(str(log))
         said = output.read_text(errors="replace")
         made = Outcome(status, said, log.read_text().splitlines(), str(log))
         for pid in left and alive(str(log)):

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from unittest import IsolatedAsyncioTestCase
 
 from sample_services import ask, ran, tcp
@@ -106,7 +105,7 @@ class DyingUnnoticed(SummonTestCase):
         ran(self)
         os.kill(self.quiet.pid, signal.SIGABRT)
         while self.quiet.running():
-            time.sleep(0.001)
+            pass
 
 
 class DyingTwice(SummonTestCase):
@@ -117,7 +116,7 @@ class DyingTwice(SummonTestCase):
         self.assertEqual(ask(self.phoenix.port), "phoenix")
         os.kill(self.phoenix.pid, signal.SIGQUIT)
         while self.phoenix.running():
-            time.sleep(0.001)
+            pass
 
     def test_1_dies(self):
         self.kill()
