@@ -222,13 +222,17 @@ def find_program(word: str, path: str | None, cwd: str, label: str, optional: bo
             _refuse_without_interpreter(candidate, word, path, cwd, label, optional)
             return candidate
     package = package_of(word)
-    whole = os.path.join(cwd, word)
-    absent = os.sep not in word or not os.path.lexists(whole)
+    whole, shown = os.path.join(cwd, word), word
+    if os.sep not in word:
+        # what has its name, but is none; the system passes directories by
+        named = filter(os.path.lexists, _candidates(word, path, cwd))
+        whole = shown = next((place for place in named if not os.path.isdir(place)), "")
+    absent = not os.path.lexists(whole)
     if word.startswith("~"):
         reason = f"no shell fills in the {word.split(os.sep)[0]} of {word!r}: write its full path"
     elif word in _SHELL_WORDS:
         reason = f"{word!r} is no program but a word of the shell: write shell=True"
-    elif os.sep not in word:
+    elif absent and os.sep not in word:
         reason = f"{word!r} is not on the PATH: install it, or write its full path"
         if package:
             reason = f"{word!r} is not installed: install the Debian package {package}"
@@ -239,9 +243,9 @@ def find_program(word: str, path: str | None, cwd: str, label: str, optional: bo
     elif os.path.isdir(whole):
         reason = f"{word!r} is a directory"
     elif not os.path.exists(whole):
-        reason = f"{word!r} is a link to {os.path.realpath(whole)}, which does not exist"
+        reason = f"{shown!r} is a link to {os.path.realpath(whole)}, which does not exist"
     else:
-        reason = f"{word!r} may not be executed: set its x permission, or name its interpreter"
+        reason = f"{shown!r} may not be executed: set its x permission, or name its interpreter"
     raise CommandNotFound(
         f"{label}: command not found: {reason}",
         executor=label,

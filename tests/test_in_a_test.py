@@ -316,6 +316,18 @@ class MissingTest(unittest.TestCase):
         for command in ("/tmp", "/etc/passwd"):
             result = self.run_with(None, server=SimpleExecutor(command, optional=True))
             self.assertEqual((len(result.errors), result.skipped), (1, []))
+        with tempfile.TemporaryDirectory() as directory:
+            Path(directory, "server").touch(0o644)
+            Path(directory, "link").symlink_to("/no/such")
+            env = {"PATH": f"/no/such:{directory}"}
+            for word, said in ("server", "may not be executed"), ("link", "is a link to /no/such"):
+                server = SimpleExecutor(word, env=env, optional=True)
+                result = self.run_with(None, server=server)
+                self.assertEqual((len(result.errors), result.skipped), (1, []))
+                self.assertIn(f"'{directory}/{word}' {said}", result.errors[0][1])
+            Path(directory, "directory").mkdir()
+            server = SimpleExecutor("directory", env=env, optional=True)
+            self.assertEqual(len(self.run_with(None, server=server).skipped), 1)
 
     def test_a_skip_hides_nothing(self) -> None:
         """What is wrong with another service is an error, though one is missing and optional."""
