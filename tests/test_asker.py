@@ -116,6 +116,17 @@ def chain(length: int, mark: str) -> dict[str, Any]:
     return {**links, "end": Moment(after=(f"link{length - 1}",))}
 
 
+def program_of(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What became of a program that can import the package."""
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
 def a_while() -> None:
     """What a callable of the user's does that takes its time."""
     time.sleep(0.3)
@@ -333,13 +344,7 @@ try:
 except ChildProcessError:
     print("no child")
 """
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONPATH": ROOT},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = program_of(script)
         assert done.stdout.split("\n")[:2] == ["False False", "no child"], done
 
     @linux
@@ -408,13 +413,7 @@ try:
 except StartFailed as error:
     print(error)
 """
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONPATH": ROOT},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = program_of(script)
         assert "ended by itself, twice; it said:" in done.stdout, done
         assert "No module named 'requests'" in done.stdout
 
@@ -435,13 +434,7 @@ try:
 except StartFailed as error:
     print(type(error).__name__, error)
 """
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONPATH": ROOT},
-            capture_output=True,
-            text=True,
-            timeout=50,
-        )
+        done = program_of(script)
         assert "StartFailed " in done.stdout, done
         assert "ended by itself, twice; it said:" in done.stdout
         assert "no OpenSSL" in done.stdout
@@ -459,13 +452,7 @@ sys.path.insert(0, {str(tmp_path)!r})
 with HTTPCoordinatedExecutor({answers(mark)!r}, url={URL!r}):
     print("ready")
 """
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONPATH": ROOT},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = program_of(script)
         assert done.stdout == "ready\n", done
 
     def test_a_fork_has_its_own(self, mark: str) -> None:

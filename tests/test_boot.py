@@ -194,7 +194,8 @@ def test_an_interpreter_that_hangs(mark: str, place: Path, tmp_path: Path) -> No
     host = tmp_path / "python"
     host.write_text("#!/bin/sh\nexec sleep 1000\n")
     host.chmod(0o755)
-    said = refused(f"sys.executable = {str(host)!r}", mark, place)
+    sooner = "from summon_testcase import warden; warden.ANSWER = 1.0"
+    said = refused(f"{sooner}; sys.executable = {str(host)!r}", mark, place)
     assert f"{host}, died or did not answer" in said
     assert_nothing_left(mark, place)
 

@@ -32,6 +32,15 @@ from .services import alive, eventually, service
 from .test_testcase import run
 
 
+def serving() -> TCPCoordinatedExecutor:
+    """A server that ends well when it is told a line."""
+    source = (
+        "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
+        "sys.stdin.readline()"
+    )
+    return TCPCoordinatedExecutor([sys.executable, "-c", source, "{port}"], name="it")
+
+
 def dying(name: str = "it", **options: Any) -> OutputCoordinatedExecutor:
     """A service that ends with the status that it is told."""
     script = "echo up; read status; echo ending; exit $status"
@@ -99,11 +108,7 @@ class TestBlocks:
 
     def test_a_server_that_ended(self, way: Callable[[Any], Any]) -> None:
         """One that is there for others is missed also if it ended with status 0."""
-        source = (
-            "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
-            "sys.stdin.readline()"
-        )
-        it = TCPCoordinatedExecutor([sys.executable, "-c", source, "{port}"], name="it")
+        it = serving()
         with pytest.raises(ProcessExited, match="it: exited with status 0 before it was stopped"):
             with way(it):
                 end(it, 0)
@@ -118,11 +123,7 @@ class TestBlocks:
 
     def test_a_server_at_the_last_moment(self, way: Callable[[Any], Any]) -> None:
         """Its keeper knows that it had ended before it was asked to, which nobody has told yet."""
-        source = (
-            "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
-            "sys.stdin.readline()"
-        )
-        it = TCPCoordinatedExecutor([sys.executable, "-c", source, "{port}"], name="it")
+        it = serving()
         with pytest.raises(ProcessExited, match="it: exited with status 0 before it was stopped"):
             with way(it):
                 pid = it.pid

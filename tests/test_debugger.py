@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pexpect
 
@@ -40,17 +41,22 @@ class DebuggedTest(SummonTestCase):
 """
 
 
-def test_services_live_until_tear_down(tmp_path: Path) -> None:
-    """Each test has its own all the time, also in tearDown; nothing is left at the end."""
-    (tmp_path / "test_it.py").write_text(PROGRAM)
-    child = pexpect.spawn(
+def debugged(tests: str, place: Path) -> Any:
+    """A run of them at a terminal, which stops in the debugger."""
+    (place / "test_it.py").write_text(PROGRAM)
+    return pexpect.spawn(
         sys.executable,
-        ["-m", "pytest", "--pdb", "-p", "no:cacheprovider", "test_it.py"],
-        cwd=str(tmp_path),
+        ["-m", "pytest", "--pdb", "-p", "no:cacheprovider", tests],
+        cwd=str(place),
         env={**os.environ, "PYTHONPATH": ROOT, "TERM": "dumb", **BARE},
         timeout=60,
         encoding="utf-8",
     )
+
+
+def test_services_live_until_tear_down(tmp_path: Path) -> None:
+    """Each test has its own all the time, also in tearDown; nothing is left at the end."""
+    child = debugged("test_it.py", tmp_path)
     try:
         child.expect_exact("(Pdb) ")
         assert child.before is not None and "own wrote during this test" in child.before
@@ -72,22 +78,7 @@ def test_services_live_until_tear_down(tmp_path: Path) -> None:
 
 def test_the_debugger_is_quit(tmp_path: Path) -> None:
     """Nothing is left behind."""
-    (tmp_path / "test_it.py").write_text(PROGRAM)
-    child = pexpect.spawn(
-        sys.executable,
-        [
-            "-m",
-            "pytest",
-            "--pdb",
-            "-p",
-            "no:cacheprovider",
-            "test_it.py::DebuggedTest::test_2_fails",
-        ],
-        cwd=str(tmp_path),
-        env={**os.environ, "PYTHONPATH": ROOT, "TERM": "dumb", **BARE},
-        timeout=60,
-        encoding="utf-8",
-    )
+    child = debugged("test_it.py::DebuggedTest::test_2_fails", tmp_path)
     try:
         child.expect_exact("(Pdb) ")
         child.sendline("print('pid:', self.own.pid)")

@@ -25,6 +25,7 @@ from summon_testcase.probes import Probe, TCPProbe
 from summon_testcase.steps import Pause, drive, wait
 
 from .places import can_bind, linux, require, root
+from .test_kernel import running as program_running
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 
@@ -43,20 +44,8 @@ ME = Service(os.getpid(), os.getpid())
 @contextmanager
 def running(script: str, *arguments: object) -> Iterator[tuple[Service, str]]:
     """A Python process and its first line of output; it is killed with the block."""
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    with subprocess.Popen(
-        command,
-        env={**os.environ, "PYTHONPATH": ROOT},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline().strip()
-            yield Service(process.pid, process.pid), line
-        finally:
-            process.kill()
+    with program_running(script, *map(str, arguments)) as (process, line):
+        yield Service(process.pid, process.pid), line
 
 
 @contextmanager
