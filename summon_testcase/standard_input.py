@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from .deadline import Deadline
 from .process import Process
 from .steps import Pause, wait
-from .unpatched import monotonic
+from .unpatched import time
 
 #: bytes of a message: so few that one is sent as a whole, or not at all
 _CHUNK = 1 << 15
@@ -81,7 +81,7 @@ def _turn(process: Process, deadline: Deadline) -> Iterator[bool]:
     try:
         process.senders.append(me)
         while process.senders[0][0] != me[0] and not deadline.expired():
-            wait(Pause((), min(deadline.at, monotonic() + 0.01)))
+            wait(Pause((), min(deadline.at, time.monotonic() + 0.01)))
         yield process.senders[0][0] == me[0]
     except BaseException:
         # what an interrupt has left is not to come before what is sent next

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     import tempfile as tempfile
     import time as time
     from builtins import open as open
-    from time import monotonic as monotonic
 
 _OURS = {
     *("os", "posixpath", "genericpath", "io", "fcntl", "glob", "shutil", "tempfile"),
@@ -170,7 +169,6 @@ if not TYPE_CHECKING:
     os.path.isfile = lambda path: stat.S_ISREG(_facts(os.stat, path))
     os.path.islink = lambda path: stat.S_ISLNK(_facts(os.lstat, path))
     time = apart("time")
-    monotonic = time.monotonic
     # no function of this name may be here, for pyfakefs would replace it
     open = functools.partial(_io.open)
 
