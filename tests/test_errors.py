@@ -45,7 +45,7 @@ from summon_testcase import (
     ports,
 )
 
-from .services import ROOT, marked, marker, parent, service
+from .services import ROOT, eventually, marked, marker, parent, service
 
 SECRET = "hunter2-do-not-print"
 
@@ -395,7 +395,8 @@ class TestLogs:
     def test_nothing_that_a_terminal_obeys(self, mark: str) -> None:
         """Commands and answers of others are spelt out in a message too."""
 
-        def odd(_: object) -> bool:
+        def odd(it: SimpleExecutor) -> bool:
+            eventually(it.tail, "it has said something")
             raise ValueError("no\x1b[2J\x07\x9b2Jt\x08 yet")
 
         script = "printf '\\033c\\033[31mup\\n'; sleep 1000 # \x1bc\x07"
