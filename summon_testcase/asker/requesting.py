@@ -232,7 +232,8 @@ def _cause(error: BaseException) -> BaseException:
     seen = {id(error)}
     while True:
         candidates = [getattr(error, "reason", None), *error.args[::-1], error.__cause__]
-        candidates.append(error.__context__)
+        # urllib3 1 tries a way to read that there is not any more, and suppresses what that says
+        candidates.append(None if error.__suppress_context__ else error.__context__)
         inner = next(
             (c for c in candidates if isinstance(c, BaseException) and id(c) not in seen), None
         )
