@@ -19,6 +19,9 @@ from typing import Any
 from .errors import InvalidArgument
 from .tracebacks import hidden
 
+#: unittest leaves our frames, which are above those of the user's function, out of tracebacks
+__unittest = True
+
 
 class Shared:
     """A context that those who are in it at the same time share.

@@ -78,7 +78,7 @@ TESTS = """
 """
 #: how each runner is called, and how many frames of ours it may show in all
 RUNNERS = {
-    "unittest": (["unittest", "test_it"], 13),
+    "unittest": (["unittest", "test_it"], 11),
     "pytest": (["pytest", "-c", os.devnull, "-p", "no:cacheprovider", "test_it.py"], 3),
     "nose2": (["nose2", "test_it"], 17),
     "trial": (["twisted.trial", "test_it"], 17),
