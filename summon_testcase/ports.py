@@ -222,30 +222,33 @@ class Leases:
         :raises StartFailed: when none is left; the message says who has them.
         """
         with self._mutex:
-            before, self._taking = set(self._leased), True
+            before = set(self._leased)
             try:
-                return self._take()
+                self._taking = True
+                port = self._take()
+                self._taking = False
+                return port
             except BaseException as error:
+                self._taking = False
                 self._leased &= before
+                self._let_idle_go()
                 if isinstance(error, OSError) and not is_foreign(error):
                     raise StartFailed(f"no port can be leased: {error}") from error
                 raise
-            finally:
-                self._taking = False
 
     def release(self, port: int) -> None:
         """End a lease.  A port that is not leased (or the parent's) is ignored."""
         with self._mutex:
-            if port not in self._leased:
-                return
-            block = port // BLOCK
-            idle = self._leased.isdisjoint({*_members(block)} - {port}) and not self._taking
-            # The last block stays: the next class of tests will want it at once.
-            lock = self._blocks.pop(block, None) if idle and len(self._blocks) > 1 else None
-            if lock is not None:
-                lock.close()
-            # last: what Ctrl-C has ended here is called again
+            # what Ctrl-C has ended here is called again, or done for the next port
             self._leased.discard(port)
+            if not self._taking:
+                self._let_idle_go()
+
+    def _let_idle_go(self) -> None:
+        """Unlock the blocks without a lease, but for one that the next tests will want at once."""
+        for block in list(self._blocks):
+            if len(self._blocks) > 1 and self._leased.isdisjoint(_members(block)):
+                self._blocks.pop(block).close()
 
     def forget(self) -> None:
         """In a forked child: the leases are the parent's, and so are the locks."""
@@ -272,15 +275,11 @@ class Leases:
             if lock is None:
                 foreign += 1
                 continue
-            try:
-                port = self._choose(list(_members(block)))
-            except BaseException:
-                lock.close()
-                raise
+            self._blocks[block] = lock
+            port = self._choose(list(_members(block)))
             if port is not None:
-                self._blocks[block] = lock
                 return port
-            lock.close()
+            self._blocks.pop(block).close()
         raise StartFailed(
             f"no free port is left in {ports.start}-{ports.stop - 1}: of "
             f"{counted(len(numbers), 'block')} of {BLOCK} ports {foreign} are locked by other "

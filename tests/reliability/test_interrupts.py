@@ -33,6 +33,7 @@ from summon_testcase import (
     SimpleExecutor,
     SummonError,
     orchestrated,
+    ports,
 )
 
 from ..places import linux
@@ -212,6 +213,26 @@ def test_interrupted_stop(make: Callable[[str], Any], short: int, mark: str) -> 
         if not interrupted:
             break
     assert number > 100
+
+
+def test_interrupted_lease() -> None:
+    """Of a port that needs another block of them nothing is kept."""
+    leases = ports.Leases()
+    last = leases.lease()
+    while leases.locked() == 1:
+        last = leases.lease()
+    leases.release(last)
+    assert leases.locked() == 1
+    before = Belongings()
+    for number, interrupt in interrupts(1):
+        with AtLine(number, interrupt) as at:
+            interrupted = interrupt.arrived(leases.lease)
+        if not interrupted:
+            break
+        assert leases.locked() == 1, at.where
+        assert before.lost() == {}, at.where
+    assert number > 20
+    leases.forget()
 
 
 def test_interrupted_pause(mark: str) -> None:

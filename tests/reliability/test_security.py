@@ -440,6 +440,7 @@ def test_templates_reach_what_is_documented(mark: str) -> None:
 
 # -- who may say that it is ready ---------------------------------------------------------
 
+
 def test_only_its_own_may_say_ready(mark: str, tmp_path: Path) -> None:
     """READY=1 of another service is ignored; that of a daemon of its own counts."""
     state, done = tmp_path / "state", tmp_path / "done"
