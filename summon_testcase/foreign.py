@@ -8,7 +8,12 @@ expected and means something; but it is meant for who called us, and is to arriv
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals
 from types import TracebackType
+from typing import TypeVar
+
+R = TypeVar("R")
 
 
 def is_foreign(error: BaseException) -> bool:
@@ -45,3 +50,21 @@ class suppress(contextlib.suppress):
         trace: TracebackType | None,
     ) -> bool:
         return super().__exit__(kind, error, trace) and not (error and is_foreign(error))
+
+
+def undisturbed(call: Callable[[], R]) -> R:
+    """Call something that takes no time and imports modules; signal handlers wait until it is done.
+
+    Python's own import takes an OSError for a file that is not there, whoever has raised it.
+    """
+    before = pthread_sigmask(SIG_BLOCK, ())
+    try:
+        pthread_sigmask(SIG_BLOCK, valid_signals())
+        return call()
+    finally:
+        try:
+            pthread_sigmask(SIG_SETMASK, before)
+        except BaseException:
+            # a handler was called first, in this very line
+            pthread_sigmask(SIG_SETMASK, before)
+            raise

@@ -17,7 +17,7 @@ from .conversation import Conversation
 from .deaths import sentence
 from .errors import AlreadyRunning, InvalidArgument, SpawnFailed, StopFailed, SummonError
 from .executor import overridden, stop_of
-from .foreign import is_foreign, let_through
+from .foreign import is_foreign, let_through, undisturbed
 from .steps import Steps, drive, together
 from .tracebacks import boundary
 from .unpatched import os, stay_imported, time
@@ -49,11 +49,17 @@ os.register_at_fork(
 )
 
 
+def load(*modules: str) -> None:
+    """Import modules of the package that a declaration does without."""
+    undisturbed(lambda: __import__(str(__package__), fromlist=modules))
+
+
 def warm_up(asker: bool = False) -> None:
     """Have the warden start while what the first start needs is imported.
 
     :param asker: whether requests will be sent, by another process that takes a while to boot.
     """
+    load("warden")
     from . import warden
 
     try:

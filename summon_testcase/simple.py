@@ -29,8 +29,8 @@ from .errors import (
     UnknownReference,
 )
 from .executor import overridden
-from .foreign import is_foreign
-from .lifecycle import handover, warm_up
+from .foreign import is_foreign, undisturbed
+from .lifecycle import handover, load, warm_up
 from .lifetime import Scope
 from .service import Service
 from .steps import Steps, drive
@@ -454,6 +454,7 @@ class SimpleExecutor(Service):
     def starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
         stay_imported()
+        load("life", "ports", "conditions")
         self._refuse_twice()
         if self._run is not None:
             # it died; what it left may live
@@ -494,6 +495,7 @@ class SimpleExecutor(Service):
             question, probe = probe, self._watched(probe)
             launch = self._launch()
             self._warm_up()
+            load("run")
             from .run import Run, logger
 
             logger.info("%s: starting", self.called)
@@ -634,7 +636,7 @@ class SimpleExecutor(Service):
     def _all_probes(self) -> AllOf:
         from .conditions import AllOf, Completed, Meanwhile, Spawned, Until
 
-        probes = self._readiness()
+        probes = undisturbed(self._readiness)
         self._waits = bool(probes or self._until)
         # what is asked of addresses and files may come when all of it has ended; output may not
         self._outlasts = self._launcher or (self._one_shot and not probes)

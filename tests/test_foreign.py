@@ -9,6 +9,7 @@ import os
 import signal
 import unittest
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from summon_testcase import (
     TimeoutExpired,
 )
 from summon_testcase.foreign import is_foreign, suppress
+
+from .reliability.scene import run_program
 
 
 class Late(TimeoutError):
@@ -99,6 +102,34 @@ def test_errors_of_calls_are_not_foreign() -> None:
         assert not is_foreign(error)
 
 
+#: prints the files that Python's import looks for in a first start, where a handler may come
+IMPORTS = """
+import os, signal, sys
+from summon_testcase import *
+
+found = {True: [], False: []}
+
+def trace(frame, event, arg):
+    if "importlib" in frame.f_code.co_filename and frame.f_code.co_name == "_path_stat":
+        blocked = signal.SIGALRM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        found[blocked].append(frame.f_locals["path"])
+
+web = [sys.executable, "-m", "http.server", "--bind", "{host}", "{port}"]
+it = {
+    "tcp": lambda: TCPCoordinatedExecutor(web),
+    "output": lambda: OutputCoordinatedExecutor("sh -c 'echo up; exec sleep 60'", "up"),
+    "http": lambda: HTTPCoordinatedExecutor(web, url="http://{host}:{port}/"),
+    "file": lambda: FileCoordinatedExecutor("sh -c 'echo >$0; sleep 60' {tmpdir}/f", "{tmpdir}/f"),
+    "group": lambda: Orchestrator([SimpleExecutor("sleep 60", until=lambda it: True)]),
+}[sys.argv[1]]()
+sys.settrace(trace)
+it.start()
+it.stop()
+sys.settrace(None)
+print(len(found[True]) > 20, found[False])
+"""
+
+
 def never() -> SimpleExecutor:
     return OutputCoordinatedExecutor("sleep 600", "never", name="it", timeout=60)
 
@@ -118,6 +149,13 @@ def test_a_limit_of_the_test_ends_a_start(make: Callable[[], Any]) -> None:
     with pytest.raises(Late, match=r"^too slow$"), alarm(plain):
         it.start()
     assert not it.running()
+
+
+@pytest.mark.parametrize("flavour", ["tcp", "output", "http", "file", "group"])
+def test_no_handler_comes_into_an_import(flavour: str, place: Path) -> None:
+    """Python takes what it raises there for a file that is not found, if it is an OSError."""
+    done = run_program(IMPORTS, place, flavour)
+    assert (done.stdout, done.stderr) == ("True []\n", "")
 
 
 def test_what_until_raises_itself_counts_as_not_yet() -> None:
