@@ -19,6 +19,7 @@ It writes a line for each request, which ends with the seconds of the monotonic 
 
 import base64
 import http.server
+import itertools
 import socket
 import socketserver
 import ssl
@@ -26,7 +27,8 @@ import sys
 import time
 
 where, how = sys.argv[1], dict(word.split("=", 1) for word in sys.argv[2:] if "=" in word)
-asked = 0
+#: of the requests, each of which has a thread
+numbers = itertools.count(1)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -36,8 +38,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         super().setup()
 
     def do_GET(self) -> None:
-        global asked
-        asked += 1
+        asked = next(numbers)
         told = self.command, self.path, self.headers["Host"], time.monotonic()
         print(f"request {asked}", *told, flush=True)
         time.sleep(float(how.get("delay", 0)))
