@@ -482,6 +482,7 @@ class TestAddresses:
         executor = FileCoordinatedExecutor(serves("pidfile", str(path), mark), path, name="web")
         with SimpleExecutor(service("silent.py", mark)) as other:
             path.write_text(f"{other.pid}\nmore\n")
+            eventually(lambda: marked(mark) != [], "it has become the program, with its arguments")
             with pytest.raises(PortInUse, match=r"cannot start: the pid file .*silent") as caught:
                 executor.start()
             assert caught.value.owner_pid == other.pid
