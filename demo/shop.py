@@ -84,8 +84,9 @@ class QuietHandler(WSGIRequestHandler):
 
 
 def main() -> None:
+    store = os.environ["STORE"]  # missed before anybody can ask
     with make_server("127.0.0.1", int(sys.argv[1]), app, handler_class=QuietHandler) as server:
-        print(f"shop open, orders go to {os.environ['STORE']}", flush=True)
+        print(f"shop open, orders go to {store}", flush=True)
         server.serve_forever()
 
 
