@@ -170,12 +170,15 @@ class ThreadsTest(unittest.TestCase):
             it = OutputCoordinatedExecutor("sh -c 'echo up; exec cat'", "up\n")
 
             def test(self) -> None:
-                self.it.sendline("what it says")
-                self.assertOutput(self.it, "what it says")
+                inside.wait(SOON)
+                # they share how far its output has been looked at
+                with turn:
+                    self.it.sendline("what it says")
+                    self.assertOutput(self.it, "what it says")
                 inside.wait(SOON)
                 self.fail("on purpose")
 
-        inside = threading.Barrier(2)
+        inside, turn = threading.Barrier(2), threading.Lock()
         result = unittest.TestResult()
         cases = [type(name, (Base,), {}) for name in ("FirstTest", "SecondTest")]
         threads = [threading.Thread(target=case("test").run, args=(result,)) for case in cases]
