@@ -454,10 +454,13 @@ class ResetTest(ScopesTest):
         self.assertEqual((len(result.errors), self.events.count("two")), (2, 0))
 
     def test_what_starts_anew_needs_none(self) -> None:
-        """After a restart, the first test is the first."""
+        """After a restart, of a group too, the first test is the first."""
+
+        def one() -> SimpleExecutor:
+            return SimpleExecutor(SLEEPER, reset=lambda executor: self.events.append("reset"))
 
         class Case(SummonTestCase):
-            db = SimpleExecutor(SLEEPER, reset=lambda executor: self.events.append("reset"))
+            db = one()
 
             def test_1(case) -> None:
                 case.db.kill()
@@ -468,8 +471,17 @@ class ResetTest(ScopesTest):
             def test_3(case) -> None:
                 pass
 
-        self.assert_passed(run(Case))
-        self.assertEqual(self.events, ["test_2", "reset"])
+        class GroupCase(Case):
+            db = Orchestrator({"inner": one()})
+
+            def test_1(case) -> None:
+                case.db.stop()
+
+        for case in (Case, GroupCase):
+            with self.subTest(case.__name__):
+                self.events.clear()
+                self.assert_passed(run(case))
+                self.assertEqual(self.events, ["test_2", "reset"])
 
     def test_what_is_summoned(self) -> None:
         """``summoned`` takes a scope, and a reset; or the thing has one."""
@@ -542,25 +554,6 @@ class ResetTest(ScopesTest):
             self.events.clear()
             self.assert_passed(run(self.case("test", tests=2, it=summoned(thing))))
             self.assertEqual(self.events, ["test", *expected, "test"])
-
-    def test_a_group_that_starts_anew_needs_none(self) -> None:
-        """What a test has stopped as a group is as it was when it was started."""
-        reset = lambda executor: self.events.append("reset")  # noqa: E731
-
-        class Case(SummonTestCase):
-            group = Orchestrator({"db": SimpleExecutor(SLEEPER, reset=reset)})
-
-            def test_1(case) -> None:
-                case.group.stop()
-
-            def test_2(case) -> None:
-                self.events.append("test_2")
-
-            def test_3(case) -> None:
-                pass
-
-        self.assert_passed(run(Case))
-        self.assertEqual(self.events, ["test_2", "reset"])
 
 
 if __name__ == "__main__":
