@@ -132,6 +132,9 @@ class _Asker:
             )
         with self._lock:
             self._under_way[question.number] = self._unsent[question.number] = question
+            if len(self._unsent) == 1 and self._send(question):
+                self._unsent.pop(question.number, None)
+                return question
         self.pump()
         return question
 

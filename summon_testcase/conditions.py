@@ -257,8 +257,13 @@ class AllOf:
     """Ready when all questions are answered yes, asked in order."""
 
     def __init__(self, probes: Sequence[Probe]) -> None:
-        self._probes = probes
-        self._refusing = probes[-1]
+        #: what each of them consists of, if it is one of these
+        self._probes: list[Probe] = [
+            each
+            for probe in probes
+            for each in (probe._probes if isinstance(probe, AllOf) else [probe])
+        ]
+        self._refusing = self._probes[-1]
 
     @property
     def shortest(self) -> float:

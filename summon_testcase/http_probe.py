@@ -5,6 +5,7 @@ The asking is the asker's, by requests, which this process never imports.
 
 from __future__ import annotations
 
+import functools
 import http
 import math
 import re
@@ -29,7 +30,7 @@ Statuses = int | Collection[int] | Callable[[int], bool]
 Answer = re.Pattern[str] | Callable[[int, Mapping[str, str], str], object]
 
 #: of the time already waited, that the pause before the first request may take
-_SHARE = 1 / 160
+_SHARE = 1 / 200
 #: seconds that one request may take unless something else is said
 REQUEST_TIMEOUT = 30.0
 
@@ -132,7 +133,7 @@ class HTTPProbe:
         """See :attr:`probes.Probe.asked`."""
         return self._tcp().asked if self._held.question is None else (self._held.question,)
 
-    @property
+    @functools.cached_property
     def path(self) -> str:
         """The unix socket that is asked; empty if it is none."""
         parts = urlsplit(self.url)
@@ -149,15 +150,14 @@ class HTTPProbe:
             usable = False
         if not usable:
             raise InvalidArgument(
-                f"url {_shown(self.url)!r} cannot be asked: "
-                f"write it like http://127.0.0.1:8000/health"
+                f"url {self._shown!r} cannot be asked: write it like http://127.0.0.1:8000/health"
             )
         if self.path:
             UnixSocketProbe(self.path).check()
 
     def describe(self) -> str:
         """In words: an accepted answer to GET http://127.0.0.1:8000/health."""
-        return f"an accepted answer to {self.method} {_shown(self.url)}"
+        return f"an accepted answer to {self.method} {self._shown}"
 
     def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
         """Whether somebody listens at the URL's host and port already."""
@@ -196,8 +196,9 @@ class HTTPProbe:
         held = self._held
         if not held.told:
             held.told, held.began = True, time.monotonic()
-            tell("prepare", self._what())
+            tell("prepare", self._what)
         addresses: tuple[str, ...] = ()
+        refusal: str | None
         if self.path:
             refusal = UnixSocketProbe(self.path).look(view, left)
             if refusal is not None:
@@ -219,23 +220,32 @@ class HTTPProbe:
         held.since = held.since or time.monotonic()
         held.question = question = self._ask(max(LEAST_TIMEOUT, min(limit, left)), addresses)
         try:
-            while True:
-                while not question.pump():
-                    if question.late():
-                        return self._silence(question)
-                    yield self._silence(question)
-                question.fresh = held.settled = False
-                refusal = self._refusal(question)
-                held.refusal = refusal or ""
-                if refusal is None or question.over or held.settled:
-                    return refusal
-                # more of the body may come
+            refusal = self._silence(question)
+            while refusal is not None:
+                # there is no answer yet, or more of its body may come
                 yield refusal
+                if question.pump():
+                    question.fresh = held.settled = False
+                    refusal = self._refusal(question)
+                    held.refusal = refusal or ""
+                    if question.over or held.settled:
+                        return refusal
+                else:
+                    refusal = self._silence(question)
+                    if question.late():
+                        return refusal
+            return None
         finally:
             held.question = None
             question.drop()
 
+    @functools.cached_property
+    def _shown(self) -> str:
+        return _without_password(self.url)
+
+    @functools.cached_property
     def _what(self) -> tuple[object, ...]:
+        """The request: it is the same each time."""
         url = self.url
         if self.path:
             url = urlsplit(url)._replace(scheme="http", netloc="localhost").geturl()
@@ -249,7 +259,7 @@ class HTTPProbe:
         # the asker is in another directory
         verify = os.path.abspath(self.verify) if isinstance(self.verify, str) else self.verify
         limit = 0 if self.answer is None else BODY
-        return ask(seconds, "request", self._what(), addresses, self.path, verify, limit)
+        return ask(seconds, "request", self._what, addresses, self.path, verify, limit)
 
     def _silence(self, question: Question) -> str:
         """The refusal as long as there is no answer; none of its own if it has come already."""
@@ -258,11 +268,11 @@ class HTTPProbe:
         short = waited < min(0.5, self.request_timeout or 0.5)
         if self._held.refusal is not None and (short or question.kind == "answer"):
             return self._held.refusal
-        return f"no answer within {_seconds(waited)} from {_shown(self.url)}"
+        return f"no answer within {_seconds(waited)} from {self._shown}"
 
     def _refusal(self, question: Question) -> str | None:
         question.alive()
-        kind, facts, shown = question.kind, question.facts, _shown(self.url)
+        kind, facts, shown = question.kind, question.facts, self._shown
         if kind == "answer":
             return self._judge(question)
         if kind == "late":
@@ -279,7 +289,7 @@ class HTTPProbe:
 
     def _judge(self, question: Question) -> str | None:
         code, reason, headers = question.facts
-        said = f"HTTP {code} {reason or _phrase(code)}".rstrip() + f" from {_shown(self.url)}"
+        said = f"HTTP {code} {reason or _phrase(code)}".rstrip() + f" from {self._shown}"
         try:
             accepted = self._accepts(code)
         except Exception as error:
@@ -325,7 +335,7 @@ class HTTPProbe:
         return bool(perform("status=", self.status, code))
 
 
-def _shown(url: str) -> str:
+def _without_password(url: str) -> str:
     """A URL as messages may show it: without user and password."""
     try:
         parts = urlsplit(url)

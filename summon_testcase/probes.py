@@ -25,9 +25,10 @@ from .unpatched import time
 
 #: seconds that a connection may take
 _CONNECTION = 5.0
-#: share of the time since the first costly question that the next pause takes; twice that
-#: after a second
+#: share of the time since the first costly question that the next pause takes, and of what is
+#: more than so many seconds of it: who is slow anyhow is asked rarely
 _SHARE = 1 / 72
+_SOON, _LATER_SHARE = 0.2, 1 / 20
 _SHORTEST, _LONGEST = 0.0005, 2.0
 
 V = TypeVar("V")
@@ -194,7 +195,7 @@ def wider(since: float) -> float:
     :param since: when the first one was put.
     """
     asked = time.monotonic() - since
-    return min(max(asked * (1 + min(asked, 1.0)) * _SHARE, _SHORTEST), _LONGEST)
+    return min(max(asked * _SHARE, (asked - _SOON) * _LATER_SHARE, _SHORTEST), _LONGEST)
 
 
 class _Held:

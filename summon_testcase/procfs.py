@@ -94,7 +94,8 @@ def socket_holder(inode: int, pids: Iterable[int]) -> int | None:
         except OSError as error:
             let_through(error)
             continue
-        for name in names:
+        # the newest first: who was not listening before has just opened it
+        for name in reversed(names):
             try:
                 if os.readlink(f"{directory}/{name}") == target:
                     return pid

@@ -96,8 +96,10 @@ def until_ready(
         while True:
             due = math.inf if progress is None else progress.due
             yield Pause((view.fileno(),), min(until, due), asked)
-            view.pump()
             now = time.monotonic()
+            if now < until:
+                # news end a pause early; at its own end there are none, or they end the next one
+                view.pump()
             if progress is not None and now >= due:
                 progress.tell(refusal)
             # a pause may end early, which is no reason to ask what may be dear

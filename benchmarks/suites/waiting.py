@@ -34,7 +34,7 @@ def run(settings: Settings) -> Result:
         values = busy.samples(f"{kind}, ready after {LONG / 1000:g} s", US)
         result.at_most(f"{kind}: CPU over 5 s", values, 5 if dear(kind) else 1, "%")
     for kind in KINDS:
-        values, limit = late.samples(kind, US), 5000 / 36 + 10 if dear(kind) else 10
+        values, limit = late.samples(kind, US), (5000 - 200) / 20 + 10 if dear(kind) else 10
         result.at_most(f"{kind}: ready to returned after 5 s", values, limit, "ms", share=0.9)
     for who in ("test process", "warden", "asker", "keepers"):
         result.at_most(f"{who}: CPU while idle", idle.samples("over 5 s", who), 0, "us")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import marshal
+import math
 import os
-import queue
 import select
 import signal
 import socket
@@ -22,6 +22,8 @@ from typing import Any
 PIECE = 16384
 #: letters of what is told in words; a server may give as its status line whatever it likes
 _WORDS = 300
+#: bytes of a question, and more
+_LONGEST = 1 << 18
 
 
 def shortened(fact: Any) -> Any:
@@ -102,7 +104,10 @@ class Question:
 
 
 class Asker:
-    """Takes questions from a socket, and puts each to somebody in a thread.
+    """Takes questions from a socket and answers each in a thread of its own.
+
+    Threads that have nothing to do receive, all from the same socket: the kernel wakes one of
+    them for each question, and nobody hands it on.
 
     :param control: the socket; one message is one packet where the system has such sockets.
     """
@@ -110,90 +115,104 @@ class Asker:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._sending = threading.Lock()
-        #: questions that wait for a thread, and how many threads wait for a question
-        self._jobs: queue.SimpleQueue[tuple[Question, str, tuple[Any, ...]]] = queue.SimpleQueue()
+        self._packets = control.type == getattr(socket, "SOCK_SEQPACKET", None)
+        #: held by who receives, where a message may come in pieces
+        self._receiving = threading.Lock()
+        #: how many threads receive
         self._idle = 0
         self._under_way: dict[int, Question] = {}
         self._lock = threading.Lock()
+        #: the moment at which the main thread looks next what is over
+        self._looks_at = math.inf
+        self._woken, self._wake = os.pipe()
 
     def send(self, data: bytes) -> None:
         """Send a message; a test process that is gone needs none."""
         with self._sending, contextlib.suppress(OSError):
             self._control.sendall(data)
 
-    def take(self, message: bytes) -> None:
-        """Begin with a question, or give one up."""
-        number, kind, seconds, *facts = marshal.loads(message)
-        if kind == "drop":
-            with self._lock:
-                dropped = self._under_way.get(number)
-            if dropped is not None:
-                dropped.give_up()
-            return
-        question = Question(number, seconds, self.send)
-        with self._lock:
-            self._under_way[number] = question
-            alone = self._idle <= self._jobs.qsize()
-        self._jobs.put((question, kind, tuple(facts)))
-        if alone:
-            with contextlib.suppress(RuntimeError):
-                # where no more threads are allowed it has to wait for one
-                threading.Thread(target=self._work, daemon=True).start()
+    def _receive(self) -> bytes:
+        """The next message; this process ends when the test process lets go of it."""
+        if self._packets:
+            message = self._control.recv(_LONGEST)[4:]
+        else:
+            with self._receiving:
+                size = self._control.recv(4, socket.MSG_WAITALL)
+                message = self._control.recv(
+                    int.from_bytes(size, sys.byteorder), socket.MSG_WAITALL
+                )
+        if not message:
+            os._exit(0)
+        return message
 
     def _work(self) -> None:
         while True:
+            number, kind, seconds, *facts = marshal.loads(self._receive())
+            if kind == "drop":
+                with self._lock:
+                    dropped = self._under_way.get(number)
+                if dropped is not None:
+                    dropped.give_up()
+                continue
+            question = Question(number, seconds, self.send)
             with self._lock:
-                self._idle += 1
-            question, kind, facts = self._jobs.get()
-            with self._lock:
+                self._under_way[number] = question
                 self._idle -= 1
+                alone, sooner = not self._idle, question.end < self._looks_at
+            if sooner:
+                os.write(self._wake, b"!")
+            if alone:
+                self._employ()
             try:
                 KINDS[kind](question, *facts)
             except Exception as error:
                 question.tell("cannot", f"{type(error).__name__}: {error}")
             finally:
                 with self._lock:
-                    self._under_way.pop(question.number, None)
+                    self._under_way.pop(number, None)
+                    self._idle += 1
                 question.close()
 
-    def press(self) -> float:
-        """Give up what is over; seconds until the next will be."""
-        now = time.monotonic()
+    def _employ(self) -> None:
+        """Have one more thread receive."""
         with self._lock:
+            self._idle += 1
+        try:
+            threading.Thread(target=self._work, daemon=True).start()
+        except RuntimeError:
+            # where no more threads are allowed the next question has to wait for one
+            with self._lock:
+                self._idle -= 1
+
+    def _press(self) -> float:
+        """Give up what is over; seconds until the next will be."""
+        with self._lock:
+            now = time.monotonic()
             asked = [q for q in self._under_way.values() if not q.over]
+            self._looks_at = min((q.end for q in asked if now < q.end), default=math.inf)
         for question in asked:
             if now >= question.end:
                 question.give_up()
-        return min((q.end - now for q in asked if now < q.end), default=86400.0)
+        return self._looks_at - now
 
     def run(self, parent: int) -> None:
         """Serve until the test process lets go, or the warden has died."""
+        self._employ()
         poller = select.poll()
-        poller.register(self._control, select.POLLIN)
+        poller.register(self._woken, select.POLLIN)
         watched = -1
         if hasattr(os, "pidfd_open"):
             with contextlib.suppress(OSError):
                 watched = os.pidfd_open(parent)
                 poller.register(watched, select.POLLIN)
-        received = b""
         while os.getppid() == parent:
-            seconds = min(self.press(), 86400.0 if watched >= 0 else 0.2)
+            seconds = min(self._press(), 86400.0 if watched >= 0 else 0.2)
             # rounded up: a wait of nothing would be a busy loop
             ready = dict(poller.poll(max(0.0, seconds) * 1000 + 1))
             if watched in ready:
                 return
-            if self._control.fileno() not in ready:
-                continue
-            data = self._control.recv(1 << 20)
-            if not data:
-                return
-            received += data
-            while len(received) >= 4:
-                end = 4 + int(struct.unpack_from("=I", received)[0])
-                if len(received) < end:
-                    break
-                message, received = received[4:end], received[end:]
-                self.take(message)
+            if self._woken in ready:
+                os.read(self._woken, 4096)
 
 
 def look_up(question: Question, host: str) -> None:

@@ -34,7 +34,8 @@ _HEADERS = 16384
 class _Current(threading.local):
     """What the request of this thread is about."""
 
-    session: requests.Session | None = None
+    #: what sends its requests: redirects, cookies and proxies are the business of a session
+    adapter: _Adapter | None = None
     question: Question
     #: numeric addresses that are known already
     addresses: tuple[str, ...] = ()
@@ -104,28 +105,22 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
+    #: what was asked last, and over which connections
+    _asked: tuple[object, object] = None, None
+    _last: Any = None
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: bool | str | None, *rest: Any, **more: Any
+    ) -> Any:
+        # to find it anew takes a tenth of a request, and mostly the same is asked again
+        if self._asked != (request.url, verify):
+            self._last = super().get_connection_with_tls_context(request, verify, *rest, **more)
+            self._asked = request.url, verify
+        return self._last
+
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
-
-
-class _Session(requests.Session):
-    """Sees no redirects: to know where one leads to, all of its body would be read first."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
-def _session() -> requests.Session:
-    """The session of this thread, in the state of a new one."""
-    session = _current.session
-    if session is None:
-        session = _current.session = _Session()
-        session.trust_env = False
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, _Adapter())
-    session.cookies.clear()
-    return session
 
 
 @functools.lru_cache(maxsize=1024)
@@ -160,13 +155,12 @@ def request(
     :param limit: how many bytes of the body are wanted.
     """
     _current.question, _current.addresses, _current.path = question, addresses, path
+    adapter = _current.adapter
+    if adapter is None:
+        adapter = _current.adapter = _Adapter()
     try:
-        response = _session().send(
-            prepared(*what),
-            timeout=question.left(),
-            allow_redirects=False,
-            stream=True,
-            verify=verify,
+        response = adapter.send(
+            prepared(*what), stream=True, timeout=question.left(), verify=verify
         )
         with response:
             if question.over:

@@ -24,11 +24,14 @@ import socket
 import socketserver
 import ssl
 import sys
+import threading
 import time
 
 where, how = sys.argv[1], dict(word.split("=", 1) for word in sys.argv[2:] if "=" in word)
 #: of the requests, each of which has a thread
 numbers = itertools.count(1)
+#: held while a request is counted and told, so that whoever has a number was told of those before
+counting = threading.Lock()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -38,9 +41,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         super().setup()
 
     def do_GET(self) -> None:
-        asked = next(numbers)
-        told = self.command, self.path, self.headers["Host"], time.monotonic()
-        print(f"request {asked}", *told, flush=True)
+        with counting:
+            asked = next(numbers)
+            told = self.command, self.path, self.headers["Host"], time.monotonic()
+            print(f"request {asked}", *told, flush=True)
         time.sleep(float(how.get("delay", 0)))
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if "dribble" in how:
