@@ -8,12 +8,22 @@ expected and means something; but it is meant for who called us, and is to arriv
 from __future__ import annotations
 
 import contextlib
+
+# the functions of the signal module make enumerations of sixty numbers each time: half of what a
+# start took the test process
+from _signal import (  # type: ignore[import-not-found]
+    SIG_BLOCK,
+    SIG_SETMASK,
+    pthread_sigmask,
+    valid_signals,
+)
 from collections.abc import Callable
-from signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals
 from types import TracebackType
 from typing import TypeVar
 
 R = TypeVar("R")
+
+_SIGNALS = valid_signals()
 
 
 def is_foreign(error: BaseException) -> bool:
@@ -59,7 +69,7 @@ def undisturbed(call: Callable[[], R]) -> R:
     """
     before = pthread_sigmask(SIG_BLOCK, ())
     try:
-        pthread_sigmask(SIG_BLOCK, valid_signals())
+        pthread_sigmask(SIG_BLOCK, _SIGNALS)
         return call()
     finally:
         try:
