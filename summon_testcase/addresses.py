@@ -15,16 +15,6 @@ _WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 _looked_up: dict[str, tuple[str, ...]] = {}
 
 
-def at(host: str, port: int) -> str:
-    """An address as messages and URLs show it."""
-    return f"{bracketed(host)}:{port}"
-
-
-def bracketed(host: str) -> str:
-    """A host as it stands in a URL: an IPv6 address in brackets."""
-    return f"[{host}]" if ":" in host else host
-
-
 def known(host: str) -> tuple[str, ...] | None:
     """The numeric addresses of a host; None if a resolver must be asked, which may block."""
     host = _WILDCARDS.get(host, host)

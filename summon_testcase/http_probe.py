@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from .addresses import LEAST_TIMEOUT, at
+from .addresses import LEAST_TIMEOUT
+from .report import at
 from .arguments import perform
 from .asking import BODY, Question, ask, tell
 from .errors import InvalidArgument, PortInUse

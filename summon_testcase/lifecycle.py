@@ -51,7 +51,8 @@ os.register_at_fork(
 
 def load(*modules: str) -> None:
     """Import modules of the package that a declaration does without."""
-    undisturbed(lambda: __import__(str(__package__), fromlist=modules))
+    package = __name__.partition(".")[0]
+    undisturbed(lambda: [__import__(f"{package}.{module}") for module in modules])
 
 
 def warm_up(asker: bool = False) -> None:

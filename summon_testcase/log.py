@@ -17,7 +17,7 @@ LIMIT_VARIABLE = "SUMMON_LOG_LIMIT"
 LIMIT = 1 << 30
 
 #: the keeper's own, but with our files, and letting through what signal handlers raise
-files = apart(f"{__package__}.keeper.files", keeper.__path__)
+files = apart(f"{keeper.__name__}.files", keeper.__path__)
 files.suppress, files.forgive = suppress, lambda function, path, info: let_through(info[1])
 
 _CHUNK = 1 << 20

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import arguments
 from . import command as commands
-from .addresses import at
+from .report import at
 from .deadline import Deadline
 from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
 from .executors import OutputCoordinatedExecutor

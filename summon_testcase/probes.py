@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from . import netlink, procfs
-from .addresses import LEAST_TIMEOUT, at, is_local, known, remember
+from .addresses import LEAST_TIMEOUT, is_local, known, remember
+from .report import at
 from .addresses import refusal as told
 from .asking import Question, ask
 from .errors import InvalidArgument, PortInUse, StartFailed, SummonError
@@ -421,7 +422,8 @@ def _permanent(error: Exception) -> bool:
     if isinstance(error, (NameError, SyntaxError, ImportError)):
         return True
     frames = [frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = [str(names.get("__name__")).split(".")[0] == __package__ for names in frames]
+    package = __name__.partition(".")[0]
+    ours = [str(names.get("__name__")).partition(".")[0] == package for names in frames]
     if isinstance(error, AssertionError):
         # assertEqual() and pytest word what is just not equal yet
         said = str(error)

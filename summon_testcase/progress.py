@@ -8,15 +8,10 @@ from collections.abc import Iterator
 
 from .clean import visible
 from .foreign import let_through
-from .unpatched import time, variable
+from .unpatched import switched_on, time
 
 #: a variable that, set and not ``0``, has slow starts told where there is no terminal
 VERBOSE = "SUMMON_VERBOSE"
-
-
-def switched_on(name: str) -> bool:
-    """Whether a variable of the environment is set, and neither empty nor ``0``."""
-    return variable(name) not in ("", "0")
 
 
 #: seconds after which something is said, before it is every minute

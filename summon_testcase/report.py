@@ -48,6 +48,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else plural}"
 
 
+def at(host: str, port: int) -> str:
+    """An address as messages and URLs show it."""
+    return f"{bracketed(host)}:{port}"
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 class Report(NamedTuple):
     """The facts that follow the first sentence of an error.
 

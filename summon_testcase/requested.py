@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import command as commands
-from .addresses import bracketed
+from .report import bracketed
 from .arguments import compile_patterns
 from .concealed import kind_of
 from .errors import InvalidArgument

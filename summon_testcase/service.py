@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from . import arguments
-from .addresses import at
+from .report import at
 from .deaths import leave
 from .errors import InvalidArgument, NotRunning, ProcessExited, SummonError, TimeoutExpired
 from .lifecycle import Lifecycle

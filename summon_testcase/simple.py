@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import arguments, lifetime, programs
 from . import command as commands
-from .addresses import at
+from .report import at
 from .arguments import Limits, Pattern, compile_patterns, perform
 from .clean import LONGEST, shortened
 from .concealed import concealing

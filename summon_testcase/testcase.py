@@ -26,8 +26,8 @@ from .executor import Executor
 from .foreign import is_foreign, let_through
 from .orchestrator import Orchestrator, orchestrated
 from .parts import parts
-from .progress import switched_on
 from .summoned import summoned
+from .unpatched import switched_on
 from .tracebacks import hidden, trimmed
 
 __all__ = ["REMOVED", "SummonMixin", "SummonTestCase", "summoned"]

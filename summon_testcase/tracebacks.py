@@ -16,14 +16,14 @@ from types import FrameType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import SummonError
-from .progress import switched_on
+from .unpatched import switched_on
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 #: a variable that, set and not ``0``, leaves all frames in
 DEBUG = "SUMMON_DEBUG"
-_OURS = __name__.rpartition(".")[0]
+_OURS = __name__.partition(".")[0]
 
 
 def hidden(excinfo: Any) -> bool:

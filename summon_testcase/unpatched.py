@@ -129,14 +129,16 @@ def _facts(call: Callable[..., os.stat_result], path: object) -> int:
         return 0
 
 
-def stay_imported() -> None:
+def stay_imported(package: str = str(__package__)) -> None:
     """Put the modules of this package back that a test has removed.
 
     pyfakefs forgets what was imported while it was active; but there is one warden only.
     """
-    for name, module in list(vars(sys.modules[str(__package__)]).items()):
-        if isinstance(module, ModuleType):
-            sys.modules.setdefault(f"{__package__}.{name}", module)
+    for module in list(vars(sys.modules[package]).values()):
+        if isinstance(module, ModuleType) and module.__name__.startswith(f"{package}."):
+            sys.modules.setdefault(module.__name__, module)
+            if hasattr(module, "__path__"):
+                stay_imported(module.__name__)
 
 
 def __getattr__(name: str) -> Any:
@@ -177,6 +179,11 @@ def variable(name: str) -> str:
     """A variable of the environment; empty if it is not set."""
     # get() of the environment may be the test's own
     return str(os.environ[name]) if name in os.environ else ""
+
+
+def switched_on(name: str) -> bool:
+    """Whether a variable of the environment is set, and neither empty nor ``0``."""
+    return variable(name) not in ("", "0")
 
 
 def temporary_directory() -> str:

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from . import interpreter
+from . import interpreter, keeper
 from .deadline import Deadline
 from .descriptors import moved, moved_socket
 from .errors import SpawnFailed
@@ -25,6 +25,8 @@ _BOOT, _ASKER = (
     f"from {program}.program import main; main()"
     for program in ("keeper", "asker")
 )
+#: where the programs are
+_PROGRAMS = os.path.dirname(os.path.dirname(keeper.__file__))
 #: seconds within which warden and keepers answer what they do at once
 ANSWER = 10.0
 
@@ -97,7 +99,7 @@ class Warden:
             # Popen takes the vfork path: copying the page tables of a large test process
             # costs tens of milliseconds.  What it starts forks the warden and ends.
             self._launcher = subprocess.Popen(
-                [*command, "-c", _BOOT, os.path.dirname(__file__), str(os.getpid()), directory],
+                [*command, "-c", _BOOT, _PROGRAMS, str(os.getpid()), directory],
                 # the one descriptor that gets through whatever numbers ours have
                 stdin=theirs.fileno(),
                 stdout=write,
@@ -152,7 +154,7 @@ class Warden:
 
     def ask(self, channel: socket.socket, said: int, paths: list[str]) -> None:
         """Have an asker started that serves a channel."""
-        message = pack("ask", _ASKER, os.path.dirname(__file__), *paths)
+        message = pack("ask", _ASKER, _PROGRAMS, *paths)
         socket.send_fds(self._control, [message], [channel.fileno(), said])
 
     def sync(self, keeper: int) -> None:

@@ -363,7 +363,7 @@ class MissingTest(unittest.TestCase):
 
     def test_the_suite_agrees(self) -> None:
         """tests/needs.py understands the variable as the library does."""
-        from summon_testcase.progress import switched_on
+        from summon_testcase.unpatched import switched_on
 
         from .needs import _skips_are_forbidden
 
