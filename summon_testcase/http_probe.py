@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from .addresses import LEAST_TIMEOUT
-from .report import at
 from .arguments import perform
 from .asking import BODY, Question, ask, tell
 from .errors import InvalidArgument, PortInUse
 from .foreign import let_through
 from .path_probes import UnixSocketProbe
 from .probes import Looking, TCPProbe, View, go_on, never, wider
+from .report import at
 from .steps import Steps
 from .unpatched import os, time
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from . import arguments
 from . import command as commands
-from .report import at
 from .deadline import Deadline
 from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
 from .executors import OutputCoordinatedExecutor
 from .foreign import let_through, suppress
 from .programs import is_program, package_of, path_of
+from .report import at
 from .simple import SimpleExecutor
 from .steps import Pause, Steps, drive
 from .unpatched import MACOS, open, os, time, variable

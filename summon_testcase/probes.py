@@ -17,10 +17,10 @@ from typing import Protocol, TypeVar
 
 from . import netlink, procfs
 from .addresses import LEAST_TIMEOUT, is_local, known, remember
-from .report import at
 from .addresses import refusal as told
 from .asking import Question, ask
 from .errors import InvalidArgument, PortInUse, StartFailed, SummonError
+from .report import at
 from .steps import Asked, Pause, Steps
 from .unpatched import time
 

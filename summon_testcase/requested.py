@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import command as commands
-from .report import bracketed
 from .arguments import compile_patterns
 from .concealed import kind_of
 from .errors import InvalidArgument
 from .foreign import let_through
+from .report import bracketed
 from .tracebacks import hidden
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from . import arguments
-from .report import at
 from .deaths import leave
 from .errors import InvalidArgument, NotRunning, ProcessExited, SummonError, TimeoutExpired
 from .lifecycle import Lifecycle
+from .report import at
 from .steps import Pause, wait
 from .tracebacks import boundary, boundary_of_start, hidden
 

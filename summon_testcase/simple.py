@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import arguments, lifetime, programs
 from . import command as commands
-from .report import at
 from .arguments import Limits, Pattern, compile_patterns, perform
 from .clean import LONGEST, shortened
 from .concealed import concealing
@@ -32,6 +31,7 @@ from .executor import overridden
 from .foreign import is_foreign, undisturbed
 from .lifecycle import handover, load, warm_up
 from .lifetime import Scope
+from .report import at
 from .service import Service
 from .steps import Steps, drive
 from .tracebacks import boundary_of_start, hidden

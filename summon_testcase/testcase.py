@@ -27,8 +27,8 @@ from .foreign import is_foreign, let_through
 from .orchestrator import Orchestrator, orchestrated
 from .parts import parts
 from .summoned import summoned
-from .unpatched import switched_on
 from .tracebacks import hidden, trimmed
+from .unpatched import switched_on
 
 __all__ = ["REMOVED", "SummonMixin", "SummonTestCase", "summoned"]
 
