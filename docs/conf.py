@@ -3,7 +3,8 @@
 import configparser
 from pathlib import Path
 
-from summon_testcase import conversation, errors, life, options, report, run, simple
+from summon_testcase import conversation, errors, life, options, run, simple
+from summon_testcase import wording as report
 
 # What these modules import for type checkers alone: autodoc looks up all that annotations name.
 vars(errors).update(Report=report.Report)

@@ -10,9 +10,9 @@ from .arguments import perform
 from .errors import PortInUse, SummonError
 from .foreign import let_through
 from .probes import never, wider
-from .report import describe_exit
 from .steps import Asked, Steps
 from .unpatched import os, time
+from .wording import describe_exit
 
 if TYPE_CHECKING:
     from .observer import Observer

@@ -28,7 +28,7 @@ def sentence(error: BaseException) -> str:
 
 def all_of(errors: Iterable[BaseException]) -> StopFailed:
     """One error for several that came of stopping."""
-    from .report import counted
+    from .wording import counted
 
     failed = tuple(errors)
     said = (str(e) if isinstance(e, SummonError) else f"{e} ({type(e).__name__})" for e in failed)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .clean import encodable, visible
 
 if TYPE_CHECKING:
-    from .report import Report
+    from .wording import Report
 
 
 class SummonError(Exception):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from .clean import LONGEST, line_of, shortened
 from .foreign import suppress
 from .log import Log
-from .report import counted
+from .wording import counted
 
 #: lines that a report shows of one service, and an error
 LINES, ERROR_LINES = 40, 20

@@ -20,9 +20,9 @@ from .errors import InvalidArgument, PortInUse
 from .foreign import let_through
 from .path_probes import UnixSocketProbe
 from .probes import Looking, TCPProbe, View, go_on, never, wider
-from .report import at
 from .steps import Steps
 from .unpatched import os, time
+from .wording import at
 
 #: the statuses that an HTTP probe accepts
 Statuses = int | Collection[int] | Callable[[int], bool]

@@ -8,10 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from . import (
-    arguments,
-    interpreter,  # noqa: F401  # it remembers how we were started
-)
+from . import arguments
 from .arguments import perform
 from .conversation import Conversation
 from .deaths import sentence

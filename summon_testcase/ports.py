@@ -18,8 +18,8 @@ from . import netlink, procfs
 from .descriptors import moved, moved_socket
 from .errors import StartFailed
 from .foreign import is_foreign, let_through
-from .report import counted
 from .unpatched import LINUX, fcntl, open, os, socket, temporary_directory
+from .wording import counted
 
 #: ports that share one lock
 BLOCK = 32

@@ -17,10 +17,10 @@ from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExp
 from .executors import OutputCoordinatedExecutor
 from .foreign import let_through, suppress
 from .programs import is_program, package_of, path_of
-from .report import at
 from .simple import SimpleExecutor
 from .steps import Pause, Steps, drive
 from .unpatched import MACOS, open, os, time, variable
+from .wording import at
 
 if TYPE_CHECKING:
     import pwd

@@ -20,9 +20,9 @@ from .addresses import LEAST_TIMEOUT, is_local, known, remember
 from .addresses import refusal as told
 from .asking import Question, ask
 from .errors import InvalidArgument, PortInUse, StartFailed, SummonError
-from .report import at
 from .steps import Asked, Pause, Steps
 from .unpatched import time
+from .wording import at
 
 #: seconds that a connection may take
 _CONNECTION = 5.0

@@ -11,8 +11,8 @@ from .arguments import compile_patterns
 from .concealed import kind_of
 from .errors import InvalidArgument
 from .foreign import let_through
-from .report import bracketed
 from .tracebacks import hidden
+from .wording import bracketed
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult

@@ -29,10 +29,10 @@ from .life import RunFiles
 from .process import Process, refusal
 from .progress import Progress
 from .readiness import Outcome, Verdict, failed, until_ready
-from .report import Report, counted, describe_exit, signal_name
 from .steps import Pause, Steps, drive, wait
 from .unpatched import os, time
 from .warden import ANSWER
+from .wording import Report, counted, describe_exit, signal_name
 
 if TYPE_CHECKING:
     from .probes import Probe

@@ -11,9 +11,9 @@ from . import arguments
 from .deaths import leave
 from .errors import InvalidArgument, NotRunning, ProcessExited, SummonError, TimeoutExpired
 from .lifecycle import Lifecycle
-from .report import at
 from .steps import Pause, wait
 from .tracebacks import boundary, boundary_of_start, hidden
+from .wording import at
 
 __tracebackhide__ = hidden
 

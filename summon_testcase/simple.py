@@ -31,11 +31,11 @@ from .executor import overridden
 from .foreign import is_foreign, undisturbed
 from .lifecycle import handover, load, warm_up
 from .lifetime import Scope
-from .report import at
 from .service import Service
 from .steps import Steps, drive
 from .tracebacks import boundary_of_start, hidden
 from .unpatched import os, stay_imported, time
+from .wording import at
 
 if TYPE_CHECKING:
     from .conditions import AllOf
@@ -570,7 +570,7 @@ class SimpleExecutor(Service):
             return
         from .conditions import AllOf, Until
         from .readiness import Verdict, until_ready
-        from .report import counted
+        from .wording import counted
 
         alive, limit = self._alive, min(self._limits.timeout or _PATIENCE, _PATIENCE)
         deadline, probe = Deadline(limit), None

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from summon_testcase import Executor, Orchestrator, OutputCoordinatedExecutor, ProcessExited
 from summon_testcase.graph import Walk, circle, reverse
-from summon_testcase.report import describe_exit
 from summon_testcase.steps import Pause, Steps, drive
+from summon_testcase.wording import describe_exit
 
 KEYS = "abcdefgh"
 

@@ -65,7 +65,7 @@ ROWS = [
         "progress",
         "turns",
     },
-    {"report", "unpatched"},
+    {"unpatched", "wording"},
     {"asker", "clean", "foreign", "keeper", "unstarted"},
 ]
 #: import nothing of the package around them, and nothing but the standard library and this
