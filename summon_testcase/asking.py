@@ -11,9 +11,9 @@ import threading
 from typing import Any
 
 from . import warden
-from .descriptors import moved, moved_socket
 from .errors import InvalidArgument, StartFailed
 from .log import run_directory
+from .system.descriptors import moved, moved_socket
 from .unpatched import LINUX, os, socket, time
 
 #: bytes of a question, which is sent in one piece or not at all

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from .addresses import LEAST_TIMEOUT
 from .arguments import perform
 from .asking import BODY, Question, ask, tell
 from .errors import InvalidArgument, PortInUse
@@ -21,6 +20,7 @@ from .foreign import let_through
 from .path_probes import UnixSocketProbe
 from .probes import Looking, TCPProbe, View, go_on, never, wider
 from .steps import Steps
+from .system.addresses import LEAST_TIMEOUT
 from .unpatched import os, time
 from .wording import at
 

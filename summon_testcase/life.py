@@ -6,8 +6,8 @@ import itertools
 import re
 import weakref
 
-from . import ports
 from .log import Log, files, run_directory
+from .system import ports
 from .unpatched import os
 
 _counter = itertools.count(1)

@@ -10,11 +10,11 @@ import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
-from . import procfs
 from .errors import InvalidArgument, PortInUse
 from .foreign import let_through, suppress
 from .probes import View, in_use
 from .steps import Asked, Steps
+from .system import procfs
 from .unpatched import LINUX, open, os, socket
 
 #: bytes of a unix socket's path: the kernel's structure has 108, with the final zero

@@ -15,12 +15,12 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from . import netlink, procfs
-from .addresses import LEAST_TIMEOUT, is_local, known, remember
-from .addresses import refusal as told
 from .asking import Question, ask
 from .errors import InvalidArgument, PortInUse, StartFailed, SummonError
 from .steps import Asked, Pause, Steps
+from .system import netlink, procfs
+from .system.addresses import LEAST_TIMEOUT, is_local, known, remember
+from .system.addresses import refusal as told
 from .unpatched import time
 from .wording import at
 

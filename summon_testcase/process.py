@@ -9,11 +9,11 @@ import threading
 from . import warden
 from .command import Launch
 from .deadline import Deadline
-from .descriptors import moved_socket
 from .foreign import let_through
 from .keeper.messages import pack
 from .life import RunFiles
 from .log import limit
+from .system.descriptors import moved_socket
 from .unpatched import os, select, socket
 
 #: those that have a channel; no weak references, whose callbacks would swallow an interrupt

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from . import ports, warden
+from . import warden
 from .arguments import Limits
 from .clean import line_of
 from .command import Launch
@@ -30,6 +30,7 @@ from .process import Process, refusal
 from .progress import Progress
 from .readiness import Outcome, Verdict, failed, until_ready
 from .steps import Pause, Steps, drive, wait
+from .system import ports
 from .unpatched import os, time
 from .warden import ANSWER
 from .wording import Report, counted, describe_exit, signal_name

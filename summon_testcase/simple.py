@@ -459,8 +459,8 @@ class SimpleExecutor(Service):
         if self._run is not None:
             # it died; what it left may live
             self._finish(self._files, self._run, keep_life=True)
-        from . import ports
         from .life import Life
+        from .system import ports
 
         began = time.monotonic()
         deadline = Deadline(self._limits.timeout)

@@ -16,8 +16,8 @@ from summon_testcase import (
     TCPCoordinatedExecutor,
     TimeoutExpired,
     orchestrated,
-    ports,
 )
+from summon_testcase.system import ports
 
 from .needs import needs
 from .services import kill_marked, marked, marker, service, text

@@ -35,8 +35,8 @@ from summon_testcase import (
     UnixSocketCoordinatedExecutor,
     asking,
     orchestrated,
-    ports,
 )
+from summon_testcase.system import ports
 
 from .places import can_bind, linux, require, root, unshare
 from .services import (

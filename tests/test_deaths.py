@@ -22,10 +22,9 @@ from summon_testcase import (
     SummonError,
     SummonTestCase,
     TCPCoordinatedExecutor,
-    netlink,
     orchestrated,
-    ports,
 )
+from summon_testcase.system import netlink, ports
 
 from .reliability.scene import Belongings
 from .services import alive, eventually, service

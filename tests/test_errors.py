@@ -42,8 +42,8 @@ from summon_testcase import (
     UnixSocketCoordinatedExecutor,
     UnknownReference,
     orchestrated,
-    ports,
 )
+from summon_testcase.system import ports
 
 from .services import ROOT, eventually, marked, marker, parent, service
 

@@ -41,8 +41,8 @@ from summon_testcase import (
     TCPCoordinatedExecutor,
     TimeoutExpired,
     UnixSocketCoordinatedExecutor,
-    ports,
 )
+from summon_testcase.system import ports
 
 from .places import can_bind, require, unshare
 from .services import alive, eventually, marked, parent, service, status, stays, text

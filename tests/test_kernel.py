@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from summon_testcase import netlink, procfs
+from summon_testcase.system import netlink, procfs
 
 from .places import can_bind, linux, require
 
@@ -150,7 +150,7 @@ def test_threads_do_not_mix_answers_up() -> None:
 
 FORKING = """
 import os, socket
-from summon_testcase import netlink, procfs
+from summon_testcase.system import netlink, procfs
 with socket.socket() as mine, socket.socket() as yours:
     ports = {}
     for sock in (mine, yours):
@@ -182,7 +182,7 @@ def test_no_answer_where_netlink_is_refused() -> None:
     """Without netlink the answer is None; the refusal is asked for only once."""
     script = """
 import resource
-from summon_testcase import netlink, procfs
+from summon_testcase.system import netlink, procfs
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
 full = netlink.listener("127.0.0.1", 1)

@@ -25,10 +25,10 @@ from summon_testcase import (
     SummonTestCase,
     UnixSocketCoordinatedExecutor,
     orchestrated,
-    ports,
     warden,
 )
 from summon_testcase.log import run_directory
+from summon_testcase.system import ports
 
 from .reliability.scene import Belongings, forget_log, run_program
 from .services import eventually, service

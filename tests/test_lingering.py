@@ -15,8 +15,8 @@ from summon_testcase import (
     SimpleExecutor,
     TCPCoordinatedExecutor,
     TimeoutExpired,
-    ports,
 )
+from summon_testcase.system import ports
 
 from .places import linux
 from .services import eventually, marked

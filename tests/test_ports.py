@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from summon_testcase import ports
 from summon_testcase.errors import StartFailed
+from summon_testcase.system import ports
 
 from .places import can_bind, linux, require
 
@@ -78,7 +78,7 @@ def test_no_port_twice_until_released() -> None:
 
 LEASING = """
 import sys
-from summon_testcase import ports
+from summon_testcase.system import ports
 print(*(ports.lease() for _ in range(200)), flush=True)
 sys.stdin.read()
 """
@@ -111,7 +111,7 @@ def test_no_port_twice_among_processes() -> None:
 def test_few_descriptors_for_many_ports() -> None:
     """500 leases need one descriptor for 32 ports, or a few more."""
     output = run(
-        "from summon_testcase import ports\n"
+        "from summon_testcase.system import ports\n"
         "for _ in range(500): ports.lease()\n"
         "print(ports._leases.locked())"
     )
@@ -153,7 +153,7 @@ def test_too_many_open_files_is_no_missing_port() -> None:
     """A full descriptor table is named as such."""
     output = run(
         "import resource\n"
-        "from summon_testcase import errors, ports\n"
+        "from summon_testcase import errors; from summon_testcase.system import ports\n"
         "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))\n"
         "try: ports.lease()\n"
@@ -254,7 +254,7 @@ def test_owner_is_named() -> None:
 
 FORKING = """
 import os
-from summon_testcase import ports
+from summon_testcase.system import ports
 port = ports.lease()
 block = port // ports.BLOCK
 before = len(os.listdir("/proc/self/fd"))
@@ -280,7 +280,7 @@ def test_lock_ends_with_the_process() -> None:
     """A process that dies without releasing leaves no lock behind."""
     block = int(
         run(
-            "import os; from summon_testcase import ports\n"
+            "import os; from summon_testcase.system import ports\n"
             f"print(ports.Leases(range({APART.start}, {APART.stop})).lease() // ports.BLOCK,"
             " flush=True); os._exit(1)"
         )

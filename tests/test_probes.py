@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from summon_testcase import ports, procfs
 from summon_testcase.asker import program
 from summon_testcase.errors import InvalidArgument, PortInUse
 from summon_testcase.http_probe import HTTPProbe
 from summon_testcase.path_probes import FileProbe, UnixSocketProbe
 from summon_testcase.probes import Probe, TCPProbe
 from summon_testcase.steps import Pause, drive, wait
+from summon_testcase.system import ports, procfs
 
 from .places import can_bind, linux, require, root
 from .test_kernel import running as program_running

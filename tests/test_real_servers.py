@@ -38,7 +38,7 @@ from summon_testcase import (
     UnixSocketCoordinatedExecutor,
     summoned,
 )
-from summon_testcase.procfs import tcp_states
+from summon_testcase.system.procfs import tcp_states
 
 from .needs import binary, locate, needs
 from .places import root

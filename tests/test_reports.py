@@ -23,11 +23,11 @@ from summon_testcase import (
     SimpleExecutor,
     SummonMixin,
     SummonTestCase,
-    procfs,
 )
 from summon_testcase.excerpt import excerpt, shorten
 from summon_testcase.log import Log
 from summon_testcase.reporting import explained, reported
+from summon_testcase.system import procfs
 from summon_testcase.telling import Watch
 
 from .services import eventually, service

@@ -33,8 +33,8 @@ from summon_testcase import (
     SimpleExecutor,
     SummonError,
     orchestrated,
-    ports,
 )
+from summon_testcase.system import ports
 
 from ..places import linux
 from ..services import eventually, marked, service, status

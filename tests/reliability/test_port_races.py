@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from summon_testcase import HTTPCoordinatedExecutor, PortInUse, TCPCoordinatedExecutor, ports
+from summon_testcase import HTTPCoordinatedExecutor, PortInUse, TCPCoordinatedExecutor
+from summon_testcase.system import ports
 
 from ..places import linux
 from ..services import marked

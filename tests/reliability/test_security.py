@@ -176,7 +176,8 @@ class TestTraps:
         )
         before = sorted(os.listdir(place))
         run = """
-            from summon_testcase import SimpleExecutor, ports
+            from summon_testcase import SimpleExecutor
+            from summon_testcase.system import ports
             with SimpleExecutor(["sh", "-c", "sleep 1000", "{tmpdir}", "{port}"]):
                 ports.lock_by_file(1).close()
             """

@@ -11,8 +11,8 @@ import shlex
 import struct
 from collections.abc import Callable, Iterable
 
-from .foreign import let_through
-from .unpatched import open, os, socket
+from ..foreign import let_through
+from ..unpatched import open, os, socket
 
 #: characters of a command line that are worth showing
 COMMAND_LENGTH = 200

@@ -14,12 +14,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from ..errors import StartFailed
+from ..foreign import is_foreign, let_through
+from ..unpatched import LINUX, fcntl, open, os, socket, temporary_directory
+from ..wording import counted
 from . import netlink, procfs
 from .descriptors import moved, moved_socket
-from .errors import StartFailed
-from .foreign import is_foreign, let_through
-from .unpatched import LINUX, fcntl, open, os, socket, temporary_directory
-from .wording import counted
 
 #: ports that share one lock
 BLOCK = 32

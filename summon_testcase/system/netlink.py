@@ -12,9 +12,9 @@ import itertools
 import struct
 import threading
 
+from ..foreign import let_through
+from ..unpatched import LINUX, os, socket
 from .descriptors import moved_socket
-from .foreign import let_through
-from .unpatched import LINUX, os, socket
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 
-from .foreign import let_through
-from .unpatched import open
+from ..foreign import let_through
+from ..unpatched import open
 
 #: no question is asked with less time than this, in seconds
 LEAST_TIMEOUT = 0.05
@@ -29,7 +29,7 @@ def remember(host: str, addresses: tuple[str, ...]) -> None:
 
 @functools.lru_cache(maxsize=256)
 def _numeric(host: str) -> tuple[str, ...]:
-    from .unpatched import socket
+    from ..unpatched import socket
 
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
@@ -63,7 +63,7 @@ def is_local(address: str) -> bool:
     """Whether an address is one of this machine's own."""
     if address.startswith("127.") or address == "::1":
         return True
-    from .unpatched import socket
+    from ..unpatched import socket
 
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .unpatched import os
+from ..unpatched import os
 
 if TYPE_CHECKING:
-    from .unpatched import socket
+    from ..unpatched import socket
 
 
 def moved(fd: int) -> int:
@@ -18,7 +18,7 @@ def moved(fd: int) -> int:
     """
     if fd > 2:
         return fd
-    from .unpatched import fcntl
+    from ..unpatched import fcntl
 
     try:
         return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)

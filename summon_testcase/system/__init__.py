@@ -1,0 +1,1 @@
+"""What this machine says: who listens where, whose process is whose, which ports are free."""
