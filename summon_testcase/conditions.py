@@ -10,7 +10,7 @@ from .arguments import perform
 from .errors import PortInUse, SummonError
 from .foreign import let_through
 from .probes import never, wider
-from .steps import Asked, Steps
+from .scheduling.steps import Asked, Steps
 from .unpatched import os, time
 from .wording import describe_exit
 

@@ -13,10 +13,10 @@ from . import arguments
 from .arguments import Limits, Pattern, compile_patterns
 from .clean import clean
 from .copies import Copied
-from .deadline import Deadline
 from .errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
 from .executor import Executor
-from .steps import drive
+from .scheduling.deadline import Deadline
+from .scheduling.steps import drive
 from .tracebacks import boundary, hidden
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from .errors import ProcessExited, StopFailed, SummonError
 from .executor import Executor
 from .foreign import let_through
-from .steps import drive, together
+from .scheduling.steps import drive, together
 
 
 def name_it(death: BaseException) -> None:

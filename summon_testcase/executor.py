@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from .arguments import perform
 from .lifetime import Scope
-from .steps import Steps
+from .scheduling.steps import Steps
 from .tracebacks import boundary, boundary_of_start, warn
 
 E = TypeVar("E", bound="Executor")

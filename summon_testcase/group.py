@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from . import arguments
 from .errors import CommandNotFound, DependencyCycle, InvalidArgument
 from .executor import Executor, Startable, overridden
-from .graph import circle
+from .scheduling.graph import circle
 from .tracebacks import hidden
 
 __tracebackhide__ = hidden

@@ -19,7 +19,7 @@ from .errors import InvalidArgument, PortInUse
 from .foreign import let_through
 from .path_probes import UnixSocketProbe
 from .probes import Looking, TCPProbe, View, go_on, never, wider
-from .steps import Steps
+from .scheduling.steps import Steps
 from .system.addresses import LEAST_TIMEOUT
 from .unpatched import os, time
 from .wording import at

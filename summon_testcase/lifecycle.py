@@ -15,7 +15,7 @@ from .deaths import sentence
 from .errors import AlreadyRunning, InvalidArgument, SpawnFailed, StopFailed, SummonError
 from .executor import overridden, stop_of
 from .foreign import is_foreign, let_through, undisturbed
-from .steps import Steps, drive, together
+from .scheduling.steps import Steps, drive, together
 from .tracebacks import boundary
 from .unpatched import os, stay_imported, time
 

@@ -13,9 +13,9 @@ from pexpect.expect import Expecter, searcher_re
 from pexpect.spawnbase import SpawnBase
 
 from .clean import clean, finished, origin, search
-from .deadline import Deadline
 from .log import Log
-from .steps import Asked, Pause, Steps, wait
+from .scheduling.deadline import Deadline
+from .scheduling.steps import Asked, Pause, Steps, wait
 from .unpatched import io, time
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from .deaths import all_of, leave, sentence, stop_and_tell
 from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
 from .executor import Executor, Startable, overridden, start_of, stop_of
 from .foreign import let_through
-from .graph import Walk, reverse
 from .group import Group
+from .scheduling.graph import Walk, reverse
+from .scheduling.steps import Steps, drive
 from .service import Service
-from .steps import Steps, drive
 from .tracebacks import boundary, boundary_of_start, hidden
 from .unpatched import os
 

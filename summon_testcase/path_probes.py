@@ -13,7 +13,7 @@ from typing import ClassVar
 from .errors import InvalidArgument, PortInUse
 from .foreign import let_through, suppress
 from .probes import View, in_use
-from .steps import Asked, Steps
+from .scheduling.steps import Asked, Steps
 from .system import procfs
 from .unpatched import LINUX, open, os, socket
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from . import arguments
 from . import command as commands
-from .deadline import Deadline
 from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
 from .executors import OutputCoordinatedExecutor
 from .foreign import let_through, suppress
 from .programs import is_program, package_of, path_of
+from .scheduling.deadline import Deadline
+from .scheduling.steps import Pause, Steps, drive
 from .simple import SimpleExecutor
-from .steps import Pause, Steps, drive
 from .unpatched import MACOS, open, os, time, variable
 from .wording import at
 

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 from .asking import Question, ask
 from .errors import InvalidArgument, PortInUse, StartFailed, SummonError
-from .steps import Asked, Pause, Steps
+from .scheduling.steps import Asked, Pause, Steps
 from .system import netlink, procfs
 from .system.addresses import LEAST_TIMEOUT, is_local, known, remember
 from .system.addresses import refusal as told

@@ -8,11 +8,11 @@ import threading
 
 from . import warden
 from .command import Launch
-from .deadline import Deadline
 from .foreign import let_through
 from .keeper.messages import pack
 from .life import RunFiles
 from .log import limit
+from .scheduling.deadline import Deadline
 from .system.descriptors import moved_socket
 from .unpatched import os, select, socket
 

@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .deadline import Deadline
 from .progress import Progress
-from .steps import Pause, Steps
+from .scheduling.deadline import Deadline
+from .scheduling.steps import Pause, Steps
 from .unpatched import time
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from .arguments import Limits
 from .clean import line_of
 from .command import Launch
 from .conditions import AllOf, Stored
-from .deadline import Deadline
 from .errors import (
     PortInUse,
     ProcessExited,
@@ -29,7 +28,8 @@ from .life import RunFiles
 from .process import Process, refusal
 from .progress import Progress
 from .readiness import Outcome, Verdict, failed, until_ready
-from .steps import Pause, Steps, drive, wait
+from .scheduling.deadline import Deadline
+from .scheduling.steps import Pause, Steps, drive, wait
 from .system import ports
 from .unpatched import os, time
 from .warden import ANSWER

@@ -11,7 +11,7 @@ from . import arguments
 from .deaths import leave
 from .errors import InvalidArgument, NotRunning, ProcessExited, SummonError, TimeoutExpired
 from .lifecycle import Lifecycle
-from .steps import Pause, wait
+from .scheduling.steps import Pause, wait
 from .tracebacks import boundary, boundary_of_start, hidden
 from .wording import at
 

@@ -14,7 +14,6 @@ from . import command as commands
 from .arguments import Limits, Pattern, compile_patterns, perform
 from .clean import LONGEST, shortened
 from .concealed import concealing
-from .deadline import Deadline
 from .declaring import declaring_directory
 from .errors import (
     CommandNotFound,
@@ -31,8 +30,9 @@ from .executor import overridden
 from .foreign import is_foreign, undisturbed
 from .lifecycle import handover, load, warm_up
 from .lifetime import Scope
+from .scheduling.deadline import Deadline
+from .scheduling.steps import Steps, drive
 from .service import Service
-from .steps import Steps, drive
 from .tracebacks import boundary_of_start, hidden
 from .unpatched import os, stay_imported, time
 from .wording import at

@@ -6,9 +6,9 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from .deadline import Deadline
 from .process import Process
-from .steps import Pause, wait
+from .scheduling.deadline import Deadline
+from .scheduling.steps import Pause, wait
 from .unpatched import time
 
 #: bytes of a message: so few that one is sent as a whole, or not at all

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from .deaths import ask, name_it, sentence
 from .executor import Executor
 from .parts import is_in
-from .steps import Pause, wait
+from .scheduling.steps import Pause, wait
 from .unpatched import time
 
 #: seconds for which a failing test waits for news of a death; the refusal that made it fail

@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable
 
 from . import interpreter, keeper
-from .deadline import Deadline
 from .errors import SpawnFailed
 from .foreign import is_foreign, let_through
-from .greenlets import waiting
 from .keeper.messages import Inbox, pack
 from .log import remove_run_directory, run_directory
-from .steps import Pause, wait
+from .scheduling.deadline import Deadline
+from .scheduling.greenlets import waiting
+from .scheduling.steps import Pause, wait
 from .system.descriptors import moved, moved_socket
 from .unpatched import os, socket, subprocess, time
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from summon_testcase import Executor, Orchestrator, OutputCoordinatedExecutor, ProcessExited
-from summon_testcase.graph import Walk, circle, reverse
-from summon_testcase.steps import Pause, Steps, drive
+from summon_testcase.scheduling.graph import Walk, circle, reverse
+from summon_testcase.scheduling.steps import Pause, Steps, drive
 from summon_testcase.wording import describe_exit
 
 KEYS = "abcdefgh"

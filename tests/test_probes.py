@@ -21,7 +21,7 @@ from summon_testcase.errors import InvalidArgument, PortInUse
 from summon_testcase.http_probe import HTTPProbe
 from summon_testcase.path_probes import FileProbe, UnixSocketProbe
 from summon_testcase.probes import Probe, TCPProbe
-from summon_testcase.steps import Pause, drive, wait
+from summon_testcase.scheduling.steps import Pause, drive, wait
 from summon_testcase.system import ports, procfs
 
 from .places import can_bind, linux, require, root

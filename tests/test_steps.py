@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from summon_testcase.steps import Crew, Pause, Steps, drive, together, wait
+from summon_testcase.scheduling.steps import Crew, Pause, Steps, drive, together, wait
 
 from .places import require
 

@@ -31,7 +31,7 @@ from summon_testcase import (
 )
 from summon_testcase.log import run_directory
 from summon_testcase.probes import TCPProbe
-from summon_testcase.steps import Steps, drive
+from summon_testcase.scheduling.steps import Steps, drive
 
 from ..another_user import interpreter_for_all
 from ..places import linux, require, root

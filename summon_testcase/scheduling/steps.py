@@ -14,9 +14,9 @@ import threading
 from collections.abc import Generator, Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
-from . import unpatched
-from .foreign import let_through
-from .unpatched import time
+from .. import unpatched
+from ..foreign import let_through
+from ..unpatched import time
 
 T = TypeVar("T")
 

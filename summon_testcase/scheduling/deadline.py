@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .unpatched import time
+from ..unpatched import time
 
 
 class Deadline:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .unpatched import select, time
+from ..unpatched import select, time
 
 
 class Blocking:
