@@ -12,7 +12,7 @@ from typing import Any
 
 from . import warden
 from .errors import InvalidArgument, StartFailed
-from .log import run_directory
+from .output.log import run_directory
 from .system.descriptors import moved, moved_socket
 from .unpatched import LINUX, os, socket, time
 

@@ -20,8 +20,8 @@ from .scheduling.steps import drive
 from .tracebacks import boundary, hidden
 
 if TYPE_CHECKING:
-    from .excerpt import Line
     from .life import Life, RunFiles
+    from .output.excerpt import Line
     from .run import Run
 
 __tracebackhide__ = hidden
@@ -309,7 +309,7 @@ class Conversation(Copied, Executor):
 
     def wrote(self) -> tuple[list[str], str]:
         """Lines that it wrote during the test, the middle cut out, and the path of its log."""
-        from .excerpt import shorten
+        from .output.excerpt import shorten
 
         run, lines = self._run, list(self._earlier)
         if run is None:

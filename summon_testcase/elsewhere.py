@@ -10,7 +10,7 @@ import re
 from typing import Any, NoReturn
 
 from .errors import NotRunning
-from .log import Log
+from .output.log import Log
 from .system import procfs
 
 #: what another process has no use for: it starts nothing, and need not know any secrets

@@ -6,7 +6,7 @@ import itertools
 import re
 import weakref
 
-from .log import Log, files, run_directory
+from .output.log import Log, files, run_directory
 from .system import ports
 from .unpatched import os
 

@@ -13,7 +13,7 @@ from pexpect.expect import Expecter, searcher_re
 from pexpect.spawnbase import SpawnBase
 
 from .clean import clean, finished, origin, search
-from .log import Log
+from .output.log import Log
 from .scheduling.deadline import Deadline
 from .scheduling.steps import Asked, Pause, Steps, wait
 from .unpatched import io, time

@@ -11,7 +11,7 @@ from .command import Launch
 from .foreign import let_through
 from .keeper.messages import pack
 from .life import RunFiles
-from .log import limit
+from .output.log import limit
 from .scheduling.deadline import Deadline
 from .system.descriptors import moved_socket
 from .unpatched import os, select, socket

@@ -23,8 +23,8 @@ from .errors import (
     SummonError,
     TimeoutExpired,
 )
-from .excerpt import ERROR_LINES, Line, excerpt, shorten
 from .life import RunFiles
+from .output.excerpt import ERROR_LINES, Line, excerpt, shorten
 from .process import Process, refusal
 from .progress import Progress
 from .readiness import Outcome, Verdict, failed, until_ready

@@ -12,7 +12,7 @@ from . import interpreter, keeper
 from .errors import SpawnFailed
 from .foreign import is_foreign, let_through
 from .keeper.messages import Inbox, pack
-from .log import remove_run_directory, run_directory
+from .output.log import remove_run_directory, run_directory
 from .scheduling.deadline import Deadline
 from .scheduling.greenlets import waiting
 from .scheduling.steps import Pause, wait

@@ -61,7 +61,7 @@ def nothing_kept() -> Any:
     yield
     found = before.lost()
     for name in found.pop("files", []):  # type: ignore[attr-defined]
-        from summon_testcase.log import run_directory
+        from summon_testcase.output.log import run_directory
 
         assert name.endswith(".log")
         Path(run_directory(), name).unlink()

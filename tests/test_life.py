@@ -27,7 +27,7 @@ from summon_testcase import (
     orchestrated,
     warden,
 )
-from summon_testcase.log import run_directory
+from summon_testcase.output.log import run_directory
 from summon_testcase.system import ports
 
 from .reliability.scene import Belongings, forget_log, run_program

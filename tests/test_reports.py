@@ -24,8 +24,8 @@ from summon_testcase import (
     SummonMixin,
     SummonTestCase,
 )
-from summon_testcase.excerpt import excerpt, shorten
-from summon_testcase.log import Log
+from summon_testcase.output.excerpt import excerpt, shorten
+from summon_testcase.output.log import Log
 from summon_testcase.reporting import explained, reported
 from summon_testcase.system import procfs
 from summon_testcase.telling import Watch

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from summon_testcase import asking, lifecycle, warden
-from summon_testcase.log import run_directory
+from summon_testcase.output.log import run_directory
 from summon_testcase.system import ports
 
 from ..another_user import packages_for_all

@@ -29,7 +29,7 @@ from summon_testcase import (
     TCPCoordinatedExecutor,
     TimeoutExpired,
 )
-from summon_testcase.log import run_directory
+from summon_testcase.output.log import run_directory
 from summon_testcase.probes import TCPProbe
 from summon_testcase.scheduling.steps import Steps, drive
 

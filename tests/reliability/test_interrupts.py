@@ -345,7 +345,7 @@ def _forget_logs(before: Belongings) -> None:
     """Remove the logs that errors have named."""
     for name in Belongings().files:
         if name.endswith(".log") and name not in before.files:
-            Path(summon_testcase.log.run_directory(), name).unlink()
+            Path(summon_testcase.output.log.run_directory(), name).unlink()
 
 
 @contextlib.contextmanager

@@ -23,11 +23,11 @@ from summon_testcase import (
     SimpleExecutor,
 )
 from summon_testcase.arguments import compile_patterns
-from summon_testcase.excerpt import excerpt
 from summon_testcase.keeper import capture
 from summon_testcase.keeper.capture import Storage
-from summon_testcase.log import LIMIT_VARIABLE, Log
 from summon_testcase.observer import Observer
+from summon_testcase.output.excerpt import excerpt
+from summon_testcase.output.log import LIMIT_VARIABLE, Log
 
 from ..places import linux, require, root
 from ..services import HERE, marked

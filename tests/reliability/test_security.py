@@ -28,13 +28,13 @@ from summon_testcase import (
     SummonError,
     TCPCoordinatedExecutor,
     UnknownReference,
-    log,
     orchestrated,
 )
 from summon_testcase import warden as wardens
 from summon_testcase.command import offered
 from summon_testcase.life import Life
-from summon_testcase.log import run_directory
+from summon_testcase.output import log
+from summon_testcase.output.log import run_directory
 
 from ..another_user import NOBODY, interpreter_for_all
 from ..places import require, root
@@ -51,7 +51,8 @@ SECRET = "hunter2-4f1c9e"
 MODES = """
 import os, stat, sys
 os.umask(int(sys.argv[1], 8))
-from summon_testcase import NotifyCoordinatedExecutor, log
+from summon_testcase import NotifyCoordinatedExecutor
+from summon_testcase.output import log
 from tests.services import service
 command = ["sh", "-c", 'umask; exec "$@"', "{tmpdir}"]
 with NotifyCoordinatedExecutor([*command, *service("serves.py", "notify", "-", "/dev/null")]) as it:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import atexit
 import stat
 
-from . import keeper
-from .clean import finished, line_of
-from .errors import InvalidArgument, SpawnFailed
-from .foreign import let_through, suppress
-from .unpatched import apart, open, os, tempfile, temporary_directory, variable
+from .. import keeper
+from ..clean import finished, line_of
+from ..errors import InvalidArgument, SpawnFailed
+from ..foreign import let_through, suppress
+from ..unpatched import apart, open, os, tempfile, temporary_directory, variable
 
 #: a variable that says how many bytes the log of one service may take on disk; 0: any number
 LIMIT_VARIABLE = "SUMMON_LOG_LIMIT"

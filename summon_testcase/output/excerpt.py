@@ -13,10 +13,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .clean import LONGEST, line_of, shortened
-from .foreign import suppress
+from ..clean import LONGEST, line_of, shortened
+from ..foreign import suppress
+from ..wording import counted
 from .log import Log
-from .wording import counted
 
 #: lines that a report shows of one service, and an error
 LINES, ERROR_LINES = 40, 20
