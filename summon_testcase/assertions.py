@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .arguments import Pattern, compile_patterns
 from .clean import LONGEST, search, shortened
 from .conversation import Conversation
+from .declaration.arguments import Pattern, compile_patterns
 from .errors import ProcessExited, TimeoutExpired
 from .tracebacks import hidden
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .arguments import perform
+from .declaration.arguments import perform
 from .errors import PortInUse, SummonError
 from .foreign import let_through
 from .probes import never, wider

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TextIO
 
-from . import arguments
-from .arguments import Limits, Pattern, compile_patterns
 from .clean import clean
 from .copies import Copied
+from .declaration import arguments
+from .declaration.arguments import Limits, Pattern, compile_patterns
 from .errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
 from .executor import Executor
 from .scheduling.deadline import Deadline

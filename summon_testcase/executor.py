@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from .arguments import perform
-from .lifetime import Scope
+from .declaration.arguments import perform
+from .declaration.lifetime import Scope
 from .scheduling.steps import Steps
 from .tracebacks import boundary, boundary_of_start, warn
 

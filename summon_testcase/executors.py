@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import arguments
-from . import command as commands
-from .arguments import Pattern, compile_patterns
-from .command import Command
+from .declaration import arguments
+from .declaration import command as commands
+from .declaration.arguments import Pattern, compile_patterns
+from .declaration.command import Command
 from .errors import InvalidArgument
 from .lifecycle import warm_up
 from .simple import SimpleExecutor
@@ -18,9 +18,9 @@ from .unpatched import os
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from .declaration.options import AddressOptions, Options
     from .http_probe import Statuses
     from .observer import OutputProbe
-    from .options import AddressOptions, Options
     from .probes import Probe
     from .run import Run
 
@@ -202,7 +202,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         foreign_listener: bool = False,
         **options: Unpack[AddressOptions],
     ) -> None:
-        from . import requested
+        from .declaration import http as requested
 
         super().__init__(command, **options)
         self._url = self._checked_url(url, options.get("host"))
@@ -227,7 +227,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 
         :param host: as it was given.
         """
-        from . import requested
+        from .declaration import http as requested
 
         instead = 'a URL such as "http://{host}:{port}/health"'
         if isinstance(url, str) and url.startswith("http+unix:"):
@@ -274,7 +274,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         return self._names_own([self._url], "port")
 
     def _url_now(self) -> str:
-        from . import requested
+        from .declaration import http as requested
 
         if commands.templates([self._url]) and "{url}" in self._url:
             raise InvalidArgument(
@@ -284,7 +284,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         return requested.fill(self._url, self._own, self._other)
 
     def _readiness(self) -> list[Probe]:
-        from . import requested
+        from .declaration import http as requested
         from .http_probe import HTTPProbe
 
         self._filled_url = self._url_now()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from . import arguments
+from .declaration import arguments
 from .errors import CommandNotFound, DependencyCycle, InvalidArgument
 from .executor import Executor, Startable, overridden
 from .scheduling.graph import circle

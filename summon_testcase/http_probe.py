@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from .arguments import perform
 from .asking import BODY, Question, ask, tell
+from .declaration.arguments import perform
 from .errors import InvalidArgument, PortInUse
 from .foreign import let_through
 from .path_probes import UnixSocketProbe

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from . import arguments
-from .arguments import perform
 from .conversation import Conversation
 from .deaths import sentence
+from .declaration import arguments
+from .declaration.arguments import perform
 from .errors import AlreadyRunning, InvalidArgument, SpawnFailed, StopFailed, SummonError
 from .executor import overridden, stop_of
 from .foreign import is_foreign, let_through, undisturbed

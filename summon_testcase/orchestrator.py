@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from .arguments import perform
 from .copies import Copied
 from .deaths import all_of, leave, sentence, stop_and_tell
+from .declaration.arguments import perform
 from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
 from .executor import Executor, Startable, overridden, start_of, stop_of
 from .foreign import let_through

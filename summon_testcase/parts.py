@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 
+from .declaration.lifetime import SCOPES
 from .errors import InvalidArgument
 from .executor import Executor, overridden
 from .foreign import let_through
-from .lifetime import SCOPES
 from .orchestrator import Orchestrator
 from .summoned import Summoned
 

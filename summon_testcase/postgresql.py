@@ -10,12 +10,12 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from . import arguments
-from . import command as commands
+from .declaration import arguments
+from .declaration import command as commands
+from .declaration.programs import is_program, package_of, path_of
 from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
 from .executors import OutputCoordinatedExecutor
 from .foreign import let_through, suppress
-from .programs import is_program, package_of, path_of
 from .scheduling.deadline import Deadline
 from .scheduling.steps import Pause, Steps, drive
 from .simple import SimpleExecutor
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from .declaration.options import Options
     from .life import Life
-    from .options import Options
     from .probes import Probe
 
 #: the data are disposable: nothing has to survive a crash

@@ -7,7 +7,7 @@ import signal
 import threading
 
 from . import warden
-from .command import Launch
+from .declaration.command import Launch
 from .foreign import let_through
 from .keeper.messages import pack
 from .life import RunFiles

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from . import warden
-from .arguments import Limits
 from .clean import line_of
-from .command import Launch
 from .conditions import AllOf, Stored
+from .declaration.arguments import Limits
+from .declaration.command import Launch
 from .errors import (
     PortInUse,
     ProcessExited,

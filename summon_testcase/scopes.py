@@ -18,12 +18,12 @@ from types import TracebackType
 from typing import Any
 
 from . import turns
-from .arguments import perform
 from .deaths import all_of, ask, is_named, name_it, sentence
+from .declaration.arguments import perform
+from .declaration.lifetime import SCOPES, Scope, scope
 from .errors import AlreadyRunning, InvalidArgument, SummonError
 from .executor import Executor
 from .foreign import is_foreign, let_through, suppress
-from .lifetime import SCOPES, Scope, scope
 from .orchestrator import Orchestrator
 from .parts import afresh, is_in, parts, refuse_shorter_lives, resettable
 from .service import Service

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from . import arguments
 from .deaths import leave
+from .declaration import arguments
 from .errors import InvalidArgument, NotRunning, ProcessExited, SummonError, TimeoutExpired
 from .lifecycle import Lifecycle
 from .scheduling.steps import Pause, wait

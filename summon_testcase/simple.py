@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from . import arguments, lifetime, programs
-from . import command as commands
-from .arguments import Limits, Pattern, compile_patterns, perform
 from .clean import LONGEST, shortened
-from .concealed import concealing
-from .declaring import declaring_directory
+from .declaration import arguments, lifetime, programs
+from .declaration import command as commands
+from .declaration.arguments import Limits, Pattern, compile_patterns, perform
+from .declaration.concealed import concealing
+from .declaration.directory import declaring_directory
+from .declaration.lifetime import Scope
 from .errors import (
     CommandNotFound,
     FailurePatternSeen,
@@ -29,7 +30,6 @@ from .errors import (
 from .executor import overridden
 from .foreign import is_foreign, undisturbed
 from .lifecycle import handover, load, warm_up
-from .lifetime import Scope
 from .scheduling.deadline import Deadline
 from .scheduling.steps import Steps, drive
 from .service import Service
@@ -39,8 +39,8 @@ from .wording import at
 
 if TYPE_CHECKING:
     from .conditions import AllOf
+    from .declaration.options import Alive
     from .life import RunFiles
-    from .options import Alive
     from .probes import Probe
     from .run import Run
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from . import lifetime
-from .arguments import perform
+from .declaration import lifetime
+from .declaration.arguments import perform
+from .declaration.lifetime import Scope
 from .executor import Executor
-from .lifetime import Scope
 
 Thing = TypeVar("Thing")
 

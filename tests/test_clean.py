@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from summon_testcase import clean as module
-from summon_testcase.arguments import compile_patterns
 from summon_testcase.clean import clean, finished, line_of, origin, search, shortened, visible
+from summon_testcase.declaration.arguments import compile_patterns
 
 #: whole sequences, pieces of some, and what stands between them
 pieces = st.sampled_from(

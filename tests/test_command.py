@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from summon_testcase.command import (
+from summon_testcase.declaration.command import (
     OTHER_FIELDS,
     OWN_FIELDS,
     fill,
@@ -23,8 +23,8 @@ from summon_testcase.command import (
     unknown_field,
     unknown_service,
 )
+from summon_testcase.declaration.programs import find_program, package_of
 from summon_testcase.errors import CommandNotFound, InvalidArgument
-from summon_testcase.programs import find_program, package_of
 
 #: a machine that is busy with other tests is no failure
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from summon_testcase.programs import activate, find_program, is_program
+from summon_testcase.declaration.programs import activate, find_program, is_program
 
 ROOT = Path(__file__).resolve().parent.parent
 #: says which Python its ``python3`` is, and what it was told of a virtual environment

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from summon_testcase import CommandCoordinatedExecutor, SimpleExecutor
+from summon_testcase.declaration.shell_syntax import _unquoted, variable, without_values
 from summon_testcase.errors import InvalidArgument
-from summon_testcase.shell_syntax import _unquoted, variable, without_values
 
 #: commands for a shell, and what the error says to write instead
 FOR_A_SHELL = {

@@ -22,7 +22,7 @@ from summon_testcase import (
     ProcessExited,
     SimpleExecutor,
 )
-from summon_testcase.arguments import compile_patterns
+from summon_testcase.declaration.arguments import compile_patterns
 from summon_testcase.keeper import capture
 from summon_testcase.keeper.capture import Storage
 from summon_testcase.observer import Observer

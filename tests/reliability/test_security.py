@@ -31,7 +31,7 @@ from summon_testcase import (
     orchestrated,
 )
 from summon_testcase import warden as wardens
-from summon_testcase.command import offered
+from summon_testcase.declaration.command import offered
 from summon_testcase.life import Life
 from summon_testcase.output import log
 from summon_testcase.output.log import run_directory

@@ -7,13 +7,13 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from ..errors import InvalidArgument, UnknownReference
+from ..foreign import let_through
+from ..tracebacks import hidden
+from ..unpatched import os
 from . import arguments, shell_syntax
 from .concealed import Variables
-from .errors import InvalidArgument, UnknownReference
-from .foreign import let_through
 from .programs import activate
-from .tracebacks import hidden
-from .unpatched import os
 
 __tracebackhide__ = hidden
 

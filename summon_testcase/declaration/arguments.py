@@ -19,11 +19,11 @@ from collections.abc import (
 )
 from typing import Any, TypeVar
 
+from ..errors import InvalidArgument
+from ..tracebacks import hidden
+from ..unpatched import os
 from . import shell_syntax
 from .concealed import Text, Variables, kind_of
-from .errors import InvalidArgument
-from .tracebacks import hidden
-from .unpatched import os
 
 __tracebackhide__ = hidden
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, TypedDict
 
+from ..unpatched import os
 from .arguments import Pattern
 from .command import Command
 from .lifetime import Scope
-from .unpatched import os
 
 #: what ``alive=`` may be
 Alive = bool | Command | Callable[[Any], object] | None

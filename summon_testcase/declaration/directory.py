@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
-from .unpatched import os
+from ..unpatched import os
 
 
 def declaring_directory(made: object) -> str | None:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InvalidArgument
+from ..foreign import let_through
+from ..tracebacks import hidden
+from ..wording import bracketed
 from . import command as commands
 from .arguments import compile_patterns
 from .concealed import kind_of
-from .errors import InvalidArgument
-from .foreign import let_through
-from .tracebacks import hidden
-from .wording import bracketed
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-from .errors import InvalidArgument
-from .tracebacks import hidden
-from .unpatched import os
+from ..errors import InvalidArgument
+from ..tracebacks import hidden
+from ..unpatched import os
 
 __tracebackhide__ = hidden
 

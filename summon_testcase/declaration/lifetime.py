@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from .errors import InvalidArgument
-from .tracebacks import hidden
-from .unpatched import os
+from ..errors import InvalidArgument
+from ..tracebacks import hidden
+from ..unpatched import os
 
 __tracebackhide__ = hidden
 

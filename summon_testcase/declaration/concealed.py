@@ -10,8 +10,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import InvalidArgument, SummonError
-from .tracebacks import hidden, trimmed
+from ..errors import InvalidArgument, SummonError
+from ..tracebacks import hidden, trimmed
 
 #: the arguments whose values may be secrets
 _SECRETS = ("env", "headers", "auth", "body")

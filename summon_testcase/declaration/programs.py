@@ -7,10 +7,10 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 
-from .errors import CommandNotFound
-from .foreign import let_through
-from .tracebacks import hidden
-from .unpatched import open, os
+from ..errors import CommandNotFound
+from ..foreign import let_through
+from ..tracebacks import hidden
+from ..unpatched import open, os
 
 __tracebackhide__ = hidden
 

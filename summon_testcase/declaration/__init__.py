@@ -1,0 +1,1 @@
+"""What users declare: arguments and their checks, templates, commands and programs."""
