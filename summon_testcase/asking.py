@@ -8,12 +8,13 @@ import marshal
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from . import warden
 from .errors import InvalidArgument, StartFailed
 from .output.log import run_directory
 from .system.descriptors import moved, moved_socket
+from .system.mailbox import Mailbox
 from .unpatched import LINUX, os, socket, time
 
 #: bytes of a question, which is sent in one piece or not at all
@@ -24,6 +25,10 @@ BODY = 64 << 10
 _GRACE = 2.0
 #: packets arrive whole, so that Ctrl-C leaves no part of one; macOS has none
 _KIND = socket.SOCK_SEQPACKET if LINUX else socket.SOCK_STREAM
+
+
+#: starts an asker
+_launch: Callable[[socket.socket, int, list[str]], None] | None = None
 
 
 class Question:
@@ -100,7 +105,7 @@ class _Asker:
         #: of those the ones that the asker has not been sent
         self._unsent: dict[int, Question] = {}
         self._socket: socket.socket | None = None
-        self._mailbox: warden.Mailbox | None = None
+        self._mailbox: Mailbox | None = None
         #: its standard error
         self._said = -1
         #: how often it has died since it answered last
@@ -183,8 +188,9 @@ class _Asker:
             # what a project has in its own directory must not stand in for what is installed
             installed = ("site-packages", "dist-packages")
             paths.sort(key=lambda entry: os.path.basename(entry) not in installed)
-            warden.ask(theirs, said, paths)
-            self._mailbox = warden.Mailbox(ours, self._note)
+            assert _launch is not None
+            _launch(theirs, said, paths)
+            self._mailbox = Mailbox(ours, self._note)
             self._socket = ours
         finally:
             theirs.close()
@@ -262,6 +268,16 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 def _close() -> None:
     _asker.close()
+
+
+def launched_by(launch: Callable[[socket.socket, int, list[str]], None]) -> None:
+    """Have the asker started like this: by the client of the warden, which is above this room.
+
+    :param launch: is given its channel, a descriptor for its standard error, and directories in
+        which requests may be.
+    """
+    global _launch
+    _launch = launch
 
 
 def warm_up(http: bool) -> None:

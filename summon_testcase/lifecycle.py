@@ -48,6 +48,7 @@ os.register_at_fork(
 
 def load(*modules: str) -> None:
     """Import modules of the package that a declaration does without."""
+    stay_imported()
     package = __name__.partition(".")[0]
     undisturbed(lambda: [__import__(f"{package}.{module}") for module in modules])
 

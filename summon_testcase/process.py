@@ -14,6 +14,7 @@ from .life import RunFiles
 from .output.log import limit
 from .scheduling.deadline import Deadline
 from .system.descriptors import moved_socket
+from .system.mailbox import Mailbox
 from .unpatched import os, select, socket
 
 #: those that have a channel; no weak references, whose callbacks would swallow an interrupt
@@ -87,7 +88,7 @@ class Process:
         self._orders = 0
         self._channel: socket.socket | None = None
         self._theirs: socket.socket | None = None
-        self._mailbox: warden.Mailbox | None = None
+        self._mailbox: Mailbox | None = None
 
     @property
     def fine(self) -> frozenset[int]:
@@ -107,7 +108,7 @@ class Process:
             try:
                 self._channel, self._theirs = socket.socketpair()
                 self._channel = moved_socket(self._channel)
-                self._mailbox = warden.Mailbox(self._channel, self._note)
+                self._mailbox = Mailbox(self._channel, self._note)
                 _processes.add(self)
                 self._channel.setblocking(False)
                 warden.keep(files.base, self._theirs, launch.farewell)

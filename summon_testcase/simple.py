@@ -34,7 +34,7 @@ from .scheduling.deadline import Deadline
 from .scheduling.steps import Steps, drive
 from .service import Service
 from .tracebacks import boundary_of_start, hidden
-from .unpatched import os, stay_imported, time
+from .unpatched import os, time
 from .wording import at
 
 if TYPE_CHECKING:
@@ -453,8 +453,7 @@ class SimpleExecutor(Service):
 
     def starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
-        stay_imported()
-        load("life", "ports", "conditions")
+        load("life", "system.ports", "conditions")
         self._refuse_twice()
         if self._run is not None:
             # it died; what it left may live

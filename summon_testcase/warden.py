@@ -8,15 +8,16 @@ import sys
 import threading
 from collections.abc import Callable
 
-from . import interpreter, keeper
+from . import asking, interpreter, keeper
 from .errors import SpawnFailed
 from .foreign import is_foreign, let_through
-from .keeper.messages import Inbox, pack
+from .keeper.messages import pack
 from .output.log import remove_run_directory, run_directory
 from .scheduling.deadline import Deadline
 from .scheduling.greenlets import waiting
 from .scheduling.steps import Pause, wait
 from .system.descriptors import moved, moved_socket
+from .system.mailbox import Mailbox
 from .unpatched import os, socket, subprocess, time
 
 # "" would stand for the root, where anybody's modules may be
@@ -29,48 +30,6 @@ _BOOT, _ASKER = (
 _PROGRAMS = os.path.dirname(os.path.dirname(keeper.__file__))
 #: seconds within which warden and keepers answer what they do at once
 ANSWER = 10.0
-
-
-class Mailbox:
-    """Messages that arrive at a socket.
-
-    A signal handler that collects them too may come between any two steps, and Ctrl-C may
-    end any of them.  So bytes are received and kept by one call into C, and kept until all
-    of them are noted; which may then happen twice, in the same order.
-
-    :param note: is given each message; to be given one again must do no harm.
-    """
-
-    def __init__(self, sock: socket.socket, note: Callable[[bytes], None]) -> None:
-        self._socket, self._note = sock, note
-        self._kept: list[bytes] = []
-
-    def collect(self) -> bool:
-        """Note what has arrived, without blocking; False when nothing more ever will."""
-        more = True
-        while more:
-            received = map(self._socket.recv, (65536,), (socket.MSG_DONTWAIT,))
-            try:
-                self._kept.extend(received)
-            except BlockingIOError:
-                if not self._kept:
-                    return True
-                more = False
-            except OSError as error:
-                let_through(error)
-                self._kept.append(b"")
-            kept = self._kept
-            over = kept[-1:] == [b""]
-            inbox = Inbox()
-            inbox.feed(b"".join(kept))
-            while (message := inbox.take()) is not None:
-                self._note(message)
-            rest = [inbox.rest] if inbox.rest else []
-            # one who came in between has dealt with the whole of it
-            self._kept = rest if self._kept is kept else self._kept
-            if over:
-                return False
-        return True
 
 
 class Warden:
@@ -369,3 +328,5 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+asking.launched_by(ask)

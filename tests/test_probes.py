@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from summon_testcase import warden  # noqa: F401 (who asks needs somebody who starts the asker)
 from summon_testcase.asker import program
 from summon_testcase.errors import InvalidArgument, PortInUse
 from summon_testcase.http_probe import HTTPProbe
