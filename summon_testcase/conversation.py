@@ -108,7 +108,7 @@ class Conversation(Copied, Executor):
         :raises NotRunning: if it was not started.
         :raises TimeoutExpired: from a read that waited too long.
         """
-        from .observer import open_output
+        from .readiness.output import open_output
 
         run = self._current("output")
 
@@ -147,8 +147,8 @@ class Conversation(Copied, Executor):
         :raises ProcessExited: if the service ends without such output.
         :raises NotRunning: if it was not started.
         """
-        from .observer import Observer, OutputProbe
-        from .readiness import Verdict, until_ready
+        from .readiness.output import Observer, OutputProbe
+        from .readiness.wait import Verdict, until_ready
 
         run = self._current("output")
         patterns = compile_patterns(pattern, self.called, "pattern")

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .declaration.options import AddressOptions, Options
-    from .http_probe import Statuses
-    from .observer import OutputProbe
-    from .probes import Probe
+    from .readiness.http import Statuses
+    from .readiness.output import OutputProbe
+    from .readiness.tcp import Probe
     from .run import Run
 
 __tracebackhide__ = hidden
@@ -85,7 +85,7 @@ class OutputCoordinatedExecutor(SimpleExecutor):
         super().check(may_appear)
 
     def _readiness(self) -> list[Probe]:
-        from .observer import Observer, OutputProbe
+        from .readiness.output import Observer, OutputProbe
 
         observer = Observer(self._files_now().log, self._banner)
         self._banner_seen = OutputProbe(observer, self._banner)
@@ -134,7 +134,7 @@ class TCPCoordinatedExecutor(SimpleExecutor):
         return True
 
     def _readiness(self) -> list[Probe]:
-        from .probes import TCPProbe
+        from .readiness.tcp import TCPProbe
 
         # whoever a launcher leaves is no process of ours
         foreign = self._foreign_listener or self._launcher
@@ -285,7 +285,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 
     def _readiness(self) -> list[Probe]:
         from .declaration import http as requested
-        from .http_probe import HTTPProbe
+        from .readiness.http import HTTPProbe
 
         self._filled_url = self._url_now()
         named = (self._services.get(name) for name in requested.elsewhere(self._url))
@@ -355,7 +355,7 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
     _example = "{tmpdir}/app.sock"
 
     def _readiness(self) -> list[Probe]:
-        from .path_probes import UnixSocketProbe
+        from .readiness.paths import UnixSocketProbe
 
         path = self.path
         probe = UnixSocketProbe(path)
@@ -365,7 +365,7 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
         return [probe]
 
     def _again(self) -> list[Probe]:
-        from .path_probes import UnixSocketProbe
+        from .readiness.paths import UnixSocketProbe
 
         return [UnixSocketProbe(self.path)]
 
@@ -385,7 +385,7 @@ class FileCoordinatedExecutor(_PathExecutor):
     _example = "{tmpdir}/app.pid"
 
     def _readiness(self) -> list[Probe]:
-        from .path_probes import FileProbe
+        from .readiness.paths import FileProbe
 
         path = self.path
         return [FileProbe(path, FileProbe.snapshot(path))]
@@ -405,7 +405,7 @@ class NotifyCoordinatedExecutor(SimpleExecutor):
         return self._files_now().notify_address
 
     def _readiness(self) -> list[Probe]:
-        from .conditions import Notified
+        from .readiness.conditions import Notified
 
         return [Notified()]
 

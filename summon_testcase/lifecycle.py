@@ -64,7 +64,7 @@ def warm_up(asker: bool = False) -> None:
     try:
         warden.warm_up()
         if asker:
-            from . import asking
+            from .readiness import asking
 
             asking.warm_up(http=True)
     except (OSError, SpawnFailed) as error:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .declaration.options import Options
     from .life import Life
-    from .probes import Probe
+    from .readiness.tcp import Probe
 
 #: the data are disposable: nothing has to survive a crash
 _SETTINGS = {

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from . import warden
 from .clean import line_of
-from .conditions import AllOf, Stored
 from .declaration.arguments import Limits
 from .declaration.command import Launch
 from .errors import (
@@ -26,8 +25,9 @@ from .errors import (
 from .life import RunFiles
 from .output.excerpt import ERROR_LINES, Line, excerpt, shorten
 from .process import Process, refusal
-from .progress import Progress
-from .readiness import Outcome, Verdict, failed, until_ready
+from .readiness.conditions import AllOf, Stored
+from .readiness.progress import Progress
+from .readiness.wait import Outcome, Verdict, failed, until_ready
 from .scheduling.deadline import Deadline
 from .scheduling.steps import Pause, Steps, drive, wait
 from .system import ports
@@ -36,7 +36,7 @@ from .warden import ANSWER
 from .wording import Report, counted, describe_exit, signal_name
 
 if TYPE_CHECKING:
-    from .probes import Probe
+    from .readiness.tcp import Probe
 
 logger = logging.getLogger("summon_testcase")
 Error = TypeVar("Error", bound=SummonError)

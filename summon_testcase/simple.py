@@ -38,10 +38,10 @@ from .unpatched import os, time
 from .wording import at
 
 if TYPE_CHECKING:
-    from .conditions import AllOf
     from .declaration.options import Alive
     from .life import RunFiles
-    from .probes import Probe
+    from .readiness.conditions import AllOf
+    from .readiness.tcp import Probe
     from .run import Run
 
 __tracebackhide__ = hidden
@@ -257,7 +257,7 @@ class SimpleExecutor(Service):
         return self._readiness()
 
     def _command_probe(self, words: Iterable[str], timeout: float) -> Probe:
-        from .conditions import CommandProbe
+        from .readiness.conditions import CommandProbe
 
         argv = tuple(self._fill(word) for word in words)
         program = self._find(argv[0], self._environment().get("PATH"), self._directory())
@@ -567,8 +567,8 @@ class SimpleExecutor(Service):
             return
         if not run.running():
             return
-        from .conditions import AllOf, Until
-        from .readiness import Verdict, until_ready
+        from .readiness.conditions import AllOf, Until
+        from .readiness.wait import Verdict, until_ready
         from .wording import counted
 
         alive, limit = self._alive, min(self._limits.timeout or _PATIENCE, _PATIENCE)
@@ -633,7 +633,7 @@ class SimpleExecutor(Service):
         """
 
     def _all_probes(self) -> AllOf:
-        from .conditions import AllOf, Completed, Meanwhile, Spawned, Until
+        from .readiness.conditions import AllOf, Completed, Meanwhile, Spawned, Until
 
         probes = undisturbed(self._readiness)
         self._waits = bool(probes or self._until)
@@ -663,8 +663,8 @@ class SimpleExecutor(Service):
         """The same question, which fails once the output says so."""
         if not self._fails_on:
             return probe
-        from .conditions import AllOf, NoFailure
-        from .observer import Observer
+        from .readiness.conditions import AllOf, NoFailure
+        from .readiness.output import Observer
 
         observer = Observer(self._files_now().log, self._fails_on)
         failure = NoFailure(observer, self._failure_seen)
@@ -722,7 +722,7 @@ SimpleExecutor.__init__ = concealing(SimpleExecutor.__init__)  # type: ignore[me
 
 def _lives_elsewhere(run: Run, probe: Probe) -> bool:
     """Whether what was waited for is there, though nothing of it is alive here any more."""
-    from .readiness import Verdict, until_ready
+    from .readiness.wait import Verdict, until_ready
 
     try:
         asked = until_ready(run.process, probe, Deadline(_STILL_THERE), outlasts=True)

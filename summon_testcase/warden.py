@@ -8,11 +8,12 @@ import sys
 import threading
 from collections.abc import Callable
 
-from . import asking, interpreter, keeper
+from . import interpreter, keeper
 from .errors import SpawnFailed
 from .foreign import is_foreign, let_through
 from .keeper.messages import pack
 from .output.log import remove_run_directory, run_directory
+from .readiness import asking
 from .scheduling.deadline import Deadline
 from .scheduling.greenlets import waiting
 from .scheduling.steps import Pause, wait

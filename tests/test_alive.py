@@ -26,7 +26,7 @@ from summon_testcase import (
     UnixSocketCoordinatedExecutor,
     orchestrated,
 )
-from summon_testcase.probes import TCPProbe
+from summon_testcase.readiness.tcp import TCPProbe
 
 from .services import service
 from .test_reports import ReportTest

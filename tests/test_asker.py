@@ -33,9 +33,9 @@ from summon_testcase import (
     TCPCoordinatedExecutor,
     TimeoutExpired,
     UnixSocketCoordinatedExecutor,
-    asking,
     orchestrated,
 )
+from summon_testcase.readiness import asking
 from summon_testcase.system import ports
 
 from .places import can_bind, linux, require, root, unshare

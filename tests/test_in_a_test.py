@@ -398,20 +398,20 @@ class ProgressTest(unittest.TestCase):
     def test_one_that_only_events_can_end(self) -> None:
         """Nothing wakes the wait, but the line comes in time, and again later."""
         silent = OutputCoordinatedExecutor(service("silent.py", "x"), "never", timeout=0.8)
-        with mock.patch("summon_testcase.progress.MOMENTS", (0.1, 0.5)):
+        with mock.patch("summon_testcase.readiness.progress.MOMENTS", (0.1, 0.5)):
             said = self.said(silent, SUMMON_VERBOSE="1")
         self.assertEqual(len(re.findall(r"waiting for \S+: 0 bytes of.* \(\d s\)\n", said)), 2)
 
     def test_on_a_terminal(self) -> None:
         """On a terminal it is said without the variable."""
         terminal = mock.Mock(wraps=io.StringIO(), isatty=lambda: True)
-        with mock.patch("summon_testcase.progress.MOMENTS", (0.1,)):
+        with mock.patch("summon_testcase.readiness.progress.MOMENTS", (0.1,)):
             said = self.said(self.slow(0.3), terminal, SUMMON_VERBOSE="")
         self.assertIn("waiting for slow", said)
 
     def test_nothing_is_said_by_default(self) -> None:
         """Not on a pipe, nor with the variable set to 0, nor of a fast start."""
-        with mock.patch("summon_testcase.progress.MOMENTS", (0.1,)):
+        with mock.patch("summon_testcase.readiness.progress.MOMENTS", (0.1,)):
             for value in ("", "0"):
                 self.assertEqual(self.said(self.slow(0.3), SUMMON_VERBOSE=value), "")
         self.assertEqual(self.said(self.slow(0.3), SUMMON_VERBOSE="1"), "")
@@ -425,7 +425,7 @@ class ProgressTest(unittest.TestCase):
             slow = SimpleExecutor(service("silent.py", "x"), until=ready)
             with (
                 mock.patch.dict(os.environ, SUMMON_VERBOSE="1"),
-                mock.patch("summon_testcase.progress.MOMENTS", (0.1,)),
+                mock.patch("summon_testcase.readiness.progress.MOMENTS", (0.1,)),
                 mock.patch.object(sys, "stderr", stream),
                 slow,
             ):

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from summon_testcase.clean import clean
 from summon_testcase.declaration.arguments import compile_patterns
 from summon_testcase.errors import InvalidArgument
-from summon_testcase.observer import Observer, OutputProbe, open_output
 from summon_testcase.output.log import Log
+from summon_testcase.readiness.output import Observer, OutputProbe, open_output
 
 from .services import eventually
 

@@ -19,9 +19,9 @@ import pytest
 from summon_testcase import warden  # noqa: F401 (who asks needs somebody who starts the asker)
 from summon_testcase.asker import program
 from summon_testcase.errors import InvalidArgument, PortInUse
-from summon_testcase.http_probe import HTTPProbe
-from summon_testcase.path_probes import FileProbe, UnixSocketProbe
-from summon_testcase.probes import Probe, TCPProbe
+from summon_testcase.readiness.http import HTTPProbe
+from summon_testcase.readiness.paths import FileProbe, UnixSocketProbe
+from summon_testcase.readiness.tcp import Probe, TCPProbe
 from summon_testcase.scheduling.steps import Pause, drive, wait
 from summon_testcase.system import ports, procfs
 
@@ -225,7 +225,7 @@ def test_tcp_occupied_before_the_start(ask_kernel: bool) -> None:
 AS_NOBODY = """
 import os, sys
 from dataclasses import dataclass
-from summon_testcase.probes import TCPProbe
+from summon_testcase.readiness.tcp import TCPProbe
 @dataclass
 class Service:
     pid: int
@@ -495,7 +495,7 @@ def test_http_import_is_late() -> None:
     """The modules of requests are loaded by the first look, not before."""
     script = """
 import sys
-from summon_testcase.http_probe import HTTPProbe
+from summon_testcase.readiness.http import HTTPProbe
 HTTPProbe("http://127.0.0.1/").check()
 print("requests" in sys.modules)
 """

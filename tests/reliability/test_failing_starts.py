@@ -30,7 +30,7 @@ from summon_testcase import (
     TimeoutExpired,
 )
 from summon_testcase.output.log import run_directory
-from summon_testcase.probes import TCPProbe
+from summon_testcase.readiness.tcp import TCPProbe
 from summon_testcase.scheduling.steps import Steps, drive
 
 from ..another_user import interpreter_for_all

@@ -25,9 +25,9 @@ from summon_testcase import (
 from summon_testcase.declaration.arguments import compile_patterns
 from summon_testcase.keeper import capture
 from summon_testcase.keeper.capture import Storage
-from summon_testcase.observer import Observer
 from summon_testcase.output.excerpt import excerpt
 from summon_testcase.output.log import LIMIT_VARIABLE, Log
+from summon_testcase.readiness.output import Observer
 
 from ..places import linux, require, root
 from ..services import HERE, marked

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from pexpect.expect import Expecter, searcher_re
 from pexpect.spawnbase import SpawnBase
 
-from .clean import clean, finished, origin, search
-from .output.log import Log
-from .scheduling.deadline import Deadline
-from .scheduling.steps import Asked, Pause, Steps, wait
-from .unpatched import io, time
+from ..clean import clean, finished, origin, search
+from ..output.log import Log
+from ..scheduling.deadline import Deadline
+from ..scheduling.steps import Asked, Pause, Steps, wait
+from ..unpatched import io, time
 
 if TYPE_CHECKING:
-    from .probes import View
+    from .tcp import View
 
 _CHUNK = 65536
 #: characters that a match may span; twice the chunk, so that none is skipped

@@ -6,9 +6,9 @@ import itertools
 import sys
 from collections.abc import Iterator
 
-from .clean import visible
-from .foreign import let_through
-from .unpatched import switched_on, time
+from ..clean import visible
+from ..foreign import let_through
+from ..unpatched import switched_on, time
 
 #: a variable that, set and not ``0``, has slow starts told where there is no terminal
 VERBOSE = "SUMMON_VERBOSE"

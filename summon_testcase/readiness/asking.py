@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from .errors import InvalidArgument, StartFailed
-from .output.log import run_directory
-from .system.descriptors import moved, moved_socket
-from .system.mailbox import Mailbox
-from .unpatched import LINUX, os, socket, time
+from ..errors import InvalidArgument, StartFailed
+from ..output.log import run_directory
+from ..system.descriptors import moved, moved_socket
+from ..system.mailbox import Mailbox
+from ..unpatched import LINUX, os, socket, time
 
 #: bytes of a question, which is sent in one piece or not at all
 LONGEST = 128 << 10

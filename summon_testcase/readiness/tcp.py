@@ -15,14 +15,14 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from ..errors import InvalidArgument, PortInUse, StartFailed, SummonError
+from ..scheduling.steps import Asked, Pause, Steps
+from ..system import netlink, procfs
+from ..system.addresses import LEAST_TIMEOUT, is_local, known, remember
+from ..system.addresses import refusal as told
+from ..unpatched import time
+from ..wording import at
 from .asking import Question, ask
-from .errors import InvalidArgument, PortInUse, StartFailed, SummonError
-from .scheduling.steps import Asked, Pause, Steps
-from .system import netlink, procfs
-from .system.addresses import LEAST_TIMEOUT, is_local, known, remember
-from .system.addresses import refusal as told
-from .unpatched import time
-from .wording import at
 
 #: seconds that a connection may take
 _CONNECTION = 5.0

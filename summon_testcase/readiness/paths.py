@@ -10,12 +10,12 @@ import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .errors import InvalidArgument, PortInUse
-from .foreign import let_through, suppress
-from .probes import View, in_use
-from .scheduling.steps import Asked, Steps
-from .system import procfs
-from .unpatched import LINUX, open, os, socket
+from ..errors import InvalidArgument, PortInUse
+from ..foreign import let_through, suppress
+from ..scheduling.steps import Asked, Steps
+from ..system import procfs
+from ..unpatched import LINUX, open, os, socket
+from .tcp import View, in_use
 
 #: bytes of a unix socket's path: the kernel's structure has 108, with the final zero
 UNIX_PATH_LIMIT = 107 if LINUX else 103

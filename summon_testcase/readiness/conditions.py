@@ -6,17 +6,17 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .declaration.arguments import perform
-from .errors import PortInUse, SummonError
-from .foreign import let_through
-from .probes import never, wider
-from .scheduling.steps import Asked, Steps
-from .unpatched import os, time
-from .wording import describe_exit
+from ..declaration.arguments import perform
+from ..errors import PortInUse, SummonError
+from ..foreign import let_through
+from ..scheduling.steps import Asked, Steps
+from ..unpatched import os, time
+from ..wording import describe_exit
+from .tcp import never, wider
 
 if TYPE_CHECKING:
-    from .observer import Observer
-    from .probes import Probe, View
+    from .output import Observer
+    from .tcp import Probe, View
 
 
 class Plain:

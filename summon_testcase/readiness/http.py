@@ -13,16 +13,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from ..declaration.arguments import perform
+from ..errors import InvalidArgument, PortInUse
+from ..foreign import let_through
+from ..scheduling.steps import Steps
+from ..system.addresses import LEAST_TIMEOUT
+from ..unpatched import os, time
+from ..wording import at
 from .asking import BODY, Question, ask, tell
-from .declaration.arguments import perform
-from .errors import InvalidArgument, PortInUse
-from .foreign import let_through
-from .path_probes import UnixSocketProbe
-from .probes import Looking, TCPProbe, View, go_on, never, wider
-from .scheduling.steps import Steps
-from .system.addresses import LEAST_TIMEOUT
-from .unpatched import os, time
-from .wording import at
+from .paths import UnixSocketProbe
+from .tcp import Looking, TCPProbe, View, go_on, never, wider
 
 #: the statuses that an HTTP probe accepts
 Statuses = int | Collection[int] | Callable[[int], bool]

@@ -7,13 +7,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..scheduling.deadline import Deadline
+from ..scheduling.steps import Pause, Steps
+from ..unpatched import time
 from .progress import Progress
-from .scheduling.deadline import Deadline
-from .scheduling.steps import Pause, Steps
-from .unpatched import time
 
 if TYPE_CHECKING:
-    from .probes import Probe, View
+    from .tcp import Probe, View
 
 
 class Verdict(enum.Enum):

@@ -1,0 +1,1 @@
+"""Is it ready? One loop that asks, and a file for each kind of question."""
