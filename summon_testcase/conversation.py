@@ -20,9 +20,9 @@ from .scheduling.steps import drive
 from .tracebacks import boundary, hidden
 
 if TYPE_CHECKING:
-    from .life import Life, RunFiles
     from .output.excerpt import Line
-    from .run import Run
+    from .supervision.life import Life, RunFiles
+    from .supervision.run import Run
 
 __tracebackhide__ = hidden
 

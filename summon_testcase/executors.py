@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .readiness.http import Statuses
     from .readiness.output import OutputProbe
     from .readiness.tcp import Probe
-    from .run import Run
+    from .supervision.run import Run
 
 __tracebackhide__ = hidden
 

@@ -20,8 +20,8 @@ from .tracebacks import boundary
 from .unpatched import os, stay_imported, time
 
 if TYPE_CHECKING:
-    from .life import RunFiles
-    from .run import Run
+    from .supervision.life import RunFiles
+    from .supervision.run import Run
 
 L = TypeVar("L", bound="Lifecycle")
 
@@ -33,7 +33,7 @@ handover = threading.RLock()
 
 
 def _stop_all_at_exit() -> None:
-    from .run import logger
+    from .supervision.run import logger
 
     for error in drive(together([stop_of(service) for service in list(_alive)])):
         logger.error("%s", error)
@@ -58,8 +58,8 @@ def warm_up(asker: bool = False) -> None:
 
     :param asker: whether requests will be sent, by another process that takes a while to boot.
     """
-    load("warden")
-    from . import warden
+    load("supervision.warden")
+    from .supervision import warden
 
     try:
         warden.warm_up()
@@ -135,7 +135,7 @@ class Lifecycle(Conversation):
             # what is being started has a port, but nothing yet that could be stopped
             self._end(files if run is not None else None, run, keep_life)
             return
-        from .run import logger
+        from .supervision.run import logger
 
         began = time.monotonic()
         failure: BaseException | None = None
@@ -294,7 +294,7 @@ class Lifecycle(Conversation):
         if isinstance(failure, SummonError):
             failure.consequences += (told,)
         else:
-            from .run import logger
+            from .supervision.run import logger
 
             logger.error("%s: %s", self.called, told)
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .declaration.options import Options
-    from .life import Life
     from .readiness.tcp import Probe
+    from .supervision.life import Life
 
 #: the data are disposable: nothing has to survive a crash
 _SETTINGS = {

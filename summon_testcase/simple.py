@@ -39,10 +39,10 @@ from .wording import at
 
 if TYPE_CHECKING:
     from .declaration.options import Alive
-    from .life import RunFiles
     from .readiness.conditions import AllOf
     from .readiness.tcp import Probe
-    from .run import Run
+    from .supervision.life import RunFiles
+    from .supervision.run import Run
 
 __tracebackhide__ = hidden
 
@@ -453,12 +453,12 @@ class SimpleExecutor(Service):
 
     def starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
-        load("life", "system.ports", "conditions")
+        load("supervision.life", "system.ports", "readiness.conditions")
         self._refuse_twice()
         if self._run is not None:
             # it died; what it left may live
             self._finish(self._files, self._run, keep_life=True)
-        from .life import Life
+        from .supervision.life import Life
         from .system import ports
 
         began = time.monotonic()
@@ -494,8 +494,8 @@ class SimpleExecutor(Service):
             question, probe = probe, self._watched(probe)
             launch = self._launch()
             self._warm_up()
-            load("run")
-            from .run import Run, logger
+            load("supervision.run")
+            from .supervision.run import Run, logger
 
             logger.info("%s: starting", self.called)
             run = Run(self.called, files, launch, self._limits, self._outlasts)
@@ -620,7 +620,7 @@ class SimpleExecutor(Service):
 
     def _tell_others(self) -> None:
         """Say who was told something that has changed with this start."""
-        from .run import logger
+        from .supervision.run import logger
 
         for service in self._services.values():
             for said in getattr(service, "stale", list)():

@@ -6,9 +6,9 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from .process import Process
 from .scheduling.deadline import Deadline
 from .scheduling.steps import Pause, wait
+from .supervision.process import Process
 from .unpatched import time
 
 #: bytes of a message: so few that one is sent as a whole, or not at all

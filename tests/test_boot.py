@@ -194,7 +194,7 @@ def test_an_interpreter_that_hangs(mark: str, place: Path, tmp_path: Path) -> No
     host = tmp_path / "python"
     host.write_text("#!/bin/sh\nexec sleep 1000\n")
     host.chmod(0o755)
-    sooner = "from summon_testcase import warden; warden.ANSWER = 1.0"
+    sooner = "from summon_testcase.supervision import warden; warden.ANSWER = 1.0"
     said = refused(f"{sooner}; sys.executable = {str(host)!r}", mark, place)
     assert f"{host}, died or did not answer" in said
     assert_nothing_left(mark, place)
@@ -206,7 +206,7 @@ def test_keepers_that_are_killed_have_last_words(mark: str, place: Path) -> None
 up = SimpleExecutor(["sh", "-c", "read it", MARK], name="web").start()
 up._run.process._tell("nonsense")
 eventually(lambda: not up.running(), "its keeper has ended")
-from summon_testcase import warden
+from summon_testcase.supervision import warden
 say(warden.no_answer())
 up.kill()
 """
@@ -223,7 +223,7 @@ def test_first_process(how: list[str], mark: str, place: Path) -> None:
     """The warden, which is a child of such a one, leaves no zombie when it ends, or is killed."""
     source = f"""
 {ADOPTING}
-from summon_testcase import warden
+from summon_testcase.supervision import warden
 for _ in range(2):
     up = SimpleExecutor(["sh", "-c", "read it", MARK]).start()
     keeper = parent(up.pid)

@@ -25,9 +25,9 @@ from summon_testcase import (
     SummonTestCase,
     UnixSocketCoordinatedExecutor,
     orchestrated,
-    warden,
 )
 from summon_testcase.output.log import run_directory
+from summon_testcase.supervision import warden
 from summon_testcase.system import ports
 
 from .reliability.scene import Belongings, forget_log, run_program

@@ -21,7 +21,7 @@ from summon_testcase import (
     SimpleExecutor,
     TCPCoordinatedExecutor,
 )
-from summon_testcase.life import Life
+from summon_testcase.supervision.life import Life
 
 from ..services import parent, service
 from ..terminal import hear_signals

@@ -11,9 +11,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from summon_testcase import lifecycle, warden
+from summon_testcase import lifecycle
 from summon_testcase.output.log import run_directory
 from summon_testcase.readiness import asking
+from summon_testcase.supervision import warden
 from summon_testcase.system import ports
 
 from ..another_user import packages_for_all

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from summon_testcase.keeper.messages import Inbox, pack
-from summon_testcase.warden import Warden
+from summon_testcase.supervision.warden import Warden
 
 from ..services import PATIENCE, alive, eventually, marked, parent, stays, text
 from .scene import LONG

@@ -30,11 +30,11 @@ from summon_testcase import (
     UnknownReference,
     orchestrated,
 )
-from summon_testcase import warden as wardens
 from summon_testcase.declaration.command import offered
-from summon_testcase.life import Life
 from summon_testcase.output import log
 from summon_testcase.output.log import run_directory
+from summon_testcase.supervision import warden as wardens
+from summon_testcase.supervision.life import Life
 
 from ..another_user import NOBODY, interpreter_for_all
 from ..places import require, root
@@ -193,7 +193,8 @@ def test_what_a_killed_start_leaves(tmp_path: Path) -> None:
     """A directory was made for a service, and the test process killed before it was spawned."""
     source = """
         import os, signal
-        from summon_testcase import SimpleExecutor, warden
+        from summon_testcase import SimpleExecutor
+        from summon_testcase.supervision import warden
         warden.warm_up()
         warden.sync(1)
         warden.keep = lambda *_: os.kill(os.getpid(), signal.SIGKILL)

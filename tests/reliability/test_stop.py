@@ -103,7 +103,7 @@ class TestBounded:
         it = SimpleExecutor(sh(UP, mark), stop_timeout=0.2).start()
         keeper = it._run.process.keeper_pid  # type: ignore[union-attr]
         os.kill(keeper, signal.SIGSTOP)
-        from summon_testcase import run
+        from summon_testcase.supervision import run
 
         patience, run.ANSWER = run.ANSWER, 0.5
         try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from .errors import SpawnFailed
-from .unpatched import os
+from ..errors import SpawnFailed
+from ..unpatched import os
 
 #: what an interpreter may need to find its library
 _NEEDED = (

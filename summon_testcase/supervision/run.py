@@ -9,11 +9,10 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from . import warden
-from .clean import line_of
-from .declaration.arguments import Limits
-from .declaration.command import Launch
-from .errors import (
+from ..clean import line_of
+from ..declaration.arguments import Limits
+from ..declaration.command import Launch
+from ..errors import (
     PortInUse,
     ProcessExited,
     SpawnFailed,
@@ -22,21 +21,22 @@ from .errors import (
     SummonError,
     TimeoutExpired,
 )
+from ..output.excerpt import ERROR_LINES, Line, excerpt, shorten
+from ..readiness.conditions import AllOf, Stored
+from ..readiness.progress import Progress
+from ..readiness.wait import Outcome, Verdict, failed, until_ready
+from ..scheduling.deadline import Deadline
+from ..scheduling.steps import Pause, Steps, drive, wait
+from ..system import ports
+from ..unpatched import os, time
+from ..wording import Report, counted, describe_exit, signal_name
+from . import warden
 from .life import RunFiles
-from .output.excerpt import ERROR_LINES, Line, excerpt, shorten
 from .process import Process, refusal
-from .readiness.conditions import AllOf, Stored
-from .readiness.progress import Progress
-from .readiness.wait import Outcome, Verdict, failed, until_ready
-from .scheduling.deadline import Deadline
-from .scheduling.steps import Pause, Steps, drive, wait
-from .system import ports
-from .unpatched import os, time
 from .warden import ANSWER
-from .wording import Report, counted, describe_exit, signal_name
 
 if TYPE_CHECKING:
-    from .readiness.tcp import Probe
+    from ..readiness.tcp import Probe
 
 logger = logging.getLogger("summon_testcase")
 Error = TypeVar("Error", bound=SummonError)

@@ -6,16 +6,16 @@ import errno
 import signal
 import threading
 
+from ..declaration.command import Launch
+from ..foreign import let_through
+from ..keeper.messages import pack
+from ..output.log import limit
+from ..scheduling.deadline import Deadline
+from ..system.descriptors import moved_socket
+from ..system.mailbox import Mailbox
+from ..unpatched import os, select, socket
 from . import warden
-from .declaration.command import Launch
-from .foreign import let_through
-from .keeper.messages import pack
 from .life import RunFiles
-from .output.log import limit
-from .scheduling.deadline import Deadline
-from .system.descriptors import moved_socket
-from .system.mailbox import Mailbox
-from .unpatched import os, select, socket
 
 #: those that have a channel; no weak references, whose callbacks would swallow an interrupt
 _processes: set[Process] = set()

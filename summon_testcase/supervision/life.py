@@ -6,9 +6,9 @@ import itertools
 import re
 import weakref
 
-from .output.log import Log, files, run_directory
-from .system import ports
-from .unpatched import os
+from ..output.log import Log, files, run_directory
+from ..system import ports
+from ..unpatched import os
 
 _counter = itertools.count(1)
 

@@ -8,18 +8,19 @@ import sys
 import threading
 from collections.abc import Callable
 
-from . import interpreter, keeper
-from .errors import SpawnFailed
-from .foreign import is_foreign, let_through
-from .keeper.messages import pack
-from .output.log import remove_run_directory, run_directory
-from .readiness import asking
-from .scheduling.deadline import Deadline
-from .scheduling.greenlets import waiting
-from .scheduling.steps import Pause, wait
-from .system.descriptors import moved, moved_socket
-from .system.mailbox import Mailbox
-from .unpatched import os, socket, subprocess, time
+from .. import keeper
+from ..errors import SpawnFailed
+from ..foreign import is_foreign, let_through
+from ..keeper.messages import pack
+from ..output.log import remove_run_directory, run_directory
+from ..readiness import asking
+from ..scheduling.deadline import Deadline
+from ..scheduling.greenlets import waiting
+from ..scheduling.steps import Pause, wait
+from ..system.descriptors import moved, moved_socket
+from ..system.mailbox import Mailbox
+from ..unpatched import os, socket, subprocess, time
+from . import interpreter
 
 # "" would stand for the root, where anybody's modules may be
 _BOOT, _ASKER = (
