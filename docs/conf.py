@@ -3,9 +3,10 @@
 import configparser
 from pathlib import Path
 
-from summon_testcase import conversation, errors, simple
+from summon_testcase import errors
 from summon_testcase import wording as report
 from summon_testcase.declaration import options
+from summon_testcase.executors import conversation, simple
 from summon_testcase.supervision import life, run
 
 # What these modules import for type checkers alone: autodoc looks up all that annotations name.

@@ -29,8 +29,8 @@ from .errors import (
     TimeoutExpired,
     UnknownReference,
 )
-from .executor import Executor
-from .executors import (
+from .executors.base import Executor
+from .executors.coordinated import (
     CommandCoordinatedExecutor,
     FileCoordinatedExecutor,
     HTTPCoordinatedExecutor,
@@ -39,9 +39,9 @@ from .executors import (
     TCPCoordinatedExecutor,
     UnixSocketCoordinatedExecutor,
 )
+from .executors.simple import SimpleExecutor
 from .orchestrator import Orchestrator, orchestrated
 from .postgresql import PostgreSQL
-from .simple import SimpleExecutor
 from .testcase import REMOVED, SummonMixin, SummonTestCase, summoned
 
 __version__ = "0.2.0"

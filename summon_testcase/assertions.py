@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from .clean import LONGEST, search, shortened
-from .conversation import Conversation
 from .declaration.arguments import Pattern, compile_patterns
 from .errors import ProcessExited, TimeoutExpired
+from .executors.conversation import Conversation
 from .tracebacks import hidden
 
 #: what fails is the test's own assertion

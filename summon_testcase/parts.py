@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from .declaration.lifetime import SCOPES
 from .errors import InvalidArgument
-from .executor import Executor, overridden
+from .executors.base import Executor, overridden
+from .executors.wrapped import Summoned
 from .foreign import let_through
 from .orchestrator import Orchestrator
-from .summoned import Summoned
 
 
 def parts(executor: object) -> Iterator[Executor]:

@@ -14,11 +14,11 @@ from .declaration import arguments
 from .declaration import command as commands
 from .declaration.programs import is_program, package_of, path_of
 from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
-from .executors import OutputCoordinatedExecutor
+from .executors.coordinated import OutputCoordinatedExecutor
+from .executors.simple import SimpleExecutor
 from .foreign import let_through, suppress
 from .scheduling.deadline import Deadline
 from .scheduling.steps import Pause, Steps, drive
-from .simple import SimpleExecutor
 from .unpatched import MACOS, open, os, time, variable
 from .wording import at
 

@@ -18,15 +18,15 @@ from types import TracebackType
 from typing import Any
 
 from . import turns
-from .deaths import all_of, ask, is_named, name_it, sentence
 from .declaration.arguments import perform
 from .declaration.lifetime import SCOPES, Scope, scope
 from .errors import AlreadyRunning, InvalidArgument, SummonError
-from .executor import Executor
+from .executors.base import Executor
+from .executors.deaths import all_of, ask, is_named, name_it, sentence
+from .executors.service import Service
 from .foreign import is_foreign, let_through, suppress
 from .orchestrator import Orchestrator
 from .parts import afresh, is_in, parts, refuse_shorter_lives, resettable
-from .service import Service
 from .tracebacks import boundary, warn
 from .unpatched import os
 

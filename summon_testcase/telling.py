@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .deaths import ask, name_it, sentence
-from .executor import Executor
+from .executors.base import Executor
+from .executors.deaths import ask, name_it, sentence
 from .parts import is_in
 from .scheduling.steps import Pause, wait
 from .unpatched import time

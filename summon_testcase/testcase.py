@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from unittest import SkipTest, TestCase, TestResult, addModuleCleanup, defaultTestLoader
 
 from .assertions import OutputAssertions
-from .copies import Copied
 from .errors import CommandNotFound, SummonError
-from .executor import Executor
+from .executors.base import Executor
+from .executors.copies import Copied
+from .executors.wrapped import summoned
 from .foreign import is_foreign, let_through
 from .orchestrator import Orchestrator, orchestrated
 from .parts import parts
-from .summoned import summoned
 from .tracebacks import hidden, trimmed
 from .unpatched import switched_on
 

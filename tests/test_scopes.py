@@ -19,10 +19,10 @@ from summon_testcase import (
     SummonTestCase,
     TCPCoordinatedExecutor,
     orchestrated,
-    summoned,
 )
 from summon_testcase.errors import StartFailed
-from summon_testcase.executor import Executor
+from summon_testcase.executors import wrapped as summoned
+from summon_testcase.executors.base import Executor
 from summon_testcase.scopes import holders, stop_all
 
 from .services import alive, service

@@ -23,10 +23,10 @@ from summon_testcase import (
     SummonMixin,
     SummonTestCase,
     orchestrated,
-    summoned,
 )
 from summon_testcase.errors import AlreadyRunning, RequirementMissing, StartFailed
-from summon_testcase.executor import Executor
+from summon_testcase.executors import wrapped as summoned
+from summon_testcase.executors.base import Executor
 from summon_testcase.testcase import declared
 
 from .services import BARE
@@ -938,7 +938,7 @@ class ProcessTest(unittest.TestCase):
     PREAMBLE = """
         import multiprocessing, os, sys, unittest
         from summon_testcase import SummonTestCase
-        from summon_testcase.executor import Executor
+        from summon_testcase.executors.base import Executor
 
         runner = os.getpid()
 

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from summon_testcase import lifecycle
+from summon_testcase.executors import lifecycle
 from summon_testcase.output.log import run_directory
 from summon_testcase.readiness import asking
 from summon_testcase.supervision import warden

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .declaration import arguments
-from .declaration import command as commands
-from .declaration.arguments import Pattern, compile_patterns
-from .declaration.command import Command
-from .errors import InvalidArgument
+from ..declaration import arguments
+from ..declaration import command as commands
+from ..declaration.arguments import Pattern, compile_patterns
+from ..declaration.command import Command
+from ..errors import InvalidArgument
+from ..tracebacks import hidden
+from ..unpatched import os
 from .lifecycle import warm_up
 from .simple import SimpleExecutor
-from .tracebacks import hidden
-from .unpatched import os
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .declaration.options import AddressOptions, Options
-    from .readiness.http import Statuses
-    from .readiness.output import OutputProbe
-    from .readiness.tcp import Probe
-    from .supervision.run import Run
+    from ..declaration.options import AddressOptions, Options
+    from ..readiness.http import Statuses
+    from ..readiness.output import OutputProbe
+    from ..readiness.tcp import Probe
+    from ..supervision.run import Run
 
 __tracebackhide__ = hidden
 
@@ -85,7 +85,7 @@ class OutputCoordinatedExecutor(SimpleExecutor):
         super().check(may_appear)
 
     def _readiness(self) -> list[Probe]:
-        from .readiness.output import Observer, OutputProbe
+        from ..readiness.output import Observer, OutputProbe
 
         observer = Observer(self._files_now().log, self._banner)
         self._banner_seen = OutputProbe(observer, self._banner)
@@ -134,7 +134,7 @@ class TCPCoordinatedExecutor(SimpleExecutor):
         return True
 
     def _readiness(self) -> list[Probe]:
-        from .readiness.tcp import TCPProbe
+        from ..readiness.tcp import TCPProbe
 
         # whoever a launcher leaves is no process of ours
         foreign = self._foreign_listener or self._launcher
@@ -202,7 +202,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         foreign_listener: bool = False,
         **options: Unpack[AddressOptions],
     ) -> None:
-        from .declaration import http as requested
+        from ..declaration import http as requested
 
         super().__init__(command, **options)
         self._url = self._checked_url(url, options.get("host"))
@@ -227,7 +227,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 
         :param host: as it was given.
         """
-        from .declaration import http as requested
+        from ..declaration import http as requested
 
         instead = 'a URL such as "http://{host}:{port}/health"'
         if isinstance(url, str) and url.startswith("http+unix:"):
@@ -274,7 +274,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         return self._names_own([self._url], "port")
 
     def _url_now(self) -> str:
-        from .declaration import http as requested
+        from ..declaration import http as requested
 
         if commands.templates([self._url]) and "{url}" in self._url:
             raise InvalidArgument(
@@ -284,8 +284,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         return requested.fill(self._url, self._own, self._other)
 
     def _readiness(self) -> list[Probe]:
-        from .declaration import http as requested
-        from .readiness.http import HTTPProbe
+        from ..declaration import http as requested
+        from ..readiness.http import HTTPProbe
 
         self._filled_url = self._url_now()
         named = (self._services.get(name) for name in requested.elsewhere(self._url))
@@ -355,7 +355,7 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
     _example = "{tmpdir}/app.sock"
 
     def _readiness(self) -> list[Probe]:
-        from .readiness.paths import UnixSocketProbe
+        from ..readiness.paths import UnixSocketProbe
 
         path = self.path
         probe = UnixSocketProbe(path)
@@ -365,7 +365,7 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
         return [probe]
 
     def _again(self) -> list[Probe]:
-        from .readiness.paths import UnixSocketProbe
+        from ..readiness.paths import UnixSocketProbe
 
         return [UnixSocketProbe(self.path)]
 
@@ -385,7 +385,7 @@ class FileCoordinatedExecutor(_PathExecutor):
     _example = "{tmpdir}/app.pid"
 
     def _readiness(self) -> list[Probe]:
-        from .readiness.paths import FileProbe
+        from ..readiness.paths import FileProbe
 
         path = self.path
         return [FileProbe(path, FileProbe.snapshot(path))]
@@ -405,7 +405,7 @@ class NotifyCoordinatedExecutor(SimpleExecutor):
         return self._files_now().notify_address
 
     def _readiness(self) -> list[Probe]:
-        from .readiness.conditions import Notified
+        from ..readiness.conditions import Notified
 
         return [Notified()]
 

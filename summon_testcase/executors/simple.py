@@ -9,14 +9,14 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from .clean import LONGEST, shortened
-from .declaration import arguments, lifetime, programs
-from .declaration import command as commands
-from .declaration.arguments import Limits, Pattern, compile_patterns, perform
-from .declaration.concealed import concealing
-from .declaration.directory import declaring_directory
-from .declaration.lifetime import Scope
-from .errors import (
+from ..clean import LONGEST, shortened
+from ..declaration import arguments, lifetime, programs
+from ..declaration import command as commands
+from ..declaration.arguments import Limits, Pattern, compile_patterns, perform
+from ..declaration.concealed import concealing
+from ..declaration.directory import declaring_directory
+from ..declaration.lifetime import Scope
+from ..errors import (
     CommandNotFound,
     FailurePatternSeen,
     InvalidArgument,
@@ -27,22 +27,22 @@ from .errors import (
     TimeoutExpired,
     UnknownReference,
 )
-from .executor import overridden
-from .foreign import is_foreign, undisturbed
+from ..foreign import is_foreign, undisturbed
+from ..scheduling.deadline import Deadline
+from ..scheduling.steps import Steps, drive
+from ..tracebacks import boundary_of_start, hidden
+from ..unpatched import os, time
+from ..wording import at
+from .base import overridden
 from .lifecycle import handover, load, warm_up
-from .scheduling.deadline import Deadline
-from .scheduling.steps import Steps, drive
 from .service import Service
-from .tracebacks import boundary_of_start, hidden
-from .unpatched import os, time
-from .wording import at
 
 if TYPE_CHECKING:
-    from .declaration.options import Alive
-    from .readiness.conditions import AllOf
-    from .readiness.tcp import Probe
-    from .supervision.life import RunFiles
-    from .supervision.run import Run
+    from ..declaration.options import Alive
+    from ..readiness.conditions import AllOf
+    from ..readiness.tcp import Probe
+    from ..supervision.life import RunFiles
+    from ..supervision.run import Run
 
 __tracebackhide__ = hidden
 
@@ -257,7 +257,7 @@ class SimpleExecutor(Service):
         return self._readiness()
 
     def _command_probe(self, words: Iterable[str], timeout: float) -> Probe:
-        from .readiness.conditions import CommandProbe
+        from ..readiness.conditions import CommandProbe
 
         argv = tuple(self._fill(word) for word in words)
         program = self._find(argv[0], self._environment().get("PATH"), self._directory())
@@ -458,8 +458,8 @@ class SimpleExecutor(Service):
         if self._run is not None:
             # it died; what it left may live
             self._finish(self._files, self._run, keep_life=True)
-        from .supervision.life import Life
-        from .system import ports
+        from ..supervision.life import Life
+        from ..system import ports
 
         began = time.monotonic()
         deadline = Deadline(self._limits.timeout)
@@ -495,7 +495,7 @@ class SimpleExecutor(Service):
             launch = self._launch()
             self._warm_up()
             load("supervision.run")
-            from .supervision.run import Run, logger
+            from ..supervision.run import Run, logger
 
             logger.info("%s: starting", self.called)
             run = Run(self.called, files, launch, self._limits, self._outlasts)
@@ -567,9 +567,9 @@ class SimpleExecutor(Service):
             return
         if not run.running():
             return
-        from .readiness.conditions import AllOf, Until
-        from .readiness.wait import Verdict, until_ready
-        from .wording import counted
+        from ..readiness.conditions import AllOf, Until
+        from ..readiness.wait import Verdict, until_ready
+        from ..wording import counted
 
         alive, limit = self._alive, min(self._limits.timeout or _PATIENCE, _PATIENCE)
         deadline, probe = Deadline(limit), None
@@ -620,7 +620,7 @@ class SimpleExecutor(Service):
 
     def _tell_others(self) -> None:
         """Say who was told something that has changed with this start."""
-        from .supervision.run import logger
+        from ..supervision.run import logger
 
         for service in self._services.values():
             for said in getattr(service, "stale", list)():
@@ -633,7 +633,7 @@ class SimpleExecutor(Service):
         """
 
     def _all_probes(self) -> AllOf:
-        from .readiness.conditions import AllOf, Completed, Meanwhile, Spawned, Until
+        from ..readiness.conditions import AllOf, Completed, Meanwhile, Spawned, Until
 
         probes = undisturbed(self._readiness)
         self._waits = bool(probes or self._until)
@@ -663,8 +663,8 @@ class SimpleExecutor(Service):
         """The same question, which fails once the output says so."""
         if not self._fails_on:
             return probe
-        from .readiness.conditions import AllOf, NoFailure
-        from .readiness.output import Observer
+        from ..readiness.conditions import AllOf, NoFailure
+        from ..readiness.output import Observer
 
         observer = Observer(self._files_now().log, self._fails_on)
         failure = NoFailure(observer, self._failure_seen)
@@ -722,7 +722,7 @@ SimpleExecutor.__init__ = concealing(SimpleExecutor.__init__)  # type: ignore[me
 
 def _lives_elsewhere(run: Run, probe: Probe) -> bool:
     """Whether what was waited for is there, though nothing of it is alive here any more."""
-    from .readiness.wait import Verdict, until_ready
+    from ..readiness.wait import Verdict, until_ready
 
     try:
         asked = until_ready(run.process, probe, Deadline(_STILL_THERE), outlasts=True)

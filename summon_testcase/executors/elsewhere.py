@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any, NoReturn
 
-from .errors import NotRunning
-from .output.log import Log
-from .system import procfs
+from ..errors import NotRunning
+from ..output.log import Log
+from ..system import procfs
 
 #: what another process has no use for: it starts nothing, and need not know any secrets
 _AT_HOME: dict[str, Any] = {

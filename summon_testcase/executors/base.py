@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from .declaration.arguments import perform
-from .declaration.lifetime import Scope
-from .scheduling.steps import Steps
-from .tracebacks import boundary, boundary_of_start, warn
+from ..declaration.arguments import perform
+from ..declaration.lifetime import Scope
+from ..scheduling.steps import Steps
+from ..tracebacks import boundary, boundary_of_start, warn
 
 E = TypeVar("E", bound="Executor")
 

@@ -9,20 +9,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .clean import clean
+from ..clean import clean
+from ..declaration import arguments
+from ..declaration.arguments import Limits, Pattern, compile_patterns
+from ..errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
+from ..scheduling.deadline import Deadline
+from ..scheduling.steps import drive
+from ..tracebacks import boundary, hidden
+from .base import Executor
 from .copies import Copied
-from .declaration import arguments
-from .declaration.arguments import Limits, Pattern, compile_patterns
-from .errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
-from .executor import Executor
-from .scheduling.deadline import Deadline
-from .scheduling.steps import drive
-from .tracebacks import boundary, hidden
 
 if TYPE_CHECKING:
-    from .output.excerpt import Line
-    from .supervision.life import Life, RunFiles
-    from .supervision.run import Run
+    from ..output.excerpt import Line
+    from ..supervision.life import Life, RunFiles
+    from ..supervision.run import Run
 
 __tracebackhide__ = hidden
 
@@ -108,7 +108,7 @@ class Conversation(Copied, Executor):
         :raises NotRunning: if it was not started.
         :raises TimeoutExpired: from a read that waited too long.
         """
-        from .readiness.output import open_output
+        from ..readiness.output import open_output
 
         run = self._current("output")
 
@@ -147,8 +147,8 @@ class Conversation(Copied, Executor):
         :raises ProcessExited: if the service ends without such output.
         :raises NotRunning: if it was not started.
         """
-        from .readiness.output import Observer, OutputProbe
-        from .readiness.wait import Verdict, until_ready
+        from ..readiness.output import Observer, OutputProbe
+        from ..readiness.wait import Verdict, until_ready
 
         run = self._current("output")
         patterns = compile_patterns(pattern, self.called, "pattern")
@@ -309,7 +309,7 @@ class Conversation(Copied, Executor):
 
     def wrote(self) -> tuple[list[str], str]:
         """Lines that it wrote during the test, the middle cut out, and the path of its log."""
-        from .output.excerpt import shorten
+        from ..output.excerpt import shorten
 
         run, lines = self._run, list(self._earlier)
         if run is None:

@@ -8,20 +8,20 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+from ..declaration import arguments
+from ..declaration.arguments import perform
+from ..errors import AlreadyRunning, InvalidArgument, SpawnFailed, StopFailed, SummonError
+from ..foreign import is_foreign, let_through, undisturbed
+from ..scheduling.steps import Steps, drive, together
+from ..tracebacks import boundary
+from ..unpatched import os, stay_imported, time
+from .base import overridden, stop_of
 from .conversation import Conversation
 from .deaths import sentence
-from .declaration import arguments
-from .declaration.arguments import perform
-from .errors import AlreadyRunning, InvalidArgument, SpawnFailed, StopFailed, SummonError
-from .executor import overridden, stop_of
-from .foreign import is_foreign, let_through, undisturbed
-from .scheduling.steps import Steps, drive, together
-from .tracebacks import boundary
-from .unpatched import os, stay_imported, time
 
 if TYPE_CHECKING:
-    from .supervision.life import RunFiles
-    from .supervision.run import Run
+    from ..supervision.life import RunFiles
+    from ..supervision.run import Run
 
 L = TypeVar("L", bound="Lifecycle")
 
@@ -33,7 +33,7 @@ handover = threading.RLock()
 
 
 def _stop_all_at_exit() -> None:
-    from .supervision.run import logger
+    from ..supervision.run import logger
 
     for error in drive(together([stop_of(service) for service in list(_alive)])):
         logger.error("%s", error)
@@ -59,12 +59,12 @@ def warm_up(asker: bool = False) -> None:
     :param asker: whether requests will be sent, by another process that takes a while to boot.
     """
     load("supervision.warden")
-    from .supervision import warden
+    from ..supervision import warden
 
     try:
         warden.warm_up()
         if asker:
-            from .readiness import asking
+            from ..readiness import asking
 
             asking.warm_up(http=True)
     except (OSError, SpawnFailed) as error:
@@ -135,7 +135,7 @@ class Lifecycle(Conversation):
             # what is being started has a port, but nothing yet that could be stopped
             self._end(files if run is not None else None, run, keep_life)
             return
-        from .supervision.run import logger
+        from ..supervision.run import logger
 
         began = time.monotonic()
         failure: BaseException | None = None
@@ -294,7 +294,7 @@ class Lifecycle(Conversation):
         if isinstance(failure, SummonError):
             failure.consequences += (told,)
         else:
-            from .supervision.run import logger
+            from ..supervision.run import logger
 
             logger.error("%s: %s", self.called, told)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 
-from .errors import ProcessExited, StopFailed, SummonError
-from .executor import Executor
-from .foreign import let_through
-from .scheduling.steps import drive, together
+from ..errors import ProcessExited, StopFailed, SummonError
+from ..foreign import let_through
+from ..scheduling.steps import drive, together
+from .base import Executor
 
 
 def name_it(death: BaseException) -> None:
@@ -28,7 +28,7 @@ def sentence(error: BaseException) -> str:
 
 def all_of(errors: Iterable[BaseException]) -> StopFailed:
     """One error for several that came of stopping."""
-    from .wording import counted
+    from ..wording import counted
 
     failed = tuple(errors)
     said = (str(e) if isinstance(e, SummonError) else f"{e} ({type(e).__name__})" for e in failed)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
+from ..declaration import arguments
+from ..errors import InvalidArgument, NotRunning, ProcessExited, SummonError, TimeoutExpired
+from ..scheduling.steps import Pause, wait
+from ..tracebacks import boundary, boundary_of_start, hidden
+from ..wording import at
 from .deaths import leave
-from .declaration import arguments
-from .errors import InvalidArgument, NotRunning, ProcessExited, SummonError, TimeoutExpired
 from .lifecycle import Lifecycle
-from .scheduling.steps import Pause, wait
-from .tracebacks import boundary, boundary_of_start, hidden
-from .wording import at
 
 __tracebackhide__ = hidden
 

@@ -6,10 +6,10 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from .scheduling.deadline import Deadline
-from .scheduling.steps import Pause, wait
-from .supervision.process import Process
-from .unpatched import time
+from ..scheduling.deadline import Deadline
+from ..scheduling.steps import Pause, wait
+from ..supervision.process import Process
+from ..unpatched import time
 
 #: bytes of a message: so few that one is sent as a whole, or not at all
 _CHUNK = 1 << 15

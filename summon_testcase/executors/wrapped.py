@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from .declaration import lifetime
-from .declaration.arguments import perform
-from .declaration.lifetime import Scope
-from .executor import Executor
+from ..declaration import lifetime
+from ..declaration.arguments import perform
+from ..declaration.lifetime import Scope
+from .base import Executor
 
 Thing = TypeVar("Thing")
 

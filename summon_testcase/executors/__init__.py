@@ -1,0 +1,25 @@
+"""What users declare: a class for each way to be ready."""
+
+from .base import Executor
+from .coordinated import (
+    CommandCoordinatedExecutor,
+    FileCoordinatedExecutor,
+    HTTPCoordinatedExecutor,
+    NotifyCoordinatedExecutor,
+    OutputCoordinatedExecutor,
+    TCPCoordinatedExecutor,
+    UnixSocketCoordinatedExecutor,
+)
+from .simple import SimpleExecutor
+
+__all__ = [
+    "CommandCoordinatedExecutor",
+    "Executor",
+    "FileCoordinatedExecutor",
+    "HTTPCoordinatedExecutor",
+    "NotifyCoordinatedExecutor",
+    "OutputCoordinatedExecutor",
+    "SimpleExecutor",
+    "TCPCoordinatedExecutor",
+    "UnixSocketCoordinatedExecutor",
+]
