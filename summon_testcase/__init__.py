@@ -40,7 +40,7 @@ from .executors.coordinated import (
     UnixSocketCoordinatedExecutor,
 )
 from .executors.simple import SimpleExecutor
-from .orchestrator import Orchestrator, orchestrated
+from .orchestration.orchestrator import Orchestrator, orchestrated
 from .postgresql import PostgreSQL
 from .testcase import REMOVED, SummonMixin, SummonTestCase, summoned
 

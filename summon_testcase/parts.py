@@ -10,7 +10,7 @@ from .errors import InvalidArgument
 from .executors.base import Executor, overridden
 from .executors.wrapped import Summoned
 from .foreign import let_through
-from .orchestrator import Orchestrator
+from .orchestration.orchestrator import Orchestrator
 
 
 def parts(executor: object) -> Iterator[Executor]:

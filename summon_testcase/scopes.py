@@ -25,7 +25,7 @@ from .executors.base import Executor
 from .executors.deaths import all_of, ask, is_named, name_it, sentence
 from .executors.service import Service
 from .foreign import is_foreign, let_through, suppress
-from .orchestrator import Orchestrator
+from .orchestration.orchestrator import Orchestrator
 from .parts import afresh, is_in, parts, refuse_shorter_lives, resettable
 from .tracebacks import boundary, warn
 from .unpatched import os

@@ -25,7 +25,7 @@ from .executors.base import Executor
 from .executors.copies import Copied
 from .executors.wrapped import summoned
 from .foreign import is_foreign, let_through
-from .orchestrator import Orchestrator, orchestrated
+from .orchestration.orchestrator import Orchestrator, orchestrated
 from .parts import parts
 from .tracebacks import hidden, trimmed
 from .unpatched import switched_on

@@ -16,8 +16,8 @@ from contextlib import (
 from types import TracebackType
 from typing import Any
 
-from .errors import InvalidArgument
-from .tracebacks import hidden
+from ..errors import InvalidArgument
+from ..tracebacks import hidden
 
 #: unittest leaves our frames, which are above those of the user's function, out of tracebacks
 __unittest = True

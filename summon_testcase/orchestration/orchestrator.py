@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from .declaration.arguments import perform
-from .errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
-from .executors.base import Executor, Startable, overridden, start_of, stop_of
-from .executors.copies import Copied
-from .executors.deaths import all_of, leave, sentence, stop_and_tell
-from .executors.service import Service
-from .foreign import let_through
-from .group import Group
-from .scheduling.graph import Walk, reverse
-from .scheduling.steps import Steps, drive
-from .tracebacks import boundary, boundary_of_start, hidden
-from .unpatched import os
+from ..declaration.arguments import perform
+from ..errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
+from ..executors.base import Executor, Startable, overridden, start_of, stop_of
+from ..executors.copies import Copied
+from ..executors.deaths import all_of, leave, sentence, stop_and_tell
+from ..executors.service import Service
+from ..foreign import let_through
+from ..scheduling.graph import Walk, reverse
+from ..scheduling.steps import Steps, drive
+from ..tracebacks import boundary, boundary_of_start, hidden
+from ..unpatched import os
+from .members import Group
 
 __tracebackhide__ = hidden
 

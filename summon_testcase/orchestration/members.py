@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .declaration import arguments
-from .errors import CommandNotFound, DependencyCycle, InvalidArgument
-from .executors.base import Executor, Startable, overridden
-from .scheduling.graph import circle
-from .tracebacks import hidden
+from ..declaration import arguments
+from ..errors import CommandNotFound, DependencyCycle, InvalidArgument
+from ..executors.base import Executor, Startable, overridden
+from ..scheduling.graph import circle
+from ..tracebacks import hidden
 
 __tracebackhide__ = hidden
 
