@@ -643,7 +643,7 @@ class TestPostgreSQL:
             PostgreSQL(bindir=private / "bin").start()
         monkeypatch.delenv("SUMMON_CACHE_DIR")
         monkeypatch.setattr("tempfile.tempdir", str(private / "place"))
-        monkeypatch.setattr("summon_testcase.postgresql._MEMORY", "/no/such")
+        monkeypatch.setattr("summon_testcase.services.postgresql._MEMORY", "/no/such")
         assert temporary_directory() == str(private / "place")
         with PostgreSQL(name="db") as db:
             assert db.running()

@@ -22,7 +22,7 @@ ROWS = [
     {"reporting"},
     {"scopes", "telling"},
     {"parts"},
-    {"assertions", "orchestration", "postgresql"},
+    {"assertions", "orchestration", "services"},
     {"executors"},
     {"supervision"},
     {"readiness"},

@@ -60,7 +60,7 @@ def nothing_left():
             return {p for place in places for p in Path(place).glob("summon-*/PG_VERSION")}
 
         before = clusters()
-        with mock.patch("summon_testcase.postgresql._MEMORY", ours):
+        with mock.patch("summon_testcase.services.postgresql._MEMORY", ours):
             yield
         unittest.TestCase().assertEqual(clusters(), before)
 

@@ -10,26 +10,26 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from .declaration import arguments
-from .declaration import command as commands
-from .declaration.programs import is_program, package_of, path_of
-from .errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
-from .executors.coordinated import OutputCoordinatedExecutor
-from .executors.simple import SimpleExecutor
-from .foreign import let_through, suppress
-from .scheduling.deadline import Deadline
-from .scheduling.steps import Pause, Steps, drive
-from .unpatched import MACOS, open, os, time, variable
-from .wording import at
+from ..declaration import arguments
+from ..declaration import command as commands
+from ..declaration.programs import is_program, package_of, path_of
+from ..errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
+from ..executors.coordinated import OutputCoordinatedExecutor
+from ..executors.simple import SimpleExecutor
+from ..foreign import let_through, suppress
+from ..scheduling.deadline import Deadline
+from ..scheduling.steps import Pause, Steps, drive
+from ..unpatched import MACOS, open, os, time, variable
+from ..wording import at
 
 if TYPE_CHECKING:
     import pwd
 
     from typing_extensions import Unpack
 
-    from .declaration.options import Options
-    from .readiness.tcp import Probe
-    from .supervision.life import Life
+    from ..declaration.options import Options
+    from ..readiness.tcp import Probe
+    from ..supervision.life import Life
 
 #: the data are disposable: nothing has to survive a crash
 _SETTINGS = {
@@ -189,7 +189,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
         return super()._readiness()
 
     def _make_room(self, life: Life, owner: pwd.struct_passwd | None) -> None:
-        from .unpatched import tempfile
+        from ..unpatched import tempfile
 
         place = _place(self.called, owner, *([_MEMORY] if _has_room(_MEMORY) else []))
         data = tempfile.mkdtemp(prefix="summon-", dir=place)
@@ -230,7 +230,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
         """
         import hashlib
 
-        from .unpatched import shutil, tempfile
+        from ..unpatched import shutil, tempfile
 
         initdb = self._binary("initdb")
         facts = os.stat(os.path.realpath(initdb))
@@ -289,7 +289,7 @@ def _setting(label: str, key: str, value: object) -> str:
 def _bindirs() -> Iterator[str]:
     """Debian's directories of PostgreSQL, the newest version first."""
 
-    from .unpatched import glob
+    from ..unpatched import glob
 
     def version(path: str) -> list[int]:
         return [int(number) for number in re.findall(r"\d+", path)]
@@ -334,7 +334,7 @@ def _place(label: str, owner: pwd.struct_passwd | None, *preferred: str) -> str:
 
     :raises SpawnFailed: naming what is in the way.
     """
-    from .unpatched import temporary_directory
+    from ..unpatched import temporary_directory
 
     usual = [*preferred, temporary_directory()]
     if owner is None:
@@ -381,7 +381,7 @@ def _cache(label: str, owner: pwd.struct_passwd | None) -> str:
 
 
 def _locked(fd: int) -> bool:
-    from .unpatched import fcntl
+    from ..unpatched import fcntl
 
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
