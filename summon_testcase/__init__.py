@@ -42,7 +42,7 @@ from .executors.coordinated import (
 from .executors.simple import SimpleExecutor
 from .orchestration.orchestrator import Orchestrator, orchestrated
 from .services.postgresql import PostgreSQL
-from .testcase import REMOVED, SummonMixin, SummonTestCase, summoned
+from .testing.testcase import REMOVED, SummonMixin, SummonTestCase, summoned
 
 __version__ = "0.2.0"
 

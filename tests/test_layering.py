@@ -18,19 +18,16 @@ PACKAGE = "summon_testcase"
 
 #: from top to bottom; modules in one row are siblings and do not know each other
 ROWS = [
-    {"testcase"},
-    {"reporting"},
-    {"scopes", "telling"},
-    {"parts"},
-    {"assertions", "orchestration", "services"},
+    {"testing"},
+    {"orchestration", "services"},
     {"executors"},
     {"supervision"},
     {"readiness"},
     {"declaration"},
     {"output", "system", "tracebacks"},
-    {"errors", "scheduling", "turns"},
+    {"errors", "scheduling"},
     {"unpatched", "wording"},
-    {"asker", "clean", "foreign", "keeper", "unstarted"},
+    {"asker", "clean", "foreign", "keeper"},
 ]
 #: import nothing of the package around them, and nothing but the standard library and this
 PROGRAMS: dict[str, set[str]] = {"keeper": set(), "asker": {"requests", "urllib3"}}

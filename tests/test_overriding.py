@@ -149,7 +149,7 @@ class TestEverywhere:
 
     @pytest.mark.parametrize("scope", ["test", "class", "module", "run"])
     def test_in_a_testcase(self, kind: Any, scope: Any) -> None:
-        from summon_testcase.scopes import stop_all
+        from summon_testcase.testing.pool import stop_all
 
         class Case(SummonTestCase):
             it = kind()

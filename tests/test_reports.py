@@ -26,9 +26,9 @@ from summon_testcase import (
 )
 from summon_testcase.output.excerpt import excerpt, shorten
 from summon_testcase.output.log import Log
-from summon_testcase.reporting import explained, reported
 from summon_testcase.system import procfs
-from summon_testcase.telling import Watch
+from summon_testcase.testing.result_hooks import explained, reported
+from summon_testcase.testing.watch import Watch
 
 from .services import eventually, service
 from .test_testcase import run, run_bare

@@ -23,7 +23,7 @@ from summon_testcase import (
 from summon_testcase.errors import StartFailed
 from summon_testcase.executors import wrapped as summoned
 from summon_testcase.executors.base import Executor
-from summon_testcase.scopes import holders, stop_all
+from summon_testcase.testing.pool import holders, stop_all
 
 from .services import alive, service
 from .test_testcase import Recorder, run, run_bare

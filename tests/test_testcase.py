@@ -27,7 +27,7 @@ from summon_testcase import (
 from summon_testcase.errors import AlreadyRunning, RequirementMissing, StartFailed
 from summon_testcase.executors import wrapped as summoned
 from summon_testcase.executors.base import Executor
-from summon_testcase.testcase import declared
+from summon_testcase.testing.testcase import declared
 
 from .services import BARE
 

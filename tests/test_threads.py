@@ -14,7 +14,7 @@ from pathlib import Path
 import testtools
 
 from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor, SummonTestCase
-from summon_testcase.scopes import holders, stop_all
+from summon_testcase.testing.pool import holders, stop_all
 
 from .services import BARE
 

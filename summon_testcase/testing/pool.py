@@ -17,18 +17,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from ..declaration.arguments import perform
+from ..declaration.lifetime import SCOPES, Scope, scope
+from ..errors import AlreadyRunning, InvalidArgument, SummonError
+from ..executors.base import Executor
+from ..executors.deaths import all_of, ask, is_named, name_it, sentence
+from ..executors.service import Service
+from ..foreign import is_foreign, let_through, suppress
+from ..orchestration.orchestrator import Orchestrator
+from ..tracebacks import boundary, warn
+from ..unpatched import os
 from . import turns
-from .declaration.arguments import perform
-from .declaration.lifetime import SCOPES, Scope, scope
-from .errors import AlreadyRunning, InvalidArgument, SummonError
-from .executors.base import Executor
-from .executors.deaths import all_of, ask, is_named, name_it, sentence
-from .executors.service import Service
-from .foreign import is_foreign, let_through, suppress
-from .orchestration.orchestrator import Orchestrator
-from .parts import afresh, is_in, parts, refuse_shorter_lives, resettable
-from .tracebacks import boundary, warn
-from .unpatched import os
+from .selection import afresh, is_in, parts, refuse_shorter_lives, resettable
 
 Reason = tuple[Exception, TracebackType | None]
 
@@ -256,7 +256,7 @@ class Group:
             if death is None and not part.stands_idle():
                 continue
             if death is not None:
-                from .supervision.run import logger
+                from ..supervision.run import logger
 
                 self._revived[id(part)] += 1
                 name_it(death)
@@ -344,7 +344,7 @@ class Group:
             if deaths and death is not None and not is_named(death):
                 name_it(death)
                 if self.may_revive(part):
-                    from .supervision.run import logger
+                    from ..supervision.run import logger
 
                     logger.warning("%s", sentence(death))
                 else:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .clean import LONGEST, search, shortened
-from .declaration.arguments import Pattern, compile_patterns
-from .errors import ProcessExited, TimeoutExpired
-from .executors.conversation import Conversation
-from .tracebacks import hidden
+from ..clean import LONGEST, search, shortened
+from ..declaration.arguments import Pattern, compile_patterns
+from ..errors import ProcessExited, TimeoutExpired
+from ..executors.conversation import Conversation
+from ..tracebacks import hidden
 
 #: what fails is the test's own assertion
 __unittest = True

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .clean import encodable
-from .errors import SummonError
-from .foreign import let_through, suppress
-from .parts import is_in
-from .telling import PATIENCE, Watch
-from .tracebacks import hidden
+from ..clean import encodable
+from ..errors import SummonError
+from ..foreign import let_through, suppress
+from ..tracebacks import hidden
+from .selection import is_in
 from .unstarted import services_not_up
+from .watch import PATIENCE, Watch
 
 __unittest = True
 __tracebackhide__ = hidden

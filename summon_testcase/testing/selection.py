@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 
-from .declaration.lifetime import SCOPES
-from .errors import InvalidArgument
-from .executors.base import Executor, overridden
-from .executors.wrapped import Summoned
-from .foreign import let_through
-from .orchestration.orchestrator import Orchestrator
+from ..declaration.lifetime import SCOPES
+from ..errors import InvalidArgument
+from ..executors.base import Executor, overridden
+from ..executors.wrapped import Summoned
+from ..foreign import let_through
+from ..orchestration.orchestrator import Orchestrator
 
 
 def parts(executor: object) -> Iterator[Executor]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .executors.base import Executor
-from .executors.deaths import ask, name_it, sentence
-from .parts import is_in
-from .scheduling.steps import Pause, wait
-from .unpatched import time
+from ..executors.base import Executor
+from ..executors.deaths import ask, name_it, sentence
+from ..scheduling.steps import Pause, wait
+from ..unpatched import time
+from .selection import is_in
 
 #: seconds for which a failing test waits for news of a death; the refusal that made it fail
 #: may be a moment older than the end of the process

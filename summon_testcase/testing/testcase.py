@@ -19,16 +19,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from unittest import SkipTest, TestCase, TestResult, addModuleCleanup, defaultTestLoader
 
+from ..errors import CommandNotFound, SummonError
+from ..executors.base import Executor
+from ..executors.copies import Copied
+from ..executors.wrapped import summoned
+from ..foreign import is_foreign, let_through
+from ..orchestration.orchestrator import Orchestrator, orchestrated
+from ..tracebacks import hidden, trimmed
+from ..unpatched import switched_on
 from .assertions import OutputAssertions
-from .errors import CommandNotFound, SummonError
-from .executors.base import Executor
-from .executors.copies import Copied
-from .executors.wrapped import summoned
-from .foreign import is_foreign, let_through
-from .orchestration.orchestrator import Orchestrator, orchestrated
-from .parts import parts
-from .tracebacks import hidden, trimmed
-from .unpatched import switched_on
+from .selection import parts
 
 __all__ = ["REMOVED", "SummonMixin", "SummonTestCase", "summoned"]
 
@@ -45,7 +45,7 @@ FORBID_SKIPS = "SUMMON_FORBID_SKIPS"
 # what is needed only once a test runs is imported then; as ``from . import``, which finds it even
 # where a test has removed modules (pyfakefs)
 if TYPE_CHECKING:
-    from .telling import Watch
+    from .watch import Watch
 
     _TestCase = TestCase
 else:
@@ -57,7 +57,7 @@ class _ClassServices:
 
     def __init__(self, case: type[TestCase]) -> None:
         self.case = case
-        from . import scopes
+        from . import pool as scopes
 
         self.groups = scopes.groups_for(case.__qualname__, case.__module__)
         _, self.of_module, self.of_class, self.of_test = self.groups
@@ -101,7 +101,7 @@ class _ClassServices:
         """
         for group in self.groups[:-1]:
             group.enter()
-        from . import scopes
+        from . import pool as scopes
 
         scopes.make_room(self.case.__module__, self.groups, services.values())
         said: list[str] = []
@@ -155,7 +155,7 @@ class _ClassServices:
 
     def watch(self, services: dict[str, Executor], label: str) -> Watch:
         """What is to be noticed while something runs."""
-        from . import telling
+        from . import watch as telling
 
         return telling.Watch(self.parts(services), label, self._may_revive)
 
@@ -169,7 +169,9 @@ class _ClassServices:
         if not services:
             yield
             return
-        from . import reporting, scopes, unstarted
+        from . import pool as scopes
+        from . import result_hooks as reporting
+        from . import unstarted
 
         label = f"{self.case.__qualname__}.{test._testMethodName}"
         watch = self.watch(services, label)
@@ -232,7 +234,7 @@ class _ClassServices:
 
     def _leave_test(self, test: TestCase, watch: Watch) -> None:
         """Stop what this test has for itself; what is to be said of it is known afterwards."""
-        from . import telling
+        from . import watch as telling
 
         # up to Python 3.10 errors are reported when all is over
         errors = getattr(getattr(test, "_outcome", None), "errors", None) or ()
@@ -294,7 +296,8 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, SkipTest):
             watch = _services_of(case).watch(declared(case), f"setUpClass of {case.__qualname__}")
-            from . import reporting, telling
+            from . import result_hooks as reporting
+            from . import watch as telling
 
             watch.look(telling.PATIENCE, ask_too=True)
             reporting.explained(error, watch)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from .unpatched import os
+from ..unpatched import os
 
 
 class Somebody(Protocol):

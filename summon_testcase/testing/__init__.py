@@ -1,0 +1,1 @@
+"""What knows test runners: TestCase mixins, scopes, reports of failing tests."""
