@@ -36,8 +36,8 @@ from summon_testcase import (
     UnixSocketCoordinatedExecutor,
     UnknownReference,
     orchestrated,
+    summoned,
 )
-from summon_testcase.executors import wrapped as summoned
 from summon_testcase.unpatched import temporary_directory
 
 from .needs import needs

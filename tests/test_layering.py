@@ -16,23 +16,30 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "summon_testcase"
 
-#: from top to bottom; modules in one row are siblings and do not know each other
+#: from top to bottom: rooms, which are folders, and leaves; those in one row are siblings and do
+#: not know each other
 ROWS = [
     {"testing"},
     {"orchestration", "services"},
     {"executors"},
     {"supervision"},
     {"readiness"},
-    {"declaration"},
-    {"output", "system", "tracebacks"},
+    {"declaration", "output", "system"},
+    {"tracebacks"},
     {"errors", "scheduling"},
     {"unpatched", "wording"},
     {"asker", "clean", "foreign", "keeper"},
 ]
+LEAVES = {"clean", "errors", "foreign", "tracebacks", "unpatched", "wording"}
 #: import nothing of the package around them, and nothing but the standard library and this
 PROGRAMS: dict[str, set[str]] = {"keeper": set(), "asker": {"requests", "urllib3"}}
-#: what only one module may import
-ONLY = {"unittest": "testcase", "requests": "asker", "urllib3": "asker", "pexpect": "observer"}
+#: what only one file or room may import
+ONLY = {
+    "unittest": "testing/testcase",
+    "requests": "asker/",
+    "urllib3": "asker/",
+    "pexpect": "readiness/output",
+}
 #: what tests replace, and the package has from this module instead
 UNPATCHED = "unpatched"
 REPLACED = {
@@ -50,11 +57,12 @@ HEAVY = {
     *("requests", "urllib3", "pexpect", "ssl", "http", "asyncio", "concurrent", "multiprocessing"),
     *("socket", "subprocess", "logging", "tempfile", "random", "hashlib", "shutil"),
     *("urllib.parse", "urllib.request", "ipaddress", "ctypes", "json"),
-    *(f"{PACKAGE}.{module}" for module in ("run", "process", "warden", "keeper", "observer")),
-    *(f"{PACKAGE}.{module}" for module in ("probes", "http_probe", "netlink", "ports", "log")),
-    *(f"{PACKAGE}.{module}" for module in ("asking", "asker", "life", "scopes")),
-    *(f"{PACKAGE}.{module}" for module in ("telling", "reporting", "requested", "decorated")),
-    *(f"{PACKAGE}.{module}" for module in ("greenlets", "unstarted", "turns")),
+    *(f"{PACKAGE}.{room}" for room in ("asker", "keeper", "supervision")),
+    *(f"{PACKAGE}.readiness.{module}" for module in ("asking", "http", "output", "tcp", "wait")),
+    *(f"{PACKAGE}.system.{module}" for module in ("netlink", "ports")),
+    *(f"{PACKAGE}.testing.{module}" for module in ("pool", "result_hooks", "turns", "unstarted")),
+    *(f"{PACKAGE}.testing.watch", f"{PACKAGE}.output.log", f"{PACKAGE}.orchestration.decorated"),
+    *(f"{PACKAGE}.declaration.http_arguments", f"{PACKAGE}.scheduling.greenlets"),
 }
 
 
@@ -171,7 +179,7 @@ def check_exclusive_imports(source: Source) -> Iterator[str]:
     for node, name in source.imports():
         where = f"{source.where}:{node.lineno}"
         for outside, owner in ONLY.items():
-            if is_within(name, outside) and source.module != owner:
+            if is_within(name, outside) and not source.where.startswith(owner):
                 yield f"{where}: {source.module} imports {outside}, only {owner} may"
 
 
@@ -183,12 +191,12 @@ def check_replaced(source: Source) -> Iterator[str]:
     for node, name in source.imports():
         opens = opens or name == f"{PACKAGE}.{UNPATCHED}.open"
         if name.partition(".")[0] in REPLACED:
-            yield f"{source.where}:{node.lineno}: write from .{UNPATCHED} import {name}"
+            yield f"{source.where}:{node.lineno}: write from ..{UNPATCHED} import {name}"
     for use in ast.walk(source.tree):
         if isinstance(use, ast.Call) and ast.unparse(use.func) == "open" and not opens:
-            yield f"{source.where}:{use.lineno}: write from .{UNPATCHED} import open"
+            yield f"{source.where}:{use.lineno}: write from ..{UNPATCHED} import open"
         if isinstance(use, ast.Attribute) and ast.unparse(use) == "sys.platform":
-            yield f"{source.where}:{use.lineno}: write from .{UNPATCHED} import LINUX"
+            yield f"{source.where}:{use.lineno}: write from ..{UNPATCHED} import LINUX"
 
 
 def check_foreign(source: Source) -> Iterator[str]:
@@ -197,11 +205,11 @@ def check_foreign(source: Source) -> Iterator[str]:
         return
     for node, name in source.imports():
         if name == "contextlib.suppress" and WIDE & set(_suppressed(source.tree)):
-            yield f"{source.where}:{node.lineno}: write from .{FOREIGN} import suppress"
+            yield f"{source.where}:{node.lineno}: write from ..{FOREIGN} import suppress"
     for node in ast.walk(source.tree):
         plain = isinstance(node, ast.Call) and ast.unparse(node.func) == "contextlib.suppress"
         if plain and WIDE & set(map(ast.unparse, node.args)):  # type: ignore[attr-defined]
-            yield f"{source.where}:{node.lineno}: write suppress, from .{FOREIGN}"
+            yield f"{source.where}:{node.lineno}: write suppress, from ..{FOREIGN}"
         if not isinstance(node, ast.ExceptHandler) or node.type is None:
             continue
         kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
@@ -210,7 +218,7 @@ def check_foreign(source: Source) -> Iterator[str]:
         seen = ast.unparse(node.body[-1]) == "raise" or any(call in body for call in told)
         if WIDE & set(map(ast.unparse, kinds)) and not seen:
             said = f"let_through({node.name or 'error'})"
-            yield f"{source.where}:{node.lineno}: begin with {said}, from .{FOREIGN}"
+            yield f"{source.where}:{node.lineno}: begin with {said}, from ..{FOREIGN}"
 
 
 def _suppressed(tree: ast.AST) -> Iterator[str]:
@@ -249,7 +257,7 @@ class LayeringTest(unittest.TestCase):
         command = [sys.executable, "-I", "-S", "-c", program, str(ROOT), *filter(None, sys.path)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         imported = set(done.stdout.split())
-        self.assertIn(f"{PACKAGE}.testcase", imported)
+        self.assertIn(f"{PACKAGE}.testing.testcase", imported)
         self.assertEqual(sorted(imported & HEAVY), [])
 
     def test_every_public_name_has_a_docstring(self):
@@ -281,11 +289,11 @@ class CheckerTest(unittest.TestCase):
         """What is said of a package with every module of the table, these among them."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            for module in {"__init__"}.union(*ROWS) - set(PROGRAMS):
+            for module in {"__init__"} | LEAVES:
                 (folder / f"{module}.py").write_text("")
-            for program in PROGRAMS:
-                (folder / program).mkdir()
-                (folder / program / "__init__.py").write_text("")
+            for room in set().union(*ROWS) - LEAVES:
+                (folder / room).mkdir()
+                (folder / room / "__init__.py").write_text("")
             for module, text in files.items():
                 (folder / f"{module}.py").write_text(text)
             return check(folder)
@@ -303,11 +311,14 @@ class CheckerTest(unittest.TestCase):
                 'if sys.platform == "win32":\n    raise ImportError("POSIX only")\n'
                 '__all__ = ["SummonError"]\n'
             ),
-            "testcase": "import unittest\nfrom . import executors\nfrom .errors import SummonError",
+            "testing/testcase": (
+                "import unittest\nfrom .. import executors\nfrom ..errors import SummonError\n"
+                "from . import pool"
+            ),
             "asker/requesting": "import requests",
-            "observer": "from pexpect.spawnbase import SpawnBase",
-            "warden": (
-                "from .unpatched import os\nos.register_at_fork()\nfrom .keeper import messages"
+            "readiness/output": "from pexpect.spawnbase import SpawnBase",
+            "supervision/warden": (
+                "from ..unpatched import os\nos.register_at_fork()\nfrom ..keeper import messages"
             ),
             "keeper/program": "import os\nfrom .messages import pack\nos.fork()",
             "keeper/messages": "import struct",
@@ -316,23 +327,24 @@ class CheckerTest(unittest.TestCase):
 
     def test_an_upward_import_is_reported(self):
         for text in (
-            "from .executor import Executor",
-            "from . import executor",
+            "from ..executors.base import Executor",
+            "from ..executors import base",
             "import summon_testcase.executors.base",
-            "from summon_testcase import executor",
+            "from summon_testcase import executors",
             "from summon_testcase.executors.base import Executor",
-            "def late():\n    from .executor import Executor",
+            "def late():\n    from ..executors.base import Executor",
         ):
             with self.subTest(text):
-                self.assert_complains("ports imports executor upward", "ports", text)
+                self.assert_complains("system imports executors upward", "system/ports", text)
 
     def test_a_sideways_import_is_reported(self):
-        text = "from .orchestrator import Orchestrator"
-        self.assert_complains("executors imports orchestrator sideways", "executors", text)
+        text = "from ..orchestration.orchestrator import Orchestrator"
+        complaint = "services imports orchestration sideways"
+        self.assert_complains(complaint, "services/postgresql", text)
 
     def test_an_import_through_the_front_door_is_reported(self):
         text = "from summon_testcase import SummonError"
-        self.assert_complains("no module in the table", "ports", text)
+        self.assert_complains("no module in the table", "system/ports", text)
 
     def test_a_module_outside_the_table_is_reported(self):
         self.assert_complains("utils: is not in the table", "utils", "")
@@ -345,20 +357,22 @@ class CheckerTest(unittest.TestCase):
             self.assert_complains("not in the standard", f"{program}/program", text_of_other)
 
     def test_imports_that_one_module_owns_are_reported(self):
-        self.assert_complains("only testcase may", "executor", "import unittest.mock")
-        self.assert_complains("only observer may", "executor", "from pexpect import EOF")
-        self.assert_complains("only asker may", "http_probe", "def f():\n    import requests")
+        self.assert_complains("only testing/testcase may", "executors/base", "import unittest.mock")
+        self.assert_complains(
+            "only readiness/output may", "executors/base", "from pexpect import EOF"
+        )
+        self.assert_complains("only asker/ may", "readiness/http", "def f():\n    import requests")
 
     def test_threads_and_forks_are_reported(self):
         for text in (
             "import threading\nthreading.Thread(target=print)",
-            "from .unpatched import os\nos.fork()",
-            "from .unpatched import os\nos.forkpty()",
+            "from ..unpatched import os\nos.fork()",
+            "from ..unpatched import os\nos.forkpty()",
             "import pty",
             "from pty import spawn",
         ):
             with self.subTest(text):
-                self.assert_complains("ports.py:", "ports", text)
+                self.assert_complains("system/ports.py:", "system/ports", text)
 
     def test_what_tests_replace_is_reported(self):
         for text, instead in (
@@ -368,18 +382,20 @@ class CheckerTest(unittest.TestCase):
             ("import sys\nLINUX = sys.platform == 'linux'", "LINUX"),
         ):
             with self.subTest(text):
-                self.assert_complains(f"from .unpatched import {instead}", "ports", text)
-        self.assertEqual(self.complaints({"ports": "from .unpatched import open\nopen('/')"}), [])
+                self.assert_complains(f"from ..unpatched import {instead}", "system/ports", text)
+        self.assertEqual(
+            self.complaints({"system/ports": "from ..unpatched import open\nopen('/')"}), []
+        )
 
     def test_errors_that_may_be_a_handlers_are_reported(self):
         for kind in ("OSError", "(KeyError, TimeoutError)", "ValueError", "Exception as error"):
             text = f"try:\n    print()\nexcept {kind}:\n    pass"
             with self.subTest(kind):
-                self.assert_complains("begin with let_through(error)", "ports", text)
+                self.assert_complains("begin with let_through(error)", "system/ports", text)
         text = "import contextlib\nwith contextlib.suppress(OSError): print()"
-        self.assert_complains("write suppress, from .foreign", "ports", text)
+        self.assert_complains("write suppress, from ..foreign", "system/ports", text)
         text = "from contextlib import suppress\nwith suppress(OSError): print()"
-        self.assert_complains("write from .foreign import suppress", "ports", text)
+        self.assert_complains("write from ..foreign import suppress", "system/ports", text)
 
     def test_code_in_init_is_reported(self):
         self.assert_complains("only re-exports", "__init__", "def helper(): ...\n")

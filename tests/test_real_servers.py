@@ -36,8 +36,8 @@ from summon_testcase import (
     SummonMixin,
     TCPCoordinatedExecutor,
     UnixSocketCoordinatedExecutor,
+    summoned,
 )
-from summon_testcase.executors import wrapped as summoned
 from summon_testcase.system.procfs import tcp_states
 
 from .needs import binary, locate, needs

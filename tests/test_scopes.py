@@ -19,9 +19,9 @@ from summon_testcase import (
     SummonTestCase,
     TCPCoordinatedExecutor,
     orchestrated,
+    summoned,
 )
 from summon_testcase.errors import StartFailed
-from summon_testcase.executors import wrapped as summoned
 from summon_testcase.executors.base import Executor
 from summon_testcase.testing.pool import holders, stop_all
 

@@ -23,9 +23,9 @@ from summon_testcase import (
     SummonMixin,
     SummonTestCase,
     orchestrated,
+    summoned,
 )
 from summon_testcase.errors import AlreadyRunning, RequirementMissing, StartFailed
-from summon_testcase.executors import wrapped as summoned
 from summon_testcase.executors.base import Executor
 from summon_testcase.testing.testcase import declared
 

@@ -202,23 +202,23 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         foreign_listener: bool = False,
         **options: Unpack[AddressOptions],
     ) -> None:
-        from ..declaration import http as requested
+        from ..declaration import http_arguments
 
         super().__init__(command, **options)
         self._url = self._checked_url(url, options.get("host"))
         label = self._declared
         arguments.seconds(label, "request_timeout", request_timeout, unlimited=True)
         self._ask: dict[str, Any] = {
-            "method": requested.method(label, method),
-            "status": requested.statuses(label, status),
-            "headers": requested.headers(label, {} if headers is None else headers),
+            "method": http_arguments.method(label, method),
+            "status": http_arguments.statuses(label, status),
+            "headers": http_arguments.headers(label, {} if headers is None else headers),
             "verify": verify
             if isinstance(verify, bool)
             else arguments.path(label, "verify", verify, "True, False, or the path of a bundle"),
             "request_timeout": request_timeout,
-            "auth": requested.auth(label, auth),
-            "body": requested.body(label, body),
-            "answer": requested.answer(label, answer),
+            "auth": http_arguments.auth(label, auth),
+            "body": http_arguments.body(label, body),
+            "answer": http_arguments.answer(label, answer),
             "ask_kernel": not arguments.flag(label, "foreign_listener", foreign_listener),
         }
 
@@ -227,26 +227,26 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 
         :param host: as it was given.
         """
-        from ..declaration import http as requested
+        from ..declaration import http_arguments
 
         instead = 'a URL such as "http://{host}:{port}/health"'
         if isinstance(url, str) and url.startswith("http+unix:"):
             instead = 'the path of the socket, quoted: "http+unix://{tmpdir}%2Fapp.sock/health"'
         arguments.text(self._declared, "url", url, instead)
         # templates stand for what the URL will have in their place
-        parts, others = requested.sample(url, 1), requested.sample(url, 2)
+        parts, others = http_arguments.sample(url, 1), http_arguments.sample(url, 2)
         if parts is None or others is None or url != url.strip():
             raise InvalidArgument(
                 f"{self._declared}: url={url!r} has no scheme, no host or no valid port: write "
                 f"{instead}",
                 executor=self._declared,
             )
-        if parts.scheme == "http+unix" or requested.elsewhere(url):
+        if parts.scheme == "http+unix" or http_arguments.elsewhere(url):
             return url
         if parts.hostname == others.hostname:
             if host is None:
                 self._host = parts.hostname or self._host
-            elif requested.contradict(host, parts.hostname or ""):
+            elif http_arguments.contradict(host, parts.hostname or ""):
                 raise InvalidArgument(
                     f"{self._declared}: host={host!r} and url={url!r} contradict each other: write "
                     "{host} in the URL, or leave host= out",
@@ -274,21 +274,21 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         return self._names_own([self._url], "port")
 
     def _url_now(self) -> str:
-        from ..declaration import http as requested
+        from ..declaration import http_arguments
 
         if commands.templates([self._url]) and "{url}" in self._url:
             raise InvalidArgument(
                 f"{self.called}: url= contains {{url}} itself: write {{host}} and {{port}}",
                 executor=self.called,
             )
-        return requested.fill(self._url, self._own, self._other)
+        return http_arguments.fill(self._url, self._own, self._other)
 
     def _readiness(self) -> list[Probe]:
-        from ..declaration import http as requested
+        from ..declaration import http_arguments
         from ..readiness.http import HTTPProbe
 
         self._filled_url = self._url_now()
-        named = (self._services.get(name) for name in requested.elsewhere(self._url))
+        named = (self._services.get(name) for name in http_arguments.elsewhere(self._url))
         other = any(service is not None and service is not self for service in named)
         ask_kernel = self._ask["ask_kernel"] and not (other or self._launcher)
         ask = {**self._ask, "ask_kernel": ask_kernel, "awaits_other": other}

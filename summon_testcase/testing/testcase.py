@@ -57,9 +57,9 @@ class _ClassServices:
 
     def __init__(self, case: type[TestCase]) -> None:
         self.case = case
-        from . import pool as scopes
+        from . import pool
 
-        self.groups = scopes.groups_for(case.__qualname__, case.__module__)
+        self.groups = pool.groups_for(case.__qualname__, case.__module__)
         _, self.of_module, self.of_class, self.of_test = self.groups
         #: why no test of the class can run, as found out before setUpClass
         self.failure: Exception | None = None
@@ -101,14 +101,14 @@ class _ClassServices:
         """
         for group in self.groups[:-1]:
             group.enter()
-        from . import pool as scopes
+        from . import pool
 
-        scopes.make_room(self.case.__module__, self.groups, services.values())
+        pool.make_room(self.case.__module__, self.groups, services.values())
         said: list[str] = []
         for group in self.groups[:-1]:
             # what goes first is the first to be told that it may
             fresh = not group
-            group.bring_up(scopes.of_life(services, group.life), services, when)
+            group.bring_up(pool.of_life(services, group.life), services, when)
             group.disposable = disposable and (fresh or group.disposable)
             said += group.mend(self.parts(services), when)
         self._see_to_module()
@@ -155,9 +155,9 @@ class _ClassServices:
 
     def watch(self, services: dict[str, Executor], label: str) -> Watch:
         """What is to be noticed while something runs."""
-        from . import watch as telling
+        from .watch import Watch
 
-        return telling.Watch(self.parts(services), label, self._may_revive)
+        return Watch(self.parts(services), label, self._may_revive)
 
     def _may_revive(self, part: Executor) -> bool:
         return any(group.may_revive(part) for group in self.groups if part.scope == group.life)
@@ -169,9 +169,7 @@ class _ClassServices:
         if not services:
             yield
             return
-        from . import pool as scopes
-        from . import result_hooks as reporting
-        from . import unstarted
+        from . import pool, result_hooks, unstarted
 
         label = f"{self.case.__qualname__}.{test._testMethodName}"
         watch = self.watch(services, label)
@@ -182,7 +180,7 @@ class _ClassServices:
                 self.of_test.stop()  # whoever postponed tearDown has left it out
             if reason is None:
                 watch.remarks = self.start(services, f"before {label}", disposable=True)
-                self.of_test.bring_up(scopes.of_life(services, "test"), services, f"before {label}")
+                self.of_test.bring_up(pool.of_life(services, "test"), services, f"before {label}")
                 watch.begin()
                 for group in self.groups:
                     group.reset(everything)
@@ -206,7 +204,7 @@ class _ClassServices:
             # pytest --pdb: tearDown is called once the debugger is left, and nothing after it
             vars(result)["_explicit_tearDown"] = functools.partial(self._torn_down, postponed)
         try:
-            with nullcontext() if result is None else reporting.reported(test, result, watch):
+            with nullcontext() if result is None else result_hooks.reported(test, result, watch):
                 yield
         finally:
             if reason is not None:
@@ -234,12 +232,12 @@ class _ClassServices:
 
     def _leave_test(self, test: TestCase, watch: Watch) -> None:
         """Stop what this test has for itself; what is to be said of it is known afterwards."""
-        from . import watch as telling
+        from .watch import PATIENCE
 
         # up to Python 3.10 errors are reported when all is over
         errors = getattr(getattr(test, "_outcome", None), "errors", None) or ()
         failed = any(error for _, error in errors)
-        watch.look(telling.PATIENCE if failed else 0, ask_too=True)
+        watch.look(PATIENCE if failed else 0, ask_too=True)
         if failed:
             watch.keep()
         self.of_test.stop(deaths=False)
@@ -296,11 +294,11 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, SkipTest):
             watch = _services_of(case).watch(declared(case), f"setUpClass of {case.__qualname__}")
-            from . import result_hooks as reporting
-            from . import watch as telling
+            from . import result_hooks
+            from .watch import PATIENCE
 
-            watch.look(telling.PATIENCE, ask_too=True)
-            reporting.explained(error, watch)
+            watch.look(PATIENCE, ask_too=True)
+            result_hooks.explained(error, watch)
         # some runners would call the class clean-ups now, none after a KeyboardInterrupt
         case.doClassCleanups()
         for _, error, traceback in getattr(case, "tearDown_exceptions", ()):
