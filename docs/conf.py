@@ -7,12 +7,13 @@ from summon_testcase import errors
 from summon_testcase import wording as report
 from summon_testcase.declaration import options
 from summon_testcase.executors import conversation, simple
-from summon_testcase.supervision import life, run
+from summon_testcase.supervision import instance as instance
+from summon_testcase.supervision import life
 
 # What these modules import for type checkers alone: autodoc looks up all that annotations name.
 vars(errors).update(Report=report.Report)
 vars(simple).update(Alive=options.Alive)
-vars(conversation).update(Run=run.Run, Life=life.Life, RunFiles=life.RunFiles)
+vars(conversation).update(Instance=instance.Instance, Life=life.Life, RunFiles=life.RunFiles)
 
 setup_cfg = configparser.ConfigParser()
 setup_cfg.read(Path(__file__).resolve().parent.parent / "setup.cfg")

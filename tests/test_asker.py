@@ -373,7 +373,7 @@ HTTPCoordinatedExecutor({answers("delay=1000", mark)!r}, url={URL!r}).start()
         web = HTTPCoordinatedExecutor(answers("delay=5", mark), url=URL, timeout=60)
 
         def kill(*_: object) -> None:
-            log = web._run.log.path if web._run else ""
+            log = web._instance.log.path if web._instance else ""
             # the request of the one that lives has arrived
             if len(killed) < times and text(log).count("request ") > len(killed):
                 (pid,) = askers()

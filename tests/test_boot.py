@@ -204,7 +204,7 @@ def test_keepers_that_are_killed_have_last_words(mark: str, place: Path) -> None
     """An exception in a keeper is told by the error of its service."""
     source = """
 up = SimpleExecutor(["sh", "-c", "read it", MARK], name="web").start()
-up._run.process._tell("nonsense")
+up._instance.process._tell("nonsense")
 eventually(lambda: not up.running(), "its keeper has ended")
 from summon_testcase.supervision import warden
 say(warden.no_answer())

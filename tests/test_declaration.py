@@ -558,7 +558,9 @@ class TestReferences:
         with pytest.raises(InvalidArgument, match="after= names 'first', which is not declared"):
             orchestrated(watch=Watch()).start()
 
-    @pytest.mark.parametrize("group", ["match", "tmpdir", "name", "after", "scope", "_run", "own"])
+    @pytest.mark.parametrize(
+        "group", ["match", "tmpdir", "name", "after", "scope", "_instance", "own"]
+    )
     def test_groups_in_the_way(self, group: str) -> None:
         """A group of a banner is no attribute that there is, nor one of a subclass."""
 

@@ -226,7 +226,7 @@ class TestBesideUs:
             launcher=True,
             stop_command=service("engine.py", "down", engine, "{port}"),
         ) as server:
-            port, run = server.port, server._run
+            port, run = server.port, server._instance
             assert run is not None and not run.process.ended
             eventually(lambda: server.running() and run.process.ended, "the straggler ends")
             stays(lambda: server.running() and server.death("now") is None, "it runs")
@@ -241,7 +241,7 @@ class TestBesideUs:
             launcher=True,
             stop_command=service("engine.py", "down", engine, "{port}"),
         ).start()
-        port, run = server.port, server._run
+        port, run = server.port, server._instance
         assert run is not None
         eventually(lambda: run.process.pump() or run.process.ended, "the straggler ends")
         getattr(server, how)()

@@ -490,7 +490,7 @@ class TestEndOfTheProcess:
         one = counter().start()
         try:
             before = facts(one)
-            keeper = one._run.process.keeper_pid  # type: ignore[union-attr]
+            keeper = one._instance.process.keeper_pid  # type: ignore[union-attr]
             pid = keeper if who == "keeper" else warden_of(keeper)
             os.kill(pid, number)
             eventually(lambda: not os.path.exists(f"/proc/{pid}"), "its end")

@@ -371,7 +371,7 @@ class Hooked(OutputCoordinatedExecutor):
         self.calls.append("cleanup")
         assert not self.running()
         assert os.path.exists(f"{self.tmpdir}/config") and self.port
-        assert self._run is None or "port" in self.tail()[0]
+        assert self._instance is None or "port" in self.tail()[0]
 
 
 RUN = ["prepare", "ready", "cleanup"]

@@ -300,8 +300,8 @@ class TestWait:
     def test_its_keeper_is_killed(self, mark: str) -> None:
         """Then nobody knows its status."""
         with sh("echo up; sleep 1000", mark) as it:
-            assert it._run is not None
-            os.kill(it._run.process.keeper_pid, signal.SIGKILL)
+            assert it._instance is not None
+            os.kill(it._instance.process.keeper_pid, signal.SIGKILL)
             with pytest.raises(ProcessExited, match="keeper was killed"):
                 it.wait(15)
             it.kill()

@@ -89,7 +89,7 @@ def concealing(init: Callable[..., None]) -> Callable[..., None]:
         finally:
             # tracebacks may show what this frame has
             given, options = (), {}
-        if type(self).__init__ is __init__ and "_run" not in vars(self):
+        if type(self).__init__ is __init__ and "_instance" not in vars(self):
             raise InvalidArgument(
                 f"{type(self).__name__}: its __init__() does not call super().__init__(), which "
                 "takes the command: call it"

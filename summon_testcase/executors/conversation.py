@@ -21,8 +21,8 @@ from .copies import Copied
 
 if TYPE_CHECKING:
     from ..output.excerpt import Line
+    from ..supervision.instance import Instance
     from ..supervision.life import Life, RunFiles
-    from ..supervision.run import Run
 
 __tracebackhide__ = hidden
 
@@ -40,7 +40,7 @@ class Conversation(Copied, Executor):
         self._life: Life | None = None
         #: the files of the run, also while it is being started
         self._files: RunFiles | None = None
-        self._run: Run | None = None
+        self._instance: Instance | None = None
         self._exit_code: int | None = None
         self._in_test = False
         #: what runs that ended during the test wrote in it
@@ -53,14 +53,14 @@ class Conversation(Copied, Executor):
     def __getstate__(self) -> dict[str, Any]:
         """A copy is the declaration, which has not been started."""
         state = {**vars(self), "_earlier": [], "_in_test": False, "_has_run": False}
-        for gone in ("_run", "_files", "_life", "_exit_code", "match", "_banner_seen"):
+        for gone in ("_instance", "_files", "_life", "_exit_code", "match", "_banner_seen"):
             state[gone] = None
         for bound in ("_services", "employed"):
             state.pop(bound, None)
         return state
 
     def _away(self) -> dict[str, Any] | None:
-        if self._run is None:
+        if self._instance is None:
             return None
         from .elsewhere import state_of
 
@@ -71,15 +71,15 @@ class Conversation(Copied, Executor):
         """Its name, or what stands for one."""
         return self.name or self._label
 
-    def _current(self, wanted: str) -> Run:
+    def _current(self, wanted: str) -> Instance:
         # read once: another thread, or a signal handler, may stop it at any moment
-        run = self._run
-        if run is None:
+        instance = self._instance
+        if instance is None:
             raise NotRunning(
                 f"{self.called}: has no {wanted}, since it is not running: call start() first",
                 executor=self.called,
             )
-        return run
+        return instance
 
     def _files_now(self) -> RunFiles:
         """The files of the run, also while it is being started."""
@@ -110,17 +110,19 @@ class Conversation(Copied, Executor):
         """
         from ..readiness.output import open_output
 
-        run = self._current("output")
+        instance = self._current("output")
 
         def late(waited: float) -> TimeoutExpired:
-            return run.error(
+            return instance.error(
                 TimeoutExpired,
                 f"{self.called}: no output within {self._limits.timeout:g} s",
                 timeout=self._limits.timeout,
                 seconds=waited,
             )
 
-        return open_output(run.log, run.process, run.output_from, self._limits.timeout, late)
+        return open_output(
+            instance.log, instance.process, instance.output_from, self._limits.timeout, late
+        )
 
     @boundary
     def wait_for_output(
@@ -150,13 +152,13 @@ class Conversation(Copied, Executor):
         from ..readiness.output import Observer, OutputProbe
         from ..readiness.wait import Verdict, until_ready
 
-        run = self._current("output")
+        instance = self._current("output")
         patterns = compile_patterns(pattern, self.called, "pattern")
         arguments.flag(self.called, "raw", raw)
         deadline = self._deadline(timeout)
-        observer = Observer(run.log, patterns, run.mark, raw)
+        observer = Observer(instance.log, patterns, instance.mark, raw)
         probe = OutputProbe(observer, patterns)
-        outcome = drive(until_ready(run.process, probe, deadline))
+        outcome = drive(until_ready(instance.process, probe, deadline))
         if probe.match is None:
             facts = {
                 "waiting_for": probe.describe(),
@@ -164,14 +166,14 @@ class Conversation(Copied, Executor):
                 "seconds": deadline.elapsed(),
             }
             if outcome.verdict is Verdict.EXITED:
-                raise run.exited("before it wrote what was waited for", **facts)
-            raise run.error(
+                raise instance.exited("before it wrote what was waited for", **facts)
+            raise instance.error(
                 TimeoutExpired,
                 f"{self.called}: {probe.describe()} did not come within {deadline.seconds:g} s",
                 timeout=deadline.seconds,
                 **facts,
             )
-        run.mark = observer.after_match()
+        instance.mark = observer.after_match()
         return probe.match
 
     def send(self, text: str, timeout: float | None = None) -> None:
@@ -189,7 +191,7 @@ class Conversation(Copied, Executor):
         """
         from . import standard_input
 
-        run, deadline = self._current("input"), self._deadline(timeout)
+        instance, deadline = self._current("input"), self._deadline(timeout)
         if not isinstance(text, str):
             kind = type(text).__name__
             raise InvalidArgument(
@@ -203,10 +205,10 @@ class Conversation(Copied, Executor):
                 "leave it out",
                 executor=self.called,
             ) from None
-        self._refuse_silent(run, "send()")
-        taken = standard_input.send(run.process, data, deadline)
+        self._refuse_silent(instance, "send()")
+        taken = standard_input.send(instance.process, data, deadline)
         if taken < len(data):
-            raise self._not_taken(run, deadline, f"{taken} of {len(data)} bytes", taken)
+            raise self._not_taken(instance, deadline, f"{taken} of {len(data)} bytes", taken)
 
     def sendline(self, text: str = "", timeout: float | None = None) -> None:
         """Write a line to its standard input, see :meth:`send`."""
@@ -228,10 +230,10 @@ class Conversation(Copied, Executor):
         """
         from . import standard_input
 
-        run, deadline = self._current("input"), self._deadline(timeout)
-        self._refuse_silent(run, "send_eof()")
-        if not run.process.input_closed and not standard_input.end(run.process, deadline):
-            raise self._not_taken(run, deadline, "the end of its input")
+        instance, deadline = self._current("input"), self._deadline(timeout)
+        self._refuse_silent(instance, "send_eof()")
+        if not instance.process.input_closed and not standard_input.end(instance.process, deadline):
+            raise self._not_taken(instance, deadline, "the end of its input")
 
     def _deadline(self, timeout: float | None) -> Deadline:
         """The end of a wait that a test may give a timeout of its own."""
@@ -240,8 +242,8 @@ class Conversation(Copied, Executor):
         arguments.seconds(self.called, "timeout", timeout)
         return Deadline(timeout)
 
-    def _refuse_silent(self, run: Run, method: str) -> None:
-        if run.launch.silent:
+    def _refuse_silent(self, instance: Instance, method: str) -> None:
+        if instance.launch.silent:
             raise InvalidArgument(
                 f"{self.called}: {method} has nobody to write to, since stdin=None was declared: "
                 "leave that out",
@@ -249,17 +251,17 @@ class Conversation(Copied, Executor):
             )
 
     def _not_taken(
-        self, run: Run, deadline: Deadline, what: str, taken: int | None = None
+        self, instance: Instance, deadline: Deadline, what: str, taken: int | None = None
     ) -> SummonError:
-        process = run.process
+        process = instance.process
         if process.ended:
-            return run.exited(f"before it had taken what was sent to it ({what})", taken=taken)
+            return instance.exited(f"before it had taken what was sent to it ({what})", taken=taken)
         waited = deadline.elapsed()
         said = f"{self.called}: did not take what was sent to it ({what})"
         if process.input_closed:
             closed = "it has closed its standard input, or send_eof() has"
-            return run.error(NotRunning, f"{said}: {closed}", taken=taken, seconds=waited)
-        return run.error(
+            return instance.error(NotRunning, f"{said}: {closed}", taken=taken, seconds=waited)
+        return instance.error(
             TimeoutExpired,
             f"{said} within {deadline.seconds:g} s: it does not read its standard input, or "
             "too slowly",
@@ -286,13 +288,13 @@ class Conversation(Copied, Executor):
         """What it writes from now on belongs to the test that begins."""
         self._in_test = True
         self._earlier.clear()
-        run = self._run
-        if run is not None:
+        instance = self._instance
+        if instance is not None:
             # what is on its way to the log belongs to the test before
-            run.catch_up()
-            first, run.since = run.since is None, run.log.size()
+            instance.catch_up()
+            first, instance.since = instance.since is None, instance.log.size()
             if not first:
-                run.mark = max(run.mark, run.since)
+                instance.mark = max(instance.mark, instance.since)
 
     def end_test(self) -> None:
         """The test is over."""
@@ -301,31 +303,31 @@ class Conversation(Copied, Executor):
 
     def catch_up(self) -> int:
         """Take in what has happened up to now; a descriptor that is readable on news, or -1."""
-        run = self._run
-        if run is None:
+        instance = self._instance
+        if instance is None:
             return -1
-        run.catch_up()
-        return run.process.fileno()
+        instance.catch_up()
+        return instance.process.fileno()
 
     def wrote(self) -> tuple[list[str], str]:
         """Lines that it wrote during the test, the middle cut out, and the path of its log."""
         from ..output.excerpt import shorten
 
-        run, lines = self._run, list(self._earlier)
-        if run is None:
+        instance, lines = self._instance, list(self._earlier)
+        if instance is None:
             return shorten(lines), ""
-        lines += run.excerpt()
+        lines += instance.excerpt()
         if lines:
-            run.log_named = True
-        return shorten(lines), run.log.path
+            instance.log_named = True
+        return shorten(lines), instance.log.path
 
     def written(self) -> str:
         """All that its present run wrote during the test, up to now, as clean text.
 
         :raises NotRunning: if it was not started.
         """
-        run = self._current("output")
-        run.catch_up()
-        since = run.since or 0
-        text = run.log.read(since, run.log.size() - since).decode("utf-8", "replace")
-        return clean((run.log.begun(since) if since else "") + text)
+        instance = self._current("output")
+        instance.catch_up()
+        since = instance.since or 0
+        text = instance.log.read(since, instance.log.size() - since).decode("utf-8", "replace")
+        return clean((instance.log.begun(since) if since else "") + text)

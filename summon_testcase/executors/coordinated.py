@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..readiness.http import Statuses
     from ..readiness.output import OutputProbe
     from ..readiness.tcp import Probe
-    from ..supervision.run import Run
+    from ..supervision.instance import Instance
 
 __tracebackhide__ = hidden
 
@@ -91,13 +91,13 @@ class OutputCoordinatedExecutor(SimpleExecutor):
         self._banner_seen = OutputProbe(observer, self._banner)
         return [self._banner_seen]
 
-    def _ready(self, run: Run) -> None:
+    def _ready(self, instance: Instance) -> None:
         seen = self._banner_seen
         if seen is not None:
             self.match = seen.match
             self._refuse_no_port()
-            run.mark = seen.observer.after_match()
-            run.output_from = seen.observer.after_line()
+            instance.mark = seen.observer.after_match()
+            instance.output_from = seen.observer.after_line()
 
 
 class TCPCoordinatedExecutor(SimpleExecutor):
@@ -335,9 +335,9 @@ class _PathExecutor(SimpleExecutor):
 
         :raises NotRunning: if it depends on the run and there is none.
         """
-        run, path = self._run, self._fill(self._path)
-        if run is not None:
-            return os.path.join(run.launch.cwd, path)
+        instance, path = self._instance, self._fill(self._path)
+        if instance is not None:
+            return os.path.join(instance.launch.cwd, path)
         return path if os.path.isabs(path) else os.path.join(self._directory(), path)
 
 

@@ -73,13 +73,13 @@ class _Facts:
         refuse(self.called, self.owner)
 
 
-class _Run(_Facts):
+class _Instance(_Facts):
     """Stands where a run is in the process that has started it."""
 
     exit_code = None
 
     @property
-    def process(self) -> _Run:
+    def process(self) -> _Instance:
         return self
 
     def pump(self) -> None:
@@ -91,12 +91,14 @@ class _Run(_Facts):
 
 def state_of(executor: Any) -> dict[str, Any]:
     """The state of a running executor (a Conversation), as another process gets it."""
-    run, life = executor._run, executor._life
-    owner = run.owner if isinstance(run, _Run) else run.process._owner
+    instance, life = executor._instance, executor._life
+    owner = instance.owner if isinstance(instance, _Instance) else instance.process._owner
     state = {**vars(executor), **_AT_HOME, "_elsewhere": owner}
     whose = executor.called, owner
-    launch = _Facts(*whose, argv=tuple(map(str, run.launch.argv)), cwd=run.launch.cwd)
-    state["_run"] = _Run(*whose, pid=run.process.pid, log=Log(run.log.path), launch=launch)
+    launch = _Facts(*whose, argv=tuple(map(str, instance.launch.argv)), cwd=instance.launch.cwd)
+    state["_instance"] = _Instance(
+        *whose, pid=instance.process.pid, log=Log(instance.log.path), launch=launch
+    )
     state["_life"] = life and _Facts(*whose, port=life.port, tmpdir=life.tmpdir)
     state["_services"] = {n: executor._services[n] for n in executor.needs()}
     if executor.match is not None and not isinstance(executor.match, _Match):

@@ -20,8 +20,8 @@ from .conversation import Conversation
 from .deaths import sentence
 
 if TYPE_CHECKING:
+    from ..supervision.instance import Instance
     from ..supervision.life import RunFiles
-    from ..supervision.run import Run
 
 L = TypeVar("L", bound="Lifecycle")
 
@@ -33,7 +33,7 @@ handover = threading.RLock()
 
 
 def _stop_all_at_exit() -> None:
-    from ..supervision.run import logger
+    from ..supervision.instance import logger
 
     for error in drive(together([stop_of(service) for service in list(_alive)])):
         logger.error("%s", error)
@@ -83,13 +83,13 @@ class Lifecycle(Conversation):
     def _refuse_twice(self) -> None:
         self._refuse_elsewhere(self.called)
         with handover:
-            run, files = self._run, self._files
-        if run is not None and not run.running():
+            instance, files = self._instance, self._files
+        if instance is not None and not instance.running():
             return
-        if run is not None and run.process.pid:
+        if instance is not None and instance.process.pid:
             raise AlreadyRunning(
-                f"{self.called}: is running already (pid {run.process.pid}): call stop() first, "
-                "or restart()",
+                f"{self.called}: is running already (pid {instance.process.pid}): "
+                "call stop() first, or restart()",
                 executor=self.called,
             )
         if files is not None:
@@ -107,15 +107,15 @@ class Lifecycle(Conversation):
         except BaseException as error:
             if not isinstance(error, SummonError) or is_foreign(error):
                 # Ctrl-C may have come when it was ready already
-                self._finish(self._files, self._run, keep_life=self._life is life)
+                self._finish(self._files, self._instance, keep_life=self._life is life)
             raise
 
     # -- its end --
 
     def running(self) -> bool:
         """Whether it is alive: the main process, or the daemon that it left behind."""
-        run = self._run
-        return run is not None and run.running()
+        instance = self._instance
+        return instance is not None and instance.running()
 
     def stopping(
         self, for_now: bool = False, number: int | None = None, timeout: float | None = None
@@ -130,22 +130,22 @@ class Lifecycle(Conversation):
         self._refuse_elsewhere(self.called)
         keep_life = for_now or self._stays()
         with handover:
-            run, files = self._run, self._files
-        if run is None or not run.process.mine():
+            instance, files = self._instance, self._files
+        if instance is None or not instance.process.mine():
             # what is being started has a port, but nothing yet that could be stopped
-            self._end(files if run is not None else None, run, keep_life)
+            self._end(files if instance is not None else None, instance, keep_life)
             return
-        from ..supervision.run import logger
+        from ..supervision.instance import logger
 
         began = time.monotonic()
         failure: BaseException | None = None
         try:
-            yield from run.stop(number, timeout)
+            yield from instance.stop(number, timeout)
         except BaseException as error:
             failure = error
             raise
         finally:
-            self._finish(files, run, keep_life, failure)
+            self._finish(files, instance, keep_life, failure)
             del failure
             logger.info("%s: stopped after %.3f s", self.called, time.monotonic() - began)
 
@@ -202,14 +202,14 @@ class Lifecycle(Conversation):
         self._refuse_elsewhere(self.called)
         chosen = {} if signal is None else {"number": self._checked(signal)}
         with handover:
-            run, files = self._run, self._files
+            instance, files = self._instance, self._files
         try:
-            if run is not None and run.process.mine():
-                run.kill(**chosen)
-                if run.survivors():
-                    raise run.error(StopFailed, f"{self.called}: {run.survivors()}")
+            if instance is not None and instance.process.mine():
+                instance.kill(**chosen)
+                if instance.survivors():
+                    raise instance.error(StopFailed, f"{self.called}: {instance.survivors()}")
         finally:
-            self._finish(None if run is None else files, run, keep_life=True)
+            self._finish(None if instance is None else files, instance, keep_life=True)
 
     def _checked(self, signal: int) -> int:
         return arguments.signal_number(self.called, "signal", signal)
@@ -218,16 +218,16 @@ class Lifecycle(Conversation):
         if self._elsewhere:
             return
         with handover:
-            run, files = self._run, self._files
-        self._finish(None if run is None else files, run, keep_life)
+            instance, files = self._instance, self._files
+        self._finish(None if instance is None else files, instance, keep_life)
 
     @contextlib.contextmanager
     def _attempt(self) -> Iterator[None]:
-        before = self._run
+        before = self._instance
         try:
             yield
         except BaseException:
-            if self._run is not before:  # not one that ran already, which was the error
+            if self._instance is not before:  # not one that ran already, which was the error
                 self._kill(self._stays())
             raise
 
@@ -253,10 +253,10 @@ class Lifecycle(Conversation):
         finally:
             self._pausing = False
 
-    def _hold(self, run: Run) -> None:
+    def _hold(self, instance: Instance) -> None:
         """Keep it alive until it is stopped, at the end of the process at the latest."""
         with handover:
-            if self._run is not run:
+            if self._instance is not instance:
                 return
             if not _alive:
                 # the last to be registered is the first to run: before the warden is let go
@@ -267,7 +267,7 @@ class Lifecycle(Conversation):
     def _finish(
         self,
         files: RunFiles | None,
-        run: Run | None,
+        instance: Instance | None,
         keep_life: bool,
         failure: BaseException | None = None,
     ) -> None:
@@ -276,8 +276,8 @@ class Lifecycle(Conversation):
         :param failure: what is being raised; it tells of a cleanup() that fails too.
         """
         try:
-            if run is not None and run.process.mine():
-                run.kill()
+            if instance is not None and instance.process.mine():
+                instance.kill()
         finally:
             try:
                 self._clean_up(files)
@@ -286,7 +286,7 @@ class Lifecycle(Conversation):
                     raise
                 self._tell_too(failure, error)
             finally:
-                self._end(files, run, keep_life)
+                self._end(files, instance, keep_life)
 
     def _tell_too(self, failure: BaseException, error: Exception) -> None:
         """Have what is being raised tell of a cleanup() that failed too."""
@@ -294,7 +294,7 @@ class Lifecycle(Conversation):
         if isinstance(failure, SummonError):
             failure.consequences += (told,)
         else:
-            from ..supervision.run import logger
+            from ..supervision.instance import logger
 
             logger.error("%s: %s", self.called, told)
 
@@ -318,7 +318,7 @@ class Lifecycle(Conversation):
 
     _native_cleanup = cleanup
 
-    def _end(self, files: RunFiles | None, run: Run | None, keep_life: bool) -> None:
+    def _end(self, files: RunFiles | None, instance: Instance | None, keep_life: bool) -> None:
         """Forget a run; its files go, but for a log that an error has named.
 
         Nothing is done if another thread has done it already.  What Ctrl-C interrupts is
@@ -330,16 +330,16 @@ class Lifecycle(Conversation):
         with handover:
             if self._files is not files:
                 return
-            if run is not None:
-                self._exit_code = run.process.exit_code
-                if self._in_test and run.process.mine():
-                    self._earlier += run.excerpt()
-                    run.since = run.log.size()
-            if files is not None and (run is None or run.process.mine()):
-                files.discard(keep_log=run is not None and run.log_named)
+            if instance is not None:
+                self._exit_code = instance.process.exit_code
+                if self._in_test and instance.process.mine():
+                    self._earlier += instance.excerpt()
+                    instance.since = instance.log.size()
+            if files is not None and (instance is None or instance.process.mine()):
+                files.discard(keep_log=instance is not None and instance.log_named)
             life = self._life
             if life is not None and not (keep_life and life.begun):
                 life.end()
                 self._life = None
             _alive.discard(self)
-            self._run = self._files = None
+            self._instance = self._files = None

@@ -24,7 +24,7 @@ class Service(Lifecycle):
     """What is common to executors that run a process, once it runs."""
 
     def __repr__(self) -> str:
-        if "_run" not in vars(self):  # a traceback with variables, of a constructor that refuses
+        if "_instance" not in vars(self):  # a traceback with variables, of a constructor that refuses
             return f"<{type(self).__name__}: not declared yet>"
         state = "not running"
         if self.running():
@@ -106,17 +106,17 @@ class Service(Lifecycle):
 
         :raises NotRunning: if it is not running.
         """
-        run = self._current("process to pause")
+        instance = self._current("process to pause")
         block = object()
         try:
-            run.pause(block)
+            instance.pause(block)
             yield self
         finally:
             try:
-                run.unpause(block)
+                instance.unpause(block)
             except BaseException:
                 # Ctrl-C may have come before anybody was told
-                run.unpause(block)
+                instance.unpause(block)
                 raise
 
     def signal(self, number: int, everything: bool = False) -> None:
@@ -127,15 +127,15 @@ class Service(Lifecycle):
         :raises NotRunning: if it is not running, or the main process has ended.
         :raises InvalidArgument: for what is no signal, or no flag.
         """
-        run = self._current("process to signal")
+        instance = self._current("process to signal")
         self._checked(number)
         if arguments.flag(self.called, "everything", everything):
-            run.signal_everything(number)
+            instance.signal_everything(number)
             return
-        process = run.process
+        process = instance.process
         process.pump()
         if process.exit_code is not None or process.gone:
-            raise run.error(
+            raise instance.error(
                 NotRunning,
                 f"{self.called}: its main process has ended, so it cannot be signalled: write "
                 "everything=True for what it left",
@@ -154,17 +154,17 @@ class Service(Lifecycle):
         :raises ProcessExited: if its keeper was killed, who alone knows its status.
         :raises NotRunning: if it was not started.
         """
-        run, deadline = self._current("process to wait for"), self._deadline(timeout)
-        process = run.process
+        instance, deadline = self._current("process to wait for"), self._deadline(timeout)
+        process = instance.process
         while True:
             process.pump()
             if process.exit_code is not None:
-                run.awaited = True
+                instance.awaited = True
                 return process.exit_code
             if process.gone:
-                raise run.exited("while it was waited for")
+                raise instance.exited("while it was waited for")
             if deadline.expired():
-                raise run.error(
+                raise instance.error(
                     TimeoutExpired,
                     f"{self.called}: did not end within {deadline.seconds:g} s",
                     timeout=deadline.seconds,
@@ -187,53 +187,59 @@ class Service(Lifecycle):
         A one-shot, or a command that was ready when spawned, may end with status 0; and what a
         test has waited for with any.
         """
-        run = self._run
-        if run is None or not run.process.mine():
+        instance = self._instance
+        if instance is None or not instance.process.mine():
             return None
-        if run.hung is not None or run.running():
-            return run.hung
-        if run.awaited or run.process.ending:
+        if instance.hung is not None or instance.running():
+            return instance.hung
+        if instance.awaited or instance.process.ending:
             return None
         may_end = self._one_shot or not self._waits
-        if may_end and run.process.exit_code in run.process.fine and not run.process.lost:
+        if (
+            may_end
+            and instance.process.exit_code in instance.process.fine
+            and not instance.process.lost
+        ):
             return None
-        process = run.process
+        process = instance.process
         daemon = process.left_others and process.exit_code in process.fine
-        if run.death is None and daemon and not self._one_shot:
+        if instance.death is None and daemon and not self._one_shot:
             how = "was killed with its keeper" if process.lost else "has ended"
-            run.death = run.error(
+            instance.death = instance.error(
                 ProcessExited,
-                f"{self.called}: {run.exit_words()}, and what it left running {how} {when}",
+                f"{self.called}: {instance.exit_words()}, and what it left running {how} {when}",
                 exit_code=process.exit_code,
             )
-        if run.death is None:
+        if instance.death is None:
             meant = (
                 ": if it is meant to end, wait() for that or call its stop() afterwards; declare "
                 "one_shot=True if it is ready once it has ended"
             )
-            run.death = run.exited(when + (meant if run.process.exit_code == 0 else ""))
-        return run.death
+            instance.death = instance.exited(
+                when + (meant if instance.process.exit_code == 0 else "")
+            )
+        return instance.death
 
     def death_in_block(self) -> SummonError | None:
         """The same for a block that ends now: what only writes may have come to its end."""
-        run = self._run
-        if run is None:
+        instance = self._instance
+        if instance is None:
             return None
-        process, alive = run.process, run.running()
+        process, alive = instance.process, instance.running()
         ends_well = self._one_shot or not self._serves
         fine = process.fine if ends_well else frozenset()
         # from now on until it is stopped its keeper knows best
-        run.needed = fine if alive and process.pid else None
+        instance.needed = fine if alive and process.pid else None
         if alive or (process.exit_code in fine and not process.lost):
-            return run.hung
+            return instance.hung
         return self.death("before it was stopped")
 
     def ended(self) -> str:
         """How it ended, in words, if that is worth a remark though it is no death."""
-        run = self._run
-        if run is None or self._one_shot or not run.process.mine() or run.running():
+        instance = self._instance
+        if instance is None or self._one_shot or not instance.process.mine() or instance.running():
             return ""
-        return run.exit_words()
+        return instance.exit_words()
 
     def is_done(self) -> bool:
         """Whether it is a one-shot that has done its work in this life."""
@@ -242,10 +248,10 @@ class Service(Lifecycle):
 
     def stands_idle(self) -> bool:
         """Whether a test has stopped it, so that it must be started before the next one."""
-        life, run = self._life, self._run
+        life, instance = self._life, self._instance
         if life is None or not life.begun or self._one_shot:
             return False
-        return run is None or (run.awaited and not run.running())
+        return instance is None or (instance.awaited and not instance.running())
 
     # -- what is known of it --
 
@@ -257,11 +263,11 @@ class Service(Lifecycle):
     @property
     def exit_code(self) -> int | None:
         """How the main process ended, negative for a signal; None while it has not."""
-        run = self._run
-        if run is None:
+        instance = self._instance
+        if instance is None:
             return self._exit_code
-        run.process.pump()
-        return run.process.exit_code
+        instance.process.pump()
+        return instance.process.exit_code
 
     @property
     def host(self) -> str:

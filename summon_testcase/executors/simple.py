@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from ..declaration.options import Alive
     from ..readiness.conditions import AllOf
     from ..readiness.tcp import Probe
+    from ..supervision.instance import Instance
     from ..supervision.life import RunFiles
-    from ..supervision.run import Run
 
 __tracebackhide__ = hidden
 
@@ -230,10 +230,10 @@ class SimpleExecutor(Service):
         As one text that a shell would split into the same words; with ``shell=True`` what the
         shell is given.
         """
-        run = self._run
-        if run is None and self._written:
+        instance = self._instance
+        if instance is None and self._written:
             return self._written
-        words = self._command if run is None else run.launch.argv
+        words = self._command if instance is None else instance.launch.argv
         return words[-1] if self._shell else shlex.join(words)
 
     # -- what flavours override --
@@ -273,10 +273,10 @@ class SimpleExecutor(Service):
         """The port of this life, leased now if there is none yet."""
         return self._port if self._port is not None else self._life_now("port").lease()
 
-    def _ready(self, run: Run) -> None:
+    def _ready(self, instance: Instance) -> None:
         """Set where output() and wait_for_output() begin; called once it is ready."""
         if self._waits:
-            run.mark = run.output_from = run.log.size()
+            instance.mark = instance.output_from = instance.log.size()
 
     # -- templates --
 
@@ -455,15 +455,15 @@ class SimpleExecutor(Service):
         """The start as steps, for orchestrators."""
         load("supervision.life", "system.ports", "readiness.conditions")
         self._refuse_twice()
-        if self._run is not None:
+        if self._instance is not None:
             # it died; what it left may live
-            self._finish(self._files, self._run, keep_life=True)
+            self._finish(self._files, self._instance, keep_life=True)
         from ..supervision.life import Life
         from ..system import ports
 
         began = time.monotonic()
         deadline = Deadline(self._limits.timeout)
-        run: Run | None = None
+        instance: Instance | None = None
         files: RunFiles | None = None
         hooks = False
         probe: AllOf | None = None
@@ -494,35 +494,35 @@ class SimpleExecutor(Service):
             question, probe = probe, self._watched(probe)
             launch = self._launch()
             self._warm_up()
-            load("supervision.run")
-            from ..supervision.run import Run, logger
+            load("supervision.instance")
+            from ..supervision.instance import Instance, logger
 
             logger.info("%s: starting", self.called)
-            run = Run(self.called, files, launch, self._limits, self._outlasts)
-            run.lingering, run.port = lingering, known
+            instance = Instance(self.called, files, launch, self._limits, self._outlasts)
+            instance.lingering, instance.port = lingering, known
             if self._launcher:
-                run.who_is_there = functools.partial(question.occupied, self.called)
-            self._run = run
+                instance.who_is_there = functools.partial(question.occupied, self.called)
+            self._instance = instance
             self._has_run = True
             # where there is nothing to wait for it is ready, even if it ends at this moment
             waits = self._waits or self._one_shot or self._launcher or self._fails_on
-            yield from run.get_ready(probe if waits else None, deadline)
-            run.outlasts = self._launcher and run.process.ended
-            if self._launcher and self._waits and not run.outlasts:
+            yield from instance.get_ready(probe if waits else None, deadline)
+            instance.outlasts = self._launcher and instance.process.ended
+            if self._launcher and self._waits and not instance.outlasts:
                 # something of it is alive here: the server, or a straggler
-                run.lives_elsewhere = functools.partial(_lives_elsewhere, run, question)
-            self._ready(run)
+                instance.lives_elsewhere = functools.partial(_lives_elsewhere, instance, question)
+            self._ready(instance)
             if self.match and "port" in self.match.groupdict():
                 # it is known only now
                 launch.stop = self._stop_words(launch.env.get("PATH"), launch.cwd)
-                run.process.farewell()
+                instance.process.farewell()
             hooks = True
             perform(f"{self.called}: ready()", self.ready)
             again, life.begun = life.begun, True
-            self._hold(run)
+            self._hold(instance)
         except BaseException as error:
             if files is not None:
-                self._finish(files, run, keep_life=True, failure=error)
+                self._finish(files, instance, keep_life=True, failure=error)
             if isinstance(error, OSError) and not hooks and not is_foreign(error):
                 raise SpawnFailed(f"{self.called}: not started: {error}") from error
             raise
@@ -562,10 +562,10 @@ class SimpleExecutor(Service):
 
     def asking(self, when: str) -> Steps[None]:
         """Ask whether it still answers, if it was declared how: if not, that is its death."""
-        run = self._run
-        if self._alive is None or run is None or run.hung or not run.process.mine():
+        instance = self._instance
+        if self._alive is None or instance is None or instance.hung or not instance.process.mine():
             return
-        if not run.running():
+        if not instance.running():
             return
         from ..readiness.conditions import AllOf, Until
         from ..readiness.wait import Verdict, until_ready
@@ -582,11 +582,11 @@ class SimpleExecutor(Service):
                 probe = AllOf([Until(lambda: alive(self), "alive=")])
             else:
                 probe = AllOf([alive])
-            run.process.probed = None  # that of its start
-            asked = until_ready(run.process, probe, deadline, outlasts=run.outlasts)
+            instance.process.probed = None  # that of its start
+            asked = until_ready(instance.process, probe, deadline, outlasts=instance.outlasts)
             outcome = yield from asked
             if outcome.verdict is Verdict.EXPIRED:
-                run.hung = run.error(
+                instance.hung = instance.error(
                     TimeoutExpired,
                     f"{self.called}: did not answer within {limit:g} s when it was asked {when} "
                     "whether it is alive",
@@ -597,7 +597,7 @@ class SimpleExecutor(Service):
                 )
         except SummonError as error:
             # somebody else is there, or the function has a mistake
-            run.hung = run.named(error)
+            instance.hung = instance.named(error)
         finally:
             if probe is not None:
                 probe.close()
@@ -605,7 +605,7 @@ class SimpleExecutor(Service):
     def stale(self) -> list[str]:
         """What it was told of other services, and is not true any more."""
         said = []
-        for (name, field), value in self._filled.items() if self._run is not None else ():
+        for (name, field), value in self._filled.items() if self._instance is not None else ():
             try:
                 now = str(getattr(self._services.get(name), field))
             except (NotRunning, AttributeError):
@@ -620,7 +620,7 @@ class SimpleExecutor(Service):
 
     def _tell_others(self) -> None:
         """Say who was told something that has changed with this start."""
-        from ..supervision.run import logger
+        from ..supervision.instance import logger
 
         for service in self._services.values():
             for said in getattr(service, "stale", list)():
@@ -720,12 +720,12 @@ class SimpleExecutor(Service):
 SimpleExecutor.__init__ = concealing(SimpleExecutor.__init__)  # type: ignore[method-assign]
 
 
-def _lives_elsewhere(run: Run, probe: Probe) -> bool:
+def _lives_elsewhere(instance: Instance, probe: Probe) -> bool:
     """Whether what was waited for is there, though nothing of it is alive here any more."""
     from ..readiness.wait import Verdict, until_ready
 
     try:
-        asked = until_ready(run.process, probe, Deadline(_STILL_THERE), outlasts=True)
+        asked = until_ready(instance.process, probe, Deadline(_STILL_THERE), outlasts=True)
         return drive(asked).verdict is Verdict.READY
     except SummonError:
         return False

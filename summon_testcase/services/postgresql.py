@@ -160,11 +160,15 @@ class PostgreSQL(OutputCoordinatedExecutor):
         self, for_now: bool = False, number: int | None = None, timeout: float | None = None
     ) -> Steps[None]:
         """The stop as steps, for orchestrators."""
-        run = self._run
-        if run is not None and (for_now or self._stays()) and run.limits.stop_signal == _AT_ONCE:
+        instance = self._instance
+        if (
+            instance is not None
+            and (for_now or self._stays())
+            and instance.limits.stop_signal == _AT_ONCE
+        ):
             # after an immediate shutdown tables that are not logged would be empty
-            run.limits = copy.copy(run.limits)
-            run.limits.stop_signal = signal.SIGINT
+            instance.limits = copy.copy(instance.limits)
+            instance.limits.stop_signal = signal.SIGINT
         yield from super().stopping(for_now, number, timeout)
 
     def _readiness(self) -> list[Probe]:

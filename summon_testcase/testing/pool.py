@@ -256,7 +256,7 @@ class Group:
             if death is None and not part.stands_idle():
                 continue
             if death is not None:
-                from ..supervision.run import logger
+                from ..supervision.instance import logger
 
                 self._revived[id(part)] += 1
                 name_it(death)
@@ -344,7 +344,7 @@ class Group:
             if deaths and death is not None and not is_named(death):
                 name_it(death)
                 if self.may_revive(part):
-                    from ..supervision.run import logger
+                    from ..supervision.instance import logger
 
                     logger.warning("%s", sentence(death))
                 else:

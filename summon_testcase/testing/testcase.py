@@ -392,7 +392,7 @@ def _travels(executor: Executor) -> bool:
     """Whether a worker can be told where it is."""
     if isinstance(executor, Orchestrator):
         return executor.running() and all(isinstance(part, Copied) for part in parts(executor))
-    return isinstance(executor, Copied) and getattr(executor, "_run", None) is not None
+    return isinstance(executor, Copied) and getattr(executor, "_instance", None) is not None
 
 
 M = TypeVar("M", bound="SummonMixin")

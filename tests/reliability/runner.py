@@ -51,7 +51,7 @@ def leak(services: list[SimpleExecutor]) -> None:
 
 def keepers(services: list[SimpleExecutor]) -> list[int]:
     """The keepers of some services."""
-    return [each._run.process.keeper_pid for each in services if each._run]
+    return [each._instance.process.keeper_pid for each in services if each._instance]
 
 
 def be_paused(word: str, work: Path) -> None:

@@ -173,7 +173,7 @@ class TestItsOwnersDie:
         """A start whose keeper is killed fails at once."""
 
         def kill(it: Any) -> None:
-            os.kill(it._run.process.keeper_pid, signal.SIGKILL)
+            os.kill(it._instance.process.keeper_pid, signal.SIGKILL)
 
         it = SimpleExecutor(sh(UP, mark), until=kill, name="it", timeout=30)
         with failing(ProcessExited, mark) as caught:
@@ -186,7 +186,7 @@ class TestItsOwnersDie:
 
         def kill(it: Any) -> bool:
             if it.tail():
-                os.kill(it._run.process.keeper_pid, signal.SIGKILL)
+                os.kill(it._instance.process.keeper_pid, signal.SIGKILL)
             return False
 
         it = SimpleExecutor(sh(script, mark), until=kill, name="it", timeout=30)
@@ -196,7 +196,7 @@ class TestItsOwnersDie:
     def test_warden_killed_before_it_answers(self, mark: str) -> None:
         """A start that waits for a keeper fails when the warden dies; the next has a new one."""
         first = SimpleExecutor(sh(UP, mark), name="first").start()
-        warden = parent(first._run.process.keeper_pid)  # type: ignore[union-attr]
+        warden = parent(first._instance.process.keeper_pid)  # type: ignore[union-attr]
         first.stop()
         os.kill(warden, signal.SIGSTOP)
         killer = subprocess.Popen(["/bin/sh", "-c", f"sleep 0.3; kill -KILL {warden}"])
@@ -223,7 +223,7 @@ class TestItsOwnersDie:
 
         def kill(it: Any) -> bool:
             if not killed:
-                killed.append(parent(it._run.process.keeper_pid))
+                killed.append(parent(it._instance.process.keeper_pid))
                 os.kill(killed[0], signal.SIGKILL)
                 eventually(lambda: not alive(killed[0]), "the warden is dead")
                 return False
@@ -425,7 +425,7 @@ class TestGraph:
         """One of each kind: the first ends it all, in time."""
 
         def kill(it: Any) -> None:
-            os.kill(it._run.process.keeper_pid, signal.SIGKILL)
+            os.kill(it._instance.process.keeper_pid, signal.SIGKILL)
 
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))

@@ -60,9 +60,9 @@ def say(*words):
 # whatever is imported at the first use is there before the first measurement
 with OutputCoordinatedExecutor("echo up", "up") as it:
     it.wait_for_output("$")
-    before, keeper_before = peak(), peak(it._run.process.keeper_pid)
+    before, keeper_before = peak(), peak(it._instance.process.keeper_pid)
 def grown():
-    return peak() - before, peak(it._run.process.keeper_pid) - keeper_before
+    return peak() - before, peak(it._instance.process.keeper_pid) - keeper_before
 """
 
 
@@ -269,7 +269,7 @@ source = "for _ in range(100): write((b'x' * 79 + b'\\\\n') * 12500)\\n"
 source += "write(b'ready\\\\n'); signal.pause()"
 it = OutputCoordinatedExecutor(python(source, mark), "^ready$", timeout=250).start()
 began = time.monotonic()
-it._run.output_from = it._run.mark = 0
+it._instance.output_from = it._instance.mark = 0
 assert it.wait_for_output("^ready$")
 took = time.monotonic() - began
 say(*grown(), os.stat(it.log_path).st_blocks * 512, took * 1000)

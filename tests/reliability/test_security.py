@@ -380,7 +380,7 @@ def test_a_secret_is_in_no_representation(mark: str, caplog: pytest.LogCaptureFi
     group = orchestrated(web=executor)
     with group:
         assert SECRET in text(f"/proc/{executor.pid}/environ")
-        run = executor._run
+        run = executor._instance
         assert run is not None
         for thing in (executor, group, run, run.launch, run.process, run.log, run.error):
             assert SECRET not in f"{thing!r} {thing}"
@@ -426,7 +426,16 @@ def test_templates_reach_what_is_documented(mark: str) -> None:
     )
     group = orchestrated(db=db)
     with group:
-        names = {*dir(db), *vars(db), "_run", "__class__", "__init__", "__dict__", "env", "_env"}
+        names = {
+            *dir(db),
+            *vars(db),
+            "_instance",
+            "__class__",
+            "__init__",
+            "__dict__",
+            "env",
+            "_env",
+        }
         allowed = set(offered(db))
         assert not [name for name in allowed if name.startswith("_")]
         for name in sorted(names - allowed):

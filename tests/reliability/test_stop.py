@@ -101,9 +101,9 @@ class TestBounded:
     def test_stopped_keeper(self, mark: str) -> None:
         """A keeper that does not answer (SIGSTOP) is given up, and killed with its service."""
         it = SimpleExecutor(sh(UP, mark), stop_timeout=0.2).start()
-        keeper = it._run.process.keeper_pid  # type: ignore[union-attr]
+        keeper = it._instance.process.keeper_pid  # type: ignore[union-attr]
         os.kill(keeper, signal.SIGSTOP)
-        from summon_testcase.supervision import run
+        from summon_testcase.supervision import instance as run
 
         patience, run.ANSWER = run.ANSWER, 0.5
         try:
@@ -323,10 +323,10 @@ class TestThreads:
                 it.wait_for_output(expected, timeout=IN_TIME)
                 assert time.monotonic() - began < IN_TIME / 2
 
-            mark_before = it._run.mark  # type: ignore[union-attr]
+            mark_before = it._instance.mark  # type: ignore[union-attr]
             assert at_once(*[wait] * 4) == [], mark_before
             timer.join()
-            it._run.mark = it._run.log.size()  # type: ignore[union-attr]
+            it._instance.mark = it._instance.log.size()  # type: ignore[union-attr]
         it.stop()
 
 

@@ -1,4 +1,4 @@
-"""One run of a service: from the declared arguments to a process, and to its end."""
+"""One life of a service: from what was declared to a process, and to its end."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _said(output: Iterable[str], words: str) -> bool:
     return any(words in line.lower() for line in output)
 
 
-class Run:
+class Instance:
     """A process, its files, and what has been learnt of it."""
 
     def __init__(
