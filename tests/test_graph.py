@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from summon_testcase import Executor, Orchestrator, OutputCoordinatedExecutor, ProcessExited
-from summon_testcase.scheduling.graph import Walk, circle, reverse
-from summon_testcase.scheduling.steps import Pause, Steps, drive
+from summon_testcase.scheduling.graph import GraphRun, circle, reverse
+from summon_testcase.scheduling.steps import Pause, Steps, run
 from summon_testcase.wording import describe_exit
 
 KEYS = "abcdefgh"
@@ -73,7 +73,7 @@ class Journey:
         self.begun: list[str] = []
         self.ended: list[str] = []
         self.closed: list[str] = []
-        self.walk = Walk(graph, self.begin)
+        self.graph_run = GraphRun(graph, self.begin)
 
     def begin(self, key: str) -> Steps[None]:
         self.begun.append(key)
@@ -99,17 +99,19 @@ class TestWalk:
     ) -> None:
         """All are done, once, each begun when the last of those before it was done."""
         journey = Journey(graph, lengths)
-        for _ in journey.walk.steps(go_on=False):
+        for _ in journey.graph_run.steps(go_on=False):
             # nothing waits that could have begun
-            for key in journey.walk.waiting:
-                assert not graph[key] <= set(journey.walk.done)
-            assert set(journey.begun) == set(journey.walk.done) | set(journey.walk.under_way)
+            for key in journey.graph_run.waiting:
+                assert not graph[key] <= set(journey.graph_run.done)
+            assert set(journey.begun) == set(journey.graph_run.done) | set(
+                journey.graph_run.under_way
+            )
             for key in journey.begun:
-                assert graph[key] <= set(journey.walk.done)
-        assert sorted(journey.walk.done) == sorted(journey.begun) == sorted(graph)
-        for place, key in enumerate(journey.walk.done):
-            assert graph[key] <= set(journey.walk.done[:place])
-        assert journey.walk.errors == [] and not journey.walk.waiting
+                assert graph[key] <= set(journey.graph_run.done)
+        assert sorted(journey.graph_run.done) == sorted(journey.begun) == sorted(graph)
+        for place, key in enumerate(journey.graph_run.done):
+            assert graph[key] <= set(journey.graph_run.done[:place])
+        assert journey.graph_run.errors == [] and not journey.graph_run.waiting
 
     @no_hurry
     @given(acyclic(), lengths, some_keys)
@@ -118,21 +120,21 @@ class TestWalk:
     ) -> None:
         """Nothing begins after it; each key is in one state; what is under way can be closed."""
         journey = Journey(graph, lengths, failing)
-        drive(journey.walk.steps(go_on=False))
-        walk = journey.walk
-        failed = [str(error) for error in walk.errors]
+        run(journey.graph_run.steps(go_on=False))
+        graph_run = journey.graph_run
+        failed = [str(error) for error in graph_run.errors]
         assert bool(failed) == bool(failing & set(graph))
         assert set(failed) <= failing
-        states = [*walk.done, *walk.waiting, *walk.under_way, *failed]
+        states = [*graph_run.done, *graph_run.waiting, *graph_run.under_way, *failed]
         assert sorted(states) == sorted(graph)
         for key in graph:
             if graph[key] & set(failed):
-                assert key in walk.waiting
-        under_way = walk.under_way
-        assert walk.cancel() == []
+                assert key in graph_run.waiting
+        under_way = graph_run.under_way
+        assert graph_run.cancel() == []
         begun = [key for key in under_way if journey.lengths[key]]
         assert set(journey.closed) <= set(under_way) and len(journey.closed) <= len(begun)
-        assert set(journey.ended) == {*walk.done, *failed}
+        assert set(journey.ended) == {*graph_run.done, *failed}
 
     @no_hurry
     @given(acyclic(), lengths, some_keys)
@@ -141,11 +143,11 @@ class TestWalk:
     ) -> None:
         """A stop attempts all, in order, whatever fails, and keeps every error."""
         journey = Journey(graph, lengths, failing)
-        drive(journey.walk.steps(go_on=True))
+        run(journey.graph_run.steps(go_on=True))
         assert sorted(journey.ended) == sorted(graph)
         for place, key in enumerate(journey.ended):
             assert graph[key] <= set(journey.ended[:place])
-        failed = sorted(str(error) for error in journey.walk.errors)
+        failed = sorted(str(error) for error in journey.graph_run.errors)
         assert failed == sorted(failing & set(graph))
 
     @no_hurry
@@ -155,15 +157,15 @@ class TestWalk:
     ) -> None:
         """What calls it off at any pause ends it: nothing begins any more."""
         journey = Journey(graph, lengths)
-        steps = journey.walk.steps(go_on=False)
+        steps = journey.graph_run.steps(go_on=False)
         for _ in range(moment):
             if next(steps, None) is None:
                 break
         begun = list(journey.begun)
-        journey.walk.called_off = True
+        journey.graph_run.called_off = True
         list(steps)
         assert journey.begun == begun if moment else journey.begun == []
-        assert journey.walk.cancel() == []
+        assert journey.graph_run.cancel() == []
 
 
 class TestReverse:

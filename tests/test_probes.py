@@ -21,7 +21,7 @@ from summon_testcase.errors import InvalidArgument, PortInUse
 from summon_testcase.readiness.http import HTTPProbe
 from summon_testcase.readiness.paths import FileProbe, UnixSocketProbe
 from summon_testcase.readiness.tcp import Probe, TCPProbe
-from summon_testcase.scheduling.steps import Pause, drive, wait
+from summon_testcase.scheduling.steps import Pause, run, wait
 from summon_testcase.supervision import warden  # noqa: F401 (who asks needs somebody who starts the asker)
 from summon_testcase.system import ports, procfs
 
@@ -101,7 +101,7 @@ def look(probe: Probe, view: Any, left: float = 60) -> str | None:
 
 def occupied(probe: Probe, name: str) -> PortInUse | None:
     """Who has what the service needs."""
-    return drive(probe.occupied(name))
+    return run(probe.occupied(name))
 
 
 # TCP

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from summon_testcase.scheduling.steps import Crew, Pause, Steps, drive, together, wait
+from summon_testcase.scheduling.steps import Pause, Scheduler, Steps, run, run_all, wait
 
 from .places import require
 
@@ -82,10 +82,10 @@ class TestWait:
             os.dup2(pipe[0], high)
             os.write(pipe[1], b"x")
             wait(Pause((high,), math.inf))
-            crew = Crew()
-            crew.add(once(Pause((high,), math.inf)))
-            crew.advance()
-            assert len(crew.advance()) == 1
+            scheduler = Scheduler()
+            scheduler.add(once(Pause((high,), math.inf)))
+            scheduler.advance()
+            assert len(scheduler.advance()) == 1
         finally:
             os.close(high)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -104,7 +104,7 @@ class TestDrive:
                 yield until(0.0)
             return 7
 
-        assert drive(steps()) == 7
+        assert run(steps()) == 7
 
     def test_an_error_comes_through(self) -> None:
         """What the steps raise is raised."""
@@ -114,7 +114,7 @@ class TestDrive:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            drive(steps())
+            run(steps())
 
     @pytest.mark.parametrize("descriptors", [0, 1, 20])
     def test_an_interrupt_is_raised_inside(self, descriptors: int, pipe: tuple[int, int]) -> None:
@@ -137,7 +137,7 @@ class TestDrive:
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.02)
             with pytest.raises(KeyboardInterrupt):
-                drive(steps())
+                run(steps())
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
@@ -148,7 +148,7 @@ class TestTogether:
     def test_they_wait_at_the_same_time(self) -> None:
         """A hundred waits of 0.1 s take about 0.1 s, not 10."""
         began = time.monotonic()
-        errors = drive(together(once(until(began + 0.1)) for _ in range(100)))
+        errors = run(run_all(once(until(began + 0.1)) for _ in range(100)))
         assert errors == []
         assert 0.1 <= time.monotonic() - began < 5
 
@@ -163,13 +163,13 @@ class TestTogether:
             yield until(0.0)
             ended.append(number)
 
-        errors = drive(together(map(steps, range(6))))
+        errors = run(run_all(map(steps, range(6))))
         assert ended == [0, 2, 4]
         assert sorted(error.args[0] for error in errors) == [1, 3, 5]
 
     def test_nothing_together(self) -> None:
         """No steps at all are an end at once."""
-        assert drive(together([])) == []
+        assert run(run_all([])) == []
 
     @given(st.lists(st.integers(0, 5), max_size=8))
     @unhurried
@@ -182,7 +182,7 @@ class TestTogether:
                 yield until(0.0)
                 done.append((who, number))
 
-        assert drive(together(steps(*pair) for pair in enumerate(lengths))) == []
+        assert run(run_all(steps(*pair) for pair in enumerate(lengths))) == []
         for who, length in enumerate(lengths):
             assert [n for w, n in done if w == who] == list(range(length))
 
@@ -190,26 +190,26 @@ class TestTogether:
 class TestCrew:
     def test_only_those_go_on_that_can(self, pipe: tuple[int, int]) -> None:
         """Who waits for a descriptor stays where it is while others go on."""
-        crew = Crew()
+        scheduler = Scheduler()
         waiting, due = once(Pause((pipe[0],), math.inf)), once(until(0.0))
-        crew.add(waiting)
-        crew.add(due)
-        assert crew.pause() == until(0.0)
-        assert crew.advance() == []
-        assert crew.advance() == [(due, None)]
-        assert crew.advance() == [] and bool(crew)
-        assert crew.pause() == Pause((pipe[0],), math.inf)
+        scheduler.add(waiting)
+        scheduler.add(due)
+        assert scheduler.pause() == until(0.0)
+        assert scheduler.advance() == []
+        assert scheduler.advance() == [(due, None)]
+        assert scheduler.advance() == [] and bool(scheduler)
+        assert scheduler.pause() == Pause((pipe[0],), math.inf)
         os.write(pipe[1], b"x")
-        assert crew.advance() == [(waiting, None)]
-        assert not crew
+        assert scheduler.advance() == [(waiting, None)]
+        assert not scheduler
 
     def test_the_nearest_moment_counts(self, pipe: tuple[int, int]) -> None:
-        """The pause of a crew ends with the first of its members'."""
-        crew = Crew()
+        """The pause of a scheduler ends with the first of its members'."""
+        scheduler = Scheduler()
         for pause in (until(30.0), Pause((pipe[0],), math.inf), until(math.inf)):
-            crew.add(once(pause._replace(until=pause.until + time.monotonic())))
-        crew.advance()
-        pause = crew.pause()
+            scheduler.add(once(pause._replace(until=pause.until + time.monotonic())))
+        scheduler.advance()
+        pause = scheduler.pause()
         assert pause.fds == (pipe[0],)
         assert 0 < pause.until - time.monotonic() <= 30
 
@@ -223,18 +223,18 @@ class TestCrew:
                 while time.thread_time() < end:
                     pass
 
-        crew = Crew()
+        scheduler = Scheduler()
         waiting = once(Pause((pipe[0],), math.inf))
-        crew.add(asking())
-        crew.add(waiting)
+        scheduler.add(asking())
+        scheduler.add(waiting)
         began, used = time.monotonic(), time.thread_time()
         while time.monotonic() < began + 0.3:
-            wait(crew.pause())
-            assert crew.advance() == []
+            wait(scheduler.pause())
+            assert scheduler.advance() == []
         assert time.thread_time() - used < 0.5 * (time.monotonic() - began)
         os.write(pipe[1], b"x")
-        assert crew.advance() == [(waiting, None)]
-        crew.cancel()
+        assert scheduler.advance() == [(waiting, None)]
+        scheduler.cancel()
 
     def test_cancelled(self) -> None:
         """To cancel closes all, also those that have not begun; their errors are given."""
@@ -248,12 +248,12 @@ class TestCrew:
                 if who == "bad":
                     raise ValueError(who)
 
-        crew = Crew()
-        crew.add(steps("good"))
-        crew.add(steps("bad"))
-        crew.advance()
-        crew.add(steps("not begun"))
-        errors = crew.cancel()
+        scheduler = Scheduler()
+        scheduler.add(steps("good"))
+        scheduler.add(steps("bad"))
+        scheduler.advance()
+        scheduler.add(steps("not begun"))
+        errors = scheduler.cancel()
         assert cleaned == ["good", "bad"]
         assert [str(error) for error in errors] == ["bad"]
-        assert not crew
+        assert not scheduler

@@ -14,7 +14,7 @@ from ..declaration import arguments
 from ..declaration.arguments import Limits, Pattern, compile_patterns
 from ..errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
 from ..scheduling.deadline import Deadline
-from ..scheduling.steps import drive
+from ..scheduling.steps import run
 from ..tracebacks import boundary, hidden
 from .base import Executor
 from .copies import Copied
@@ -158,7 +158,7 @@ class Conversation(Copied, Executor):
         deadline = self._deadline(timeout)
         observer = Observer(instance.log, patterns, instance.mark, raw)
         probe = OutputProbe(observer, patterns)
-        outcome = drive(until_ready(instance.process, probe, deadline))
+        outcome = run(until_ready(instance.process, probe, deadline))
         if probe.match is None:
             facts = {
                 "waiting_for": probe.describe(),

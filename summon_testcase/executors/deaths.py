@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from ..errors import ProcessExited, StopFailed, SummonError
 from ..foreign import let_through
-from ..scheduling.steps import drive, together
+from ..scheduling.steps import run, run_all
 from .base import Executor
 
 
@@ -51,7 +51,7 @@ def deaths_of(executors: Iterable[Executor]) -> list[Exception]:
 
 def ask(executors: Iterable[Executor], when: str) -> None:
     """Ask those that were declared ``alive=`` whether they still answer, all at once."""
-    drive(together([executor.asking(when) for executor in executors]))
+    run(run_all([executor.asking(when) for executor in executors]))
 
 
 def note_on(error: BaseException, deaths: Iterable[Exception]) -> None:

@@ -12,7 +12,7 @@ from ..declaration import arguments
 from ..declaration.arguments import perform
 from ..errors import AlreadyRunning, InvalidArgument, SpawnFailed, StopFailed, SummonError
 from ..foreign import is_foreign, let_through, undisturbed
-from ..scheduling.steps import Steps, drive, together
+from ..scheduling.steps import Steps, run, run_all
 from ..tracebacks import boundary
 from ..unpatched import os, stay_imported, time
 from .base import overridden, stop_of
@@ -35,7 +35,7 @@ handover = threading.RLock()
 def _stop_all_at_exit() -> None:
     from ..supervision.instance import logger
 
-    for error in drive(together([stop_of(service) for service in list(_alive)])):
+    for error in run(run_all([stop_of(service) for service in list(_alive)])):
         logger.error("%s", error)
 
 
@@ -102,7 +102,7 @@ class Lifecycle(Conversation):
     def _started(self: L, steps: Steps[None]) -> L:
         life = self._life
         try:
-            drive(steps)
+            run(steps)
             return self
         except BaseException as error:
             if not isinstance(error, SummonError) or is_foreign(error):
@@ -174,7 +174,7 @@ class Lifecycle(Conversation):
                 self._checked(signal)
             if timeout is not None:
                 arguments.seconds(self.called, "timeout", timeout)
-            drive(self.stopping(False, signal, timeout))
+            run(self.stopping(False, signal, timeout))
         except InvalidArgument:
             raise
         except BaseException:
@@ -245,7 +245,7 @@ class Lifecycle(Conversation):
     def _stop_for_now(self) -> None:
         """Stop it, in whatever way a subclass does, to be started again with what it has."""
         if not overridden(self, "stop"):
-            drive(self.stopping(for_now=True))
+            run(self.stopping(for_now=True))
             return
         self._pausing = True
         try:

@@ -24,7 +24,9 @@ class Service(Lifecycle):
     """What is common to executors that run a process, once it runs."""
 
     def __repr__(self) -> str:
-        if "_instance" not in vars(self):  # a traceback with variables, of a constructor that refuses
+        if "_instance" not in vars(
+            self
+        ):  # a traceback with variables, of a constructor that refuses
             return f"<{type(self).__name__}: not declared yet>"
         state = "not running"
         if self.running():

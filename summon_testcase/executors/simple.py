@@ -29,7 +29,7 @@ from ..errors import (
 )
 from ..foreign import is_foreign, undisturbed
 from ..scheduling.deadline import Deadline
-from ..scheduling.steps import Steps, drive
+from ..scheduling.steps import Steps, run
 from ..tracebacks import boundary_of_start, hidden
 from ..unpatched import os, time
 from ..wording import at
@@ -726,7 +726,7 @@ def _lives_elsewhere(instance: Instance, probe: Probe) -> bool:
 
     try:
         asked = until_ready(instance.process, probe, Deadline(_STILL_THERE), outlasts=True)
-        return drive(asked).verdict is Verdict.READY
+        return run(asked).verdict is Verdict.READY
     except SummonError:
         return False
     finally:

@@ -14,8 +14,8 @@ from ..executors.copies import Copied
 from ..executors.deaths import all_of, leave, sentence, stop_and_tell
 from ..executors.service import Service
 from ..foreign import let_through
-from ..scheduling.graph import Walk, reverse
-from ..scheduling.steps import Steps, drive
+from ..scheduling.graph import GraphRun, reverse
+from ..scheduling.steps import Steps, run
 from ..tracebacks import boundary, boundary_of_start, hidden
 from ..unpatched import os
 from .members import Group
@@ -106,7 +106,7 @@ class Orchestrator(Copied, Group):
         self.check()
         self._refuse_twice()
         try:
-            drive(self.starting())
+            run(self.starting())
             return self
         except SummonError:
             raise
@@ -117,12 +117,12 @@ class Orchestrator(Copied, Group):
             raise
 
     @property
-    def _walk(self) -> Walk | None:
+    def _graph_run(self) -> GraphRun | None:
         """The start that is under way."""
         return vars(self).get("_start")
 
     def _refuse_twice(self) -> None:
-        if self._started or self._walk is not None:
+        if self._started or self._graph_run is not None:
             raise self._twice("running" if self._started else "being started")
 
     def _twice(self, state: str) -> AlreadyRunning:
@@ -134,29 +134,29 @@ class Orchestrator(Copied, Group):
     def starting(self) -> Steps[None]:
         """The start as steps."""
         self._refuse_twice()
-        walk = Walk(self._graph(), self._starting)
+        graph_run = GraphRun(self._graph(), self._starting)
         try:
             # in one step, so that of two threads one is refused
-            if vars(self).setdefault("_start", walk) is not walk:
+            if vars(self).setdefault("_start", graph_run) is not graph_run:
                 raise self._twice("being started")
-            self._started = walk.done
+            self._started = graph_run.done
             self._warm_up()
-            yield from walk.steps(go_on=False)
-            if walk.called_off:
+            yield from graph_run.steps(go_on=False)
+            if graph_run.called_off:
                 raise StartFailed(
                     f"{self.name or self!r}: was stopped while it was starting",
                     executor=self.name or None,
                 )
-            if walk.errors:
-                self._culprit = walk.failed[0]
-                raise walk.errors[0]
-            self._order = list(walk.done)
+            if graph_run.errors:
+                self._culprit = graph_run.failed[0]
+                raise graph_run.errors[0]
+            self._order = list(graph_run.done)
         except BaseException as error:
-            if self._walk is walk:
-                self._undo(error, walk)
+            if self._graph_run is graph_run:
+                self._undo(error, graph_run)
             raise
         finally:
-            if self._walk is walk:
+            if self._graph_run is graph_run:
                 del vars(self)["_start"]
 
     def _starting(self, key: str) -> Steps[None]:
@@ -164,27 +164,29 @@ class Orchestrator(Copied, Group):
         if not (isinstance(member, Service) and member.is_done()):
             yield from start_of(member)
 
-    def _undo(self, error: BaseException, walk: Walk) -> None:
+    def _undo(self, error: BaseException, graph_run: GraphRun) -> None:
         try:
-            self._roll_back(error, walk)
+            self._roll_back(error, graph_run)
         except BaseException:
             # Ctrl-C, while what had failed was cleared away
-            walk.cancel()
+            graph_run.cancel()
             self._clear()
             raise
 
-    def _roll_back(self, error: BaseException, walk: Walk) -> None:
+    def _roll_back(self, error: BaseException, graph_run: GraphRun) -> None:
         told = [
-            ("still starting, cancelled", walk.under_way),
-            ("started, stopped again", walk.done[::-1]),
-            ("not started", walk.waiting),
+            ("still starting, cancelled", graph_run.under_way),
+            ("started, stopped again", graph_run.done[::-1]),
+            ("not started", graph_run.waiting),
         ]
-        failed = walk.errors[1:]
-        errors = walk.cancel()
+        failed = graph_run.errors[1:]
+        errors = graph_run.cancel()
         # also those that became ready in the moment in which it failed, or Ctrl-C came
-        self._started = walk.done + [key for key in walk.under_way if key not in walk.done]
+        self._started = graph_run.done + [
+            key for key in graph_run.under_way if key not in graph_run.done
+        ]
         try:
-            drive(self.stopping())
+            run(self.stopping())
         except Exception as failure:
             let_through(failure)
             errors.append(failure)
@@ -207,7 +209,7 @@ class Orchestrator(Copied, Group):
                 continue
             if not isinstance(member, (Service, Orchestrator)) or member.stands_idle():
                 # what is no service cannot tell whether it runs
-                drive(start_of(member))
+                run(start_of(member))
             self._started.append(key)
 
     # -- stop --
@@ -241,7 +243,7 @@ class Orchestrator(Copied, Group):
 
     def _stop(self) -> None:
         try:
-            drive(self.stopping())
+            run(self.stopping())
         except SummonError:
             raise
         except BaseException:
@@ -307,7 +309,7 @@ class Orchestrator(Copied, Group):
 
     @contextlib.contextmanager
     def _attempt(self) -> Iterator[None]:
-        before = bool(self._started) or self._walk is not None
+        before = bool(self._started) or self._graph_run is not None
         try:
             yield
         except BaseException:
@@ -343,26 +345,26 @@ class Orchestrator(Copied, Group):
 
     def _called_off(self) -> list[str]:
         """End a start that is under way; all members that may run, the last first."""
-        walk = self._walk
-        if walk is None:
+        graph_run = self._graph_run
+        if graph_run is None:
             return self._started[::-1]
-        walk.called_off = True
-        return list(dict.fromkeys([*walk.under_way, *self._started[::-1]]))
+        graph_run.called_off = True
+        return list(dict.fromkeys([*graph_run.under_way, *self._started[::-1]]))
 
     def stopping(self) -> Steps[None]:
         """The stop as steps."""
         self._refuse_elsewhere(self.name or repr(self))
         keys = list(dict.fromkeys([*self._called_off(), *self._killed]))
-        walk = Walk(reverse(self._graph(), keys), self._stopping)
+        graph_run = GraphRun(reverse(self._graph(), keys), self._stopping)
         try:
-            yield from walk.steps(go_on=True)
+            yield from graph_run.steps(go_on=True)
         except BaseException:
             # an interrupted stop still leaves nothing running
-            walk.cancel()
+            graph_run.cancel()
             self._clear()
             raise
         self._killed = []
-        errors = walk.errors
+        errors = graph_run.errors
         if len(errors) == 1:
             raise errors[0]
         if errors:

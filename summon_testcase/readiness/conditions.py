@@ -16,7 +16,7 @@ from .tcp import never, wider
 
 if TYPE_CHECKING:
     from .output import Observer
-    from .tcp import Probe, View
+    from .tcp import Probe, Target
 
 
 class Plain:
@@ -42,7 +42,7 @@ class Plain:
         return None
         yield
 
-    def astray(self, view: View) -> str:
+    def astray(self, target: Target) -> str:
         """It has no address."""
         return ""
 
@@ -57,7 +57,7 @@ class Spawned(Plain):
         """What is waited for."""
         return "its process"
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """Always ready."""
         return None
 
@@ -77,11 +77,11 @@ class Completed(Plain):
         statuses = " or ".join(str(status) for status in sorted(self._fine, key=abs))
         return f"its end with status {statuses} ({self._argument}=True)"
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """None once it has ended well."""
-        if view.exit_code is None:
+        if target.exit_code is None:
             return "it still runs"
-        return None if view.exit_code in self._fine else describe_exit(view.exit_code)
+        return None if target.exit_code in self._fine else describe_exit(target.exit_code)
 
 
 class Notified(Plain):
@@ -91,9 +91,9 @@ class Notified(Plain):
         """What is waited for."""
         return "READY=1 on its NOTIFY_SOCKET"
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """None once it was received."""
-        return None if view.notified else "no READY=1 from a process of this service"
+        return None if target.notified else "no READY=1 from a process of this service"
 
 
 class CommandProbe(Plain):
@@ -124,9 +124,9 @@ class CommandProbe(Plain):
         """What is waited for."""
         return f"{os.path.basename(self._argv[0])} to exit with status 0"
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """None once a run of it has succeeded; begins the next run otherwise."""
-        done, now = view.probed, time.monotonic()
+        done, now = target.probed, time.monotonic()
         if done is not None and done[0] == 0:
             return None
         self._since = self._since or now
@@ -134,7 +134,7 @@ class CommandProbe(Plain):
             # its end is news, which ends a pause
             self._seen, self._due = done, now + self.shortest
         if now >= self._due:
-            view.probe(self._timeout, self._argv)
+            target.probe(self._timeout, self._argv)
         if done is None:
             return f"{os.path.basename(self._argv[0])} has not answered yet"
         said = f": {done[1]}" if done[1] else ""
@@ -166,7 +166,7 @@ class Until(Plain):
         """What is waited for."""
         return f"{self._argument} to return true"
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """None once it has returned something true.
 
         :raises StartFailed: if it never will.
@@ -208,11 +208,11 @@ class Meanwhile(Plain):
         """What is waited for."""
         return f"{self._end.describe()}, and {self._question.describe()}"
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """None when both have come."""
         if self._refusal is not None:
-            self._refusal = self._question.look(view, left)
-        return self._end.look(view, left) or self._refusal
+            self._refusal = self._question.look(target, left)
+        return self._end.look(target, left) or self._refusal
 
 
 class NoFailure(Plain):
@@ -228,9 +228,9 @@ class NoFailure(Plain):
         """Nothing is waited for."""
         return ""
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """:raises FailurePatternSeen: once the output matches."""
-        match = self._observer.search(view, left)
+        match = self._observer.search(target, left)
         if match is not None:
             raise self._seen(match.group())
         return "its output may match fails_on=" if self._observer.holding else None
@@ -246,10 +246,10 @@ class Stored(Plain):
         """Nothing is waited for."""
         return ""
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """:raises SpawnFailed: once output was lost."""
-        if view.log_errno:
-            raise self._lost(view.log_errno)
+        if target.log_errno:
+            raise self._lost(target.log_errno)
         return None
 
 
@@ -297,18 +297,18 @@ class AllOf:
         """What is waited for."""
         return ", and ".join(said for probe in self._probes if (said := probe.describe()))
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """None when none of them refuses."""
         for probe in self._probes:
-            refusal = probe.look(view, left)
+            refusal = probe.look(target, left)
             if refusal is not None:
                 self._refusing = probe
                 return refusal
         return None
 
-    def astray(self, view: View) -> str:
+    def astray(self, target: Target) -> str:
         """The first that is known."""
-        return next((said for probe in self._probes if (said := probe.astray(view))), "")
+        return next((said for probe in self._probes if (said := probe.astray(target))), "")
 
     def close(self) -> None:
         """Close all."""

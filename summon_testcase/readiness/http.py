@@ -22,7 +22,7 @@ from ..unpatched import os, time
 from ..wording import at
 from .asking import BODY, Question, ask, tell
 from .paths import UnixSocketProbe
-from .tcp import Looking, TCPProbe, View, go_on, never, wider
+from .tcp import Looking, Target, TCPProbe, go_on, never, wider
 
 #: the statuses that an HTTP probe accepts
 Statuses = int | Collection[int] | Callable[[int], bool]
@@ -167,16 +167,16 @@ class HTTPProbe:
         where = UnixSocketProbe(self.path) if self.path else self._tcp()
         return (yield from where.occupied(name, until))
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """See :meth:`probes.Probe.look`.
 
         :raises PortInUse: when another process listens there.
         """
-        return go_on(self._held, self._looking, view, left)
+        return go_on(self._held, self._looking, target, left)
 
-    def astray(self, view: View) -> str:
+    def astray(self, target: Target) -> str:
         """See :meth:`probes.TCPProbe.astray`."""
-        return "" if self.path else self._tcp().astray(view)
+        return "" if self.path else self._tcp().astray(target)
 
     def close(self) -> None:
         """Give up the request that is under way."""
@@ -193,7 +193,7 @@ class HTTPProbe:
             self._held.tcp = TCPProbe(parts.hostname or "", port, self.ask_kernel)
         return self._held.tcp
 
-    def _looking(self, view: View, left: float) -> Looking[str | None]:
+    def _looking(self, target: Target, left: float) -> Looking[str | None]:
         held = self._held
         if not held.told:
             held.told, held.began = True, time.monotonic()
@@ -201,22 +201,22 @@ class HTTPProbe:
         addresses: tuple[str, ...] = ()
         refusal: str | None
         if self.path:
-            refusal = UnixSocketProbe(self.path).look(view, left)
+            refusal = UnixSocketProbe(self.path).look(target, left)
             if refusal is not None:
                 return refusal
         else:
             addresses, said = yield from self._tcp().resolving(left)
             if said:
                 return said
-            if self.ask_kernel and held.listening != view.pid:
+            if self.ask_kernel and held.listening != target.pid:
                 # Where only a connection can tell, the request is that connection.
                 if held.tells is None:
                     held.tells = self._tcp().tells(addresses)
                 if held.tells:
-                    refusal = yield from self._tcp().looking(view, left)
+                    refusal = yield from self._tcp().looking(target, left)
                     if refusal is not None:
                         return refusal
-                held.listening = view.pid
+                held.listening = target.pid
         limit = REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
         held.since = held.since or time.monotonic()
         held.question = question = self._ask(max(LEAST_TIMEOUT, min(limit, left)), addresses)

@@ -19,7 +19,7 @@ from ..scheduling.steps import Asked, Pause, Steps, wait
 from ..unpatched import io, time
 
 if TYPE_CHECKING:
-    from .tcp import View
+    from .tcp import Target
 
 _CHUNK = 65536
 #: characters that a match may span; twice the chunk, so that none is skipped
@@ -118,10 +118,10 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         """Whether there is a match that may still grow."""
         return self._held_since < math.inf
 
-    def search(self, view: View, left: float = math.inf) -> re.Match[str] | None:
+    def search(self, target: Target, left: float = math.inf) -> re.Match[str] | None:
         """Read what there is, for `left` seconds at most; the first match in it."""
         deadline = Deadline(None if left == math.inf else left)
-        self._ended = view.ended
+        self._ended = target.ended
         index = None
         while index is None and not deadline.expired():
             text = self._more()
@@ -142,7 +142,7 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
             # what was held back has turned out to be no match: the next has time of its own
             self._held_since = math.inf
         if index is None:
-            view.watch(self.position)
+            target.watch(self.position)
             return None
         found: re.Match[str] = self.match
         return found
@@ -215,7 +215,7 @@ class OutputProbe:
         """Nobody is asked: the keeper tells."""
         return ()
 
-    def astray(self, view: View) -> str:
+    def astray(self, target: Target) -> str:
         """It has no address that it could miss."""
         return ""
 
@@ -226,10 +226,10 @@ class OutputProbe:
         """What is waited for."""
         return f"output matching {self._said}"
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """None once it has matched."""
         if self.match is None:
-            self.match = self.observer.search(view, left)
+            self.match = self.observer.search(target, left)
         if self.match is not None:
             return None
         return f"{self.observer.position} bytes of output, none of them matching {self._said}"
@@ -241,7 +241,7 @@ class _OutputBytes(io.RawIOBase):
     def __init__(
         self,
         log: Log,
-        source: View,
+        source: Target,
         position: int,
         timeout: float | None,
         late: Callable[[float], Exception],
@@ -269,7 +269,7 @@ class _OutputBytes(io.RawIOBase):
 
 def open_output(
     log: Log,
-    source: View,
+    source: Target,
     position: int,
     timeout: float | None,
     late: Callable[[float], Exception],

@@ -15,7 +15,7 @@ from ..foreign import let_through, suppress
 from ..scheduling.steps import Asked, Steps
 from ..system import procfs
 from ..unpatched import LINUX, open, os, socket
-from .tcp import View, in_use
+from .tcp import Target, in_use
 
 #: bytes of a unix socket's path: the kernel's structure has 108, with the final zero
 UNIX_PATH_LIMIT = 107 if LINUX else 103
@@ -63,11 +63,11 @@ class UnixSocketProbe:
             executor=name,
         )
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """See :meth:`probes.Probe.look`."""
         return self._ask()[0]
 
-    def astray(self, view: View) -> str:
+    def astray(self, target: Target) -> str:
         """It has no address that it could miss."""
         return ""
 
@@ -171,7 +171,7 @@ class FileProbe:
             executor=name,
         )
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """See :meth:`probes.Probe.look`."""
         try:
             now = self.snapshot(self.path)
@@ -184,7 +184,7 @@ class FileProbe:
             let_through(error)
             return f"cannot read {self.path}: {error.strerror}"
 
-    def astray(self, view: View) -> str:
+    def astray(self, target: Target) -> str:
         """It has no address that it could miss."""
         return ""
 

@@ -41,7 +41,7 @@ Looking = Generator[str, None, V]
 _SHOWN = 6
 
 
-class View(Protocol):
+class Target(Protocol):
     """What a probe may know of the service."""
 
     @property
@@ -126,19 +126,19 @@ class Probe(Protocol):
         :returns: the error to raise, not raised yet.
         """
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """Ask once; never blocks, but for ``until=``.
 
         While a question is :attr:`asked` the answer to the last one stands.
 
-        :param view: the service.
+        :param target: the service.
         :param left: seconds until nobody is interested any more.
         :returns: None when ready, else the refusal in words.
         :raises PortInUse: when somebody else took the service's place meanwhile;
             it names no executor, which the caller knows.
         """
 
-    def astray(self, view: View) -> str:
+    def astray(self, target: Target) -> str:
         """Where the service can be reached, if that is elsewhere.
 
         :returns: words to follow its name; empty where it is not known.
@@ -156,14 +156,14 @@ class Held(Protocol):
 
 def go_on(
     held: Held,
-    begin: Callable[[View, float], Looking[str | None]],
-    view: View,
+    begin: Callable[[Target, float], Looking[str | None]],
+    target: Target,
     left: float,
 ) -> str | None:
     """Go on with the look that is under way, or begin one."""
     looking, held.looking = held.looking, None
     if looking is None:
-        looking = begin(view, left)
+        looking = begin(target, left)
     try:
         refusal = next(looking)
     except StopIteration as end:
@@ -272,19 +272,19 @@ class TCPProbe:
             )
         return None
 
-    def look(self, view: View, left: float = math.inf) -> str | None:
+    def look(self, target: Target, left: float = math.inf) -> str | None:
         """See :meth:`Probe.look`.
 
         :raises PortInUse: when another process listens there.
         """
-        return go_on(self._held, self.looking, view, left)
+        return go_on(self._held, self.looking, target, left)
 
-    def looking(self, view: View, left: float) -> Looking[str | None]:
+    def looking(self, target: Target, left: float) -> Looking[str | None]:
         """One look, with a stop wherever it must wait."""
         listeners, refusals = yield from self._who_listens(left)
         stranger: PortInUse | None = None
         for address, inode in listeners:
-            pid = _stranger(inode, view) if inode else None
+            pid = _stranger(inode, target) if inode else None
             if pid is None:
                 return None
             stranger = in_use(
@@ -316,12 +316,12 @@ class TCPProbe:
         """Whether the kernel knows who listens on one of the addresses."""
         return any(self._listener(address) is not None for address in addresses)
 
-    def astray(self, view: View) -> str:
+    def astray(self, target: Target) -> str:
         """In words: listens on [::1]:8000, not on 127.0.0.1:26462."""
         addresses = known(self.host) or ()
         if any(is_local(address) and netlink.listener(address, self.port) for address in addresses):
             return ""
-        found = procfs.listeners([view.pid, *procfs.descendants(view.keeper_pid)])
+        found = procfs.listeners([target.pid, *procfs.descendants(target.keeper_pid)])
         wanted = {self.host, *addresses, "0.0.0.0", "::"}
         if not found or any(
             host in wanted and port == self.port and not apart for host, port, apart in found
@@ -435,16 +435,16 @@ def _permanent(error: Exception) -> bool:
     return ours.count(False) <= 1 and "NoneType" not in str(error)
 
 
-def _stranger(inode: int, view: View) -> int | None:
+def _stranger(inode: int, target: Target) -> int | None:
     """Who has a socket that the service has not; None if nobody is known to."""
-    if procfs.socket_holder(inode, (view.pid,)) is not None:
+    if procfs.socket_holder(inode, (target.pid,)) is not None:
         return None
-    if procfs.socket_holder(inode, procfs.descendants(view.keeper_pid)) is not None:
+    if procfs.socket_holder(inode, procfs.descendants(target.keeper_pid)) is not None:
         return None
     pid = procfs.any_socket_holder(inode)
     # None: the service changed its user, and we may not see its files.
     # A descendant: forked after the list was made.
-    if pid is None or pid == view.pid or procfs.descends_from(pid, view.keeper_pid):
+    if pid is None or pid == target.pid or procfs.descends_from(pid, target.keeper_pid):
         return None
     return pid
 

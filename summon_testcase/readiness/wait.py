@@ -13,7 +13,7 @@ from ..unpatched import time
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from .tcp import Probe, View
+    from .tcp import Probe, Target
 
 
 class Verdict(enum.Enum):
@@ -43,20 +43,20 @@ _SHARE = 1 / 72
 _ASKED = 0.25
 
 
-def failed(view: View, outlasts: bool = False) -> bool:
+def failed(target: Target, outlasts: bool = False) -> bool:
     """Whether a service cannot become ready any more.
 
     A main process that ended well and left others alive is a daemon on its way.
 
     :param outlasts: what was waited for may come when nothing of it is alive here.
     """
-    if view.gone or (view.exit_code is not None and view.exit_code not in view.fine):
+    if target.gone or (target.exit_code is not None and target.exit_code not in target.fine):
         return True
-    return view.ended and not outlasts
+    return target.ended and not outlasts
 
 
 def until_ready(
-    view: View,
+    target: Target,
     probe: Probe,
     deadline: Deadline,
     progress: Progress | None = None,
@@ -72,15 +72,15 @@ def until_ready(
     """
     attempts = 0
     refusal = ""
-    view.pump()
+    target.pump()
     while True:
         # the end is looked at before the question, so that the answer knows all output
-        over = failed(view, outlasts)
-        answer = probe.look(view, deadline.left())
+        over = failed(target, outlasts)
+        answer = probe.look(target, deadline.left())
         asked = probe.asked
         # what is still under way is not counted twice
         attempts += not asked
-        if answer is None and (view.exit_code is None or view.exit_code in view.fine):
+        if answer is None and (target.exit_code is None or target.exit_code in target.fine):
             return Outcome(Verdict.READY, refusal, attempts)
         refusal = answer or refusal
         if over:
@@ -92,17 +92,17 @@ def until_ready(
         if asked:
             step = _ASKED
         until = min(now + step, deadline.at)
-        heard = view.heard
+        heard = target.heard
         while True:
             due = math.inf if progress is None else progress.due
-            yield Pause((view.fileno(),), min(until, due), asked)
+            yield Pause((target.fileno(),), min(until, due), asked)
             now = time.monotonic()
             if now < until:
                 # news end a pause early; at its own end there are none, or they end the next one
-                view.pump()
+                target.pump()
             if progress is not None and now >= due:
                 progress.tell(refusal)
             # a pause may end early, which is no reason to ask what may be dear
-            news = view.heard != heard or any(question.pump() for question in asked)
-            if news or now >= until or view.fileno() < 0:
+            news = target.heard != heard or any(question.pump() for question in asked)
+            if news or now >= until or target.fileno() < 0:
                 break

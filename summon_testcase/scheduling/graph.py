@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from .steps import Crew, Steps
+from .steps import Scheduler, Steps
 
 #: for each key the keys that come before it
 Graph = Mapping[str, set[str]]
 
 
-class Walk:
+class GraphRun:
     """A walk through a graph, in parallel where it may be.
 
     :param graph: without a circle.
@@ -19,7 +19,7 @@ class Walk:
 
     def __init__(self, graph: Graph, begin: Callable[[str], Steps[None]]) -> None:
         self._begin = begin
-        self._crew = Crew()
+        self._scheduler = Scheduler()
         self._waiting = {key: set(before) for key, before in graph.items()}
         self._under_way: dict[Steps[None], str] = {}
         #: keys whose steps came to their end
@@ -49,9 +49,9 @@ class Walk:
             for key in [key for key, before in self._waiting.items() if not before]:
                 steps = self._begin(key)
                 self._under_way[steps] = key
-                self._crew.add(steps)
+                self._scheduler.add(steps)
                 del self._waiting[key]
-            for steps, error in self._crew.advance():
+            for steps, error in self._scheduler.advance():
                 key = self._under_way[steps]
                 if error is None:
                     self.done.append(key)
@@ -64,14 +64,14 @@ class Walk:
                     before.discard(key)
             if self.errors and not go_on:
                 return
-            if self._crew and all(self._waiting.values()):
-                yield self._crew.pause()
+            if self._scheduler and all(self._waiting.values()):
+                yield self._scheduler.pause()
 
     def cancel(self) -> list[BaseException]:
         """Close all that is under way; the errors of doing so."""
-        errors = self._crew.cancel()
+        errors = self._scheduler.cancel()
         for steps in self._under_way:
-            # an interrupt may have come between two steps, where the crew has let go
+            # an interrupt may have come between two steps, where the scheduler has let go
             steps.close()
         return errors
 

@@ -1,8 +1,8 @@
 """Waits that many starts and stops can share.
 
 Starting and stopping are generators that yield a :class:`Pause` where a blocking call
-would block, and return when they are done.  :func:`drive` runs one of them to its end;
-:func:`together` makes one of many, so that hundreds of services start at the same time
+would block, and return when they are done.  :func:`run` runs one of them to its end;
+:func:`run_all` makes one of many, so that hundreds of services start at the same time
 in a process that has no second thread.
 """
 
@@ -96,7 +96,7 @@ def wait(pause: Pause) -> None:
         poller.poll(math.ceil(seconds * 1000))
 
 
-def drive(steps: Steps[T]) -> T:
+def run(steps: Steps[T]) -> T:
     """Run a start or a stop to its end, in the calling thread.
 
     An exception that comes while it waits, KeyboardInterrupt above all, is raised inside
@@ -119,7 +119,7 @@ def drive(steps: Steps[T]) -> T:
         raise
 
 
-class Crew:
+class Scheduler:
     """Several starts or stops under way at the same time."""
 
     def __init__(self) -> None:
@@ -200,21 +200,21 @@ def _silent(fds: list[int]) -> set[int]:
     return silent.difference([fd for fd, _ in poller.poll(0)])
 
 
-def together(all_steps: Iterable[Steps[None]]) -> Steps[list[BaseException]]:
+def run_all(all_steps: Iterable[Steps[None]]) -> Steps[list[BaseException]]:
     """Run several to their ends at the same time; their errors."""
-    crew = Crew()
+    scheduler = Scheduler()
     errors: list[BaseException] = []
     members = list(all_steps)
     for steps in members:
-        crew.add(steps)
+        scheduler.add(steps)
     try:
-        while crew:
-            errors += [error for _, error in crew.advance() if error is not None]
-            if crew:
-                yield crew.pause()
+        while scheduler:
+            errors += [error for _, error in scheduler.advance() if error is not None]
+            if scheduler:
+                yield scheduler.pause()
     finally:
-        errors += crew.cancel()
+        errors += scheduler.cancel()
         for steps in members:
-            # an interrupt may have come where the crew has let go
+            # an interrupt may have come where the scheduler has let go
             steps.close()
     return errors

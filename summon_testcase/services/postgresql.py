@@ -18,7 +18,7 @@ from ..executors.coordinated import OutputCoordinatedExecutor
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through, suppress
 from ..scheduling.deadline import Deadline
-from ..scheduling.steps import Pause, Steps, drive
+from ..scheduling.steps import Pause, Steps, run
 from ..unpatched import MACOS, open, os, time, variable
 from ..wording import at
 
@@ -277,7 +277,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
                     cwd=os.sep if commands.templates([place]) else place or None,
                 )
                 yield from make.starting()
-                drive(make.stopping())
+                run(make.stopping())
                 os.rename(new, ready)
             finally:
                 shutil.rmtree(new, ignore_errors=True)

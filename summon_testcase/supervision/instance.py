@@ -26,7 +26,7 @@ from ..readiness.conditions import AllOf, Stored
 from ..readiness.progress import Progress
 from ..readiness.wait import Outcome, Verdict, failed, until_ready
 from ..scheduling.deadline import Deadline
-from ..scheduling.steps import Pause, Steps, drive, wait
+from ..scheduling.steps import Pause, Steps, run, wait
 from ..system import ports
 from ..unpatched import os, time
 from ..wording import Report, counted, describe_exit, signal_name
@@ -264,17 +264,17 @@ class Instance:
         asks = not process.gone and self._may_be_elsewhere()
         try:
             if number != signal.SIGKILL:
-                drive(self._signalled_to_death(number))
+                run(self._signalled_to_death(number))
             if self.outlasts and self.launch.stop:
                 # what it stops is no process of ours that could be killed
                 grace = self.limits.stop_timeout
-                drive(self._gone(lambda: self._request_stop(grace), grace + ANSWER))
+                run(self._gone(lambda: self._request_stop(grace), grace + ANSWER))
                 if failure := self._stop_command_failed(grace):
                     logger.warning("%s: %s", self.name, failure)
         finally:
-            drive(self._gone(process.request_kill, ANSWER))
+            run(self._gone(process.request_kill, ANSWER))
         if asks:
-            self._left = drive(self._left_elsewhere(Deadline(self.limits.stop_timeout)))
+            self._left = run(self._left_elsewhere(Deadline(self.limits.stop_timeout)))
 
     def _may_be_elsewhere(self) -> bool:
         """Whether what is to be ended may be no process of ours."""

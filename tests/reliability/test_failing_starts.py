@@ -31,7 +31,7 @@ from summon_testcase import (
 )
 from summon_testcase.output.log import run_directory
 from summon_testcase.readiness.tcp import TCPProbe
-from summon_testcase.scheduling.steps import Steps, drive
+from summon_testcase.scheduling.steps import Steps, run
 
 from ..another_user import interpreter_for_all
 from ..places import linux, require, root
@@ -51,7 +51,7 @@ def failing(
     :param others: may fail at the same moment, and have logs that are kept for the reader.
     """
     SimpleExecutor("true").start().stop()
-    drive(TCPProbe("127.0.0.1", 1).occupied("nobody"))
+    run(TCPProbe("127.0.0.1", 1).occupied("nobody"))
     before, began = Belongings(), time.monotonic()
     caught: list[SummonError] = []
     try:

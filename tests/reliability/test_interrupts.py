@@ -395,7 +395,7 @@ class AtReturn(AtLine):
         return self._line
 
 
-@pytest.mark.parametrize("last", ["drive", "_started", "_begin", "start"])
+@pytest.mark.parametrize("last", ["run", "_started", "_begin", "start"])
 @pytest.mark.parametrize("make", [one, four, lambda mark: orchestrated(one(mark))])
 def test_interrupted_when_all_is_done(make: Callable[[str], Any], last: str, mark: str) -> None:
     """Ctrl-C as one of the last functions of a start returns: it is not running then."""
