@@ -20,7 +20,8 @@ from summon_testcase.asker import program
 from summon_testcase.errors import InvalidArgument, PortInUse
 from summon_testcase.readiness.http import HTTPProbe
 from summon_testcase.readiness.paths import FileProbe, UnixSocketProbe
-from summon_testcase.readiness.tcp import Probe, TCPProbe
+from summon_testcase.readiness.probe import Probe
+from summon_testcase.readiness.tcp import TCPProbe
 from summon_testcase.scheduling.steps import Pause, run, wait
 from summon_testcase.supervision import warden  # noqa: F401 (who asks needs somebody who starts the asker)
 from summon_testcase.system import ports, procfs

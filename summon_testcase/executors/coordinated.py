@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..declaration.options import AddressOptions, Options
     from ..readiness.http import Statuses
     from ..readiness.output import OutputProbe
-    from ..readiness.tcp import Probe
+    from ..readiness.probe import Probe
     from ..supervision.instance import Instance
 
 __tracebackhide__ = hidden

@@ -40,7 +40,7 @@ from .service import Service
 if TYPE_CHECKING:
     from ..declaration.options import Alive
     from ..readiness.conditions import AllOf
-    from ..readiness.tcp import Probe
+    from ..readiness.probe import Probe
     from ..supervision.instance import Instance
     from ..supervision.life import RunFiles
 

@@ -12,45 +12,13 @@ from ..foreign import let_through
 from ..scheduling.steps import Asked, Steps
 from ..unpatched import os, time
 from ..wording import describe_exit
-from .tcp import never, wider
+from .probe import Probe, Target, never, wider
 
 if TYPE_CHECKING:
     from .output import Observer
-    from .tcp import Probe, Target
 
 
-class Plain:
-    """What most questions have in common: nothing to check, to occupy or to close."""
-
-    asked: tuple[Asked, ...] = ()
-
-    @property
-    def shortest(self) -> float:
-        """Only news from the keeper can change the answer."""
-        return math.inf
-
-    @property
-    def longest(self) -> float:
-        """As the shortest."""
-        return math.inf
-
-    def check(self) -> None:
-        """Nothing can be wrong with it."""
-
-    def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
-        """Nobody else can give the answer."""
-        return None
-        yield
-
-    def astray(self, target: Target) -> str:
-        """It has no address."""
-        return ""
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class Spawned(Plain):
+class Spawned(Probe):
     """Ready at once: the process runs."""
 
     def describe(self) -> str:
@@ -62,7 +30,7 @@ class Spawned(Plain):
         return None
 
 
-class Completed(Plain):
+class Completed(Probe):
     """Ready when the process has exited well.
 
     :param argument: which argument asks for that.
@@ -84,7 +52,7 @@ class Completed(Plain):
         return None if target.exit_code in self._fine else describe_exit(target.exit_code)
 
 
-class Notified(Plain):
+class Notified(Probe):
     """Ready when the service has sent READY=1."""
 
     def describe(self) -> str:
@@ -96,7 +64,7 @@ class Notified(Plain):
         return None if target.notified else "no READY=1 from a process of this service"
 
 
-class CommandProbe(Plain):
+class CommandProbe(Probe):
     """Ready when a command, run by the keeper, exits with status 0.
 
     A run of it costs a process, and the service a connection: the longer they failed, the rarer
@@ -114,11 +82,6 @@ class CommandProbe(Plain):
     def shortest(self) -> float:
         """Seconds between the end of a run and the next one."""
         return min(max(0.005, wider(self._since)), 0.5)
-
-    @property
-    def longest(self) -> float:
-        """As the shortest."""
-        return self.shortest
 
     def describe(self) -> str:
         """What is waited for."""
@@ -141,7 +104,7 @@ class CommandProbe(Plain):
         return f"{os.path.basename(self._argv[0])} {describe_exit(done[0])}{said}"
 
 
-class Until(Plain):
+class Until(Probe):
     """Ready when a user's callable says so; an exception of it is a refusal.
 
     While it runs nobody else is asked.  So it is not asked again before four times as long
@@ -183,7 +146,7 @@ class Until(Plain):
             self._took = time.monotonic() - began
 
 
-class Meanwhile(Plain):
+class Meanwhile(Probe):
     """Ready when one answer is yes, and another one is, or was at any moment until then.
 
     :param end: the end of a process.
@@ -215,7 +178,7 @@ class Meanwhile(Plain):
         return self._end.look(target, left) or self._refusal
 
 
-class NoFailure(Plain):
+class NoFailure(Probe):
     """Raises once the output matches a pattern of failure; refuses while it may."""
 
     #: it refuses only while a match at the end of an unfinished line is held back
@@ -223,10 +186,6 @@ class NoFailure(Plain):
 
     def __init__(self, observer: Observer, seen: Callable[[str], SummonError]) -> None:
         self._observer, self._seen = observer, seen
-
-    def describe(self) -> str:
-        """Nothing is waited for."""
-        return ""
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
         """:raises FailurePatternSeen: once the output matches."""
@@ -236,15 +195,11 @@ class NoFailure(Plain):
         return "its output may match fails_on=" if self._observer.holding else None
 
 
-class Stored(Plain):
+class Stored(Probe):
     """Never refuses, but raises once output could not be stored: nobody could look at it."""
 
     def __init__(self, lost: Callable[[int], SummonError]) -> None:
         self._lost = lost
-
-    def describe(self) -> str:
-        """Nothing is waited for."""
-        return ""
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
         """:raises SpawnFailed: once output was lost."""
@@ -253,7 +208,7 @@ class Stored(Plain):
         return None
 
 
-class AllOf:
+class AllOf(Probe):
     """Ready when all questions are answered yes, asked in order."""
 
     def __init__(self, probes: Sequence[Probe]) -> None:

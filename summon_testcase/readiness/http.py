@@ -22,7 +22,8 @@ from ..unpatched import os, time
 from ..wording import at
 from .asking import BODY, Question, ask, tell
 from .paths import UnixSocketProbe
-from .tcp import Looking, Target, TCPProbe, go_on, never, wider
+from .probe import Looking, Probe, Target, go_on, never, wider
+from .tcp import TCPProbe
 
 #: the statuses that an HTTP probe accepts
 Statuses = int | Collection[int] | Callable[[int], bool]
@@ -79,7 +80,7 @@ class _Held:
 
 
 @dataclass(frozen=True)
-class HTTPProbe:
+class HTTPProbe(Probe):
     """Ready when a request is answered with an accepted status, and body.
 
     Redirects are not followed, proxies and netrc of the environment not used.
@@ -94,7 +95,7 @@ class HTTPProbe:
     :param body: of the request.
     :param answer: see :data:`Answer`; None: any body will do.
     :param ask_kernel: False to send requests at once, to whoever answers; see
-        :class:`probes.TCPProbe`.
+        :class:`TCPProbe`.
     :param awaits_other: it is another service that answers, which may do so already.
     """
 
@@ -131,7 +132,7 @@ class HTTPProbe:
 
     @property
     def asked(self) -> tuple[Question, ...]:
-        """See :attr:`probes.Probe.asked`."""
+        """See :attr:`Probe.asked`."""
         return self._tcp().asked if self._held.question is None else (self._held.question,)
 
     @functools.cached_property
@@ -168,14 +169,14 @@ class HTTPProbe:
         return (yield from where.occupied(name, until))
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
-        """See :meth:`probes.Probe.look`.
+        """See :meth:`Probe.look`.
 
         :raises PortInUse: when another process listens there.
         """
         return go_on(self._held, self._looking, target, left)
 
     def astray(self, target: Target) -> str:
-        """See :meth:`probes.TCPProbe.astray`."""
+        """See :meth:`TCPProbe.astray`."""
         return "" if self.path else self._tcp().astray(target)
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pexpect.expect import Expecter, searcher_re
 from pexpect.spawnbase import SpawnBase
@@ -15,11 +15,9 @@ from pexpect.spawnbase import SpawnBase
 from ..clean import clean, finished, origin, search
 from ..output.log import Log
 from ..scheduling.deadline import Deadline
-from ..scheduling.steps import Asked, Pause, Steps, wait
+from ..scheduling.steps import Pause, wait
 from ..unpatched import io, time
-
-if TYPE_CHECKING:
-    from .tcp import Target
+from .probe import Probe, Target
 
 _CHUNK = 65536
 #: characters that a match may span; twice the chunk, so that none is skipped
@@ -185,7 +183,7 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-class OutputProbe:
+class OutputProbe(Probe):
     """Ready when the output matches one of some patterns."""
 
     def __init__(self, observer: Observer, patterns: Sequence[re.Pattern[str]]) -> None:
@@ -197,30 +195,6 @@ class OutputProbe:
     def shortest(self) -> float:
         """Only output can help, but for a match that waits for the end of its line."""
         return _HOLD / 4 if self.observer.holding else math.inf
-
-    @property
-    def longest(self) -> float:
-        """As the shortest."""
-        return self.shortest
-
-    def check(self) -> None:
-        """The patterns are compiled already."""
-
-    def occupied(self, name: str, until: float = math.inf) -> Steps[None]:
-        """Nobody else can give the answer."""
-        yield from ()
-
-    @property
-    def asked(self) -> tuple[Asked, ...]:
-        """Nobody is asked: the keeper tells."""
-        return ()
-
-    def astray(self, target: Target) -> str:
-        """It has no address that it could miss."""
-        return ""
-
-    def close(self) -> None:
-        """Nothing is held."""
 
     def describe(self) -> str:
         """What is waited for."""

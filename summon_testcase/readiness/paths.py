@@ -12,10 +12,10 @@ from typing import ClassVar
 
 from ..errors import InvalidArgument, PortInUse
 from ..foreign import let_through, suppress
-from ..scheduling.steps import Asked, Steps
+from ..scheduling.steps import Steps
 from ..system import procfs
 from ..unpatched import LINUX, open, os, socket
-from .tcp import Target, in_use
+from .probe import Probe, Target, in_use
 
 #: bytes of a unix socket's path: the kernel's structure has 108, with the final zero
 UNIX_PATH_LIMIT = 107 if LINUX else 103
@@ -25,7 +25,7 @@ Snapshot = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class UnixSocketProbe:
+class UnixSocketProbe(Probe):
     """Ready when a unix socket accepts a connection, of whatever type it is.
 
     :param path: of the socket.
@@ -35,7 +35,6 @@ class UnixSocketProbe:
 
     shortest: ClassVar[float] = 0.0005
     longest: ClassVar[float] = 0.008
-    asked: ClassVar[tuple[Asked, ...]] = ()
 
     def check(self) -> None:
         """:raises InvalidArgument: for a path that the kernel has no room for."""
@@ -64,15 +63,8 @@ class UnixSocketProbe:
         )
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
-        """See :meth:`probes.Probe.look`."""
+        """See :meth:`Probe.look`."""
         return self._ask()[0]
-
-    def astray(self, target: Target) -> str:
-        """It has no address that it could miss."""
-        return ""
-
-    def close(self) -> None:
-        """Nothing is held."""
 
     def remove_if_dead(self) -> None:
         """Remove a socket that nobody listens at any more."""
@@ -112,7 +104,7 @@ class UnixSocketProbe:
 
 
 @dataclass(frozen=True)
-class FileProbe:
+class FileProbe(Probe):
     """Ready when a file exists that was not there before the start.
 
     The content of a file ``*.pid`` must be the number of a live process too.
@@ -126,7 +118,6 @@ class FileProbe:
 
     shortest: ClassVar[float] = 0.0005
     longest: ClassVar[float] = 0.008
-    asked: ClassVar[tuple[Asked, ...]] = ()
 
     @staticmethod
     def snapshot(path: str) -> Snapshot | None:
@@ -172,7 +163,7 @@ class FileProbe:
         )
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
-        """See :meth:`probes.Probe.look`."""
+        """See :meth:`Probe.look`."""
         try:
             now = self.snapshot(self.path)
             if now is None:
@@ -183,13 +174,6 @@ class FileProbe:
         except OSError as error:
             let_through(error)
             return f"cannot read {self.path}: {error.strerror}"
-
-    def astray(self, target: Target) -> str:
-        """It has no address that it could miss."""
-        return ""
-
-    def close(self) -> None:
-        """Nothing is held."""
 
     def _first_line(self) -> bytes:
         # a pipe or a device, which it may be by mistake, would have to be waited for

@@ -13,7 +13,7 @@ from ..unpatched import time
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from .tcp import Probe, Target
+    from .probe import Probe, Target
 
 
 class Verdict(enum.Enum):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..declaration.options import Options
-    from ..readiness.tcp import Probe
+    from ..readiness.probe import Probe
     from ..supervision.life import Life
 
 #: the data are disposable: nothing has to survive a crash

@@ -36,7 +36,7 @@ from .process import Process, refusal
 from .warden import ANSWER
 
 if TYPE_CHECKING:
-    from ..readiness.tcp import Probe
+    from ..readiness.probe import Probe
 
 logger = logging.getLogger("summon_testcase")
 Error = TypeVar("Error", bound=SummonError)
