@@ -30,7 +30,7 @@ def scope(label: str, value: object) -> Scope:
     return value  # type: ignore[return-value]
 
 
-def revivals(label: str, restart: bool | int) -> float:
+def max_restarts(label: str, restart: bool | int) -> float:
     """How often ``restart=`` allows to start again; infinite for True.
 
     :raises InvalidArgument: naming the argument.

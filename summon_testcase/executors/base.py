@@ -91,9 +91,9 @@ class Executor:
     #: how long it lives in a TestCase: ``"test"``, ``"class"``, ``"module"`` or ``"run"``
     scope: Scope = "class"
     #: how often it may be started again when it dies while tests run
-    revivals: float = 0
+    _max_restarts: float = 0
     #: a TestCase starts and stops it, and may start it again: it keeps what it has meanwhile
-    employed: bool = False
+    _in_testcase: bool = False
     #: a TestCase has it, so that scopes have a meaning; or it was said that they have none
     _may_be_scoped = False
     #: the declared services that templates can name, once an orchestrator has said so
@@ -158,11 +158,11 @@ class Executor:
         ignored = {}
         if self.scope != "class":
             ignored[f"scope={self.scope!r}"] = "it lives from its start to its stop"
-        if self.revivals:
+        if self._max_restarts:
             ignored["restart="] = "it is not started again when it dies"
         if vars(self).get("_alive") is not None:
             ignored["alive="] = "it is not asked whether it is alive"
-        if not ignored or self.employed or self._may_be_scoped:
+        if not ignored or self._in_testcasecase or self._may_be_scoped:
             return
         self._may_be_scoped = True
         warn(

@@ -55,7 +55,7 @@ class Conversation(Copied, Executor):
         state = {**vars(self), "_earlier": [], "_in_test": False, "_has_run": False}
         for gone in ("_instance", "_files", "_life", "_exit_code", "match", "_banner_seen"):
             state[gone] = None
-        for bound in ("_services", "employed"):
+        for bound in ("_services", "_in_testcase"):
             state.pop(bound, None)
         return state
 

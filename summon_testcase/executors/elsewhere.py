@@ -105,5 +105,5 @@ def state_of(executor: Any) -> dict[str, Any]:
         state["match"] = _Match(executor.match)
     if "_ask" in state:
         state["_ask"] = {"verify": state["_ask"]["verify"]}
-    state.pop("employed", None)
+    state.pop("_in_testcase", None)
     return state

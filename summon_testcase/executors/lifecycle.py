@@ -239,7 +239,7 @@ class Lifecycle(Conversation):
 
     def _stays(self) -> bool:
         """Whether a stop is not the end of what it has."""
-        return self.employed or self._pausing
+        return self._in_testcasecase or self._pausing
 
     @boundary
     def _stop_for_now(self) -> None:

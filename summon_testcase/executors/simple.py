@@ -205,7 +205,7 @@ class SimpleExecutor(Service):
         self.scope = lifetime.scope(label, scope)
         lifetime.callback(label, "reset", reset)
         self._reset = reset
-        self.revivals = lifetime.revivals(label, restart)
+        self._max_restarts = lifetime.max_restarts(label, restart)
         self._alive: Any = lifetime.alive(label, alive, self._asks_again)
         if not (alive is None or isinstance(alive, bool) or callable(alive)) and not hasattr(
             alive, "look"

@@ -66,7 +66,7 @@ class Orchestrator(Copied, Group):
     def __getstate__(self) -> dict[str, Any]:
         """A copy is the declaration, which has not been started."""
         state = {**vars(self), "_started": [], "_order": [], "_killed": []}
-        for bound in ("_services", "_start", "employed"):
+        for bound in ("_services", "_start", "_in_testcase"):
             state.pop(bound, None)
         return state
 

@@ -1,6 +1,6 @@
 """Services that live as long as a test, a class, a module or the whole run.
 
-A :class:`Group` holds those of one class, or of one module, ...: it starts them, starts again
+A :class:`ServicePool` holds those of one class, or of one module, ...: it starts them, starts again
 what must be before a test, and stops them.
 """
 
@@ -33,7 +33,7 @@ from .selection import afresh, is_in, parts, refuse_shorter_lives, resettable
 Reason = tuple[Exception, TracebackType | None]
 
 #: groups that have something up, in the order of their starts
-holders: list[Group] = []
+holders: list[ServicePool] = []
 
 
 class _Tried:
@@ -76,7 +76,7 @@ def _referred_to(executor: Executor, around: Mapping[str, Executor]) -> list[Exe
 _tried: list[_Tried] = []
 
 
-class Group:
+class ServicePool:
     """Services that live and die together.
 
     :param life: their scope.
@@ -199,7 +199,7 @@ class Group:
             raise
         self._up += missing.values()
         for part in self._parts():
-            part.employed = True
+            part._in_testcasecase = True
         _stop_before_others_at_exit()
 
     def _tell_what_is_ignored(self, missing: Mapping[str, Executor]) -> None:
@@ -232,9 +232,9 @@ class Group:
 
     def may_revive(self, part: Executor) -> bool:
         """Whether it is started again if it dies."""
-        return self._revived[id(part)] < part.revivals
+        return self._revived[id(part)] < part._max_restarts
 
-    def mend(self, wanted: Sequence[Executor], when: str) -> list[str]:
+    def revive_dead(self, wanted: Sequence[Executor], when: str) -> list[str]:
         """Start again what has died and may be, and what a test has stopped.
 
         :param when: for the message, "before ShopTest.test_buys".
@@ -242,9 +242,9 @@ class Group:
         :raises ProcessExited: for what has died and may not be started again.
         """
         with turns.claimed(self._parts(wanted)):
-            return self._mend(wanted, when)
+            return self._revive_dead(wanted, when)
 
-    def _mend(self, wanted: Sequence[Executor], when: str) -> list[str]:
+    def _revive_dead(self, wanted: Sequence[Executor], when: str) -> list[str]:
         said: list[str] = []
         ask(self._parts(wanted), when)
         self._make_whole(wanted)
@@ -301,7 +301,7 @@ class Group:
             for member in used:
                 del self._used[id(member)]
 
-    def use(self, wanted: Sequence[Executor]) -> None:
+    def mark_used(self, wanted: Sequence[Executor]) -> None:
         """Note that a test uses these."""
         for _, members in self._resettable(wanted):
             self._used.update((id(member), member) for member in members)
@@ -349,7 +349,7 @@ class Group:
                     logger.warning("%s", sentence(death))
                 else:
                     errors.append(death)
-            part.employed = False
+            part._in_testcasecase = False
         for batch in reversed(self._batches):
             try:
                 batch._stop()  # deaths have been seen to
@@ -375,7 +375,7 @@ class Group:
     def forget(self) -> None:
         """Hold nothing any more, without stopping it."""
         for part in self._parts():
-            part.employed = False
+            part._in_testcasecase = False
         self._batches, self._up, self._used = [], [], {}
         if self in holders:
             holders.remove(self)
@@ -408,14 +408,14 @@ class Group:
         return any(is_in(executor, self._up) for executor in services)
 
 
-_run = Group("run", "run")
-_modules: dict[str, Group] = {}
+_run = ServicePool("run", "run")
+_modules: dict[str, ServicePool] = {}
 
 
-def groups_for(owner: str, module: str) -> list[Group]:
+def groups_for(owner: str, module: str) -> list[ServicePool]:
     """The groups that a class has its services in, the longest life first."""
-    shared = _modules.setdefault(module, Group("module", module, module))
-    return [_run, shared, Group("class", owner, module), Group("test", owner, module)]
+    shared = _modules.setdefault(module, ServicePool("module", module, module))
+    return [_run, shared, ServicePool("class", owner, module), ServicePool("test", owner, module)]
 
 
 def of_life(services: Mapping[str, Executor], life: Scope) -> dict[str, Executor]:
@@ -434,7 +434,7 @@ def _below(error: Exception) -> TracebackType | None:
 # -- those that are left over --
 
 
-def make_room(module: str, mine: Sequence[Group], services: Iterable[Executor]) -> None:
+def make_room(module: str, mine: Sequence[ServicePool], services: Iterable[Executor]) -> None:
     """Stop, before the services of a class start, what is left over or in the way."""
     others = [
         group
@@ -447,7 +447,7 @@ def make_room(module: str, mine: Sequence[Group], services: Iterable[Executor]) 
     stop_all([g for g in others if g.life == "module" and g.module not in in_use])
 
 
-def stop_all(groups: Sequence[Group] = holders) -> None:
+def stop_all(groups: Sequence[ServicePool] = holders) -> None:
     """Stop some groups, or all; those that others may refer to last."""
     problems = []
     latest = list(groups)

@@ -64,9 +64,9 @@ class _ClassServices:
         #: why no test of the class can run, as found out before setUpClass
         self.failure: Exception | None = None
         #: setUpClass was left out, since no test can run: so is tearDownClass
-        self.barren = False
+        self.cannot_run = False
         #: the threads in which tearDownClass is over; nose2's mp plugin may call it once more
-        self.left: set[int] = set()
+        self.torn_down: set[int] = set()
         #: those in which clean-ups of the class are to come
         self.entered: set[int] = set()
 
@@ -77,10 +77,10 @@ class _ClassServices:
         error for the class. Every test raises it instead (:meth:`during`).
         """
         services = declared(self.case)
-        self.barren = bool(services) and _all_skipped(self.case)
+        self.cannot_run = bool(services) and _all_skipped(self.case)
         self.failure = None
-        self.left.discard(threading.get_ident())
-        if services and not self.barren:
+        self.torn_down.discard(threading.get_ident())
+        if services and not self.cannot_run:
             # before the start and before the body: so it is the last clean-up to run
             self.case.addClassCleanup(self.leave)
             self.entered.add(threading.get_ident())
@@ -91,8 +91,8 @@ class _ClassServices:
             except Exception as error:
                 let_through(error)
                 self.failure = self.verdict(error)
-            self.barren = self.failure is not None
-        return not self.barren
+            self.cannot_run = self.failure is not None
+        return not self.cannot_run
 
     def start(self, services: dict[str, Executor], when: str, disposable: bool) -> list[str]:
         """Start what is not up, but for what each test has for itself, or start it again.
@@ -110,7 +110,7 @@ class _ClassServices:
             fresh = not group
             group.bring_up(pool.of_life(services, group.life), services, when)
             group.disposable = disposable and (fresh or group.disposable)
-            said += group.mend(self.parts(services), when)
+            said += group.revive_dead(self.parts(services), when)
         self._see_to_module()
         return said
 
@@ -124,7 +124,7 @@ class _ClassServices:
 
     def be_left(self) -> None:
         """tearDownClass is over."""
-        self.left.add(threading.get_ident())
+        self.torn_down.add(threading.get_ident())
         self.of_class.disposable = True
         due = [call[0] for call in getattr(self.case, "_class_cleanups", ())]
         if threading.get_ident() in self.entered and self.leave not in due:
@@ -196,7 +196,7 @@ class _ClassServices:
         for group in self.groups:
             group.come_in()
             if reason is None:
-                group.use(everything)
+                group.mark_used(everything)
         postponed: Any = getattr(result, "_explicit_tearDown", None)
         if self.of_test and postponed is None:
             test.addCleanup(self._leave_test, test, watch)
@@ -312,7 +312,7 @@ def _tear_down_class(case: type[TestCase], body: Callable[[], None]) -> None:
     services = _services_of(case)
     if case in _under_way.leaving:
         return body()  # reached by super()
-    if services.barren or threading.get_ident() in services.left:
+    if services.cannot_run or threading.get_ident() in services.torn_down:
         return
     _under_way.leaving.append(case)
     try:
