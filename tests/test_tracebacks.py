@@ -105,7 +105,7 @@ def printed(command: list[str], **env: str) -> str:
 
 def ours(said: str) -> int:
     """How many frames of ours a text has."""
-    return len(re.findall(rf"{PACKAGE.name}/\w+\.py", said))
+    return len(re.findall(rf"{PACKAGE.name}/[\w/]+\.py", said))
 
 
 def lines(error: BaseException) -> list[str]:

@@ -162,7 +162,7 @@ class Executor:
             ignored["restart="] = "it is not started again when it dies"
         if vars(self).get("_alive") is not None:
             ignored["alive="] = "it is not asked whether it is alive"
-        if not ignored or self._in_testcasecase or self._may_be_scoped:
+        if not ignored or self._in_testcase or self._may_be_scoped:
             return
         self._may_be_scoped = True
         warn(

@@ -45,7 +45,7 @@ def deaths_of(executors: Iterable[Executor]) -> list[Exception]:
     Those of a TestCase, which tells of them itself, are left out.  Those that nobody has noticed
     yet are errors of the stop.
     """
-    found = [executor.death_in_block() for executor in executors if not executor._in_testcasecase]
+    found = [executor.death_in_block() for executor in executors if not executor._in_testcase]
     return [death for death in found if death is not None and not is_named(death)]
 
 

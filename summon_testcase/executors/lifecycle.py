@@ -13,6 +13,7 @@ from ..declaration.arguments import perform
 from ..errors import AlreadyRunning, InvalidArgument, SpawnFailed, StopFailed, SummonError
 from ..foreign import is_foreign, let_through, undisturbed
 from ..scheduling.steps import Steps, run, run_all
+from ..supervision import interpreter  # noqa: F401  # it remembers how we were started
 from ..tracebacks import boundary
 from ..unpatched import os, stay_imported, time
 from .base import overridden, stop_of
@@ -239,7 +240,7 @@ class Lifecycle(Conversation):
 
     def _stays(self) -> bool:
         """Whether a stop is not the end of what it has."""
-        return self._in_testcasecase or self._pausing
+        return self._in_testcase or self._pausing
 
     @boundary
     def _stop_for_now(self) -> None:

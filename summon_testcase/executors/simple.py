@@ -453,7 +453,7 @@ class SimpleExecutor(Service):
 
     def starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
-        load("supervision.life", "system.ports", "readiness.conditions")
+        load("supervision.warden", "supervision.life", "system.ports", "readiness.conditions")
         self._refuse_twice()
         if self._instance is not None:
             # it died; what it left may live

@@ -29,6 +29,7 @@ def remember(host: str, addresses: tuple[str, ...]) -> None:
 
 @functools.lru_cache(maxsize=256)
 def _numeric(host: str) -> tuple[str, ...]:
+    # takes long, and what is declared needs no more than the brackets
     from ..unpatched import socket
 
     for family in (socket.AF_INET, socket.AF_INET6):

@@ -199,7 +199,7 @@ class ServicePool:
             raise
         self._up += missing.values()
         for part in self._parts():
-            part._in_testcasecase = True
+            part._in_testcase = True
         _stop_before_others_at_exit()
 
     def _tell_what_is_ignored(self, missing: Mapping[str, Executor]) -> None:
@@ -349,7 +349,7 @@ class ServicePool:
                     logger.warning("%s", sentence(death))
                 else:
                     errors.append(death)
-            part._in_testcasecase = False
+            part._in_testcase = False
         for batch in reversed(self._batches):
             try:
                 batch._stop()  # deaths have been seen to
@@ -375,7 +375,7 @@ class ServicePool:
     def forget(self) -> None:
         """Hold nothing any more, without stopping it."""
         for part in self._parts():
-            part._in_testcasecase = False
+            part._in_testcase = False
         self._batches, self._up, self._used = [], [], {}
         if self in holders:
             holders.remove(self)
