@@ -3,15 +3,13 @@
 import configparser
 from pathlib import Path
 
-from summon_testcase import errors
-from summon_testcase import wording as report
+from summon_testcase import errors, wording
 from summon_testcase.declaration import options
 from summon_testcase.executors import conversation, simple
-from summon_testcase.supervision import instance as instance
-from summon_testcase.supervision import life
+from summon_testcase.supervision import instance, life
 
 # What these modules import for type checkers alone: autodoc looks up all that annotations name.
-vars(errors).update(Report=report.Report)
+vars(errors).update(Report=wording.Report)
 vars(simple).update(Alive=options.Alive)
 vars(conversation).update(Instance=instance.Instance, Life=life.Life, RunFiles=life.RunFiles)
 
