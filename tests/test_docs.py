@@ -23,6 +23,7 @@ import importlib
 import os
 import pkgutil
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -41,11 +42,15 @@ from docutils.utils import unescape
 
 import summon_testcase
 
+from .test_layering import ROWS
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path(summon_testcase.__file__).resolve().parent
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
 #: languages of blocks that are shown only
 SHOWN = {"text", "ini", "rst"}
+#: files that a page speaks of, and that are not there
+PROPOSED = {"readiness/lines.py"}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 #: seconds for one command of a page; the slowest takes three
 TIMEOUT = 60
@@ -305,26 +310,47 @@ class DocumentationTest(PageTest):
     def test_mirakuru(self) -> None:
         self.check(ROOT / "docs" / "mirakuru.rst")
 
+    def test_architecture(self) -> None:
+        self.check(ROOT / "docs" / "architecture.rst")
+
+    def test_architecture_is_as_the_package_is(self) -> None:
+        text = (ROOT / "docs" / "architecture.rst").read_text()
+        floors = next(b.text for b in blocks_of(text, "page.rst")[0] if b.language == "text")
+        self.assertEqual([set(floor.split()) for floor in floors.splitlines()], ROWS)
+        rooms = re.findall(r"^   \* - ``(\w+)``$", text, re.MULTILINE)
+        self.assertEqual(sorted(rooms), sorted(set().union(*ROWS)))
+        text += (ROOT / "CONTRIBUTING.rst").read_text()
+        named = set(re.findall(r"``([\w./]+\.(?:py|rst))``", text)) - PROPOSED
+        self.assertGreater(len(named), 20)
+        gone = [name for name in named if not any((p / name).exists() for p in (ROOT, PACKAGE))]
+        self.assertEqual(sorted(gone), [])
+
+    def test_the_picture_is_as_its_script_draws_it(self) -> None:
+        life = runpy.run_path(str(ROOT / "docs" / "life.py"))
+        self.assertEqual(life["PICTURE"].read_text(), life["picture"](), "run docs/life.py")
+
     def test_other_pages_have_no_code(self) -> None:
         own_test = {"README.rst", "tutorial.rst", "gotchas.rst", "howto.rst", "mirakuru.rst"}
+        own_test.add("architecture.rst")
         not_run = {"performance.rst", "reliability.rst"}
         for page in PAGES:
             if page.name not in own_test | not_run:
                 with self.subTest(page=page.name):
                     self.assertEqual(blocks_of(page.read_text(), page.name), ([], []))
 
-    def test_readme_is_plain_restructuredtext(self) -> None:
-        # as the package index reads it: without anything of Sphinx's
+    def test_pages_outside_docs_are_plain_restructuredtext(self) -> None:
+        # as the package index and forges read them: without anything of Sphinx's
         code = (
             "import sys, docutils.core; docutils.core.publish_string(sys.stdin.read(), "
             "settings_overrides={'halt_level': 2, 'syntax_highlight': 'none', "
             "'file_insertion_enabled': False, 'raw_enabled': False})"
         )
-        with open(ROOT / "README.rst") as readme:
-            done = subprocess.run(
-                [sys.executable, "-c", code], stdin=readme, capture_output=True, text=True
-            )
-        self.assertEqual(done.returncode, 0, done.stderr)
+        for name in ("README.rst", "CONTRIBUTING.rst", "CHANGES.rst"):
+            with self.subTest(name), open(ROOT / name) as page:
+                done = subprocess.run(
+                    [sys.executable, "-c", code], stdin=page, capture_output=True, text=True
+                )
+                self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_the_reference_has_all_that_is_exported(self) -> None:
         text = (ROOT / "docs" / "reference.rst").read_text()
