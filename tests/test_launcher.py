@@ -65,7 +65,7 @@ class TestElsewhere:
             port = server.port
             assert listens(port)
             assert server.exit_code == 0 and server.running()
-            assert server.death("now") is None and not server.stands_idle()
+            assert server._death("now") is None and not server._stands_idle()
             with pytest.raises(AlreadyRunning):
                 server.start()
             assert server.tail() == ["starting"]
@@ -205,7 +205,7 @@ class TestBesideUs:
         assert server.running() and alive(pid)
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: not server.running(), "its end is seen")
-        death = server.death("now")
+        death = server._death("now")
         assert death is not None and "what it left running has ended now" in death.message
         server.stop()  # nothing is left to run the command for
 
@@ -229,7 +229,7 @@ class TestBesideUs:
             port, run = server.port, server._instance
             assert run is not None and not run.process.ended
             eventually(lambda: server.running() and run.process.ended, "the straggler ends")
-            stays(lambda: server.running() and server.death("now") is None, "it runs")
+            stays(lambda: server.running() and server._death("now") is None, "it runs")
         assert not listens(port)
 
     @pytest.mark.parametrize("how", ["stop", "kill"])

@@ -120,7 +120,7 @@ def test_a_port_that_is_given(mark: str) -> None:
         it.wait_for_output("in use")
         it.sendline("so it ends")
         eventually(lambda: not it.running(), "it has ended")
-        death = it.death("now")
+        death = it._death("now")
         assert death is not None and f"now: port {port} was not free" in death.message
         it.kill()
     ports.release(port)

@@ -276,13 +276,13 @@ class TestWait:
             assert it.wait(15) == status == it.exit_code
             assert it.tail(1) == ["last"] and not it.running()
             assert it.wait() == status
-            assert it.death("now") is None and it.stands_idle()
+            assert it._death("now") is None and it._stands_idle()
 
     def test_a_one_shot(self, mark: str) -> None:
         """It has ended already, and is not run again for that."""
         with SimpleExecutor(["sh", "-c", "exit 0", mark], one_shot=True) as it:
             assert it.wait() == 0
-            assert not it.stands_idle() and it.death("now") is None
+            assert not it._stands_idle() and it._death("now") is None
 
     def test_without_end(self, mark: str) -> None:
         """It ends by its timeout, by default the executor's; what is not running is refused."""
@@ -295,7 +295,7 @@ class TestWait:
                     it.wait(timeout)  # type: ignore[arg-type]
             with pytest.raises(TimeoutExpired, match=r"0\.2 s"):
                 it.wait()
-            assert it.death("now") is None
+            assert it._death("now") is None
 
     def test_its_keeper_is_killed(self, mark: str) -> None:
         """Then nobody knows its status."""
@@ -348,7 +348,7 @@ class TestOneShot:
             with SimpleExecutor(
                 ["sh", "-c", "exit 3", mark], one_shot=True, expected_exit=accepted
             ) as it:
-                assert it.exit_code == 3 and it.death("now") is None
+                assert it.exit_code == 3 and it._death("now") is None
         with pytest.raises(ProcessExited, match="status 3") as caught:
             SimpleExecutor(["sh", "-c", "exit 3", mark], one_shot=True, expected_exit=4).start()
         assert "its end with status 0 or 4 (one_shot=True)" in str(caught.value)

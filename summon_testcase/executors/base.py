@@ -149,7 +149,7 @@ class Executor:
 
     _native_reset = reset
 
-    def can_reset(self) -> bool:
+    def _can_reset(self) -> bool:
         """Whether there is anything that resets it."""
         return vars(self).get("_reset") is not None or overridden(self, "reset")
 
@@ -228,14 +228,14 @@ class Executor:
 
     # -- for test cases --
 
-    def death(self, when: str) -> Exception | None:
+    def _death(self, when: str) -> Exception | None:
         """The error for an end that nobody asked for: the same one at each call, or None.
 
         :param when: when it was noticed, to follow "was killed by SIGKILL".
         """
         return None
 
-    def asking(self, when: str) -> Steps[None]:
+    def _asking(self, when: str) -> Steps[None]:
         """Ask whether it still answers, if it was declared how: if not, that is its death.
 
         :param when: as for :meth:`death`.
@@ -243,32 +243,32 @@ class Executor:
         return
         yield
 
-    def death_in_block(self) -> Exception | None:
+    def _death_in_block(self) -> Exception | None:
         """The error for an end that the block, which ends now, did not ask for; or None."""
-        return self.death("before it was stopped")
+        return self._death("before it was stopped")
 
-    def ended(self) -> str:
+    def _ended(self) -> str:
         """How it ended, in words, if that is worth a remark though it is no death."""
         return ""
 
-    def stale(self) -> list[str]:
+    def _stale(self) -> list[str]:
         """What it was told of other services, and is not true any more, in words."""
         return []
 
-    def stands_idle(self) -> bool:
+    def _stands_idle(self) -> bool:
         """Whether a test has stopped it, so that it must be started before the next one."""
         return False
 
-    def begin_test(self) -> None:
+    def _begin_test(self) -> None:
         """What it writes from now on belongs to the test that begins."""
 
-    def end_test(self) -> None:
+    def _end_test(self) -> None:
         """The test is over."""
 
-    def catch_up(self) -> int:
+    def _catch_up(self) -> int:
         """Take in what has happened up to now; a descriptor that is readable on news, or -1."""
         return -1
 
-    def wrote(self) -> tuple[list[str], str]:
+    def _wrote(self) -> tuple[list[str], str]:
         """Lines that it wrote during the test, the middle cut out, and the path of its log."""
         return [], ""

@@ -284,7 +284,7 @@ class Conversation(Copied, Executor):
 
     # -- for test cases --
 
-    def begin_test(self) -> None:
+    def _begin_test(self) -> None:
         """What it writes from now on belongs to the test that begins."""
         self._in_test = True
         self._earlier.clear()
@@ -296,12 +296,12 @@ class Conversation(Copied, Executor):
             if not first:
                 instance.mark = max(instance.mark, instance.since)
 
-    def end_test(self) -> None:
+    def _end_test(self) -> None:
         """The test is over."""
         self._in_test = False
         self._earlier.clear()
 
-    def catch_up(self) -> int:
+    def _catch_up(self) -> int:
         """Take in what has happened up to now; a descriptor that is readable on news, or -1."""
         instance = self._instance
         if instance is None:
@@ -309,7 +309,7 @@ class Conversation(Copied, Executor):
         instance.catch_up()
         return instance.process.fileno()
 
-    def wrote(self) -> tuple[list[str], str]:
+    def _wrote(self) -> tuple[list[str], str]:
         """Lines that it wrote during the test, the middle cut out, and the path of its log."""
         from ..output.excerpt import shorten
 
@@ -321,7 +321,7 @@ class Conversation(Copied, Executor):
             instance.log_named = True
         return shorten(lines), instance.log.path
 
-    def written(self) -> str:
+    def _written_in_test(self) -> str:
         """All that its present run wrote during the test, up to now, as clean text.
 
         :raises NotRunning: if it was not started.

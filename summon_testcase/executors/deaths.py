@@ -45,13 +45,13 @@ def deaths_of(executors: Iterable[Executor]) -> list[Exception]:
     Those of a TestCase, which tells of them itself, are left out.  Those that nobody has noticed
     yet are errors of the stop.
     """
-    found = [executor.death_in_block() for executor in executors if not executor._in_testcase]
+    found = [executor._death_in_block() for executor in executors if not executor._in_testcase]
     return [death for death in found if death is not None and not is_named(death)]
 
 
 def ask(executors: Iterable[Executor], when: str) -> None:
     """Ask those that were declared ``alive=`` whether they still answer, all at once."""
-    run(run_all([executor.asking(when) for executor in executors]))
+    run(run_all([executor._asking(when) for executor in executors]))
 
 
 def note_on(error: BaseException, deaths: Iterable[Exception]) -> None:

@@ -183,7 +183,7 @@ class Service(Lifecycle):
     #: there was something to wait for, so it is more than a command that is run
     _waits = True
 
-    def death(self, when: str) -> SummonError | None:
+    def _death(self, when: str) -> SummonError | None:
         """The error for an end that nobody asked for: the same one at each call, or None.
 
         A one-shot, or a command that was ready when spawned, may end with status 0; and what a
@@ -222,7 +222,7 @@ class Service(Lifecycle):
             )
         return instance.death
 
-    def death_in_block(self) -> SummonError | None:
+    def _death_in_block(self) -> SummonError | None:
         """The same for a block that ends now: what only writes may have come to its end."""
         instance = self._instance
         if instance is None:
@@ -234,21 +234,21 @@ class Service(Lifecycle):
         instance.needed = fine if alive and process.pid else None
         if alive or (process.exit_code in fine and not process.lost):
             return instance.hung
-        return self.death("before it was stopped")
+        return self._death("before it was stopped")
 
-    def ended(self) -> str:
+    def _ended(self) -> str:
         """How it ended, in words, if that is worth a remark though it is no death."""
         instance = self._instance
         if instance is None or self._one_shot or not instance.process.mine() or instance.running():
             return ""
         return instance.exit_words()
 
-    def is_done(self) -> bool:
+    def _is_done(self) -> bool:
         """Whether it is a one-shot that has done its work in this life."""
         life = self._life
         return self._one_shot and life is not None and life.mine() and life.begun
 
-    def stands_idle(self) -> bool:
+    def _stands_idle(self) -> bool:
         """Whether a test has stopped it, so that it must be started before the next one."""
         life, instance = self._life, self._instance
         if life is None or not life.begun or self._one_shot:

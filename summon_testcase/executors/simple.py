@@ -560,7 +560,7 @@ class SimpleExecutor(Service):
 
     # -- between two tests --
 
-    def asking(self, when: str) -> Steps[None]:
+    def _asking(self, when: str) -> Steps[None]:
         """Ask whether it still answers, if it was declared how: if not, that is its death."""
         instance = self._instance
         if self._alive is None or instance is None or instance.hung or not instance.process.mine():
@@ -602,7 +602,7 @@ class SimpleExecutor(Service):
             if probe is not None:
                 probe.close()
 
-    def stale(self) -> list[str]:
+    def _stale(self) -> list[str]:
         """What it was told of other services, and is not true any more."""
         said = []
         for (name, field), value in self._filled.items() if self._instance is not None else ():
@@ -623,7 +623,7 @@ class SimpleExecutor(Service):
         from ..supervision.instance import logger
 
         for service in self._services.values():
-            for said in getattr(service, "stale", list)():
+            for said in getattr(service, "_stale", list)():
                 logger.warning("%s", said)
 
     def ready(self) -> None:

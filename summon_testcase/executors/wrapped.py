@@ -52,7 +52,7 @@ class Summoned(Executor):
             self.template_fields = tuple(fields)
         self._started = False
         self.scope = scope
-        able = not isinstance(thing, Executor) or thing.can_reset()
+        able = not isinstance(thing, Executor) or thing._can_reset()
         if reset is None and able and callable(getattr(type(thing), "reset", None)):
             reset = type(thing).reset
         self._reset = None if reset is None else lambda _: reset(thing)

@@ -85,10 +85,10 @@ class Group(Executor):
         """The name of a declared service that an entry of ``after`` means."""
         return next((n for n, s in self._services.items() if thing is s or thing == n), None)
 
-    def stale(self) -> list[str]:
+    def _stale(self) -> list[str]:
         """What members were told of other services, and is not true any more."""
         members = [m for m in self._members.values() if isinstance(m, Executor)]
-        return [said for member in members for said in member.stale()]
+        return [said for member in members for said in member._stale()]
 
     def check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""

@@ -161,7 +161,7 @@ class Orchestrator(Copied, Group):
 
     def _starting(self, key: str) -> Steps[None]:
         member = self._members[key]
-        if not (isinstance(member, Service) and member.is_done()):
+        if not (isinstance(member, Service) and member._is_done()):
             yield from start_of(member)
 
     def _undo(self, error: BaseException, graph_run: GraphRun) -> None:
@@ -207,7 +207,7 @@ class Orchestrator(Copied, Group):
                 member.make_whole()
             if key in self._started:
                 continue
-            if not isinstance(member, (Service, Orchestrator)) or member.stands_idle():
+            if not isinstance(member, (Service, Orchestrator)) or member._stands_idle():
                 # what is no service cannot tell whether it runs
                 run(start_of(member))
             self._started.append(key)
@@ -294,7 +294,7 @@ class Orchestrator(Copied, Group):
         """
         # of one that does not run, what resets them says so
         members = [self._members[key] for key in list(self._started or self._members)]
-        able = [m for m in members if isinstance(m, Executor) and m.can_reset()]
+        able = [m for m in members if isinstance(m, Executor) and m._can_reset()]
         if not able:
             super().reset()
         for member in able:
@@ -302,10 +302,10 @@ class Orchestrator(Copied, Group):
 
     _native_reset = reset
 
-    def can_reset(self) -> bool:
+    def _can_reset(self) -> bool:
         """Whether there is anything that resets one of its members."""
         members = [m for m in self._members.values() if isinstance(m, Executor)]
-        return overridden(self, "reset") or any(member.can_reset() for member in members)
+        return overridden(self, "reset") or any(member._can_reset() for member in members)
 
     @contextlib.contextmanager
     def _attempt(self) -> Iterator[None]:

@@ -57,7 +57,7 @@ class OutputAssertions:
         """
         conversation: Conversation = service
         patterns = compile_patterns(pattern, conversation.called, "pattern")
-        written = conversation.written()
+        written = conversation._written_in_test()
         for expression in patterns:
             match = search(expression, written)
             if match is not None:

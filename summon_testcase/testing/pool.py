@@ -249,11 +249,11 @@ class ServicePool:
         ask(self._parts(wanted), when)
         self._make_whole(wanted)
         for part in self._parts(wanted):
-            death = part.death(when)
+            death = part._death(when)
             if death is not None and not self.may_revive(part):
                 name_it(death)
                 raise afresh(death)
-            if death is None and not part.stands_idle():
+            if death is None and not part._stands_idle():
                 continue
             if death is not None:
                 from ..supervision.instance import logger
@@ -282,7 +282,7 @@ class ServicePool:
                 found = list(parts(group)) if isinstance(group, Orchestrator) else []
                 if not any(is_in(part, wanted) for part in found):
                     continue
-                idle = [part for part in found if part.stands_idle()]
+                idle = [part for part in found if part._stands_idle()]
                 try:
                     group.make_whole()
                     for part in idle:
@@ -296,7 +296,7 @@ class ServicePool:
         """Reset what a test has used."""
         for whole, members in self._resettable(wanted):
             used = [member for member in members if id(member) in self._used]
-            if used and whole.can_reset():
+            if used and whole._can_reset():
                 perform(f"reset() of {whole.name}", whole.reset)
             for member in used:
                 del self._used[id(member)]
@@ -340,7 +340,7 @@ class ServicePool:
         everything = self._parts()
         errors: list[Exception] = []
         for part in everything:
-            death = part.death("after the last test that used it")
+            death = part._death("after the last test that used it")
             if deaths and death is not None and not is_named(death):
                 name_it(death)
                 if self.may_revive(part):

@@ -41,12 +41,12 @@ class Watch:
     def begin(self) -> None:
         """The test begins now."""
         for part in self._parts:
-            part.begin_test()
+            part._begin_test()
 
     def end(self) -> None:
         """The test is over."""
         for part in self._parts:
-            part.end_test()
+            part._end_test()
 
     def look(self, patience: float = 0, ask_too: bool = False) -> None:
         """Notice who has died.
@@ -58,11 +58,11 @@ class Watch:
             ask(self._parts, f"during {self._label}")
         fds: tuple[int, ...] = ()
         if patience:
-            fds = tuple(fd for part in self._parts if (fd := part.catch_up()) >= 0)
+            fds = tuple(fd for part in self._parts if (fd := part._catch_up()) >= 0)
         until = time.monotonic() + patience
         while True:
             for part in self._parts:
-                death = part.death(f"during {self._label}")
+                death = part._death(f"during {self._label}")
                 if death is not None and not is_in(death, self.deaths):
                     self._deaths.append((death, part))
             if self._deaths or not fds or time.monotonic() >= until:
@@ -104,15 +104,15 @@ class Watch:
                 said.append(f"{part.name} is started again before the next test (restart=)")
         dead = [part for _, part in self._deaths]
         for part in self._parts:
-            if not is_in(part, dead) and (how := part.ended()):
+            if not is_in(part, dead) and (how := part._ended()):
                 said.append(f"{part.name}: {how}")
         said += self.remarks
         said += [self._kept.get(id(part)) or self._output(part) for part in self._parts]
-        said += [words for part in self._parts for words in part.stale()]
+        said += [words for part in self._parts for words in part._stale()]
         return "\n".join(filter(None, said))
 
     def _output(self, part: Executor) -> str:
-        lines, path = part.wrote()
+        lines, path = part._wrote()
         if not lines:
             return ""
         shown = [f"{part.name} wrote during this test:", *(f"    | {line}" for line in lines)]
