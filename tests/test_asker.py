@@ -959,7 +959,7 @@ class TestUntilThatCannotBeTrue:
             (typo, "NameError: name 'undefined' is not defined"),
             (lambda: True, "TypeError: "),
             (lambda e: e.prot, "AttributeError: "),
-            (lambda e: e.called + 1, "TypeError: "),
+            (lambda e: e.name + 1, "TypeError: "),
             (lambda e: compile("(", "x", "exec"), "SyntaxError: "),
             (lambda e: __import__("no_such_module"), "ModuleNotFoundError: "),
             (unequal, "AssertionError: the schema is of another version"),

@@ -39,14 +39,14 @@ class Startable(Protocol):
 def start_of(thing: Startable) -> Steps[None]:
     """The start of anything as steps: what is overridden is what is called."""
     if isinstance(thing, Executor) and not overridden(thing, "start"):
-        return thing.starting()
+        return thing._starting()
     return _blocking_start(thing)
 
 
 def stop_of(thing: Startable) -> Steps[None]:
     """The stop of anything as steps: what is overridden is what is called."""
     if isinstance(thing, Executor) and not overridden(thing, "stop"):
-        return thing.stopping()
+        return thing._stopping()
     return _blocking(thing)
 
 
@@ -180,13 +180,13 @@ class Executor:
 
     # -- for orchestrators --
 
-    def starting(self) -> Steps[None]:
+    def _starting(self) -> Steps[None]:
         """The start as steps, which do not block where that can be avoided."""
         self.start()
         return
         yield
 
-    def stopping(self) -> Steps[None]:
+    def _stopping(self) -> Steps[None]:
         """The stop as steps."""
         self.stop()
         return
@@ -211,15 +211,15 @@ class Executor:
         if getattr(self, "running", bool)():
             self._clear()
 
-    def needs(self) -> Iterable[str]:
+    def _needs(self) -> Iterable[str]:
         """Names of the services that templates refer to."""
         return ()
 
-    def bind(self, services: Mapping[str, object]) -> None:
+    def _bind(self, services: Mapping[str, object]) -> None:
         """Learn which services are declared beside this one."""
         self._services = services
 
-    def check(self, may_appear: bool = False) -> None:
+    def _check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work.
 
         :param may_appear: whether files that are missing now may be made by another service.

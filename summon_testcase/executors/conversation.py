@@ -67,7 +67,7 @@ class Conversation(Copied, Executor):
         return state_of(self)
 
     @property
-    def called(self) -> str:
+    def _called(self) -> str:
         """Its name, or what stands for one."""
         return self.name or self._label
 
@@ -76,8 +76,8 @@ class Conversation(Copied, Executor):
         instance = self._instance
         if instance is None:
             raise NotRunning(
-                f"{self.called}: has no {wanted}, since it is not running: call start() first",
-                executor=self.called,
+                f"{self._called}: has no {wanted}, since it is not running: call start() first",
+                executor=self._called,
             )
         return instance
 
@@ -93,8 +93,8 @@ class Conversation(Copied, Executor):
         life = self._life
         if life is None:
             raise NotRunning(
-                f"{self.called}: has no {wanted}, since it is not running: call start() first",
-                executor=self.called,
+                f"{self._called}: has no {wanted}, since it is not running: call start() first",
+                executor=self._called,
             )
         return life
 
@@ -115,7 +115,7 @@ class Conversation(Copied, Executor):
         def late(waited: float) -> TimeoutExpired:
             return instance.error(
                 TimeoutExpired,
-                f"{self.called}: no output within {self._limits.timeout:g} s",
+                f"{self._called}: no output within {self._limits.timeout:g} s",
                 timeout=self._limits.timeout,
                 seconds=waited,
             )
@@ -153,8 +153,8 @@ class Conversation(Copied, Executor):
         from ..readiness.wait import Verdict, until_ready
 
         instance = self._current("output")
-        patterns = compile_patterns(pattern, self.called, "pattern")
-        arguments.flag(self.called, "raw", raw)
+        patterns = compile_patterns(pattern, self._called, "pattern")
+        arguments.flag(self._called, "raw", raw)
         deadline = self._deadline(timeout)
         observer = Observer(instance.log, patterns, instance.mark, raw)
         probe = OutputProbe(observer, patterns)
@@ -169,7 +169,7 @@ class Conversation(Copied, Executor):
                 raise instance.exited("before it wrote what was waited for", **facts)
             raise instance.error(
                 TimeoutExpired,
-                f"{self.called}: {probe.describe()} did not come within {deadline.seconds:g} s",
+                f"{self._called}: {probe.describe()} did not come within {deadline.seconds:g} s",
                 timeout=deadline.seconds,
                 **facts,
             )
@@ -195,15 +195,15 @@ class Conversation(Copied, Executor):
         if not isinstance(text, str):
             kind = type(text).__name__
             raise InvalidArgument(
-                f"{self.called}: send() was given {kind}: give it a str", executor=self.called
+                f"{self._called}: send() was given {kind}: give it a str", executor=self._called
             )
         try:
             data = text.encode()
         except UnicodeEncodeError:
             raise InvalidArgument(
-                f"{self.called}: send() was given a lone surrogate, which no encoding has: "
+                f"{self._called}: send() was given a lone surrogate, which no encoding has: "
                 "leave it out",
-                executor=self.called,
+                executor=self._called,
             ) from None
         self._refuse_silent(instance, "send()")
         taken = standard_input.send(instance.process, data, deadline)
@@ -239,15 +239,15 @@ class Conversation(Copied, Executor):
         """The end of a wait that a test may give a timeout of its own."""
         if timeout is None:
             return Deadline(self._limits.timeout)
-        arguments.seconds(self.called, "timeout", timeout)
+        arguments.seconds(self._called, "timeout", timeout)
         return Deadline(timeout)
 
     def _refuse_silent(self, instance: Instance, method: str) -> None:
         if instance.launch.silent:
             raise InvalidArgument(
-                f"{self.called}: {method} has nobody to write to, since stdin=None was declared: "
+                f"{self._called}: {method} has nobody to write to, since stdin=None was declared: "
                 "leave that out",
-                executor=self.called,
+                executor=self._called,
             )
 
     def _not_taken(
@@ -257,7 +257,7 @@ class Conversation(Copied, Executor):
         if process.ended:
             return instance.exited(f"before it had taken what was sent to it ({what})", taken=taken)
         waited = deadline.elapsed()
-        said = f"{self.called}: did not take what was sent to it ({what})"
+        said = f"{self._called}: did not take what was sent to it ({what})"
         if process.input_closed:
             closed = "it has closed its standard input, or send_eof() has"
             return instance.error(NotRunning, f"{said}: {closed}", taken=taken, seconds=waited)
@@ -280,7 +280,7 @@ class Conversation(Copied, Executor):
         :raises InvalidArgument: for what is no such number.
         :raises NotRunning: if it was not started.
         """
-        return self._current("output").log.tail(arguments.count(self.called, "lines", lines))
+        return self._current("output").log.tail(arguments.count(self._called, "lines", lines))
 
     # -- for test cases --
 

@@ -74,15 +74,15 @@ class OutputCoordinatedExecutor(SimpleExecutor):
         told = self.match.groupdict().get("port") if self.match else None
         if told and not (told.isdecimal() and 0 < int(told) < 65536):
             raise InvalidArgument(
-                f"{self.called}: the group 'port' of banner= has matched {told!r}, which is no TCP "
-                r"port: write (?P<port>\d+), and what follows it",
-                executor=self.called,
+                f"{self._called}: the group 'port' of banner= has matched {told!r}, which is no "
+                r"TCP port: write (?P<port>\d+), and what follows it",
+                executor=self._called,
             )
 
-    def check(self, may_appear: bool = False) -> None:
+    def _check(self, may_appear: bool = False) -> None:
         # a subclass may have got more attributes
-        self._refuse_groups_in_the_way(self.called)
-        super().check(may_appear)
+        self._refuse_groups_in_the_way(self._called)
+        super()._check(may_appear)
 
     def _readiness(self) -> list[Probe]:
         from ..readiness.output import Observer, OutputProbe
@@ -278,8 +278,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 
         if commands.templates([self._url]) and "{url}" in self._url:
             raise InvalidArgument(
-                f"{self.called}: url= contains {{url}} itself: write {{host}} and {{port}}",
-                executor=self.called,
+                f"{self._called}: url= contains {{url}} itself: write {{host}} and {{port}}",
+                executor=self._called,
             )
         return http_arguments.fill(self._url, self._own, self._other)
 

@@ -65,12 +65,12 @@ class _Facts:
     """What is known here of something that is in another process; the rest is refused."""
 
     def __init__(self, called: str, owner: int, **facts: object) -> None:
-        vars(self).update(facts, called=called, owner=owner)
+        vars(self).update(facts, _called=called, owner=owner)
 
     def __getattr__(self, wanted: str) -> Any:
-        if wanted.startswith("__") or "called" not in vars(self):
+        if wanted.startswith("__") or "_called" not in vars(self):
             raise AttributeError(wanted)
-        refuse(self.called, self.owner)
+        refuse(self._called, self.owner)
 
 
 class _Instance(_Facts):
@@ -94,13 +94,13 @@ def state_of(executor: Any) -> dict[str, Any]:
     instance, life = executor._instance, executor._life
     owner = instance.owner if isinstance(instance, _Instance) else instance.process._owner
     state = {**vars(executor), **_AT_HOME, "_elsewhere": owner}
-    whose = executor.called, owner
+    whose = executor._called, owner
     launch = _Facts(*whose, argv=tuple(map(str, instance.launch.argv)), cwd=instance.launch.cwd)
     state["_instance"] = _Instance(
         *whose, pid=instance.process.pid, log=Log(instance.log.path), launch=launch
     )
     state["_life"] = life and _Facts(*whose, port=life.port, tmpdir=life.tmpdir)
-    state["_services"] = {n: executor._services[n] for n in executor.needs()}
+    state["_services"] = {n: executor._services[n] for n in executor._needs()}
     if executor.match is not None and not isinstance(executor.match, _Match):
         state["match"] = _Match(executor.match)
     if "_ask" in state:

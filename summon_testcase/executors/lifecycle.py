@@ -82,22 +82,22 @@ class Lifecycle(Conversation):
     # -- its beginning --
 
     def _refuse_twice(self) -> None:
-        self._refuse_elsewhere(self.called)
+        self._refuse_elsewhere(self._called)
         with handover:
             instance, files = self._instance, self._files
         if instance is not None and not instance.running():
             return
         if instance is not None and instance.process.pid:
             raise AlreadyRunning(
-                f"{self.called}: is running already (pid {instance.process.pid}): "
+                f"{self._called}: is running already (pid {instance.process.pid}): "
                 "call stop() first, or restart()",
-                executor=self.called,
+                executor=self._called,
             )
         if files is not None:
             raise AlreadyRunning(
-                f"{self.called}: is being started already: by another thread, or it is "
+                f"{self._called}: is being started already: by another thread, or it is "
                 "declared twice",
-                executor=self.called,
+                executor=self._called,
             )
 
     def _started(self: L, steps: Steps[None]) -> L:
@@ -118,7 +118,7 @@ class Lifecycle(Conversation):
         instance = self._instance
         return instance is not None and instance.running()
 
-    def stopping(
+    def _stopping(
         self, for_now: bool = False, number: int | None = None, timeout: float | None = None
     ) -> Steps[None]:
         """The stop as steps, for orchestrators.
@@ -128,7 +128,7 @@ class Lifecycle(Conversation):
         :param timeout: seconds, instead of ``stop_timeout``.
         """
         stay_imported()
-        self._refuse_elsewhere(self.called)
+        self._refuse_elsewhere(self._called)
         keep_life = for_now or self._stays()
         with handover:
             instance, files = self._instance, self._files
@@ -148,7 +148,7 @@ class Lifecycle(Conversation):
         finally:
             self._finish(files, instance, keep_life, failure)
             del failure
-            logger.info("%s: stopped after %.3f s", self.called, time.monotonic() - began)
+            logger.info("%s: stopped after %.3f s", self._called, time.monotonic() - began)
 
     @boundary
     def stop(self, signal: int | None = None, timeout: float | None = None) -> None:
@@ -170,12 +170,12 @@ class Lifecycle(Conversation):
         :raises InvalidArgument: for what is no signal, or no duration.
         """
         try:
-            self._refuse_elsewhere(self.called)
+            self._refuse_elsewhere(self._called)
             if signal is not None:
                 self._checked(signal)
             if timeout is not None:
-                arguments.seconds(self.called, "timeout", timeout)
-            run(self.stopping(False, signal, timeout))
+                arguments.seconds(self._called, "timeout", timeout)
+            run(self._stopping(False, signal, timeout))
         except InvalidArgument:
             raise
         except BaseException:
@@ -200,7 +200,7 @@ class Lifecycle(Conversation):
             left it.
         :raises InvalidArgument: for what is no signal.
         """
-        self._refuse_elsewhere(self.called)
+        self._refuse_elsewhere(self._called)
         chosen = {} if signal is None else {"number": self._checked(signal)}
         with handover:
             instance, files = self._instance, self._files
@@ -208,12 +208,12 @@ class Lifecycle(Conversation):
             if instance is not None and instance.process.mine():
                 instance.kill(**chosen)
                 if instance.survivors():
-                    raise instance.error(StopFailed, f"{self.called}: {instance.survivors()}")
+                    raise instance.error(StopFailed, f"{self._called}: {instance.survivors()}")
         finally:
             self._finish(None if instance is None else files, instance, keep_life=True)
 
     def _checked(self, signal: int) -> int:
-        return arguments.signal_number(self.called, "signal", signal)
+        return arguments.signal_number(self._called, "signal", signal)
 
     def _kill(self, keep_life: bool) -> None:
         if self._elsewhere:
@@ -246,7 +246,7 @@ class Lifecycle(Conversation):
     def _stop_for_now(self) -> None:
         """Stop it, in whatever way a subclass does, to be started again with what it has."""
         if not overridden(self, "stop"):
-            run(self.stopping(for_now=True))
+            run(self._stopping(for_now=True))
             return
         self._pausing = True
         try:
@@ -297,7 +297,7 @@ class Lifecycle(Conversation):
         else:
             from ..supervision.instance import logger
 
-            logger.error("%s: %s", self.called, told)
+            logger.error("%s: %s", self._called, told)
 
     def _clean_up(self, files: RunFiles | None) -> None:
         """Call the hook, once for each run; others wait for nothing meanwhile."""
@@ -307,7 +307,7 @@ class Lifecycle(Conversation):
                 return
             due, files.prepared = files.prepared, False
         if due:
-            perform(f"{self.called}: cleanup()", self.cleanup)
+            perform(f"{self._called}: cleanup()", self.cleanup)
 
     def cleanup(self) -> None:
         """For subclasses: called when it has stopped, however that came about.

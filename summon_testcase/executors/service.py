@@ -33,7 +33,7 @@ class Service(Lifecycle):
             state = f"running, pid {self.pid}"
         elif self.exit_code is not None:
             state = f"ended with {self.exit_code}"
-        return f"<{type(self).__name__} {self.called}: {state}>"
+        return f"<{type(self).__name__} {self._called}: {state}>"
 
     @boundary
     def __exit__(
@@ -131,7 +131,7 @@ class Service(Lifecycle):
         """
         instance = self._current("process to signal")
         self._checked(number)
-        if arguments.flag(self.called, "everything", everything):
+        if arguments.flag(self._called, "everything", everything):
             instance.signal_everything(number)
             return
         process = instance.process
@@ -139,7 +139,7 @@ class Service(Lifecycle):
         if process.exit_code is not None or process.gone:
             raise instance.error(
                 NotRunning,
-                f"{self.called}: its main process has ended, so it cannot be signalled: write "
+                f"{self._called}: its main process has ended, so it cannot be signalled: write "
                 "everything=True for what it left",
             )
         process.signal(number)
@@ -168,7 +168,7 @@ class Service(Lifecycle):
             if deadline.expired():
                 raise instance.error(
                     TimeoutExpired,
-                    f"{self.called}: did not end within {deadline.seconds:g} s",
+                    f"{self._called}: did not end within {deadline.seconds:g} s",
                     timeout=deadline.seconds,
                     seconds=deadline.elapsed(),
                 )
@@ -209,7 +209,7 @@ class Service(Lifecycle):
             how = "was killed with its keeper" if process.lost else "has ended"
             instance.death = instance.error(
                 ProcessExited,
-                f"{self.called}: {instance.exit_words()}, and what it left running {how} {when}",
+                f"{self._called}: {instance.exit_words()}, and what it left running {how} {when}",
                 exit_code=process.exit_code,
             )
         if instance.death is None:
@@ -290,9 +290,9 @@ class Service(Lifecycle):
         if found is None:
             self._current("port")
             raise NotRunning(
-                f"{self.called}: has no port: give one with port=, or write {{port}} in its "
+                f"{self._called}: has no port: give one with port=, or write {{port}} in its "
                 "command for a free one",
-                executor=self.called,
+                executor=self._called,
             )
         return found
 
@@ -316,8 +316,8 @@ class Service(Lifecycle):
 
         if not isinstance(path, str):
             raise InvalidArgument(
-                f'{self.called}: path={path!r}: write text, such as "/health"',
-                executor=self.called,
+                f'{self._called}: path={path!r}: write text, such as "/health"',
+                executor=self._called,
             )
 
         base = urlsplit(self.url)

@@ -221,7 +221,7 @@ class SimpleExecutor(Service):
     def __str__(self) -> str:
         if "_command" not in vars(self):
             return repr(self)
-        return f"<{type(self).__name__} {self.called}: {self.command}>"
+        return f"<{type(self).__name__} {self._called}: {self.command}>"
 
     @property
     def command(self) -> str:
@@ -280,7 +280,7 @@ class SimpleExecutor(Service):
 
     # -- templates --
 
-    def needs(self) -> set[str]:
+    def _needs(self) -> set[str]:
         """Names of the services that templates refer to."""
         return {name for name, _ in commands.references(self._texts()) if name in self._services}
 
@@ -296,23 +296,23 @@ class SimpleExecutor(Service):
             return self._python()
         if field == "here":
             return self._declared_in()
-        return self._host if field == "host" else self.called
+        return self._host if field == "host" else self._called
 
     def _python(self) -> str:
         if not sys.executable:
             raise InvalidArgument(
-                f"{self.called}: {{python}} is not known, since sys.executable is "
+                f"{self._called}: {{python}} is not known, since sys.executable is "
                 f"{sys.executable!r}: write the path of an interpreter",
-                executor=self.called,
+                executor=self._called,
             )
         return sys.executable
 
     def _declared_in(self) -> str:
         if self._here is None:
             raise InvalidArgument(
-                f"{self.called}: {{here}} is the directory of the module that declares it, which "
+                f"{self._called}: {{here}} is the directory of the module that declares it, which "
                 "has no file: write the directory",
-                executor=self.called,
+                executor=self._called,
             )
         return self._here
 
@@ -329,12 +329,12 @@ class SimpleExecutor(Service):
             raise
         except AttributeError:
             offered = [known for known in commands.offered(service) if hasattr(service, known)]
-            raise commands.unknown_field(self.called, name, field, offered) from None
+            raise commands.unknown_field(self._called, name, field, offered) from None
         if found is None:
             raise UnknownReference(
-                f"{self.called}: {{{name}.{field}}} cannot be filled in: {name} has none, since "
+                f"{self._called}: {{{name}.{field}}} cannot be filled in: {name} has none, since "
                 "what told it was not in its banner, or it is None",
-                executor=self.called,
+                executor=self._called,
             )
         value = str(found)
         self._filled.setdefault((name, field), value)
@@ -345,9 +345,9 @@ class SimpleExecutor(Service):
         if service is not None:
             fields = commands.offered(service)
             if field not in fields:
-                raise commands.unknown_field(self.called, name, field, fields)
+                raise commands.unknown_field(self._called, name, field, fields)
         elif field in commands.OTHER_FIELDS:
-            raise commands.unknown_service(self.called, name, field, self._services)
+            raise commands.unknown_service(self._called, name, field, self._services)
 
     def _fill(self, text: str) -> str:
         return commands.fill(text, self._own, self._other)
@@ -362,17 +362,17 @@ class SimpleExecutor(Service):
 
     def _directory(self) -> str:
         """The directory that it runs in."""
-        return commands.directory(self._fill(self._cwd) if self._cwd else None, self.called)
+        return commands.directory(self._fill(self._cwd) if self._cwd else None, self._called)
 
     # -- start --
 
     def _warm_up(self) -> None:
         warm_up()
 
-    def check(self, may_appear: bool = False) -> None:
+    def _check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
-        self._refuse_elsewhere(self.called)
-        called, texts = self.called, self._texts()
+        self._refuse_elsewhere(self._called)
+        called, texts = self._called, self._texts()
         for name, field in sorted(commands.references(texts)):
             self._check_reference(name, field)
         self._refuse_a_port_untold()
@@ -418,9 +418,9 @@ class SimpleExecutor(Service):
         meant = commands.nearest("port", written)
         hint = f"did you mean {{port}} by {{{written[meant]}}}? " if meant else ""
         raise InvalidArgument(
-            f"{self.called}: nothing tells it at which port to listen: {hint}write {{port}} into "
+            f"{self._called}: nothing tells it at which port to listen: {hint}write {{port}} into "
             "command= or env=, or give port= if it always is the same",
-            executor=self.called,
+            executor=self._called,
         )
 
     def _names_own(self, texts: Iterable[str], *wanted: str) -> bool:
@@ -432,7 +432,7 @@ class SimpleExecutor(Service):
 
     def _find(self, word: str, path: str | None, cwd: str) -> str:
         """The full path of a program."""
-        return programs.find_program(word, path, cwd, self.called, self._may_skip)
+        return programs.find_program(word, path, cwd, self._called, self._may_skip)
 
     @property
     def _may_skip(self) -> bool:
@@ -451,7 +451,7 @@ class SimpleExecutor(Service):
     def _environment(self) -> dict[str, str]:
         return commands.environment(self._env, self._tty, self._fill)
 
-    def starting(self) -> Steps[None]:
+    def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
         load("supervision.warden", "supervision.life", "system.ports", "readiness.conditions")
         self._refuse_twice()
@@ -472,7 +472,7 @@ class SimpleExecutor(Service):
                 self._refuse_twice()
                 life = self._life
                 if life is None or not life.mine():
-                    life = Life(self.called)
+                    life = Life(self._called)
                 files = life.next_run()
                 self._life, self._files = life, files
             known = life.port if self._port is None else self._port
@@ -483,12 +483,12 @@ class SimpleExecutor(Service):
             hooks = True
             if overridden(self, "prepare"):
                 self._port_now()
-                perform(f"{self.called}: prepare()", self.prepare)
+                perform(f"{self._called}: prepare()", self.prepare)
             hooks = False
             files.prepared = True
             probe = self._all_probes()
             # a resolver that is slow must leave time for the start
-            occupied = yield from probe.occupied(self.called, began + deadline.left() / 2)
+            occupied = yield from probe.occupied(self._called, began + deadline.left() / 2)
             if occupied is not None:
                 raise occupied
             question, probe = probe, self._watched(probe)
@@ -497,11 +497,11 @@ class SimpleExecutor(Service):
             load("supervision.instance")
             from ..supervision.instance import Instance, logger
 
-            logger.info("%s: starting", self.called)
-            instance = Instance(self.called, files, launch, self._limits, self._outlasts)
+            logger.info("%s: starting", self._called)
+            instance = Instance(self._called, files, launch, self._limits, self._outlasts)
             instance.lingering, instance.port = lingering, known
             if self._launcher:
-                instance.who_is_there = functools.partial(question.occupied, self.called)
+                instance.who_is_there = functools.partial(question.occupied, self._called)
             self._instance = instance
             self._has_run = True
             # where there is nothing to wait for it is ready, even if it ends at this moment
@@ -517,19 +517,19 @@ class SimpleExecutor(Service):
                 launch.stop = self._stop_words(launch.env.get("PATH"), launch.cwd)
                 instance.process.farewell()
             hooks = True
-            perform(f"{self.called}: ready()", self.ready)
+            perform(f"{self._called}: ready()", self.ready)
             again, life.begun = life.begun, True
             self._hold(instance)
         except BaseException as error:
             if files is not None:
                 self._finish(files, instance, keep_life=True, failure=error)
             if isinstance(error, OSError) and not hooks and not is_foreign(error):
-                raise SpawnFailed(f"{self.called}: not started: {error}") from error
+                raise SpawnFailed(f"{self._called}: not started: {error}") from error
             raise
         finally:
             if probe is not None:
                 probe.close()
-        logger.info("%s: ready after %.3f s", self.called, time.monotonic() - began)
+        logger.info("%s: ready after %.3f s", self._called, time.monotonic() - began)
         if again:
             self._tell_others()
 
@@ -542,9 +542,9 @@ class SimpleExecutor(Service):
         :raises StartFailed: of the kind that says why; nothing is left running.
         """
         self._tell_what_is_ignored()
-        self.check()
+        self._check()
         self._refuse_twice()
-        return self._started(self.starting())
+        return self._started(self._starting())
 
     _native_start = start
 
@@ -588,7 +588,7 @@ class SimpleExecutor(Service):
             if outcome.verdict is Verdict.EXPIRED:
                 instance.hung = instance.error(
                     TimeoutExpired,
-                    f"{self.called}: did not answer within {limit:g} s when it was asked {when} "
+                    f"{self._called}: did not answer within {limit:g} s when it was asked {when} "
                     "whether it is alive",
                     timeout=limit,
                     waiting_for=probe.describe(),
@@ -612,8 +612,8 @@ class SimpleExecutor(Service):
                 continue
             if now != value:
                 said.append(
-                    f"{self.called} was started with {{{name}.{field}}} = {value}, which is {now} "
-                    f"since {name} was started again: restart() {self.called} too"
+                    f"{self._called} was started with {{{name}.{field}}} = {value}, which is {now} "
+                    f"since {name} was started again: restart() {self._called} too"
                     + (f", or have {name} listen at {{port}}" if field in ("port", "url") else "")
                 )
         return said
@@ -656,7 +656,7 @@ class SimpleExecutor(Service):
             everything.check()
         except InvalidArgument as error:
             # found by a probe, which does not know whose it is
-            raise InvalidArgument(f"{self.called}: {error}", executor=self.called) from None
+            raise InvalidArgument(f"{self._called}: {error}", executor=self._called) from None
         return everything
 
     def _watched(self, probe: AllOf) -> AllOf:
@@ -675,7 +675,7 @@ class SimpleExecutor(Service):
         said = shortened(matched, LONGEST)
         return self._current("output").error(
             FailurePatternSeen,
-            f"{self.called}: its output has {said!r}, which fails_on= means to be fatal",
+            f"{self._called}: its output has {said!r}, which fails_on= means to be fatal",
             matched=matched,
         )
 

@@ -60,24 +60,24 @@ class Group(Executor):
 
     # -- the graph --
 
-    def bind(self, services: Mapping[str, object]) -> None:
+    def _bind(self, services: Mapping[str, object]) -> None:
         """Learn which services are declared around this group."""
         self._services = {**services, **self._members}
         for member in self._members.values():
             if isinstance(member, Executor):
-                member.bind(self._services)
+                member._bind(self._services)
 
     def _warm_up(self) -> None:
         for member in self._members.values():
             if isinstance(member, Executor):
                 member._warm_up()
 
-    def needs(self) -> set[str]:
+    def _needs(self) -> set[str]:
         """Names of services outside this group that members wait for."""
         found: set[str] = set()
         for member in self._members.values():
             if isinstance(member, Executor):
-                found.update(member.needs())
+                found.update(member._needs())
                 found.update(n for thing in member.after if (n := self._outside(thing)))
         return found - set(self._members)
 
@@ -90,7 +90,7 @@ class Group(Executor):
         members = [m for m in self._members.values() if isinstance(m, Executor)]
         return [said for member in members for said in member._stale()]
 
-    def check(self, may_appear: bool = False) -> None:
+    def _check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
         self._graph()
         one_shots = any(getattr(m, "_one_shot", False) for m in self._members.values())
@@ -100,7 +100,7 @@ class Group(Executor):
                 try:
                     # its start may make what is missing, and checks again if it calls ours
                     own = overridden(member, "start")
-                    member.check(may_appear or one_shots or own)
+                    member._check(may_appear or one_shots or own)
                 except CommandNotFound as error:
                     # a skip must not hide what is wrong with another
                     if not error.optional:
@@ -116,7 +116,7 @@ class Group(Executor):
         for key, member in self._members.items():
             before = {previous} if self._ordered and previous is not None else set()
             if isinstance(member, Executor):
-                before |= {name for name in member.needs() if name in self._members}
+                before |= {name for name in member._needs() if name in self._members}
                 before |= {n for thing in member.after if (n := self._after(key, thing))}
             graph[key] = before - {key}
             previous = key

@@ -102,11 +102,11 @@ class Orchestrator(Copied, Group):
 
     def _begin(self: O) -> O:
         self._refuse_elsewhere(self.name or repr(self))
-        self.bind(self._services)
-        self.check()
+        self._bind(self._services)
+        self._check()
         self._refuse_twice()
         try:
-            run(self.starting())
+            run(self._starting())
             return self
         except SummonError:
             raise
@@ -131,10 +131,10 @@ class Orchestrator(Copied, Group):
             executor=self.name or None,
         )
 
-    def starting(self) -> Steps[None]:
+    def _starting(self) -> Steps[None]:
         """The start as steps."""
         self._refuse_twice()
-        graph_run = GraphRun(self._graph(), self._starting)
+        graph_run = GraphRun(self._graph(), self._starting_of)
         try:
             # in one step, so that of two threads one is refused
             if vars(self).setdefault("_start", graph_run) is not graph_run:
@@ -159,7 +159,7 @@ class Orchestrator(Copied, Group):
             if self._graph_run is graph_run:
                 del vars(self)["_start"]
 
-    def _starting(self, key: str) -> Steps[None]:
+    def _starting_of(self, key: str) -> Steps[None]:
         member = self._members[key]
         if not (isinstance(member, Service) and member._is_done()):
             yield from start_of(member)
@@ -186,7 +186,7 @@ class Orchestrator(Copied, Group):
             key for key in graph_run.under_way if key not in graph_run.done
         ]
         try:
-            run(self.stopping())
+            run(self._stopping())
         except Exception as failure:
             let_through(failure)
             errors.append(failure)
@@ -243,7 +243,7 @@ class Orchestrator(Copied, Group):
 
     def _stop(self) -> None:
         try:
-            run(self.stopping())
+            run(self._stopping())
         except SummonError:
             raise
         except BaseException:
@@ -351,11 +351,11 @@ class Orchestrator(Copied, Group):
         graph_run.called_off = True
         return list(dict.fromkeys([*graph_run.under_way, *self._started[::-1]]))
 
-    def stopping(self) -> Steps[None]:
+    def _stopping(self) -> Steps[None]:
         """The stop as steps."""
         self._refuse_elsewhere(self.name or repr(self))
         keys = list(dict.fromkeys([*self._called_off(), *self._killed]))
-        graph_run = GraphRun(reverse(self._graph(), keys), self._stopping)
+        graph_run = GraphRun(reverse(self._graph(), keys), self._stopping_of)
         try:
             yield from graph_run.steps(go_on=True)
         except BaseException:
@@ -370,7 +370,7 @@ class Orchestrator(Copied, Group):
         if errors:
             raise all_of(errors)
 
-    def _stopping(self, key: str) -> Steps[None]:
+    def _stopping_of(self, key: str) -> Steps[None]:
         member = self._members[key]
         if not isinstance(member, Executor):
             # it may not know that it has been stopped; threads and handlers stop at once

@@ -138,9 +138,9 @@ class PostgreSQL(OutputCoordinatedExecutor):
         """
         return f"host={self.host} port={self.port} user={self._user} dbname=postgres"
 
-    def check(self, may_appear: bool = False) -> None:
+    def _check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
-        super().check(may_appear)
+        super()._check(may_appear)
         self._binary("postgres")
         self._binary("initdb")
 
@@ -150,13 +150,13 @@ class PostgreSQL(OutputCoordinatedExecutor):
     def _texts(self) -> list[str]:
         return [*super()._texts(), *self._settings.values(), *self._initdb]
 
-    def starting(self) -> Steps[None]:
+    def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
         if self._life is None or not self._life.begun:
             self._made = yield from self._template()
-        yield from super().starting()
+        yield from super()._starting()
 
-    def stopping(
+    def _stopping(
         self, for_now: bool = False, number: int | None = None, timeout: float | None = None
     ) -> Steps[None]:
         """The stop as steps, for orchestrators."""
@@ -169,7 +169,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
             # after an immediate shutdown tables that are not logged would be empty
             instance.limits = copy.copy(instance.limits)
             instance.limits.stop_signal = signal.SIGINT
-        yield from super().stopping(for_now, number, timeout)
+        yield from super()._stopping(for_now, number, timeout)
 
     def _readiness(self) -> list[Probe]:
         life = self._life_now("directory")
@@ -195,7 +195,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
     def _make_room(self, life: Life, owner: pwd.struct_passwd | None) -> None:
         from ..unpatched import tempfile
 
-        place = _place(self.called, owner, *([_MEMORY] if _has_room(_MEMORY) else []))
+        place = _place(self._called, owner, *([_MEMORY] if _has_room(_MEMORY) else []))
         data = tempfile.mkdtemp(prefix="summon-", dir=place)
         life.also_remove(data)
         if owner is not None:
@@ -219,9 +219,9 @@ class PostgreSQL(OutputCoordinatedExecutor):
                 return self._find(program, path_of(self._env), os.sep)
         where = bindir or "/usr/lib/postgresql/*/bin or on the PATH"
         raise RequirementMissing(
-            f"{self.called}: {program!r} is not in {where}: install the Debian package "
+            f"{self._called}: {program!r} is not in {where}: install the Debian package "
             f"{package_of(program)}, or write bindir=",
-            executor=self.called,
+            executor=self._called,
             program=program,
             package=package_of(program),
             optional=self._may_skip,
@@ -240,13 +240,13 @@ class PostgreSQL(OutputCoordinatedExecutor):
         facts = os.stat(os.path.realpath(initdb))
         owner = _server_user()
         if owner is not None and _barrier(os.path.dirname(initdb), owner) is not None:
-            raise _out_of_reach(self.called, initdb, owner, "bindir=")
+            raise _out_of_reach(self._called, initdb, owner, "bindir=")
         options = [
             *("-U", self._user, "--auth=trust", "--encoding=UTF8", "--locale=C"),
             *("--no-sync", "--wal-segsize=1", *map(self._placed, self._initdb)),
         ]
         identity = repr((os.path.realpath(initdb), facts.st_mtime_ns, options, owner))
-        cache = _cache(self.called, owner)
+        cache = _cache(self._called, owner)
         ready = os.path.join(cache, hashlib.sha256(identity.encode()).hexdigest()[:16])
         if os.path.isdir(ready):
             return ready
@@ -255,9 +255,9 @@ class PostgreSQL(OutputCoordinatedExecutor):
             while not _locked(lock.fileno()):
                 if deadline.expired():
                     raise TimeoutExpired(
-                        f"{self.called}: another process has held {lock.name} for "
+                        f"{self._called}: another process has held {lock.name} for "
                         f"{deadline.seconds:g} s while it runs initdb",
-                        executor=self.called,
+                        executor=self._called,
                         timeout=deadline.seconds,
                     )
                 yield Pause((), time.monotonic() + 0.02)
@@ -271,13 +271,13 @@ class PostgreSQL(OutputCoordinatedExecutor):
                 place = self._placed(self._cwd or "")
                 make = SimpleExecutor(
                     command,
-                    name=f"{self.called} initdb",
+                    name=f"{self._called} initdb",
                     one_shot=True,
                     timeout=_INITDB_TIMEOUT,
                     cwd=os.sep if commands.templates([place]) else place or None,
                 )
-                yield from make.starting()
-                run(make.stopping())
+                yield from make._starting()
+                run(make._stopping())
                 os.rename(new, ready)
             finally:
                 shutil.rmtree(new, ignore_errors=True)

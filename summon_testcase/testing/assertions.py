@@ -56,7 +56,7 @@ class OutputAssertions:
         :raises NotRunning: if the service was not started.
         """
         conversation: Conversation = service
-        patterns = compile_patterns(pattern, conversation.called, "pattern")
+        patterns = compile_patterns(pattern, conversation._called, "pattern")
         written = conversation._written_in_test()
         for expression in patterns:
             match = search(expression, written)
@@ -64,5 +64,5 @@ class OutputAssertions:
                 begin = written.rfind("\n", 0, match.start()) + 1
                 end = written.find("\n", max(match.start(), match.end() - 1))
                 line = shortened(written[begin : end if end >= 0 else len(written)], LONGEST)
-                said = f"{conversation.called} wrote what matches {expression.pattern!r}: {line!r}"
+                said = f"{conversation._called} wrote what matches {expression.pattern!r}: {line!r}"
                 raise self.failureException(self._formatMessage(msg, said))

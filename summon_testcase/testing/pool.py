@@ -69,7 +69,7 @@ class _Tried:
 
 def _referred_to(executor: Executor, around: Mapping[str, Executor]) -> list[Executor | None]:
     after = [n for n, e in around.items() if any(t is e or t == n for t in executor.after)]
-    return [around.get(name) for name in sorted({*executor.needs(), *after})]
+    return [around.get(name) for name in sorted({*executor._needs(), *after})]
 
 
 #: once per process, also for other classes that inherit a declaration
@@ -174,7 +174,7 @@ class ServicePool:
         if self.life == "test":
             self.enter()
         batch = Orchestrator(missing)
-        batch.bind(around)
+        batch._bind(around)
         for failed in _tried:
             if is_in(failed.executor, missing.values()) and failed.referred_to(around):
                 raise failed.again().with_traceback(failed.traceback)

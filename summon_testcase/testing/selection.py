@@ -36,7 +36,7 @@ def resettable(executor: object) -> Iterator[Executor]:
 def refuse_shorter_lives(name: str, executor: Executor, around: Mapping[str, Executor]) -> None:
     """A service may refer to those that live as long as itself, or longer."""
     after = [n for n, e in around.items() if any(t is e or t == n for t in executor.after)]
-    for used in [*executor.needs(), *after]:
+    for used in [*executor._needs(), *after]:
         other = around.get(used)
         if other is not None and SCOPES.index(other.scope) < SCOPES.index(executor.scope):
             raise InvalidArgument(

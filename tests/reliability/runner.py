@@ -41,7 +41,7 @@ def wait_for_death() -> None:
 def leak(services: list[SimpleExecutor]) -> None:
     """Start them as most programs would, and end."""
     for each in services:
-        each._life = Life(each.called)
+        each._life = Life(each._called)
         launch = each._launch()
         with open(f"{launch.cwd}/out", "w") as out:
             subprocess.Popen(launch.argv, cwd=launch.cwd, env=launch.env, stdout=out)

@@ -440,11 +440,11 @@ def test_templates_reach_what_is_documented(mark: str) -> None:
         assert not [name for name in allowed if name.startswith("_")]
         for name in sorted(names - allowed):
             asks = SimpleExecutor(f"echo {{db.{name}}}", name="asks")
-            asks.bind({"db": db})
+            asks._bind({"db": db})
             with pytest.raises(UnknownReference):
-                asks.check()
+                asks._check()
     asks = SimpleExecutor(["echo", "{db.port.__class__}", "{db.name!r}", "{db[0]}", "{db}"])
-    asks.bind({"db": db})
+    asks._bind({"db": db})
     with asks:
         eventually(asks.tail, "it has answered")
         assert asks.tail() == ["{db.port.__class__} {db.name!r} {db[0]} {db}"]
