@@ -239,19 +239,6 @@ def test_seed_of_the_user_is_not_touched() -> None:
     ports.release(port)
 
 
-def test_owner_is_named() -> None:
-    """Who listens is named by pid and command; nobody by None."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-        assert ports.owner(port) == (None, None)
-        sock.listen()
-        pid, command = ports.owner(port)
-    if sys.platform == "linux":
-        assert pid == os.getpid()
-        assert command
-
-
 FORKING = """
 import os
 from summon_testcase.system import ports

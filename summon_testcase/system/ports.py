@@ -18,7 +18,7 @@ from ..errors import StartFailed
 from ..foreign import is_foreign, let_through
 from ..unpatched import LINUX, fcntl, open, os, socket, temporary_directory
 from ..wording import counted
-from . import netlink, procfs
+from . import procfs
 from .descriptors import moved, moved_socket
 
 #: ports that share one lock
@@ -337,15 +337,3 @@ def lease() -> int:
 def release(port: int) -> None:
     """End a lease."""
     _leases.release(port)
-
-
-def owner(port: int, host: str = "127.0.0.1") -> tuple[int | None, str | None]:
-    """Who listens on a port: pid and command, each None where the system does not tell.
-
-    :param port: the TCP port.
-    :param host: a numeric address.
-    :raises ValueError: for a host that is a name.
-    """
-    inode = netlink.listener(host, port)
-    pid = procfs.any_socket_holder(inode) if inode else None
-    return pid, None if pid is None else procfs.command_line(pid)

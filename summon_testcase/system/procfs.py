@@ -164,16 +164,6 @@ def any_socket_holder(inode: int) -> int | None:
     return socket_holder(inode, _processes())
 
 
-def readable_fds(pid: int) -> bool:
-    """Whether this user may see which files a process has open."""
-    try:
-        os.listdir(f"/proc/{pid}/fd")
-    except OSError as error:
-        let_through(error)
-        return False
-    return True
-
-
 def command_line(pid: int) -> str | None:
     """The command of a process as one would type it, on one line.
 

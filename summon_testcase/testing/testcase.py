@@ -261,7 +261,8 @@ _under_way = _Under()
 
 
 def _services_of(case: type[TestCase]) -> _ClassServices:
-    return _known.setdefault(case, _ClassServices(case))
+    known = _known.get(case)
+    return known if known is not None else _known.setdefault(case, _ClassServices(case))
 
 
 def declared(case: type) -> dict[str, Executor]:
