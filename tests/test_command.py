@@ -12,18 +12,18 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from summon_testcase.declaration.command import (
+from summon_testcase.declaration.command import split
+from summon_testcase.declaration.programs import find_program, package_of
+from summon_testcase.declaration.templates import (
     OTHER_FIELDS,
     OWN_FIELDS,
     fill,
     nearest,
     references,
-    split,
-    templates,
+    there_are,
     unknown_field,
     unknown_service,
 )
-from summon_testcase.declaration.programs import find_program, package_of
 from summon_testcase.errors import CommandNotFound, InvalidArgument
 
 #: a machine that is busy with other tests is no failure
@@ -133,7 +133,7 @@ class TestTemplates:
     def test_what_stays(self, stays: str) -> None:
         """Everything else in braces stays as it is."""
         assert fill(stays, own, other) == stays
-        assert not templates([stays]) or "x.port" in stays
+        assert not there_are([stays]) or "x.port" in stays
 
     @given(st.one_of(braces, pieces.map("".join), text))
     @unhurried
@@ -177,7 +177,7 @@ class TestTemplates:
     @unhurried
     def test_without_templates_nothing_changes(self, source: str) -> None:
         """Where there are no templates, there is nothing to fill in."""
-        if not templates([source]):
+        if not there_are([source]):
             assert fill(source, own, other) == source
 
     def test_fields(self) -> None:

@@ -10,7 +10,7 @@ from ..errors import InvalidArgument
 from ..foreign import let_through
 from ..tracebacks import hidden
 from ..wording import bracketed
-from . import command as commands
+from . import templates
 from .arguments import compile_patterns
 from .concealed import kind_of
 
@@ -42,7 +42,7 @@ def sample(url: str, number: int) -> SplitResult | None:
         return f"http://h{number}:{number}/" if field == "url" else own(field)
 
     try:
-        parts = urlsplit(commands.fill(re.sub(_BRACKETED, r"\1", url), own, other))
+        parts = urlsplit(templates.fill(re.sub(_BRACKETED, r"\1", url), own, other))
         if parts.scheme == "http+unix":
             # a directory alone is no socket: its name was to follow, and its "/" quoted too
             directory = re.fullmatch(r"\{(\w+\.)?(tmpdir|here)\}", urlsplit(url).netloc)
@@ -57,10 +57,10 @@ def sample(url: str, number: int) -> SplitResult | None:
 def elsewhere(url: str) -> set[str]:
     """The services whose host and port the URL has."""
     authority = re.match(_AUTHORITY, url)
-    if authority is None or "port" in commands.fields([authority[0]]):
+    if authority is None or "port" in templates.fields([authority[0]]):
         # somebody else's host, perhaps, but its own port
         return set()
-    return {name for name, _ in commands.references([authority[0]])}
+    return {name for name, _ in templates.references([authority[0]])}
 
 
 def contradict(host: str, other: str) -> bool:
@@ -88,7 +88,7 @@ def fill(url: str, own: Callable[[str], str], other: Callable[[str, str], str | 
         return None if value is None else written(field, value)
 
     url = re.sub(_BRACKETED, r"\1", url)
-    return commands.fill(url, lambda field: written(field, own(field)), others)
+    return templates.fill(url, lambda field: written(field, own(field)), others)
 
 
 def statuses(label: str, value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..declaration import arguments
+from ..declaration import arguments, templates
 from ..declaration import command as commands
 from ..declaration.arguments import Pattern, compile_patterns
 from ..declaration.command import Command
@@ -276,7 +276,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
     def _url_now(self) -> str:
         from ..declaration import http_arguments
 
-        if commands.templates([self._url]) and "{url}" in self._url:
+        if templates.there_are([self._url]) and "{url}" in self._url:
             raise InvalidArgument(
                 f"{self._called}: url= contains {{url}} itself: write {{host}} and {{port}}",
                 executor=self._called,
@@ -302,7 +302,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 
         :raises NotRunning: if it is not running.
         """
-        if not commands.templates([self._url]):
+        if not templates.there_are([self._url]):
             return self._url
         if self._life is None:
             self._current("url")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..clean import LONGEST, shortened
-from ..declaration import arguments, lifetime, programs
+from ..declaration import arguments, lifetime, programs, templates
 from ..declaration import command as commands
 from ..declaration.arguments import Limits, Pattern, compile_patterns, perform
 from ..declaration.concealed import concealing
@@ -282,7 +282,7 @@ class SimpleExecutor(Service):
 
     def _needs(self) -> set[str]:
         """Names of the services that templates refer to."""
-        return {name for name, _ in commands.references(self._texts()) if name in self._services}
+        return {name for name, _ in templates.references(self._texts()) if name in self._services}
 
     def _own(self, field: str) -> str:
         if field == "port":
@@ -321,15 +321,15 @@ class SimpleExecutor(Service):
         service = self._services.get(name)
         if service is None:
             return None
-        if service is self and field in commands.OWN_FIELDS:
+        if service is self and field in templates.OWN_FIELDS:
             return self._own(field)
         try:
             found = getattr(service, field)
         except NotRunning:
             raise
         except AttributeError:
-            offered = [known for known in commands.offered(service) if hasattr(service, known)]
-            raise commands.unknown_field(self._called, name, field, offered) from None
+            offered = [known for known in templates.offered(service) if hasattr(service, known)]
+            raise templates.unknown_field(self._called, name, field, offered) from None
         if found is None:
             raise UnknownReference(
                 f"{self._called}: {{{name}.{field}}} cannot be filled in: {name} has none, since "
@@ -343,22 +343,22 @@ class SimpleExecutor(Service):
     def _check_reference(self, name: str, field: str) -> None:
         service = self._services.get(name)
         if service is not None:
-            fields = commands.offered(service)
+            fields = templates.offered(service)
             if field not in fields:
-                raise commands.unknown_field(self._called, name, field, fields)
-        elif field in commands.OTHER_FIELDS:
-            raise commands.unknown_service(self._called, name, field, self._services)
+                raise templates.unknown_field(self._called, name, field, fields)
+        elif field in templates.OTHER_FIELDS:
+            raise templates.unknown_service(self._called, name, field, self._services)
 
     def _fill(self, text: str) -> str:
-        return commands.fill(text, self._own, self._other)
+        return templates.fill(text, self._own, self._other)
 
     def _placed(self, text: str) -> str:
         """A text with what is known before the start filled in."""
 
         def own(field: str) -> str:
-            return self._own(field) if field in commands.PLACES else f"{{{field}}}"
+            return self._own(field) if field in templates.PLACES else f"{{{field}}}"
 
-        return commands.fill(text, own, lambda name, field: None)
+        return templates.fill(text, own, lambda name, field: None)
 
     def _directory(self) -> str:
         """The directory that it runs in."""
@@ -373,16 +373,16 @@ class SimpleExecutor(Service):
         """Refuse, before anything is spawned, what cannot work."""
         self._refuse_elsewhere(self._called)
         called, texts = self._called, self._texts()
-        for name, field in sorted(commands.references(texts)):
+        for name, field in sorted(templates.references(texts)):
             self._check_reference(name, field)
         self._refuse_a_port_untold()
         cwd, place = None, self._placed(self._cwd or "")
         may_appear = may_appear or overridden(self, "prepare")
-        if not (may_appear or commands.templates([place])):
+        if not (may_appear or templates.there_are([place])):
             cwd = commands.directory(place, called)
         path = programs.path_of(self._env)
         path = None if path is None else self._placed(path)
-        if commands.templates([path or ""]):
+        if templates.there_are([path or ""]):
             return
         self._find_required(path, cwd)
         if cwd is not None:
@@ -397,7 +397,7 @@ class SimpleExecutor(Service):
 
     def _find_known(self, word: str, path: str | None, cwd: str) -> None:
         word = self._placed(word)
-        if not commands.templates([word]):
+        if not templates.there_are([word]):
             self._find(word, path, cwd)
 
     def _waits_for_its_port(self) -> bool:
@@ -414,8 +414,8 @@ class SimpleExecutor(Service):
         texts = [*self._command, *filter(None, self._env.values())]
         if overridden(self, "prepare") or self._names_own(texts, "port", "url"):
             return
-        written = {field.lower(): field for field in sorted(commands.fields(texts))}
-        meant = commands.nearest("port", written)
+        written = {field.lower(): field for field in sorted(templates.fields(texts))}
+        meant = templates.nearest("port", written)
         hint = f"did you mean {{port}} by {{{written[meant]}}}? " if meant else ""
         raise InvalidArgument(
             f"{self._called}: nothing tells it at which port to listen: {hint}write {{port}} into "
@@ -426,8 +426,8 @@ class SimpleExecutor(Service):
     def _names_own(self, texts: Iterable[str], *wanted: str) -> bool:
         """Whether templates in some texts name any of some fields of this executor."""
         texts = list(texts)
-        others = commands.references(texts)
-        own = commands.fields(texts) | {f for n, f in others if self._services.get(n) is self}
+        others = templates.references(texts)
+        own = templates.fields(texts) | {f for n, f in others if self._services.get(n) is self}
         return not own.isdisjoint(wanted)
 
     def _find(self, word: str, path: str | None, cwd: str) -> str:

@@ -10,8 +10,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..declaration import arguments
-from ..declaration import command as commands
+from ..declaration import arguments, templates
 from ..declaration.programs import is_program, package_of, path_of
 from ..errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
 from ..executors.coordinated import OutputCoordinatedExecutor
@@ -207,7 +206,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
         bindir, base = self._placed(self._bindir or ""), self._placed(self._cwd or "")
         if bindir:
             # from where the server runs, as any path; by a link its user might not find it
-            base = "" if commands.templates([base]) else base
+            base = "" if templates.there_are([base]) else base
             bindir = os.path.realpath(os.path.join(base, bindir))
         places = [bindir] if bindir else _bindirs()
         for place in places:
@@ -274,7 +273,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
                     name=f"{self._called} initdb",
                     one_shot=True,
                     timeout=_INITDB_TIMEOUT,
-                    cwd=os.sep if commands.templates([place]) else place or None,
+                    cwd=os.sep if templates.there_are([place]) else place or None,
                 )
                 yield from make._starting()
                 run(make._stopping())

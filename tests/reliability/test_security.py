@@ -30,7 +30,7 @@ from summon_testcase import (
     UnknownReference,
     orchestrated,
 )
-from summon_testcase.declaration.command import offered
+from summon_testcase.declaration.templates import offered
 from summon_testcase.output import log
 from summon_testcase.output.log import run_directory
 from summon_testcase.supervision import warden as wardens

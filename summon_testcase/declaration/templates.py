@@ -1,0 +1,101 @@
+"""Templates in what is declared: ``{port}`` of the service itself, ``{redis.port}`` of another."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+
+from ..errors import UnknownReference
+from ..tracebacks import hidden
+
+__tracebackhide__ = hidden
+
+#: what ``{field}`` may name of the executor itself
+OWN_FIELDS = ("port", "host", "url", "tmpdir", "name")
+#: and of where it is declared: known before it is started
+PLACES = ("python", "here")
+#: what ``{service.field}`` may name of another, beside its banner's groups
+OTHER_FIELDS = (*OWN_FIELDS, "pid", "log_path")
+
+_TEMPLATE = r"(?<!\$)\{([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\}"
+
+
+def offered(service: object) -> tuple[str, ...]:
+    """What ``{service.field}`` may name of a service: what its classes and itself add too."""
+    places = [vars(kind) for kind in reversed(type(service).__mro__)]
+    added = [place.get("template_fields", ()) for place in places]
+    added.append(getattr(service, "template_fields", ()))
+    found = [(more,) if isinstance(more, str) else more for more in added]
+    return tuple(dict.fromkeys([*OTHER_FIELDS, *(field for more in found for field in more)]))
+
+
+def references(texts: Iterable[str]) -> set[tuple[str, str]]:
+    """The ``(service, field)`` pairs that templates in some texts name."""
+    return {
+        (match[1], match[2]) for text in texts for match in re.finditer(_TEMPLATE, text) if match[2]
+    }
+
+
+def fields(texts: Iterable[str]) -> set[str]:
+    """What stands in single braces, as templates for the executor itself do."""
+    found = (match for text in texts for match in re.finditer(_TEMPLATE, text))
+    return {match[1] for match in found if not match[2]}
+
+
+def there_are(texts: Iterable[str]) -> bool:
+    """Whether there is anything to fill in."""
+    return any(
+        match[2] or match[1] in (*OWN_FIELDS, *PLACES)
+        for text in texts
+        for match in re.finditer(_TEMPLATE, text)
+    )
+
+
+def fill(text: str, own: Callable[[str], str], other: Callable[[str, str], str | None]) -> str:
+    """Fill in the templates of a text; whatever else is in braces stays as it is.
+
+    :param own: gives the value of one of :data:`OWN_FIELDS` or :data:`PLACES`.
+    :param other: gives the value of another service's field, None to leave it as it is.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name, field = match[1], match[2]
+        if field:
+            found = other(name, field)
+            return match[0] if found is None else found
+        return own(name) if name in OWN_FIELDS or name in PLACES else match[0]
+
+    return re.sub(_TEMPLATE, value, text)
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The declared name that was probably meant."""
+    found = difflib.get_close_matches(name, list(names), 1, 0.6)
+    return found[0] if found else None
+
+
+def unknown_service(label: str, name: str, field: str, declared: Iterable[str]) -> UnknownReference:
+    """The error for a template that names a service which is not declared."""
+    declared = sorted(declared)
+    meant = nearest(name, declared)
+    if meant:
+        hint = f"did you mean {{{meant}.{field}}}?"
+    elif declared:
+        hint = f"declared here: {', '.join(declared)}"
+    else:
+        hint = "no other service is declared here"
+    return UnknownReference(
+        f"{label}: {{{name}.{field}}} names no declared service: {hint}", executor=label
+    )
+
+
+def unknown_field(label: str, name: str, field: str, fields: Iterable[str]) -> UnknownReference:
+    """The error for a template that names what a service does not offer."""
+    fields = list(fields)
+    meant = nearest(field, fields)
+    offers = ", ".join(fields) or "no attribute that a template could name"
+    hint = f"did you mean {{{name}.{meant}}}?" if meant else f"it offers {offers}"
+    return UnknownReference(
+        f"{label}: {{{name}.{field}}} cannot be filled in: {hint}", executor=label
+    )
