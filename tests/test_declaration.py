@@ -322,9 +322,9 @@ class TestPortTold:
     )
     def test_told(self, executor: SimpleExecutor) -> None:
         """By its command or its environment, or by a port that is given."""
-        executor.bind({"db": executor})
+        executor._bind({"db": executor})
         with pytest.raises(CommandNotFound, match="'x' is not on the PATH"):
-            executor.check()
+            executor._check()
 
     def test_in_a_file(self) -> None:
         """What a subclass writes into a file before the start is not known."""
@@ -603,9 +603,9 @@ class TestReferences:
                 super().__init__(*given)
                 self.own = 1
 
-        Own("sleep 1", "up (?P<other>.)(?P<port>.)").check()
+        Own("sleep 1", "up (?P<other>.)(?P<port>.)")._check()
         with pytest.raises(InvalidArgument, match="banner= has a group 'own'"):
-            Own("sleep 1", "up (?P<own>.)").check()
+            Own("sleep 1", "up (?P<own>.)")._check()
 
 
 class TestPostgreSQL:
@@ -620,7 +620,7 @@ class TestPostgreSQL:
             (PostgreSQL(bindir="{here}/no"), f"is not in {ROOT}/tests/no"),
         ):
             with pytest.raises(Exception, match=words):
-                wrong.check()
+                wrong._check()
 
     @needs("postgres", package="postgresql")
     @root
@@ -699,16 +699,16 @@ class TestHere:
             env={"HERE": "{here}"},
         )
         assert executor.path == f"{here}/no-such-file"
-        executor.check()
+        executor._check()
         assert executor._launch().argv[0] == executor._launch().program == sys.executable
         assert executor._launch().argv[3] == executor._launch().env["HERE"] == here
         url = "https://127.0.0.1:4711/"
         secure = HTTPCoordinatedExecutor("x", url, verify="{here}/ca.pem")
         assert vars(secure._readiness()[0])["verify"] == f"{here}/ca.pem"
         with pytest.raises(CommandNotFound, match="may not be executed"):
-            SimpleExecutor("sleep 1", requires=f"{{here}}/{name}").check()
+            SimpleExecutor("sleep 1", requires=f"{{here}}/{name}")._check()
         with pytest.raises(InvalidArgument, match=f"is no directory: create {here}/no"):
-            SimpleExecutor("sleep 1", cwd="{here}/no").check()
+            SimpleExecutor("sleep 1", cwd="{here}/no")._check()
 
     @pytest.mark.parametrize("command", ["{python} -V", ["/usr/bin/python", "-V"]])
     def test_what_it_is_called(self, command: Any) -> None:
@@ -721,7 +721,7 @@ class TestHere:
         """A program that embeds Python may not know one."""
         monkeypatch.setattr(sys, "executable", value)
         with pytest.raises(InvalidArgument, match=r"web: \{python\} is not known"):
-            SimpleExecutor("{python} -V", name="web").check()
+            SimpleExecutor("{python} -V", name="web")._check()
 
     def test_nowhere(self) -> None:
         """Where there is no file there is no directory; it is said if it is asked for."""

@@ -669,7 +669,7 @@ BAD: dict[str, tuple[str, str, str]] = {
         "cwd='$HOME/app': no shell fills in the $HOME: write os.environ[\"HOME\"]",
     ),
     "missing program of alive": (
-        "SimpleExecutor('sleep 1', name='db', alive='no-such-probe').check()",
+        "SimpleExecutor('sleep 1', name='db', alive='no-such-probe')._check()",
         "CommandNotFound",
         "db: command not found: 'no-such-probe' is not on the PATH",
     ),

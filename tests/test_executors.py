@@ -103,7 +103,7 @@ FLAVOURS = [
         lambda mark, command=None, **o: OutputCoordinatedExecutor(
             command or serves("banner", "{name}", mark), banner=r"serving at (?P<place>.*)\n", **o
         ),
-        lambda e: wrote_state(e) and e.place == e.called,
+        lambda e: wrote_state(e) and e.place == e._called,
     ),
     Flavour(
         "tcp",
@@ -646,7 +646,7 @@ class TestCommonArguments:
             assert executor.match is not None
             told = json.loads(executor.match.group(1).splitlines()[-1])
             told["tmpdir"], told["port"] = executor.tmpdir, port_of(executor)
-            told["name"] = executor.called
+            told["name"] = executor._called
             return dict(told)
 
     def test_env(self, monkeypatch: pytest.MonkeyPatch) -> None:
