@@ -256,6 +256,46 @@ def test_name_with_brackets_does_not_mislead(tmp_path: Path) -> None:
             process.kill()
 
 
+INTERRUPTED = """
+import signal, socket, sys
+from summon_testcase.system import netlink
+
+heard, here = [], False
+
+def handler(*_):
+    global here
+    here = True
+    heard.append(netlink.listener("127.0.0.1", port))
+    here = False
+
+def interrupt(frame, event, arg):
+    if frame.f_code.co_filename == netlink.__file__ and not here:
+        signal.raise_signal(signal.SIGUSR1)
+
+signal.signal(signal.SIGUSR1, handler)
+with socket.create_server(("127.0.0.1", 0)) as server:
+    port = server.getsockname()[1]
+    inode = netlink.listener("127.0.0.1", port)
+    sys.setprofile(interrupt)
+    told = [netlink.listener("127.0.0.1", port) for _ in range(3)]
+    sys.setprofile(None)
+    told.append(netlink.listener("127.0.0.1", port))
+print(inode != 0, set(told) == set(heard) == {inode}, len(heard) > 20)
+"""
+
+
+def test_a_signal_handler_asks_too() -> None:
+    """Whatever moment of a question it comes at, both are answered."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", INTERRUPTED],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("True True True\n", "")
+
+
 def test_dead_process_has_neither_parent_nor_command() -> None:
     """A process that was reaped is unknown; one that was not is not alive."""
     process = subprocess.Popen(["/bin/true"])

@@ -6,6 +6,7 @@ is None, never a guess.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import itertools
@@ -140,30 +141,41 @@ class _Shared:
     """The one netlink socket of this process."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.diag: SockDiag | None = None
+        self.asking = False
         self.refused = False
 
     def listener(self, host: str, port: int) -> int | None:
         with self.lock:
-            if self.refused:
-                return None
+            # a signal handler has come between the question of its own thread and the answer
+            nested = self.asking
             try:
+                self.asking = True
+                if self.refused:
+                    return None
+                if nested:
+                    with contextlib.closing(SockDiag()) as another:
+                        return another.listener(host, port)
                 if self.diag is None:
                     self.diag = SockDiag()
                 return self.diag.listener(host, port)
             except OSError as error:
                 let_through(error)
+                if nested:
+                    return None
                 if self.diag is not None:
                     self.diag.close()
                     self.diag = None
                 # A full descriptor table may pass; a forbidden family does not.
                 self.refused = error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
                 return None
+            finally:
+                self.asking = nested
 
     def forget(self) -> None:
         """In a forked child: two processes on one socket would take each other's answers."""
-        self.lock = threading.Lock()
+        self.lock, self.asking = threading.RLock(), False
         if self.diag is not None:
             self.diag.close()
             self.diag = None
