@@ -1,4 +1,4 @@
-"""Who died in a block, and who is told of it."""
+"""Services that died in a block, and how the block's caller learns of it."""
 
 from __future__ import annotations
 

@@ -234,7 +234,7 @@ class Keeper:
             self.empty = not left
             self.tell("exited", self.status, int(left))
         if probed:
-            # after that: who is ready by it knows what is left of the service
+            # told last: by then the test process knows what is left of the service
             self.tell("probed", probed[0], probed[1].rpartition(b"\n")[2])
         if self.stop_signal:
             self.go_on_stopping()

@@ -235,7 +235,7 @@ class _Asker:
             question.note("died", said)
         self._unsent.clear()
         self._under_way = {}
-        # who asks next may try again
+        # the next question may start another asker
         self._deaths = 0
 
     def _close_said(self) -> None:

@@ -18,7 +18,7 @@ from ..system import procfs
 from ..unpatched import time
 
 #: share of the time since the first costly question that the next pause takes, and of what is
-#: more than so many seconds of it: who is slow anyhow is asked rarely
+#: more than so many seconds of it: a service that is slow is asked rarely
 _SHARE = 1 / 72
 _SOON, _LATER_SHARE = 0.2, 1 / 20
 _SHORTEST, _LONGEST = 0.0005, 2.0

@@ -49,7 +49,7 @@ class Pause(NamedTuple):
 
 Steps = Generator[Pause, None, T]
 
-#: seconds after which who waits for a descriptor looks for itself: what it waits for may
+#: seconds after which a wait for a descriptor ends without news: what it waits for may
 #: have been read, or the descriptor closed, by a signal handler or by another thread
 _ALONE, _SHARED = 1.0, 0.05
 #: members whose moment has come are let go on for a quarter of the time at most, the rest

@@ -83,7 +83,7 @@ class Instance:
         self.outlasts = outlasts
         #: asked once, when nothing of it is alive here any more: whether it may still run
         self.lives_elsewhere: Callable[[], bool] | None = None
-        #: of a launcher: who is where it was to leave its server
+        #: of a launcher: asks who listens where it was to leave its server
         self.who_is_there: Callable[[float], Steps[PortInUse | None]] | None = None
         #: what is there when it was killed, in words
         self._left = ""

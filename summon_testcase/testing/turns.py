@@ -21,7 +21,7 @@ lock = threading.RLock()
 _changed = threading.Condition(lock)
 #: what is being started or stopped just now, and by whom
 _claims: list[tuple[object, Somebody]] = []
-#: seconds after which who waits looks for itself: the thread that it waits for may have died
+#: seconds after which a waiting thread looks again: the one that it waits for may have died
 _LOOK = 0.5
 
 
