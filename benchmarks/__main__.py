@@ -9,8 +9,8 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from . import publish, text
-from .results import Settings
+from .report import publish, text
+from .report.results import Settings
 from .services import Ground
 from .worker import ROOT
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from ..groups import ALL, Needs
-from ..results import US, Budget, Chart, Result, Settings, shuffled
-from ..stats import Table
+from ..report.results import US, Budget, Chart, Result, Settings, shuffled
+from ..report.stats import Table
 from ..worker import WorkerFailed, once
 
 SIZES = (1, 10, 50, 200, 500)

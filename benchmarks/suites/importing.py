@@ -9,8 +9,8 @@ import sys
 import sysconfig
 from importlib.util import find_spec
 
-from ..results import Result, Settings, shuffled
-from ..stats import Table
+from ..report.results import Result, Settings, shuffled
+from ..report.stats import Table
 from ..worker import ROOT
 
 OURS, BASE = "summon_testcase", "unittest, pexpect"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 import time
 
-from ..results import US, Budget, Result, Settings, shuffled
-from ..stats import Table
+from ..report.results import US, Budget, Result, Settings, shuffled
+from ..report.stats import Table
 from ..worker import WorkerFailed, once
 
 MB = 200

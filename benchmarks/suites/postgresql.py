@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from ..results import US, Chart, Result, Settings, Verdict, shuffled
-from ..stats import Table
+from ..report.results import US, Chart, Result, Settings, Verdict, shuffled
+from ..report.stats import Table
 from ..worker import ROOT, Worker, WorkerFailed
 
 PEER, CACHED, FLOOR = "testing.postgresql", "testing.postgresql, initdb cached", "floor"

@@ -6,9 +6,9 @@ import random
 import time
 
 from ..contenders import ALL, KINDS
-from ..results import US, Chart, Result, Settings, shuffled
+from ..report.results import US, Chart, Result, Settings, shuffled
+from ..report.stats import Table
 from ..services import Watchdog
-from ..stats import Table
 
 #: shares of the time that mirakuru takes
 LIMITS = {"tcp": 1 / 30, "http": 1 / 20, "http503": 1 / 20, "unix": 1 / 30, "file": 1 / 30}

@@ -10,8 +10,8 @@ import tempfile
 import time
 from importlib.util import find_spec
 
-from ..results import US, Budget, Chart, Result, Settings, Verdict, shuffled
-from ..stats import Table, interval
+from ..report.results import US, Budget, Chart, Result, Settings, Verdict, shuffled
+from ..report.stats import Table, interval
 from ..worker import ROOT
 
 CLASSES = 30

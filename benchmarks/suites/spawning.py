@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from ..contenders import ALL
-from ..results import US, Result, Settings, shuffled
-from ..stats import Table
+from ..report.results import US, Result, Settings, shuffled
+from ..report.stats import Table
 from ..worker import Worker, WorkerFailed, once
 
 #: MiB that the test process has in memory

@@ -8,9 +8,9 @@ from typing import Any
 
 from ..contenders import ALL
 from ..groups import ALL as GROUPS
-from ..results import US, Result, Settings, shuffled
+from ..report.results import US, Result, Settings, shuffled
+from ..report.stats import Table, median
 from ..services import EXIT, PID, READY, Watchdog
-from ..stats import Table, median
 
 #: milliseconds between the signal and the end of the process
 ENDS = (0, 50, 200)

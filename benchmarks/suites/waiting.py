@@ -6,8 +6,8 @@ import time
 
 from ..contenders import ALL, KINDS
 from ..processes import cpu
-from ..results import US, Result, Settings
-from ..stats import Table
+from ..report.results import US, Result, Settings
+from ..report.stats import Table
 from ..worker import Worker, WorkerFailed
 
 LONG = 5000.0

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .services import Ground
+from ..services import Ground
 from .stats import Table, interval, median, quantile
 
 T = TypeVar("T")

@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from ..worker import ROOT
 from . import svg
 from .results import Result
 from .stats import Table
 from .text import number
-from .worker import ROOT
 
 PEERS = ("mirakuru", "pytest-xprocess", "pexpect", "testing.postgresql", "summon_testcase")
 
