@@ -1,6 +1,6 @@
 """The floor: Popen, and a loop that never sleeps, each service when the one before is ready."""
 
-from .. import kernel
+from ..peers import kernel
 from . import by_hand
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ..groups import ALL, Needs
+from ..peers.groups import ALL, Needs
 from ..report.results import US, Budget, Chart, Result, Settings, shuffled
 from ..report.stats import Table
 from ..worker import WorkerFailed, once

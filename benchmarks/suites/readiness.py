@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 
-from ..contenders import ALL, KINDS
+from ..peers.contenders import ALL, KINDS
 from ..report.results import US, Chart, Result, Settings, shuffled
 from ..report.stats import Table
 from ..services import Watchdog

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from ..contenders import ALL
+from ..peers.contenders import ALL
 from ..report.results import US, Result, Settings, shuffled
 from ..report.stats import Table
 from ..worker import Worker, WorkerFailed, once

@@ -6,8 +6,8 @@ import random
 import time
 from typing import Any
 
-from ..contenders import ALL
-from ..groups import ALL as GROUPS
+from ..peers.contenders import ALL
+from ..peers.groups import ALL as GROUPS
 from ..report.results import US, Result, Settings, shuffled
 from ..report.stats import Table, median
 from ..services import EXIT, PID, READY, Watchdog

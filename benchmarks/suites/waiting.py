@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ..contenders import ALL, KINDS
+from ..peers.contenders import ALL, KINDS
 from ..processes import cpu
 from ..report.results import US, Result, Settings
 from ..report.stats import Table

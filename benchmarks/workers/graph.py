@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..groups import named
+from ..peers.groups import named
 from ..services import BEFORE, Ground, TooEarly, Watchdog
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..contenders import Summon
+from ..peers.contenders import Summon
 from ..processes import askers, parent
 from ..services import PID, Ground
 

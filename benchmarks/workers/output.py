@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .. import kernel
-from ..contenders import Contender, Mirakuru, Pexpect, Summon
+from ..peers import kernel
+from ..peers.contenders import Contender, Mirakuru, Pexpect, Summon
 from ..services import WRITTEN, Ground, Service, Watchdog
 
 DEVNULL = subprocess.DEVNULL

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from glob import glob
 from typing import Any
 
-from .. import kernel
+from ..peers import kernel
 
 
 def main(parameters: dict[str, Any], say: Callable[[object], None]) -> None:

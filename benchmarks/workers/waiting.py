@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..contenders import named
+from ..peers.contenders import named
 from ..processes import askers, cpu
 from ..services import Ground
 

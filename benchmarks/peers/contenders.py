@@ -16,8 +16,8 @@ import types
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
+from ..services import Service
 from . import kernel
-from .services import Service
 
 DEVNULL = subprocess.DEVNULL
 

@@ -9,8 +9,8 @@ import time
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
+from ..services import Service
 from . import contenders, kernel
-from .services import Service
 
 #: for each service the services that must be ready before it may start, by index
 Needs = dict[int, list[int]]
