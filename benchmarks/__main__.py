@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from .report import publish, text
-from .report.results import Settings
+from .rounds import Settings
 from .services import Ground
 from .worker import ROOT
 

@@ -1,4 +1,7 @@
-"""A process in which something is measured: ``python -m benchmarks.worker MODULE PARAMETERS``."""
+"""A process of its own in which something is measured.
+
+It is started as ``python -m benchmarks.worker MODULE FUNCTION PARAMETERS``.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +11,38 @@ import os
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from typing import IO, Any
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+#: tells something to the process that started a worker
+Say = Callable[[object], None]
+#: what runs in a worker: a function of a suite, which is called with its parameters and a Say
+Work = Callable[[dict[str, Any], Say], None]
 
 
 class Worker:
-    """A process that runs ``main(parameters, say)`` of a module of benchmarks.workers.
+    """A process that runs ``work(parameters, say)``.
 
     What it writes to standard error is shown if BENCH_VERBOSE is set.
 
+    :param work: a function at the top of a module, from which the process imports it.
+    :param parameters: what it is called with; anything that JSON knows.
     :param prefix: the beginning of its command, to run it as somebody else.
     """
 
     def __init__(
         self,
-        module: str,
+        work: Work,
         parameters: dict[str, Any],
         *,
         python: str = sys.executable,
         prefix: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
     ) -> None:
+        command = [*prefix, python, "-m", "benchmarks.worker", work.__module__, work.__name__]
         self._process = subprocess.Popen(
-            [*prefix, python, "-m", "benchmarks.worker", module, json.dumps(parameters)],
+            [*command, json.dumps(parameters)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if os.environ.get("BENCH_VERBOSE") else subprocess.DEVNULL,
@@ -79,9 +90,9 @@ class WorkerFailed(Exception):
     """What was to be measured raised an error."""
 
 
-def once(module: str, parameters: dict[str, Any], **options: Any) -> Any:
+def once(work: Work, parameters: dict[str, Any], **options: Any) -> Any:
     """Run a worker that says one thing."""
-    with Worker(module, parameters, **options) as worker:
+    with Worker(work, parameters, **options) as worker:
         return worker.hear()
 
 
@@ -92,8 +103,8 @@ def say(thing: Any) -> None:
 
 if __name__ == "__main__":
     try:
-        work = importlib.import_module(f"benchmarks.workers.{sys.argv[1]}")
-        work.main(json.loads(sys.argv[2]), say)
+        module = importlib.import_module(sys.argv[1])
+        getattr(module, sys.argv[2])(json.loads(sys.argv[3]), say)
     except Exception as error:
         say({"error": f"{type(error).__name__}: {error}"[:200]})
         traceback.print_exc()

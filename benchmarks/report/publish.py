@@ -24,7 +24,7 @@ def save(directory: str, suite: str, result: Result, run: dict[str, Any]) -> Non
     os.makedirs(directory, exist_ok=True)
     told = {
         "run": {"when": time.strftime("%Y-%m-%d %H:%M"), **run, **_machine()},
-        "verdicts": [vars(verdict) for verdict in result.verdicts],
+        "verdicts": [verdict._asdict() for verdict in result.verdicts],
         "tables": [_as_json(table) for table in result.tables],
         "charts": [],
     }

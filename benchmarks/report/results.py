@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import math
-import random
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from ..services import Ground
 from .stats import Table, interval, median, quantile
 
-T = TypeVar("T")
 US = "summon_testcase"
 
 
-@dataclass
-class Verdict:
-    """One requirement of issue 4, and what was measured."""
+class Verdict(NamedTuple):
+    """One requirement, and what was measured."""
 
     subject: str
     required: str
@@ -27,8 +20,7 @@ class Verdict:
     met: bool
 
 
-@dataclass
-class Chart:
+class Chart(NamedTuple):
     """Bars, one for each row of a table's groups."""
 
     name: str
@@ -36,13 +28,12 @@ class Chart:
     logarithmic: bool = True
 
 
-@dataclass
 class Result:
     """What one suite found."""
 
-    tables: list[Table]
-    verdicts: list[Verdict] = field(default_factory=list)
-    charts: list[Chart] = field(default_factory=list)
+    def __init__(self, tables: Sequence[Table], charts: Sequence[Chart] = ()) -> None:
+        self.tables, self.charts = tables, charts
+        self.verdicts: list[Verdict] = []
 
     def at_most(
         self, subject: str, values: Sequence[float], limit: float, unit: str, share: float = 0.5
@@ -102,44 +93,3 @@ def _ratio(value: float) -> str:
     if value <= 0:
         return "0"
     return f"{value:.2f}x" if value > 0.3 else f"1/{1 / value:.3g}"
-
-
-@dataclass
-class Settings:
-    """How a suite is to be run.
-
-    :param runs: how often everything is measured.
-    :param budget: seconds after which a slow peer is not measured again.
-    """
-
-    runs: int
-    ground: Ground
-    budget: float = 300.0
-
-    def rounds(self) -> Iterator[int]:
-        """Count the rounds, and tell on a terminal."""
-        for number in range(self.runs):
-            if sys.stderr.isatty():
-                print(f"\rround {number + 1} of {self.runs}  ", end="", file=sys.stderr)
-            yield number
-        if sys.stderr.isatty():
-            print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
-
-
-class Budget:
-    """Keeps slow peers from taking all day: each cell may take so many seconds in all."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._spent: dict[object, float] = {}
-
-    def left(self, cell: object) -> bool:
-        return self._spent.get(cell, 0) < self._seconds
-
-    def spend(self, cell: object, began: float) -> None:
-        """Charge what passed since a moment of time.monotonic()."""
-        self._spent[cell] = self._spent.get(cell, 0) + time.monotonic() - began
-
-
-def shuffled(things: Sequence[T]) -> list[T]:
-    return random.sample(things, len(things))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import resource
 import time
+from typing import Any
 
-from ..peers.groups import ALL, Needs
-from ..report.results import US, Budget, Chart, Result, Settings, shuffled
+from ..peers.groups import ALL, Needs, named
+from ..report.results import US, Chart, Result
 from ..report.stats import Table
-from ..worker import WorkerFailed, once
+from ..rounds import Budget, Settings, shuffled
+from ..services import BEFORE, Ground, TooEarly, Watchdog
+from ..worker import Say, WorkerFailed, once
 
 SIZES = (1, 10, 50, 200, 500)
 DELAY = 100
@@ -48,7 +52,7 @@ def run(settings: Settings) -> Result:
                     parameters = {"ground": settings.ground.directory, "group": group.name}
                     parameters |= {"count": count, "delay": DELAY, "warm": warm}
                     parameters |= {"needs": [[k, v] for k, v in needs.items()]}
-                    said = once("graph", parameters)
+                    said = once(start_many, parameters)
                     wall.add(label, row, said["wall"])
                     busy.add(label, row, said["cpu"])
                 except WorkerFailed as error:
@@ -58,3 +62,36 @@ def run(settings: Settings) -> Result:
     for label, _, _ in cells:
         result.ratio_at_most(f"{label}: until all are ready", wall, label, "floor", 1.3)
     return result
+
+
+def start_many(parameters: dict[str, Any], say: Say) -> None:
+    """Worker: start so many in a process that may open so many files, and stop them."""
+    files = named(parameters["group"]).files
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    ground = Ground(parameters["ground"])
+    needs = dict(parameters["needs"])
+    if parameters["warm"]:
+        _start(ground, parameters["group"], 1, 0, {})
+    else:
+        import summon_testcase  # noqa: F401
+    say(_start(ground, parameters["group"], parameters["count"], parameters["delay"], needs))
+
+
+def _start(
+    ground: Ground, name: str, count: int, delay: float, needs: dict[int, list[int]]
+) -> dict[str, float]:
+    services = [ground.service("tcp", delay, life=300) for _ in range(count)]
+    group = named(name)()
+    try:
+        with Watchdog(120):
+            used, began = time.process_time_ns(), time.monotonic_ns()
+            group.start(services, needs)
+            end = time.monotonic_ns()
+            used = time.process_time_ns() - used
+        if not all(0 < ground.stamp(service, BEFORE) <= end for service in services):
+            raise TooEarly("returned before all were ready")
+        group.stop()
+    finally:
+        for service in services:
+            ground.clear(service)
+    return {"wall": (end - began) / 1e6, "cpu": used / 1e6}

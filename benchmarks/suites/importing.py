@@ -9,8 +9,9 @@ import sys
 import sysconfig
 from importlib.util import find_spec
 
-from ..report.results import Result, Settings, shuffled
+from ..report.results import Result
 from ..report.stats import Table
+from ..rounds import Settings, shuffled
 from ..worker import ROOT
 
 OURS, BASE = "summon_testcase", "unittest, pexpect"

@@ -9,13 +9,17 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Any
 
-from ..report.results import US, Chart, Result, Settings, Verdict, shuffled
+from ..peers import databases
+from ..report.results import US, Chart, Result, Verdict
 from ..report.stats import Table
-from ..worker import ROOT, Worker, WorkerFailed
+from ..rounds import Settings, shuffled
+from ..worker import ROOT, Say, Worker, WorkerFailed
 
 PEER, CACHED, FLOOR = "testing.postgresql", "testing.postgresql, initdb cached", "floor"
 AS_ROOT = f"{US}, as root"
@@ -43,11 +47,11 @@ def run(settings: Settings) -> Result:
         result.verdicts.append(Verdict("a fresh PostgreSQL", f"1/4 of {PEER}", reason, False))
         return result
     with _user() as (prefix, python, env), tempfile.TemporaryDirectory() as cache:
-        workers = {"user": Worker("postgresql", {}, prefix=prefix, python=python, env=env)}
+        workers = {"user": Worker(serve_databases, {}, prefix=prefix, python=python, env=env)}
         rows = dict.fromkeys((PEER, CACHED, FLOOR, US), "user")
         if prefix:
             os.chmod(cache, 0o711)
-            workers["root"] = Worker("postgresql", {}, env={"SUMMON_CACHE_DIR": cache})
+            workers["root"] = Worker(serve_databases, {}, env={"SUMMON_CACHE_DIR": cache})
             rows[AS_ROOT] = "root"
         for row, who in rows.items():
             try:
@@ -69,6 +73,35 @@ def run(settings: Settings) -> Result:
         if row.startswith(US):
             result.ratio_at_most(f"{row}: time per TestCase", table, WHOLE, PEER, 1 / 4, row)
     return result
+
+
+def serve_databases(parameters: dict[str, Any], say: Say) -> None:
+    """Worker: database servers, one after the other, in a process that need not be root."""
+    ways: dict[str, Any] = {}
+    try:
+        for line in sys.stdin:
+            row = line.strip()
+            if row not in ways:
+                ways[row] = databases.WAYS[row]()
+            say(_one(ways[row]))
+    finally:
+        for way in ways.values():
+            way.close()
+
+
+def _one(way: Any) -> dict[str, float]:
+    import pg8000.native
+
+    began = time.monotonic()
+    port = way.start()
+    started = time.monotonic()
+    connection = pg8000.native.Connection("postgres", "127.0.0.1", "postgres", port)
+    connection.run("create table fresh (n int)")
+    connection.close()
+    stopping = time.monotonic()
+    way.stop()
+    ended = time.monotonic()
+    return {"start": (started - began) * 1e3, "stop": (ended - stopping) * 1e3}
 
 
 def _reason_to_skip() -> str:

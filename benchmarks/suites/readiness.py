@@ -6,8 +6,9 @@ import random
 import time
 
 from ..peers.contenders import ALL, KINDS
-from ..report.results import US, Chart, Result, Settings, shuffled
+from ..report.results import US, Chart, Result
 from ..report.stats import Table
+from ..rounds import Settings, shuffled
 from ..services import Watchdog
 
 #: shares of the time that mirakuru takes

@@ -10,8 +10,9 @@ import tempfile
 import time
 from importlib.util import find_spec
 
-from ..report.results import US, Budget, Chart, Result, Settings, Verdict, shuffled
+from ..report.results import US, Chart, Result, Verdict
 from ..report.stats import Table, interval
+from ..rounds import Budget, Settings, shuffled
 from ..worker import ROOT
 
 CLASSES = 30

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import mmap
 import random
+import sys
+import time
+from typing import Any
 
-from ..peers.contenders import ALL
-from ..report.results import US, Result, Settings, shuffled
+from ..peers.contenders import ALL, named
+from ..report.results import US, Result
 from ..report.stats import Table
-from ..worker import Worker, WorkerFailed, once
+from ..rounds import Settings, shuffled
+from ..services import MAIN, Ground, Watchdog
+from ..worker import Say, Worker, WorkerFailed, once
 
 #: MiB that the test process has in memory
 SMALL, LARGE = 0, 1024
@@ -30,7 +36,7 @@ def run(settings: Settings) -> Result:
     )
     workers = {}
     for label, mib in ((LATER, SMALL), (BIG, LARGE)):
-        worker = Worker("spawning", {"ground": settings.ground.directory, "mib": mib})
+        worker = Worker(start_some, {"ground": settings.ground.directory, "mib": mib})
         worker.hear()
         workers[label] = worker
     for _ in settings.rounds():
@@ -43,7 +49,7 @@ def run(settings: Settings) -> Result:
                 try:
                     parameters = {"ground": settings.ground.directory, "mib": SMALL}
                     parameters |= {"contender": contender.name, "kind": kind, "delay": delay}
-                    said = once("spawning", parameters)
+                    said = once(start_some, parameters)
                     _note(said, added, into_main, f"{kind}, {FIRST}", contender.name)
                 except WorkerFailed as error:
                     added.remark(f"{kind}, {FIRST}", contender.name, str(error)[:90])
@@ -73,3 +79,40 @@ def run(settings: Settings) -> Result:
 def _note(said: dict[str, float], added: Table, into_main: Table, group: str, row: str) -> None:
     added.add(group, row, said["added"])
     into_main.add(group, row, said["main"])
+
+
+def start_some(parameters: dict[str, Any], say: Say) -> None:
+    """Worker: in a process that has so much in memory, one start, or one for each line."""
+    ground = Ground(parameters["ground"])
+    if parameters["mib"]:
+        block = mmap.mmap(-1, parameters["mib"] << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        for at in range(0, len(block), 4096):
+            block[at] = 1
+    if "contender" in parameters:
+        # a test module has imported what it uses before the first start
+        __import__(named(parameters["contender"]).needs or "summon_testcase")
+        say(_start(ground, parameters["contender"], parameters["kind"], parameters["delay"]))
+        return
+    say("ready")
+    warm = set()
+    for line in sys.stdin:
+        name, kind, delay = line.rstrip("\n").split("\t")
+        if (name, kind) not in warm:
+            warm.add((name, kind))
+            _start(ground, name, kind, 0)
+        say(_start(ground, name, kind, float(delay)))
+
+
+def _start(ground: Ground, name: str, kind: str, delay: float) -> dict[str, float]:
+    service = ground.service(kind, delay)
+    with Watchdog(60):
+        one = named(name)(service)
+        began = time.monotonic_ns()
+        one.start()
+        end = time.monotonic_ns()
+        while not ground.stamp(service, MAIN):
+            time.sleep(0.00005)
+        reached = ground.stamp(service, MAIN)
+        own = 0.0 if kind == "none" else ground.own_time(service)
+        one.stop()
+    return {"added": (end - began) / 1e6 - own, "main": (reached - began) / 1e6}

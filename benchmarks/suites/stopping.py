@@ -8,8 +8,9 @@ from typing import Any
 
 from ..peers.contenders import ALL
 from ..peers.groups import ALL as GROUPS
-from ..report.results import US, Result, Settings, shuffled
+from ..report.results import US, Result
 from ..report.stats import Table, median
+from ..rounds import Settings, shuffled
 from ..services import EXIT, PID, READY, Watchdog
 
 #: milliseconds between the signal and the end of the process

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
+from typing import Any
 
-from ..peers.contenders import ALL, KINDS
-from ..processes import cpu
-from ..report.results import US, Result, Settings
+from ..peers.contenders import ALL, KINDS, Summon, named
+from ..report.results import US, Result
 from ..report.stats import Table
-from ..worker import Worker, WorkerFailed
+from ..rounds import Settings
+from ..services import PID, Ground
+from ..worker import Say, Worker, WorkerFailed
 
 LONG = 5000.0
 SHORT = 1000.0
@@ -54,7 +58,7 @@ def _wait(settings: Settings, delay: float, busy: Table, late: Table) -> None:
             if kind in contender.kinds and contender.name != "floor":
                 parameters = {"contender": contender.name, "kind": kind, "delay": delay}
                 parameters |= {"ground": settings.ground.directory}
-                waiting.append((kind, contender.name, Worker("waiting", parameters)))
+                waiting.append((kind, contender.name, Worker(wait_once, parameters)))
     for _, _, worker in waiting:
         worker.hear()
     # far enough apart that the end of one wait is not disturbed by the ends of others
@@ -73,10 +77,32 @@ def _wait(settings: Settings, delay: float, busy: Table, late: Table) -> None:
         worker.close()
 
 
+def wait_once(parameters: dict[str, Any], say: Say) -> None:
+    """Worker: one start of a service that takes a while, and the CPU that its wait takes."""
+    ground = Ground(parameters["ground"])
+    contender, kind = named(parameters["contender"]), parameters["kind"]
+    # the first of a process imports things: that is not waiting
+    first = contender(ground.service(kind))
+    first.start()
+    first.stop()
+    service = ground.service(kind, parameters["delay"])
+    one = contender(service)
+    say("ready")
+    sys.stdin.readline()
+    asking = askers(os.getpid())
+    used, began = time.process_time_ns() + cpu(asking), time.monotonic_ns()
+    one.start()
+    end = time.monotonic_ns()
+    used = time.process_time_ns() + cpu(asking) - used
+    late = ground.lateness(service, end)
+    one.stop()
+    say({"cpu": used / (end - began), "late": late})
+
+
 def _idle(settings: Settings) -> Table:
     """CPU of everybody once three services are ready and the test process sleeps."""
     table = Table("CPU while three services are ready and nothing happens", "us")
-    with Worker("idle", {"ground": settings.ground.directory}) as worker:
+    with Worker(do_nothing, {"ground": settings.ground.directory}) as worker:
         who = worker.hear()
         time.sleep(1)
         for _ in range(min(settings.runs, 12)):
@@ -87,3 +113,58 @@ def _idle(settings: Settings) -> Table:
         worker.tell("stop")
         worker.hear()
     return table
+
+
+def do_nothing(parameters: dict[str, Any], say: Say) -> None:
+    """Worker: three services of ours that are ready, and a test process that waits."""
+    ground = Ground(parameters["ground"])
+    services = [ground.service(kind) for kind in ("tcp", "http", "banner")]
+    running = [Summon(service) for service in services]
+    for one in running:
+        one.start()
+    keepers = [parent(ground.stamp(service, PID)) for service in services]
+    wardens = sorted({parent(keeper) for keeper in keepers})
+    asking = askers(os.getpid())
+    say({"test process": [os.getpid()], "warden": wardens, "asker": asking, "keepers": keepers})
+    sys.stdin.readline()
+    for one in running:
+        one.stop()
+    say("stopped")
+
+
+def parent(pid: int) -> int:
+    """The parent of a process."""
+    with open(f"/proc/{pid}/stat") as stream:
+        return int(stream.read().rpartition(")")[2].split()[1])
+
+
+def askers(runner: int) -> list[int]:
+    """The processes that ask by HTTP for a test process: children of its warden."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and "asker.program" in _command(int(name)):
+            try:
+                words = _command(parent(int(name))).split("\0")
+            except OSError:
+                continue
+            if str(runner) in words:
+                found.append(int(name))
+    return found
+
+
+def _command(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def cpu(pids: list[int]) -> int:
+    """Nanoseconds that some processes have run, all their threads."""
+    total = 0
+    for pid in pids:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/schedstat") as stream:
+                total += int(stream.read().split()[0])
+    return total

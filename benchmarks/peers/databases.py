@@ -1,4 +1,4 @@
-"""Database servers, one after the other, in a process that is not root."""
+"""One adapter for each way to a fresh, empty PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,42 +6,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from glob import glob
 from typing import Any
 
-from ..peers import kernel
-
-
-def main(parameters: dict[str, Any], say: Callable[[object], None]) -> None:
-    ways: dict[str, Any] = {}
-    try:
-        for line in sys.stdin:
-            row = line.strip()
-            if row not in ways:
-                ways[row] = _WAYS[row]()
-            say(_one(ways[row]))
-    finally:
-        for way in ways.values():
-            way.close()
-
-
-def _one(way: Any) -> dict[str, float]:
-    import pg8000.native
-
-    began = time.monotonic()
-    port = way.start()
-    started = time.monotonic()
-    connection = pg8000.native.Connection("postgres", "127.0.0.1", "postgres", port)
-    connection.run("create table fresh (n int)")
-    connection.close()
-    stopping = time.monotonic()
-    way.stop()
-    ended = time.monotonic()
-    return {"start": (started - began) * 1e3, "stop": (ended - stopping) * 1e3}
+from . import kernel
 
 
 class Peer:
@@ -146,7 +115,7 @@ def _port() -> int:
         return int(sock.getsockname()[1])
 
 
-_WAYS = {
+WAYS: dict[str, Any] = {
     "testing.postgresql": Peer,
     "testing.postgresql, initdb cached": Cached,
     "floor": Floor,
