@@ -137,7 +137,7 @@ def stay_imported(package: str = str(__package__)) -> None:
     for module in list(vars(sys.modules[package]).values()):
         if isinstance(module, ModuleType) and module.__name__.startswith(f"{package}."):
             sys.modules.setdefault(module.__name__, module)
-            if hasattr(module, "__path__"):
+            if "__path__" in vars(module):
                 stay_imported(module.__name__)
 
 

@@ -49,9 +49,14 @@ os.register_at_fork(
 
 def load(*modules: str) -> None:
     """Import modules of the package that a declaration does without."""
-    stay_imported()
     package = __name__.partition(".")[0]
-    undisturbed(lambda: [__import__(f"{package}.{module}") for module in modules])
+
+    def import_them() -> None:
+        for room, _, module in (name.partition(".") for name in modules):
+            # as "from room import module" does: what a test has removed is not imported twice
+            __import__(f"{package}.{room}", fromlist=(module,))
+
+    undisturbed(import_them)
 
 
 def warm_up(asker: bool = False) -> None:

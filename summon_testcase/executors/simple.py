@@ -31,7 +31,7 @@ from ..foreign import is_foreign, undisturbed
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Steps, run
 from ..tracebacks import boundary_of_start, hidden
-from ..unpatched import os, time
+from ..unpatched import os, stay_imported, time
 from ..wording import at
 from .base import overridden
 from .lifecycle import handover, load, warm_up
@@ -453,6 +453,7 @@ class SimpleExecutor(Service):
 
     def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
+        stay_imported()
         load("supervision.warden", "supervision.life", "system.ports", "readiness.conditions")
         self._refuse_twice()
         if self._instance is not None:

@@ -17,7 +17,7 @@ from ..foreign import let_through
 from ..scheduling.graph import GraphRun, reverse
 from ..scheduling.steps import Steps, run
 from ..tracebacks import boundary, boundary_of_start, hidden
-from ..unpatched import os
+from ..unpatched import os, stay_imported
 from .members import Group
 
 __tracebackhide__ = hidden
@@ -140,6 +140,7 @@ class Orchestrator(Copied, Group):
             if vars(self).setdefault("_start", graph_run) is not graph_run:
                 raise self._twice("being started")
             self._started = graph_run.done
+            stay_imported()
             self._warm_up()
             yield from graph_run.steps(go_on=False)
             if graph_run.called_off:
