@@ -33,6 +33,7 @@ def run(settings: Settings) -> Result:
     if not shutil.which("redis-server"):
         reason = "redis-server is not installed"
         print(f"calls: skipped: {reason}")
+        table.remark(WHAT, CALLS, reason)
         required = f"median at most {LIMITS[CALLS]} {CALLS}"
         result.verdicts.append(Verdict(f"a TestCase with {WHAT}", required, reason, False))
         return result
