@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .services import kill_marked, marker
+from .samples import kill_marked, marker
 from .terminal import hear_signals
 
 _PLACE = pytest.StashKey[str]()

@@ -28,7 +28,7 @@ from summon_testcase import (
 )
 from summon_testcase.readiness.tcp import TCPProbe
 
-from .services import service
+from .samples import service
 from .test_reports import ReportTest
 from .test_testcase import run
 

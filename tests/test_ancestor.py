@@ -20,7 +20,7 @@ from summon_testcase import (
 from summon_testcase.system import ports
 
 from .needs import needs
-from .services import kill_marked, marked, marker, service, text
+from .samples import kill_marked, marked, marker, service, text
 
 
 class AncestorTest(unittest.TestCase):

@@ -39,7 +39,7 @@ from summon_testcase.readiness import asking
 from summon_testcase.system import ports
 
 from .places import can_bind, linux, require, root, unshare
-from .services import (
+from .samples import (
     PATIENCE,
     ROOT,
     eventually,

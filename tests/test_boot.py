@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .places import unshare
-from .services import PATIENCE, text
+from .samples import PATIENCE, text
 from .test_process import PREAMBLE, assert_nothing_left, run
 
 #: one of each kind that needs something of the process; what fails must fail in words

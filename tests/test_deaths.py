@@ -27,7 +27,7 @@ from summon_testcase import (
 from summon_testcase.system import netlink, ports
 
 from .reliability.scene import Belongings
-from .services import alive, eventually, service
+from .samples import alive, eventually, service
 from .test_testcase import run
 
 

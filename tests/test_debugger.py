@@ -9,7 +9,7 @@ from typing import Any
 
 import pexpect
 
-from .services import BARE, ROOT
+from .samples import BARE, ROOT
 
 PROGRAM = """
 from summon_testcase import *

@@ -42,7 +42,7 @@ from summon_testcase.unpatched import temporary_directory
 
 from .needs import needs
 from .places import root
-from .services import BARE, service
+from .samples import BARE, service
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -45,7 +45,7 @@ from summon_testcase import (
 )
 from summon_testcase.system import ports
 
-from .services import ROOT, eventually, marked, marker, parent, service
+from .samples import ROOT, eventually, marked, marker, parent, service
 
 SECRET = "hunter2-do-not-print"
 

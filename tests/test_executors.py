@@ -45,7 +45,7 @@ from summon_testcase import (
 from summon_testcase.system import ports
 
 from .places import can_bind, require, unshare
-from .services import alive, eventually, marked, parent, service, status, stays, text
+from .samples import alive, eventually, marked, parent, service, status, stays, text
 
 STATE = "{tmpdir}/state"
 

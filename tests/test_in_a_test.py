@@ -30,7 +30,7 @@ from summon_testcase import (
     TimeoutExpired,
 )
 
-from .services import eventually, service, status
+from .samples import eventually, service, status
 from .test_testcase import run
 
 

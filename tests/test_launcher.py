@@ -27,7 +27,7 @@ from summon_testcase import (
     TimeoutExpired,
 )
 
-from .services import alive, eventually, marked, service, stays
+from .samples import alive, eventually, marked, service, stays
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ class TestBesideUs:
 KILLED = """
 import os, signal, sys, threading
 from summon_testcase import *
-from tests.services import service
+from tests.samples import service
 path, when, how = sys.argv[1:]
 server = TCPCoordinatedExecutor(
     service("engine.py", "up", path, "{port}", 0), launcher=True, timeout=60,
@@ -293,7 +293,7 @@ def test_the_test_process_is_killed(when: str, how: str, engine: str, tmp_path: 
 IN_A_TEST = """
 import sys, unittest
 from summon_testcase import *
-from tests.services import service
+from tests.samples import service
 
 class LauncherTest(SummonTestCase):
     server = TCPCoordinatedExecutor(

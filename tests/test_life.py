@@ -31,7 +31,7 @@ from summon_testcase.supervision import warden
 from summon_testcase.system import ports
 
 from .reliability.scene import Belongings, forget_log, run_program
-from .services import eventually, service
+from .samples import eventually, service
 from .test_testcase import run
 
 

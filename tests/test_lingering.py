@@ -19,7 +19,7 @@ from summon_testcase import (
 from summon_testcase.system import ports
 
 from .places import linux
-from .services import eventually, marked
+from .samples import eventually, marked
 
 pytestmark = linux
 

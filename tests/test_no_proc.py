@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .places import require, unshare
-from .services import PATIENCE, eventually, marked
+from .samples import PATIENCE, eventually, marked
 from .test_process import line, program, run
 
 #: what is in the way of /proc; the program follows

@@ -21,7 +21,7 @@ from summon_testcase.errors import InvalidArgument
 from summon_testcase.output.log import Log
 from summon_testcase.readiness.output import Observer, OutputProbe, open_output
 
-from .services import eventually
+from .samples import eventually
 
 #: a machine that is busy with other tests is no failure
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

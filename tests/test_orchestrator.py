@@ -35,7 +35,7 @@ from summon_testcase import (
     orchestrated,
 )
 
-from .services import alive, eventually, marked, service, text
+from .samples import alive, eventually, marked, service, text
 
 
 @pytest.fixture

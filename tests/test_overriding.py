@@ -31,7 +31,7 @@ from summon_testcase import (
 )
 
 from .reliability.scene import Belongings, run_program
-from .services import alive, eventually, service
+from .samples import alive, eventually, service
 from .test_testcase import run
 
 SILENT = service("silent.py", "x")

@@ -21,7 +21,7 @@ from summon_testcase import (
 from .another_user import NOBODY, interpreter_for_all, packages_for_all
 from .needs import needs
 from .places import require, root
-from .services import eventually
+from .samples import eventually
 
 ROOT = Path(__file__).resolve().parent.parent
 postgres = needs("postgres", package="postgresql")

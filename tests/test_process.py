@@ -15,14 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from .services import HERE, PATIENCE, ROOT, alive, eventually, marked
+from .samples import PATIENCE, ROOT, alive, eventually, marked
 
 PREAMBLE = f"""
 import glob, os, signal, sys, threading, time
 sys.path[:0] = [{ROOT!r}]
 from summon_testcase import *
-sys.path[:0] = [{str(HERE.parent)!r}]
-from services import *
+from tests.samples import *
 MARK = os.environ["MARK"]
 
 

@@ -42,7 +42,7 @@ from summon_testcase.system.procfs import tcp_states
 
 from .needs import binary, locate, needs
 from .places import root
-from .services import HERE, PATIENCE, eventually, text
+from .samples import HERE, PATIENCE, eventually, text
 
 #: what the servers are given: their configuration, an application, small services
 SERVERS = HERE / "servers"

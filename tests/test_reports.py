@@ -30,7 +30,7 @@ from summon_testcase.system import procfs
 from summon_testcase.testing.result_hooks import explained, reported
 from summon_testcase.testing.watch import Watch
 
-from .services import eventually, service
+from .samples import eventually, service
 from .test_testcase import run, run_bare
 
 

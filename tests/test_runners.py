@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import summon_testcase
 
 from .needs import give_up
-from .services import BARE, eventually
+from .samples import BARE, eventually
 
 if TYPE_CHECKING:
     _TestCase = unittest.TestCase

@@ -11,7 +11,7 @@ import pytest
 from summon_testcase import OutputCoordinatedExecutor
 from summon_testcase.keeper.processes import SIGNALS
 
-from .services import alive, eventually, parent
+from .samples import alive, eventually, parent
 from .test_process import assert_nothing_left, run
 
 

@@ -19,7 +19,7 @@ from summon_testcase import (
     TimeoutExpired,
 )
 
-from .services import alive, eventually, marked
+from .samples import alive, eventually, marked
 
 MEGA = 1 << 20
 BOTH = pytest.mark.parametrize("tty", [True, False], ids=["terminal", "pipes"])

@@ -23,7 +23,7 @@ from summon_testcase import (
     UnknownReference,
 )
 
-from .services import eventually, marked, service, stays, text
+from .samples import eventually, marked, service, stays, text
 
 #: ends well when a file appears, and notes each signal
 OBEYS = (

@@ -29,7 +29,7 @@ from summon_testcase.errors import AlreadyRunning, RequirementMissing, StartFail
 from summon_testcase.executors.base import Executor
 from summon_testcase.testing.testcase import declared
 
-from .services import BARE
+from .samples import BARE
 
 
 class Recorder(Executor):

@@ -16,7 +16,7 @@ import testtools
 from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor, SummonTestCase
 from summon_testcase.testing.pool import holders, stop_all
 
-from .services import BARE
+from .samples import BARE
 
 #: seconds that a thread waits for another, however busy the machine
 SOON = 60.0

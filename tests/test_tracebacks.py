@@ -25,7 +25,7 @@ from summon_testcase import (
     orchestrated,
 )
 
-from .services import BARE
+from .samples import BARE
 
 PACKAGE = Path(summon_testcase.__file__).resolve().parent
 

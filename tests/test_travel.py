@@ -29,7 +29,7 @@ from summon_testcase import (
 )
 
 from .needs import needs
-from .services import service
+from .samples import service
 
 LISTENS = (
     "import socket, sys, time\n"

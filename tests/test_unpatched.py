@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .services import promises
+from .samples import promises
 
 PROGRAM = promises.__file__
 PLUGGED = str(Path(promises.__file__).with_name("plugged.py"))

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..another_user import NOBODY, interpreter_for_all
-from ..services import PATIENCE, alive, eventually, marked
+from ..samples import PATIENCE, alive, eventually, marked
 from .scene import at_random, import_paths
 from .shapes import available, processes
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from summon_testcase import PortInUse, ProcessExited, SummonError, TCPCoordinatedExecutor
 
-from ..services import service
+from ..samples import service
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

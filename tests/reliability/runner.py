@@ -23,7 +23,7 @@ from summon_testcase import (
 )
 from summon_testcase.supervision.life import Life
 
-from ..services import parent, service
+from ..samples import parent, service
 from ..terminal import hear_signals
 from .shapes import Shape
 

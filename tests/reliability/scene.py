@@ -18,7 +18,7 @@ from summon_testcase.supervision import warden
 from summon_testcase.system import ports
 
 from ..another_user import packages_for_all
-from ..services import ROOT, eventually, marked
+from ..samples import ROOT, eventually, marked
 
 #: the long form of a test: ``make soak``
 LONG = os.environ.get("SUMMON_SOAK", "") not in ("", "0")

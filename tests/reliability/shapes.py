@@ -14,7 +14,7 @@ from summon_testcase import (
 )
 
 from ..needs import binary, locate
-from ..services import service
+from ..samples import service
 
 HERE = Path(__file__).resolve().parent
 

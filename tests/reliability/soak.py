@@ -29,7 +29,7 @@ from summon_testcase import (
     TCPCoordinatedExecutor,
 )
 
-from ..services import eventually, parent, service, status
+from ..samples import eventually, parent, service, status
 
 #: cycles after which memory is what it will be
 WARM = 60

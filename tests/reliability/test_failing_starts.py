@@ -35,7 +35,7 @@ from summon_testcase.scheduling.steps import Steps, run
 
 from ..another_user import interpreter_for_all
 from ..places import linux, require, root
-from ..services import alive, eventually, marked, parent
+from ..samples import alive, eventually, marked, parent
 from .scene import UP, Belongings, forget_log, nothing_left, run_program, sh
 
 #: seconds within which a start that cannot succeed is given up, on a busy machine
@@ -242,7 +242,7 @@ class TestItsOwnersDie:
 DISK = """
 import os, sys, tempfile
 from summon_testcase import *
-from tests.services import marked
+from tests.samples import marked
 mark, kind = sys.argv[1:]
 script = "echo up; read never"
 # found out while there is room

@@ -37,7 +37,7 @@ from summon_testcase import (
 from summon_testcase.system import ports
 
 from ..places import linux
-from ..services import eventually, marked, service, status
+from ..samples import eventually, marked, service, status
 from .scene import LONG, UP, Belongings, run_program, sh
 
 PACKAGE = str(Path(summon_testcase.__file__).parent)

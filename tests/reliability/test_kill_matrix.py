@@ -13,7 +13,7 @@ import pytest
 
 from ..needs import find
 from ..places import require
-from ..services import PATIENCE, alive, eventually, text
+from ..samples import PATIENCE, alive, eventually, text
 from .matrix import CONTROL, DEATHS, Stage, play, unprivileged
 from .scene import LONG
 from .shapes import SERVERS, available

@@ -30,7 +30,7 @@ from summon_testcase.output.log import LIMIT_VARIABLE, Log
 from summon_testcase.readiness.output import Observer
 
 from ..places import linux, require, root
-from ..services import HERE, marked
+from ..samples import HERE, marked
 from .scene import LONG, nothing_left, run_program, sh
 
 MEGA = 1 << 20
@@ -41,7 +41,7 @@ pytestmark = linux
 
 
 def python(source: str, mark: str, *arguments: object) -> list[str]:
-    """A service that writes, as ``services/writes.py`` does."""
+    """A service that writes, as ``samples/writes.py`` does."""
     preamble = f"import os, signal, sys; sys.path.append({str(HERE)!r}); from writes import *\n"
     return [sys.executable, "-S", "-c", preamble + source, *map(str, arguments), mark]
 

@@ -12,7 +12,7 @@ from summon_testcase import HTTPCoordinatedExecutor, PortInUse, TCPCoordinatedEx
 from summon_testcase.system import ports
 
 from ..places import linux
-from ..services import marked
+from ..samples import marked
 from .port_races import races
 from .scene import LONG, UP, Belongings, sh
 

@@ -22,7 +22,7 @@ import pytest
 from summon_testcase.keeper.messages import Inbox, pack
 from summon_testcase.supervision.warden import Warden
 
-from ..services import PATIENCE, alive, eventually, marked, parent, stays, text
+from ..samples import PATIENCE, alive, eventually, marked, parent, stays, text
 from .scene import LONG
 
 SEEDS = range(1000 if LONG else 16)

@@ -38,7 +38,7 @@ from summon_testcase.supervision.life import Life
 
 from ..another_user import NOBODY, interpreter_for_all
 from ..places import require, root
-from ..services import eventually, parent, service, text
+from ..samples import eventually, parent, service, text
 from .matrix import unprivileged
 from .scene import run_program
 
@@ -53,7 +53,7 @@ import os, stat, sys
 os.umask(int(sys.argv[1], 8))
 from summon_testcase import NotifyCoordinatedExecutor
 from summon_testcase.output import log
-from tests.services import service
+from tests.samples import service
 command = ["sh", "-c", 'umask; exec "$@"', "{tmpdir}"]
 with NotifyCoordinatedExecutor([*command, *service("serves.py", "notify", "-", "/dev/null")]) as it:
     path = it.log_path.removesuffix(".log")

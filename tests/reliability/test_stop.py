@@ -23,7 +23,7 @@ from summon_testcase import (
 )
 
 from ..places import linux
-from ..services import alive, eventually, marked
+from ..samples import alive, eventually, marked
 from .scene import LONG, UP, Belongings, at_random, forget_log, nothing_left, run_program, sh
 
 #: seconds that a stop without obstacles may take on a busy machine
@@ -364,7 +364,7 @@ def test_at_exit(how: str, mark: str, tmp_path: Path) -> None:
 FORKED = """
 import os, sys, threading, time, signal
 from summon_testcase import *
-from tests.services import marked
+from tests.samples import marked
 mark, threads = sys.argv[1:]
 it = OutputCoordinatedExecutor(["/bin/sh", "-c", "echo up; read never", mark], "up")
 group = Orchestrator({"it": it, "other": SimpleExecutor(["/bin/sh", "-c", "read never", mark])})

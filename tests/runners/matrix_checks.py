@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.services import eventually
+from tests.samples import eventually
 from tests.test_runners import PACKAGE, REPORTED, SAMPLE, Outcome
 
 from .matrix_rows import CANNOT_START, FAILING, INTERRUPTED, PASSING, Row
