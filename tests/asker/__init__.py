@@ -1,0 +1,1 @@
+"""Tests of the program that asks by requests what may block."""

@@ -1,0 +1,1 @@
+"""Tests of what is declared, and of what is refused of it."""

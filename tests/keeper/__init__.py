@@ -1,0 +1,1 @@
+"""Tests of the program that warden and keepers run."""

@@ -1,0 +1,1 @@
+"""Tests of many services, started and stopped in order."""

@@ -1,0 +1,1 @@
+"""Tests of one running instance of a service."""
