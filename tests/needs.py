@@ -59,7 +59,7 @@ def needs(name: str, package: str | None = None) -> Callable[[Decorated], Decora
         if locate(name) is not None:
             return decorated
         reason = _reason(name, package)
-        if not _skips_are_forbidden():
+        if not skips_are_forbidden():
             return unittest.skip(reason)(decorated)
         if isinstance(decorated, type):
             # Not at import: the other tests of the module shall still run.
@@ -79,12 +79,12 @@ def _reason(name: str, package: str | None) -> str:
     return f"{name} is not installed (Debian package: {package or name})"
 
 
-def _skips_are_forbidden() -> bool:
+def skips_are_forbidden() -> bool:
     return os.environ.get("SUMMON_FORBID_SKIPS", "") not in ("", "0")
 
 
 def give_up(reason: str) -> NoReturn:
     """Skip the test that cannot run, or fail it where skips are forbidden."""
-    if _skips_are_forbidden():
+    if skips_are_forbidden():
         raise AssertionError(f"{reason}, and SUMMON_FORBID_SKIPS forbids to skip")
     raise unittest.SkipTest(reason)

@@ -42,9 +42,7 @@ from summon_testcase.unpatched import temporary_directory
 
 from ..needs import needs
 from ..places import root
-from ..samples import BARE, service
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from ..samples import BARE, ROOT, service
 
 #: what each constructor must be given
 NEEDED: dict[Any, dict[str, Any]] = {
@@ -280,7 +278,7 @@ class TestCommand:
         )
         done = subprocess.run(
             [sys.executable, "-X", "utf8=0", "-c", code],
-            env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": ROOT},
             capture_output=True,
             text=True,
             timeout=60,
@@ -389,7 +387,7 @@ class TestPaths:
         done = subprocess.run(
             [sys.executable, str(program)],
             cwd=gone,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": ROOT},
             capture_output=True,
             text=True,
             timeout=120,
@@ -744,7 +742,7 @@ class TestHere:
             done = subprocess.run(
                 [sys.executable, *how],
                 cwd=tmp_path,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **BARE},
+                env={**os.environ, "PYTHONPATH": ROOT, **BARE},
                 capture_output=True,
                 text=True,
                 timeout=60,
@@ -907,7 +905,7 @@ class TestSecrets:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-vv", "--showlocals"],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **BARE, **inherited},
+            env={**os.environ, "PYTHONPATH": ROOT, **BARE, **inherited},
             capture_output=True,
             text=True,
             timeout=300,

@@ -13,7 +13,6 @@ import pytest
 
 from summon_testcase.declaration.programs import activate, find_program, is_program
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 #: says which Python its ``python3`` is, and what it was told of a virtual environment
 ASKED = """
 import json, os, sys
@@ -26,6 +25,8 @@ with OutputCoordinatedExecutor(
 ) as python:
     print(python.match[0])
 """
+
+from ..samples import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def ask(prefix: str, env: dict[str, str] | None = None, **environ: str) -> Any:
     """What a service is, declared in a process that runs the Python of an environment."""
     known = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONHOME")}
     done = subprocess.run(
-        [f"{prefix}/bin/python", "-c", ASKED, json.dumps([str(ROOT), *sys.path]), json.dumps(env)],
+        [f"{prefix}/bin/python", "-c", ASKED, json.dumps([ROOT, *sys.path]), json.dumps(env)],
         env={**known, "PATH": "/usr/local/bin:/usr/bin:/bin", **environ},
         capture_output=True,
         text=True,

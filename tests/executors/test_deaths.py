@@ -26,9 +26,9 @@ from summon_testcase import (
 )
 from summon_testcase.system import netlink, ports
 
+from ..cases import run
 from ..reliability.scene import Belongings
 from ..samples import alive, eventually, service
-from ..testing.test_testcase import run
 
 
 def serving() -> TCPCoordinatedExecutor:

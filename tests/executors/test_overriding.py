@@ -30,9 +30,9 @@ from summon_testcase import (
     orchestrated,
 )
 
+from ..cases import run
 from ..reliability.scene import Belongings, run_program
 from ..samples import alive, eventually, service
-from ..testing.test_testcase import run
 
 SILENT = service("silent.py", "x")
 

@@ -29,7 +29,7 @@ from summon_testcase import (
 )
 
 from ..needs import needs
-from ..samples import service
+from ..samples import ROOT, service
 
 LISTENS = (
     "import socket, sys, time\n"
@@ -238,6 +238,6 @@ def test_the_fork_server(tmp_path: Path) -> None:
     """What Python 3.14 does by default."""
     program = tmp_path / "program.py"
     program.write_text(FORKSERVER)
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)}
+    env = {**os.environ, "PYTHONPATH": ROOT}
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, env=env)
     assert done.stdout == "(4711, 'x', True)\n", done.stderr

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ..places import unshare
+from ..programs import PREAMBLE, assert_nothing_left, run
 from ..samples import PATIENCE, text
-from ..supervision.test_process import PREAMBLE, assert_nothing_left, run
 
 #: one of each kind that needs something of the process; what fails must fail in words
 ALL_KINDS = """

@@ -11,8 +11,8 @@ import pytest
 from summon_testcase import OutputCoordinatedExecutor
 from summon_testcase.keeper.processes import SIGNALS
 
+from ..programs import assert_nothing_left, run
 from ..samples import alive, eventually, parent
-from ..supervision.test_process import assert_nothing_left, run
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,17 @@
-"""Walks through graphs: the order of starts and stops; and how an exit status is told."""
+"""Walks through graphs: the order of starts and stops."""
 
 from __future__ import annotations
 
 import graphlib
 import itertools
-import re
-import signal
-import subprocess
-import sys
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from summon_testcase import Executor, Orchestrator, OutputCoordinatedExecutor, ProcessExited
+from summon_testcase import Executor, Orchestrator
 from summon_testcase.scheduling.graph import GraphRun, circle, reverse
 from summon_testcase.scheduling.steps import Pause, Steps, run
-from summon_testcase.wording import describe_exit
 
 KEYS = "abcdefgh"
 
@@ -228,53 +222,3 @@ def test_an_orchestrator_keeps_the_order(graph: dict[str, set[str]]) -> None:
         for other in before:
             assert place["start", other] < place["start", key]
             assert place["stop", key] < place["stop", other]
-
-
-class TestStatus:
-    @no_hurry
-    @given(st.integers(0, 255))
-    def test_exits(self, status: int) -> None:
-        """What a process returned is told as a number."""
-        assert describe_exit(status) == f"exited with status {status}"
-
-    @no_hurry
-    @given(st.integers(1, 64))
-    def test_signals(self, number: int) -> None:
-        """What killed it is told by name, or by number where there is no name."""
-        said = describe_exit(-number)
-        name = re.fullmatch("was killed by (.+)", said)
-        assert name is not None
-        if number in set(map(int, signal.Signals)):
-            assert signal.Signals[name[1]] == number
-        else:
-            assert name[1] == f"signal {number}"
-
-    @pytest.mark.parametrize("status", [1, 2, 126, 127, 128, 137, 143, 255])
-    def test_a_real_exit(self, status: int) -> None:
-        """The status of a process reaches error and executor as the process gave it."""
-        it = OutputCoordinatedExecutor(["/bin/sh", "-c", f"exit {status}"], "never", name="it")
-        with pytest.raises(ProcessExited, match=f"it: exited with status {status} before"):
-            it.start()
-        assert it.exit_code == status
-
-    @pytest.mark.parametrize(
-        "name", ["HUP", "INT", "QUIT", "ABRT", "KILL", "SEGV", "PIPE", "ALRM", "TERM", "USR1"]
-    )
-    def test_a_real_signal(self, name: str) -> None:
-        """As subprocess tells it: negative, and by name in words."""
-        command = ["/bin/sh", "-c", f"ulimit -c 0; kill -{name} $$; sleep 9"]
-        expected = subprocess.run(command).returncode
-        it = OutputCoordinatedExecutor(command, "never", name="it")
-        with pytest.raises(ProcessExited, match=f"it: was killed by SIG{name} before"):
-            it.start()
-        assert it.exit_code == expected == -signal.Signals[f"SIG{name}"]
-
-    @pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="no such signals")
-    def test_a_signal_without_a_name(self) -> None:
-        """Numbers between the named ones are told as such."""
-        number = int(signal.SIGRTMIN) + 3
-        script = f"import os; os.kill(os.getpid(), {number})"
-        it = OutputCoordinatedExecutor([sys.executable, "-S", "-c", script], "never")
-        with pytest.raises(ProcessExited, match=f"was killed by signal {number} before"):
-            it.start()
-        assert it.exit_code == -number

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ..supervision.test_process import assert_nothing_left, run
+from ..programs import assert_nothing_left, run
 
 #: the strictest settings are not for these libraries themselves
 GEVENT = """

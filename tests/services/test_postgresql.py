@@ -21,9 +21,8 @@ from summon_testcase import (
 from ..another_user import NOBODY, interpreter_for_all, packages_for_all
 from ..needs import needs
 from ..places import require, root
-from ..samples import eventually
+from ..samples import ROOT, eventually
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 postgres = needs("postgres", package="postgresql")
 
 
@@ -228,7 +227,7 @@ db.stop()
 """
 
     def begin(self, **options):
-        program = self.PROGRAM.format(root=str(ROOT))
+        program = self.PROGRAM.format(root=ROOT)
         process = subprocess.Popen(
             [*options.pop("prefix", ()), options.pop("python", sys.executable), "-c", program],
             stdin=subprocess.PIPE,

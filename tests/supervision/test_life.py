@@ -30,9 +30,9 @@ from summon_testcase.output.log import run_directory
 from summon_testcase.supervision import warden
 from summon_testcase.system import ports
 
+from ..cases import run
 from ..reliability.scene import Belongings, forget_log, run_program
 from ..samples import eventually, service
-from ..testing.test_testcase import run
 
 
 def counter(**options: Any) -> OutputCoordinatedExecutor:

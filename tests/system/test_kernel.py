@@ -17,26 +17,10 @@ import pytest
 from summon_testcase.system import netlink, procfs
 
 from ..places import can_bind, linux, require
+from ..programs import running
+from ..samples import ROOT
 
 pytestmark = linux
-ROOT = str(Path(__file__).resolve().parent.parent.parent)
-
-
-@contextmanager
-def running(script: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A Python process and its first line of output; it is killed with the block."""
-    with subprocess.Popen(
-        [sys.executable, "-c", script, *arguments],
-        env={**os.environ, "PYTHONPATH": ROOT},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
 
 
 @contextmanager

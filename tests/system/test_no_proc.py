@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ..places import require, unshare
+from ..programs import line, program, run
 from ..samples import PATIENCE, eventually, marked
-from ..supervision.test_process import line, program, run
 
 #: what is in the way of /proc; the program follows
 HIDDEN = ["--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "-"]

@@ -16,8 +16,8 @@ from summon_testcase.errors import StartFailed
 from summon_testcase.system import ports
 
 from ..places import can_bind, linux, require
+from ..samples import ROOT
 
-ROOT = str(Path(__file__).resolve().parent.parent.parent)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT}
 
 # Two blocks above the usual ephemeral range, where lease() does not look; others

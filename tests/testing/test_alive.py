@@ -28,9 +28,9 @@ from summon_testcase import (
 )
 from summon_testcase.readiness.tcp import TCPProbe
 
+from ..cases import run
 from ..samples import service
 from .test_reports import ReportTest
-from .test_testcase import run
 
 HTTP = [sys.executable, "-m", "http.server", "--bind", "{host}", "{port}"]
 

@@ -30,8 +30,8 @@ from summon_testcase import (
     TimeoutExpired,
 )
 
+from ..cases import run
 from ..samples import eventually, service, status
-from .test_testcase import run
 
 
 def repl(**options: Any) -> OutputCoordinatedExecutor:
@@ -365,11 +365,11 @@ class MissingTest(unittest.TestCase):
         """tests/needs.py understands the variable as the library does."""
         from summon_testcase.unpatched import switched_on
 
-        from ..needs import _skips_are_forbidden
+        from ..needs import skips_are_forbidden
 
         for value in ("", "0", "1", "yes"):
             with mock.patch.dict(os.environ, SUMMON_FORBID_SKIPS=value):
-                self.assertEqual(_skips_are_forbidden(), switched_on("SUMMON_FORBID_SKIPS"))
+                self.assertEqual(skips_are_forbidden(), switched_on("SUMMON_FORBID_SKIPS"))
 
 
 class ProgressTest(unittest.TestCase):

@@ -25,8 +25,9 @@ from summon_testcase.errors import StartFailed
 from summon_testcase.executors.base import Executor
 from summon_testcase.testing.pool import holders, stop_all
 
+from ..cases import run, run_bare
+from ..doubles import Recorder
 from ..samples import alive, service
-from .test_testcase import Recorder, run, run_bare
 
 SLEEPER = service("silent.py", "x")
 

@@ -25,64 +25,13 @@ from summon_testcase import (
     orchestrated,
     summoned,
 )
-from summon_testcase.errors import AlreadyRunning, RequirementMissing, StartFailed
+from summon_testcase.errors import RequirementMissing, StartFailed
 from summon_testcase.executors.base import Executor
 from summon_testcase.testing.testcase import declared
 
+from ..cases import run, run_bare
+from ..doubles import Recorder
 from ..samples import BARE
-
-
-class Recorder(Executor):
-    """A service that only writes down what is done to it."""
-
-    def __init__(
-        self,
-        label: str,
-        events: list[str],
-        fails: BaseException | None = None,
-        fails_to_stop: BaseException | None = None,
-    ) -> None:
-        self.label = label
-        self.events = events
-        self.fails = fails
-        self.fails_to_stop = fails_to_stop
-        self.up = False
-
-    def start(self) -> Recorder:
-        self.events.append(f"start {self.label}")
-        if self.up:
-            raise AlreadyRunning(f"{self.label} is running")
-        if self.fails:
-            raise self.fails
-        self.up = True
-        return self
-
-    def stop(self) -> None:
-        if self.up:
-            self.events.append(f"stop {self.label}")
-        self.up = False
-        if self.fails_to_stop:
-            raise self.fails_to_stop
-
-    def running(self) -> bool:
-        return self.up
-
-
-def run(*cases: type[unittest.TestCase]) -> unittest.TestResult:
-    """Run classes as unittest does, in one suite."""
-    load = unittest.defaultTestLoader.loadTestsFromTestCase
-    result = unittest.TestResult()
-    unittest.TestSuite([load(case) for case in cases]).run(result)
-    return result
-
-
-def run_bare(case: type[unittest.TestCase], name: str = "test") -> unittest.TestResult:
-    """Run one test as zope.testrunner and trial do: no hook of the class is called."""
-    result = unittest.TestResult()
-    test = case(name)
-    test.run(result)
-    assert "setUp" not in vars(test), "the test is left with a setUp of ours"
-    return result
 
 
 def depth_of(traceback: TracebackType | None) -> int:

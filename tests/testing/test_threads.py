@@ -16,7 +16,7 @@ import testtools
 from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor, SummonTestCase
 from summon_testcase.testing.pool import holders, stop_all
 
-from ..samples import BARE
+from ..samples import BARE, ROOT
 
 #: seconds that a thread waits for another, however busy the machine
 SOON = 60.0
@@ -275,7 +275,7 @@ def test_pytest_run_parallel(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent), **BARE},
+        env={**os.environ, "PYTHONPATH": ROOT, **BARE},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 passed" in done.stdout

@@ -1,0 +1,1 @@
+"""Tests of the captured log, and of the excerpt that errors show."""

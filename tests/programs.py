@@ -1,0 +1,119 @@
+"""Programs in an interpreter of their own, which tests run, and what is left of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from .samples import PATIENCE, ROOT, eventually, marked
+
+PREAMBLE = f"""
+import glob, os, signal, sys, threading, time
+sys.path[:0] = [{ROOT!r}]
+from summon_testcase import *
+from tests.samples import *
+MARK = os.environ["MARK"]
+
+
+def silent(**options):
+    return SimpleExecutor(service("silent.py", MARK), **options)
+
+
+def shapes():
+    \"\"\"Services that are hard to get rid of, all of them up.\"\"\"
+    family = SimpleExecutor(service("family.py", MARK), until=lambda e: len(e.tail()) == 4)
+    daemon = FileCoordinatedExecutor(
+        service("daemon.py", "{{tmpdir}}/it.pid", MARK), path="{{tmpdir}}/it.pid")
+    deaf = OutputCoordinatedExecutor(service("deaf.py", MARK), "deaf", stop_timeout=0.2)
+    bare = OutputCoordinatedExecutor(
+        ["sh", "-c", 'setsid env -i "$@" & echo up; wait', MARK, *service("silent.py", MARK)],
+        "up")
+    group = Orchestrator([family, daemon, deaf, bare])
+    group.start()
+    return group
+
+
+def stop(group):
+    \"\"\"Stop what does not stop politely, and remove the logs that are kept for that.\"\"\"
+    try:
+        group.stop()
+    except (StopFailed, ProcessExited):
+        for log in glob.glob(os.environ["TMPDIR"] + "/summon-*/*.log"):
+            os.remove(log)
+
+
+def say(*words):
+    print(*words, flush=True)
+"""
+
+
+@contextmanager
+def program(
+    source: str, mark: str, place: Path, before: str = "", within: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """A Python that runs some source after the preamble, under the strictest settings.
+
+    :param before: what it runs first of all.
+    :param within: the beginning of a command that runs the rest of it.
+    """
+    strict = [sys.executable, "-X", "dev", "-W", "error"]
+    command = [*within, *strict, "-c", before + PREAMBLE + source]
+    with subprocess.Popen(
+        command,
+        # not an argument: those mark the services
+        env={**os.environ, "TMPDIR": str(place), "MARK": mark},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def run(source: str, mark: str, place: Path, before: str = "") -> list[str]:
+    """The lines that a program says before it ends well, silently."""
+    with program(source, mark, place, before) as process:
+        said, complaints = process.communicate(timeout=PATIENCE * 4)
+    assert (complaints, process.returncode) == ("", 0)
+    return said.splitlines()
+
+
+def assert_nothing_left(mark: str, place: Path) -> None:
+    """No process of the program, of its keepers or of its warden, and no file."""
+    eventually(lambda: not marked(mark), "its processes are gone")
+    eventually(lambda: not marked(str(place)), "its warden is gone")
+    eventually(lambda: not os.listdir(place), f"its files are gone from {place}")
+
+
+def line(process: subprocess.Popen[str]) -> list[str]:
+    """The words of the next line that a program says."""
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    if not said:
+        assert process.stderr is not None
+        raise AssertionError(f"it has ended: {process.stderr.read()}")
+    return said.split()
+
+
+@contextmanager
+def running(script: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A Python that runs a script, and its first line of output; it is killed with the block."""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
