@@ -13,6 +13,8 @@ import pytest
 
 from summon_testcase.declaration.programs import activate, find_program, is_program
 
+from ..samples import ROOT
+
 #: says which Python its ``python3`` is, and what it was told of a virtual environment
 ASKED = """
 import json, os, sys
@@ -25,8 +27,6 @@ with OutputCoordinatedExecutor(
 ) as python:
     print(python.match[0])
 """
-
-from ..samples import ROOT
 
 
 @pytest.fixture(scope="module")
