@@ -1,9 +1,37 @@
-"""What stands in for a service in tests."""
+"""What stands in for a service in tests, and all that tests ask of it which users cannot.
+
+No other file uses what another room of the package has given a name with an underscore:
+``tests/test_layering.py`` sees to that. So whoever renames it there renames it here, once. Programs
+that a test runs in an interpreter of their own are text, and may use such names.
+"""
 
 from __future__ import annotations
 
+import os
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from summon_testcase import Orchestrator, SimpleExecutor
+from summon_testcase.declaration.arguments import Limits
+from summon_testcase.declaration.command import Launch
 from summon_testcase.errors import AlreadyRunning
+from summon_testcase.executors import lifecycle
 from summon_testcase.executors.base import Executor
+from summon_testcase.keeper import capture
+from summon_testcase.output import log
+from summon_testcase.readiness import asking
+from summon_testcase.readiness.probe import Probe
+from summon_testcase.supervision import warden
+from summon_testcase.supervision.instance import Instance
+from summon_testcase.supervision.life import Life
+from summon_testcase.supervision.warden import Warden
+from summon_testcase.system import ports
+
+if TYPE_CHECKING:  # a program that counts what it has uses this too
+    import pytest
+
+    from summon_testcase import PostgreSQL
 
 
 class Recorder(Executor):
@@ -40,3 +68,176 @@ class Recorder(Executor):
 
     def running(self) -> bool:
         return self.up
+
+
+# What is declared
+
+
+def command_of(executor: SimpleExecutor) -> tuple[str, ...]:
+    """Its words, with templates."""
+    return executor._command
+
+
+def env_of(executor: SimpleExecutor) -> Mapping[str, str | None]:
+    """The variables that it was given, with templates."""
+    return executor._env
+
+
+def request_of(executor: Any) -> dict[str, Any]:
+    """What it says when it asks by HTTP: method, headers, auth and so on."""
+    return executor._ask  # type: ignore[no-any-return]
+
+
+def limits_of(executor: SimpleExecutor) -> Limits:
+    """Its timeouts and its ways to end, which a test may change."""
+    return executor._limits
+
+
+def called(executor: SimpleExecutor) -> str:
+    """The name that it has in messages."""
+    return executor._called
+
+
+def program_of(server: PostgreSQL, name: str) -> str:
+    """The path of a program of a server's package."""
+    return server._binary(name)
+
+
+def redeclare(executor: Executor, **arguments: object) -> None:
+    """Change arguments of one that has been made, which no user can."""
+    for name, value in arguments.items():
+        assert hasattr(executor, f"_{name}"), name
+        setattr(executor, f"_{name}", value)
+
+
+def bind(executor: Executor, services: Mapping[str, object]) -> None:
+    """Tell it to which services its references may refer, as an orchestrator does."""
+    executor._bind(services)
+
+
+def check_declared(executor: Executor) -> None:
+    """Raise what is wrong with its declaration, as is done before anything is started."""
+    executor._check()
+
+
+def launch_of(executor: SimpleExecutor) -> Launch:
+    """What it would run, templates filled in."""
+    return executor._launch()
+
+
+def probes_of(executor: SimpleExecutor) -> list[Probe]:
+    """What it would be asked until it is ready."""
+    return list(executor._readiness())
+
+
+def ask_first(executor: SimpleExecutor, probe: Probe) -> None:
+    """Have one more probe asked, before its own."""
+    own = executor._readiness
+    executor._readiness = lambda: [probe, *own()]  # type: ignore[method-assign]
+
+
+def members_of(group: Orchestrator) -> dict[str, Any]:
+    """Its members by name, which a test may change."""
+    return group._members
+
+
+# What runs
+
+
+def has_instance(executor: SimpleExecutor) -> bool:
+    """Whether it has been spawned, and not stopped since."""
+    return executor._instance is not None
+
+
+def instance_of(executor: SimpleExecutor) -> Instance:
+    """The run that it has."""
+    instance = executor._instance
+    assert instance is not None, f"{executor} is not running"
+    return instance
+
+
+def keeper_pid(executor: SimpleExecutor) -> int:
+    """The keeper of its run."""
+    return instance_of(executor).process.keeper_pid
+
+
+def has_started(group: Orchestrator) -> bool:
+    """Whether it has started any member that it would stop."""
+    return bool(group._started)
+
+
+def death_of(executor: Executor) -> Exception | None:
+    """What a TestCase would say if it has died, or hangs."""
+    return executor._death("now")
+
+
+def stands_idle(executor: Executor) -> bool:
+    """Whether it has ended as was expected, so that a TestCase may start it again."""
+    return executor._stands_idle()
+
+
+def has_life(executor: SimpleExecutor) -> bool:
+    """Whether it keeps a port and a directory for its next run."""
+    return executor._life is not None
+
+
+def begin_life(executor: SimpleExecutor) -> None:
+    """Give it a directory and, once it is asked for, a port, without starting it."""
+    executor._life = Life(executor._called)
+
+
+# What there is once in a process
+
+
+def leased_ports() -> int:
+    """How many ports this process has leased."""
+    return len(ports._leases._leased)
+
+
+def requests_under_way() -> int:
+    """How many requests the asker has not answered yet."""
+    return len(asking._asker._under_way)
+
+
+def held_locks() -> int:
+    """How many locks of the package this thread holds: for ever would hinder all others."""
+    locks = ports._leases._mutex, warden._lock, asking._asker._lock, lifecycle.handover
+    return sum(lock._is_owned() for lock in locks)  # type: ignore[attr-defined]
+
+
+def control_of(client: Warden) -> socket.socket:
+    """The socket at which a warden is told what to do."""
+    return client._control
+
+
+def last_words_of_warden() -> int:
+    """The descriptor from which is read why a warden, or a keeper, could not go on."""
+    assert warden._warden is not None
+    return warden._warden._said
+
+
+def put_run_directory(place: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this process keeps the directories and logs of its services, for one test."""
+    monkeypatch.setattr(log, "_run_directory", (os.getpid(), str(place)))
+
+
+#: where PostgreSQL keeps its data if there is room: for mock.patch and monkeypatch
+POSTGRESQL_MEMORY = "summon_testcase.services.postgresql._MEMORY"
+
+
+# What the keeper stores of an output
+
+#: the least number of bytes to which a log may be limited
+LEAST_STORED = capture._LEAST
+#: how many bytes the line has that counts those which were dropped
+DROPPED_LINE = capture._MARK
+
+
+def punch(fd: int, start: int, length: int) -> bool:
+    """Give back part of a file to the disk; whether the system can."""
+    return capture._punch(fd, start, length)
+
+
+def without_holes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this system, for one test, be one that cannot punch holes into files."""
+    monkeypatch.setattr(capture, "_fallocate", None)

@@ -45,6 +45,7 @@ from summon_testcase import (
 )
 from summon_testcase.system import ports
 
+from .doubles import limits_of
 from .samples import ROOT, eventually, marked, marker, parent, service
 
 SECRET = "hunter2-do-not-print"
@@ -96,7 +97,7 @@ class TestMessages:
         )
         # a machine may be too busy for the shell to have begun in time
         for seconds in (0.4, 4, 40):
-            executor._limits.timeout = seconds
+            limits_of(executor).timeout = seconds
             error = failed_start(executor)
             if "| line 30" in str(error):
                 break

@@ -242,6 +242,18 @@ def check_forbidden(source: Source) -> Iterator[str]:
             yield f"{source.where}:{use.lineno}: uses {ast.unparse(use)}"  # type: ignore[attr-defined]
 
 
+def private_names(room: Path) -> set[str]:
+    """What a room, or a leaf, gives a name that begins with one underscore."""
+    found = set()
+    for path in [room, *room.rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())) if path.suffix == ".py" else ():
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(getattr(node, "ctx", None), ast.Store):
+                found.add(getattr(node, "attr", None) or getattr(node, "id", ""))
+    return {name for name in found if name.startswith("_") and not name.startswith("__")}
+
+
 class LayeringTest(unittest.TestCase):
     """The package as it is."""
 
@@ -274,6 +286,27 @@ class LayeringTest(unittest.TestCase):
             if not text or text.startswith(f"{name}("):
                 bare.append(name)
         self.assertEqual(bare, [])
+
+    def test_each_room_has_tests(self):
+        for room in set().union(*ROWS) - LEAVES:
+            with self.subTest(room):
+                self.assertTrue(list((ROOT / "tests" / room).glob("test_*.py")))
+
+    def test_what_is_private_is_asked_by_the_doubles_of_tests_only(self):
+        """But for tests of the module itself, or of its room."""
+        names = {room.stem: private_names(room) for room in (ROOT / PACKAGE).iterdir()}
+        reaches = []
+        for path in (ROOT / "tests").rglob("*.py"):
+            if path.name == "doubles.py":
+                continue
+            forbidden = set().union(*names.values()) - names.get(path.parent.name, set())
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.Attribute) or node.attr not in forbidden:
+                    continue
+                if ast.unparse(node.value) not in ("self", "cls", "os"):
+                    reach = f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+                    reaches.append(reach)
+        self.assertEqual(reaches, [], "\n" + "\n".join(reaches))
 
     def test_the_version_is_the_one_in_setup_cfg(self):
         import summon_testcase

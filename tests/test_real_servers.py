@@ -40,6 +40,7 @@ from summon_testcase import (
 )
 from summon_testcase.system.procfs import tcp_states
 
+from .doubles import command_of
 from .needs import binary, locate, needs
 from .places import root
 from .samples import HERE, PATIENCE, eventually, text
@@ -658,7 +659,7 @@ class UvicornTest(ServersTest):
     def test_a_failed_start(self) -> None:
         """An error has no colours either."""
         twice = SimpleExecutor(
-            [*self.web._command[:-2], str(self.web.port), "--use-colors"],
+            [*command_of(self.web)[:-2], str(self.web.port), "--use-colors"],
             env={"FORCE_COLOR": 1},
             cwd=SERVERS,
             one_shot=True,

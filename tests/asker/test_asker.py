@@ -38,6 +38,7 @@ from summon_testcase import (
 from summon_testcase.readiness import asking
 from summon_testcase.system import ports
 
+from ..doubles import has_instance, instance_of, redeclare, request_of, requests_under_way
 from ..places import can_bind, linux, require, root, unshare
 from ..samples import (
     PATIENCE,
@@ -64,7 +65,7 @@ def idle(mark: str) -> list[str]:
 
 def requests_of(executor: SimpleExecutor) -> int:
     """How many requests it has had."""
-    executor._current("log").catch_up()
+    instance_of(executor).catch_up()
     return sum("request " in line for line in executor.tail(10_000))
 
 
@@ -373,7 +374,7 @@ HTTPCoordinatedExecutor({answers("delay=1000", mark)!r}, url={URL!r}).start()
         web = HTTPCoordinatedExecutor(answers("delay=5", mark), url=URL, timeout=60)
 
         def kill(*_: object) -> None:
-            log = web._instance.log.path if web._instance else ""
+            log = instance_of(web).log.path if has_instance(web) else ""
             # the request of the one that lives has arrived
             if len(killed) < times and text(log).count("request ") > len(killed):
                 (pid,) = askers()
@@ -660,7 +661,7 @@ class TestWhatIsAsked:
         how = answers("busy=2", "body=up ", "endless=0.1", mark)
         with HTTPCoordinatedExecutor(how, url=URL, timeout=60, answer="up up") as web:
             assert requests_of(web) == 3
-            assert not asking._asker._under_way
+            assert requests_under_way() == 0
 
     def test_refused_body_is_shown(self, mark: str) -> None:
         """The message has the status and the beginning of the body."""
@@ -688,7 +689,7 @@ class TestWhatIsAsked:
         with HTTPCoordinatedExecutor(how, url=URL, auth=("me", "secret")):
             pass
         web = HTTPCoordinatedExecutor(how[:-2] + ["user=me:other", mark], url=URL, timeout=4)
-        web._ask["auth"] = ("me", "secret")
+        request_of(web)["auth"] = ("me", "secret")
         with pytest.raises(TimeoutExpired) as caught:
             web.start()
         assert "HTTP 401 Unauthorized" in str(caught.value)
@@ -852,7 +853,7 @@ class TestAddresses:
             assert plain.url == "tcp://127.0.0.1:4711"
             assert output.url == "tcp://127.0.0.1:4712"
             assert output.url_for("/a?b") == "http://127.0.0.1:4712/a?b"
-        tcp._port = 4713
+        redeclare(tcp, port=4713)
         assert tcp.url == "tcp://[::1]:4713"
         assert tcp.url_for("a") == "http://[::1]:4713/a"
 

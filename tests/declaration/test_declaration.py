@@ -40,6 +40,17 @@ from summon_testcase import (
 )
 from summon_testcase.unpatched import temporary_directory
 
+from ..doubles import (
+    POSTGRESQL_MEMORY,
+    bind,
+    check_declared,
+    command_of,
+    env_of,
+    instance_of,
+    launch_of,
+    probes_of,
+    request_of,
+)
 from ..needs import needs
 from ..places import root
 from ..samples import BARE, ROOT, service
@@ -243,8 +254,8 @@ class TestCommand:
         """Numbers and paths are taken, and members of enumerations for their values."""
         words = ["x", 6379, 0.5, Path("/a b"), Colour.RED, Number.TWO]
         executor = SimpleExecutor(words)
-        assert executor._command == ("x", "6379", "0.5", "/a b", "red", "2")
-        assert SimpleExecutor(Path("/a b/c"))._command == ("/a b/c",)
+        assert command_of(executor) == ("x", "6379", "0.5", "/a b", "red", "2")
+        assert command_of(SimpleExecutor(Path("/a b/c"))) == ("/a b/c",)
 
     @pytest.mark.parametrize(
         "word", [None, True, b"x", ["x"], {"x"}, object, 1j, "a\ud800", "a\0"], ids=repr
@@ -265,7 +276,7 @@ class TestCommand:
         env = {"A": 6379, "B": 0.5, "C": Path("/a b"), "D": Colour.RED, "E": Number.TWO, "F": None}
         executor = SimpleExecutor("x", env=env)
         taken = {"A": "6379", "B": "0.5", "C": "/a b", "D": "red", "E": "2", "F": None}
-        assert executor._env == taken
+        assert env_of(executor) == taken
 
     def test_in_a_locale_without_it(self) -> None:
         """What the encoding of the locale has not is refused; no value is shown."""
@@ -295,7 +306,7 @@ class TestCommand:
         odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
         os.mkdir(odd)
         with SimpleExecutor(["pwd"], cwd=odd, env={"ODD": odd}, one_shot=True) as it:
-            assert os.path.samefile(it._current("x").launch.cwd, odd)
+            assert os.path.samefile(instance_of(it).launch.cwd, odd)
 
 
 class TestPortTold:
@@ -320,9 +331,9 @@ class TestPortTold:
     )
     def test_told(self, executor: SimpleExecutor) -> None:
         """By its command or its environment, or by a port that is given."""
-        executor._bind({"db": executor})
+        bind(executor, {"db": executor})
         with pytest.raises(CommandNotFound, match="'x' is not on the PATH"):
-            executor._check()
+            check_declared(executor)
 
     def test_in_a_file(self) -> None:
         """What a subclass writes into a file before the start is not known."""
@@ -522,13 +533,13 @@ class TestReferences:
         """What a class names is offered beside what all and its bases offer."""
         echo = SimpleExecutor("echo {watch.name} {watch.pid} {watch.zone} {watch.hands}")
         with orchestrated(watch=Watch(), first=Clock(), echo=echo):
-            assert echo._current("x").launch.argv[1:] == ("watch", "4711", "utc", "2")
+            assert instance_of(echo).launch.argv[1:] == ("watch", "4711", "utc", "2")
         wrong = SimpleExecutor("echo {watch.zonk}")
         with pytest.raises(InvalidArgument, match=r"did you mean \{watch\.zone\}\?"):
             orchestrated(watch=Watch(), first=Clock(), echo=wrong).start()
         told = SimpleExecutor("echo {watch.zone}")
         with orchestrated(watch=summoned(Other()), told=told):
-            assert told._current("x").launch.argv[1] == "cet"
+            assert instance_of(told).launch.argv[1] == "cet"
         missing = SimpleExecutor("echo {watch.url}")
         with pytest.raises(InvalidArgument, match="it offers name, pid, zone, hands"):
             orchestrated(watch=Watch(), first=Clock(), echo=missing).start()
@@ -601,9 +612,9 @@ class TestReferences:
                 super().__init__(*given)
                 self.own = 1
 
-        Own("sleep 1", "up (?P<other>.)(?P<port>.)")._check()
+        check_declared(Own("sleep 1", "up (?P<other>.)(?P<port>.)"))
         with pytest.raises(InvalidArgument, match="banner= has a group 'own'"):
-            Own("sleep 1", "up (?P<own>.)")._check()
+            check_declared(Own("sleep 1", "up (?P<own>.)"))
 
 
 class TestPostgreSQL:
@@ -618,7 +629,7 @@ class TestPostgreSQL:
             (PostgreSQL(bindir="{here}/no"), f"is not in {ROOT}/tests/declaration/no"),
         ):
             with pytest.raises(Exception, match=words):
-                wrong._check()
+                check_declared(wrong)
 
     @needs("postgres", package="postgresql")
     @root
@@ -643,7 +654,7 @@ class TestPostgreSQL:
             PostgreSQL(bindir=private / "bin").start()
         monkeypatch.delenv("SUMMON_CACHE_DIR")
         monkeypatch.setattr("tempfile.tempdir", str(private / "place"))
-        monkeypatch.setattr("summon_testcase.services.postgresql._MEMORY", "/no/such")
+        monkeypatch.setattr(POSTGRESQL_MEMORY, "/no/such")
         assert temporary_directory() == str(private / "place")
         with PostgreSQL(name="db") as db:
             assert db.running()
@@ -685,7 +696,7 @@ class TestHere:
             (elsewhere.Handing("pwd", cwd="{here}"), here),
         ):
             with orchestrated(executor):
-                assert os.path.samefile(executor._current("x").launch.cwd, place)
+                assert os.path.samefile(instance_of(executor).launch.cwd, place)
 
     def test_in_any_text(self) -> None:
         """In a command, its environment, a path, a requirement; before the start too."""
@@ -697,16 +708,16 @@ class TestHere:
             env={"HERE": "{here}"},
         )
         assert executor.path == f"{here}/no-such-file"
-        executor._check()
-        assert executor._launch().argv[0] == executor._launch().program == sys.executable
-        assert executor._launch().argv[3] == executor._launch().env["HERE"] == here
+        check_declared(executor)
+        assert launch_of(executor).argv[0] == launch_of(executor).program == sys.executable
+        assert launch_of(executor).argv[3] == launch_of(executor).env["HERE"] == here
         url = "https://127.0.0.1:4711/"
         secure = HTTPCoordinatedExecutor("x", url, verify="{here}/ca.pem")
-        assert vars(secure._readiness()[0])["verify"] == f"{here}/ca.pem"
+        assert vars(probes_of(secure)[0])["verify"] == f"{here}/ca.pem"
         with pytest.raises(CommandNotFound, match="may not be executed"):
-            SimpleExecutor("sleep 1", requires=f"{{here}}/{name}")._check()
+            check_declared(SimpleExecutor("sleep 1", requires=f"{{here}}/{name}"))
         with pytest.raises(InvalidArgument, match=f"is no directory: create {here}/no"):
-            SimpleExecutor("sleep 1", cwd="{here}/no")._check()
+            check_declared(SimpleExecutor("sleep 1", cwd="{here}/no"))
 
     @pytest.mark.parametrize("command", ["{python} -V", ["/usr/bin/python", "-V"]])
     def test_what_it_is_called(self, command: Any) -> None:
@@ -719,7 +730,7 @@ class TestHere:
         """A program that embeds Python may not know one."""
         monkeypatch.setattr(sys, "executable", value)
         with pytest.raises(InvalidArgument, match=r"web: \{python\} is not known"):
-            SimpleExecutor("{python} -V", name="web")._check()
+            check_declared(SimpleExecutor("{python} -V", name="web"))
 
     def test_nowhere(self) -> None:
         """Where there is no file there is no directory; it is said if it is asked for."""
@@ -875,7 +886,7 @@ class TestSecrets:
         for env in ([("A", "b")], {"A": "b"}, types.MappingProxyType({"A": "b"})):
             own = Own(env=env, body={"c": "d"}, auth=("me", "secret"))
             assert own.command == "x {port} me:secret"
-            assert (own._env["A"], own._ask["body"]) == ("b", b'{"c": "d"}')
+            assert (env_of(own)["A"], request_of(own)["body"]) == ("b", b'{"c": "d"}')
 
     @pytest.mark.parametrize("given", [{"c": "d"}, ["c"], ("c", "d"), {"c"}])
     def test_messages_name_the_kind_that_was_written(self, given: Any) -> None:

@@ -12,6 +12,8 @@ from summon_testcase import CommandCoordinatedExecutor, SimpleExecutor
 from summon_testcase.declaration.shell_syntax import _unquoted, variable, without_values
 from summon_testcase.errors import InvalidArgument
 
+from ..doubles import command_of
+
 #: commands for a shell, and what the error says to write instead
 FOR_A_SHELL = {
     "PYTHONUNBUFFERED=1 python3 -m http.server {port}": 'write env={"PYTHONUNBUFFERED": …}, or',
@@ -92,13 +94,13 @@ class TestCommands:
     @pytest.mark.parametrize("command", FOR_NONE)
     def test_for_none(self, command: str) -> None:
         """Quotes, and what is no word of its own, take the meaning from it."""
-        assert list(SimpleExecutor(command)._command) == shlex.split(command)
+        assert list(command_of(SimpleExecutor(command))) == shlex.split(command)
 
     def test_lines(self) -> None:
         """A backslash takes away the end of a line; what is in quotes stays."""
         command = "server --bind a \\\n  --log \\\n 'b \\\n c' d\\\\ e"
         words = ("server", "--bind", "a", "--log", "b \\\n c", "d\\", "e")
-        assert SimpleExecutor(command)._command == words
+        assert command_of(SimpleExecutor(command)) == words
 
     def test_sequences(self) -> None:
         """Of a sequence only the first word is judged: the others were given one by one."""

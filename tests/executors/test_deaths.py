@@ -27,6 +27,7 @@ from summon_testcase import (
 from summon_testcase.system import netlink, ports
 
 from ..cases import run
+from ..doubles import members_of
 from ..reliability.scene import Belongings
 from ..samples import alive, eventually, service
 
@@ -249,7 +250,7 @@ def test_in_a_testcase() -> None:
         group = Orchestrator({"it": dying()})
 
         def test(self) -> None:
-            end(self.group._members["it"], 3)
+            end(members_of(self.group)["it"], 3)
             self.group.stop()
 
     result = run(Case)

@@ -44,6 +44,7 @@ from summon_testcase import (
 )
 from summon_testcase.system import ports
 
+from ..doubles import called, limits_of
 from ..places import can_bind, require, unshare
 from ..samples import alive, eventually, marked, parent, service, status, stays, text
 
@@ -103,7 +104,7 @@ FLAVOURS = [
         lambda mark, command=None, **o: OutputCoordinatedExecutor(
             command or serves("banner", "{name}", mark), banner=r"serving at (?P<place>.*)\n", **o
         ),
-        lambda e: wrote_state(e) and e.place == e._called,
+        lambda e: wrote_state(e) and e.place == called(e),
     ),
     Flavour(
         "tcp",
@@ -403,8 +404,8 @@ class TestAddresses:
                 executor.start()
             said = re.search(r"port (\d+)", str(caught.value))
             # a machine that is too busy for that to listen in time
-            executor._limits.timeout *= 4
-            assert executor._limits.timeout < 300
+            limits_of(executor).timeout *= 4
+            assert limits_of(executor).timeout < 300
         shown = f"[{host}]" if ":" in host else host
         first = caught.value.message
         assert f": web listens on {shown}:{said[1]}, not on 127.0.0.1:" in first
@@ -646,7 +647,7 @@ class TestCommonArguments:
             assert executor.match is not None
             told = json.loads(executor.match.group(1).splitlines()[-1])
             told["tmpdir"], told["port"] = executor.tmpdir, port_of(executor)
-            told["name"] = executor._called
+            told["name"] = called(executor)
             return dict(told)
 
     def test_env(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from summon_testcase import (
     TimeoutExpired,
 )
 
+from ..doubles import death_of, instance_of, stands_idle
 from ..samples import alive, eventually, marked, service, stays
 
 
@@ -65,7 +66,7 @@ class TestElsewhere:
             port = server.port
             assert listens(port)
             assert server.exit_code == 0 and server.running()
-            assert server._death("now") is None and not server._stands_idle()
+            assert death_of(server) is None and not stands_idle(server)
             with pytest.raises(AlreadyRunning):
                 server.start()
             assert server.tail() == ["starting"]
@@ -205,7 +206,7 @@ class TestBesideUs:
         assert server.running() and alive(pid)
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: not server.running(), "its end is seen")
-        death = server._death("now")
+        death = death_of(server)
         assert death is not None and "what it left running has ended now" in death.message
         server.stop()  # nothing is left to run the command for
 
@@ -226,10 +227,10 @@ class TestBesideUs:
             launcher=True,
             stop_command=service("engine.py", "down", engine, "{port}"),
         ) as server:
-            port, run = server.port, server._instance
-            assert run is not None and not run.process.ended
+            port, run = server.port, instance_of(server)
+            assert not run.process.ended
             eventually(lambda: server.running() and run.process.ended, "the straggler ends")
-            stays(lambda: server.running() and server._death("now") is None, "it runs")
+            stays(lambda: server.running() and death_of(server) is None, "it runs")
         assert not listens(port)
 
     @pytest.mark.parametrize("how", ["stop", "kill"])
@@ -241,8 +242,7 @@ class TestBesideUs:
             launcher=True,
             stop_command=service("engine.py", "down", engine, "{port}"),
         ).start()
-        port, run = server.port, server._instance
-        assert run is not None
+        port, run = server.port, instance_of(server)
         eventually(lambda: run.process.pump() or run.process.ended, "the straggler ends")
         getattr(server, how)()
         assert not listens(port)

@@ -31,6 +31,7 @@ from summon_testcase import (
 )
 
 from ..cases import run
+from ..doubles import has_instance, has_life
 from ..reliability.scene import Belongings, run_program
 from ..samples import alive, eventually, service
 
@@ -371,7 +372,7 @@ class Hooked(OutputCoordinatedExecutor):
         self.calls.append("cleanup")
         assert not self.running()
         assert os.path.exists(f"{self.tmpdir}/config") and self.port
-        assert self._instance is None or "port" in self.tail()[0]
+        assert not has_instance(self) or "port" in self.tail()[0]
 
 
 RUN = ["prepare", "ready", "cleanup"]
@@ -484,7 +485,7 @@ It(["sleep", "100"]).start()
         with pytest.raises(StartFailed) as caught:
             it.start()
         assert "and in cleanup(): ZeroDivisionError: mine" in str(caught.value)
-        assert caught.value.report and not os.path.exists(it.tmpdir if it._life else "")
+        assert caught.value.report and not os.path.exists(it.tmpdir if has_life(it) else "")
         os.unlink(caught.value.report.log_path)
         assert it.cleanup.call_count == 1
 

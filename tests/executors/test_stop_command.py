@@ -23,6 +23,7 @@ from summon_testcase import (
     UnknownReference,
 )
 
+from ..doubles import death_of, keeper_pid, stands_idle
 from ..samples import eventually, marked, service, stays, text
 
 #: ends well when a file appears, and notes each signal
@@ -276,13 +277,13 @@ class TestWait:
             assert it.wait(15) == status == it.exit_code
             assert it.tail(1) == ["last"] and not it.running()
             assert it.wait() == status
-            assert it._death("now") is None and it._stands_idle()
+            assert death_of(it) is None and stands_idle(it)
 
     def test_a_one_shot(self, mark: str) -> None:
         """It has ended already, and is not run again for that."""
         with SimpleExecutor(["sh", "-c", "exit 0", mark], one_shot=True) as it:
             assert it.wait() == 0
-            assert not it._stands_idle() and it._death("now") is None
+            assert not stands_idle(it) and death_of(it) is None
 
     def test_without_end(self, mark: str) -> None:
         """It ends by its timeout, by default the executor's; what is not running is refused."""
@@ -295,13 +296,12 @@ class TestWait:
                     it.wait(timeout)  # type: ignore[arg-type]
             with pytest.raises(TimeoutExpired, match=r"0\.2 s"):
                 it.wait()
-            assert it._death("now") is None
+            assert death_of(it) is None
 
     def test_its_keeper_is_killed(self, mark: str) -> None:
         """Then nobody knows its status."""
         with sh("echo up; sleep 1000", mark) as it:
-            assert it._instance is not None
-            os.kill(it._instance.process.keeper_pid, signal.SIGKILL)
+            os.kill(keeper_pid(it), signal.SIGKILL)
             with pytest.raises(ProcessExited, match="keeper was killed"):
                 it.wait(15)
             it.kill()
@@ -348,7 +348,7 @@ class TestOneShot:
             with SimpleExecutor(
                 ["sh", "-c", "exit 3", mark], one_shot=True, expected_exit=accepted
             ) as it:
-                assert it.exit_code == 3 and it._death("now") is None
+                assert it.exit_code == 3 and death_of(it) is None
         with pytest.raises(ProcessExited, match="status 3") as caught:
             SimpleExecutor(["sh", "-c", "exit 3", mark], one_shot=True, expected_exit=4).start()
         assert "its end with status 0 or 4 (one_shot=True)" in str(caught.value)

@@ -28,6 +28,7 @@ from summon_testcase import (
     orchestrated,
 )
 
+from ..doubles import has_started, members_of
 from ..needs import needs
 from ..samples import ROOT, service
 
@@ -156,8 +157,8 @@ def test_an_orchestrator_travels() -> None:
     with whole:
         there = pickle.loads(pickle.dumps(whole))
         assert there.running() and len(set(refusals(there))) == 1
-        assert there._members["web"].ask() == (0, b"hello")
-        assert there._members["app"].command == whole._members["app"].command
+        assert members_of(there)["web"].ask() == (0, b"hello")
+        assert members_of(there)["app"].command == members_of(whole)["app"].command
         assert whole.running()
     assert not there.running()
 
@@ -188,10 +189,10 @@ def test_a_copy_is_a_declaration(copied: Callable[[Any], Any]) -> None:
     whole = Orchestrator({"web": listener(), "app": SimpleExecutor("sleep 600", after="web")})
     with whole:
         other = copied(whole)
-        assert not other._started
+        assert not has_started(other)
         if copied is copy.deepcopy:
             with other:
-                assert other._members["web"].pid != whole._members["web"].pid
+                assert members_of(other)["web"].pid != members_of(whole)["web"].pid
         assert whole.running()
 
 

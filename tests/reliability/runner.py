@@ -21,8 +21,8 @@ from summon_testcase import (
     SimpleExecutor,
     TCPCoordinatedExecutor,
 )
-from summon_testcase.supervision.life import Life
 
+from ..doubles import begin_life, has_instance, keeper_pid, launch_of
 from ..samples import parent, service
 from ..terminal import hear_signals
 from .shapes import Shape
@@ -41,8 +41,8 @@ def wait_for_death() -> None:
 def leak(services: list[SimpleExecutor]) -> None:
     """Start them as most programs would, and end."""
     for each in services:
-        each._life = Life(each._called)
-        launch = each._launch()
+        begin_life(each)
+        launch = launch_of(each)
         with open(f"{launch.cwd}/out", "w") as out:
             subprocess.Popen(launch.argv, cwd=launch.cwd, env=launch.env, stdout=out)
     say("up", 0)
@@ -51,7 +51,7 @@ def leak(services: list[SimpleExecutor]) -> None:
 
 def keepers(services: list[SimpleExecutor]) -> list[int]:
     """The keepers of some services."""
-    return [each._instance.process.keeper_pid for each in services if each._instance]
+    return [keeper_pid(each) for each in services if has_instance(each)]
 
 
 def be_paused(word: str, work: Path) -> None:

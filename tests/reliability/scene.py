@@ -11,13 +11,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from summon_testcase.executors import lifecycle
 from summon_testcase.output.log import run_directory
-from summon_testcase.readiness import asking
-from summon_testcase.supervision import warden
-from summon_testcase.system import ports
 
 from ..another_user import packages_for_all
+from ..doubles import held_locks, leased_ports
 from ..samples import ROOT, eventually, marked
 
 #: the long form of a test: ``make soak``
@@ -49,11 +46,9 @@ class Belongings:
         gc.collect()
         self.descriptors = len(os.listdir("/proc/self/fd"))
         self.threads = threads()
-        self.ports = len(ports._leases._leased)
+        self.ports = leased_ports()
         self.files = sorted(os.listdir(run_directory()))
-        # one that this thread keeps for ever is no hindrance to it, but to all others
-        locks = ports._leases._mutex, warden._lock, asking._asker._lock, lifecycle.handover
-        self.locks = sum(lock._is_owned() for lock in locks)  # type: ignore[attr-defined]
+        self.locks = held_locks()
 
     def lost(self) -> dict[str, object]:
         """What there is more of now."""

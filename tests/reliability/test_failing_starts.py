@@ -34,6 +34,7 @@ from summon_testcase.readiness.tcp import TCPProbe
 from summon_testcase.scheduling.steps import Steps, run
 
 from ..another_user import interpreter_for_all
+from ..doubles import ask_first, keeper_pid, members_of
 from ..places import linux, require, root
 from ..samples import alive, eventually, marked, parent
 from .scene import UP, Belongings, forget_log, nothing_left, run_program, sh
@@ -118,7 +119,7 @@ class TestOne:
                 return True
 
             it = TCPCoordinatedExecutor(sh(UP, mark), port=port, name="it", timeout=5, until=take)
-            it._readiness = lambda r=it._readiness: [Asking(take), *r()]  # type: ignore[method-assign]
+            ask_first(it, Asking(take))
             with failing(PortInUse, mark) as caught:
                 it.start()
         assert f"by process {os.getpid()} (" in caught[0].message
@@ -173,7 +174,7 @@ class TestItsOwnersDie:
         """A start whose keeper is killed fails at once."""
 
         def kill(it: Any) -> None:
-            os.kill(it._instance.process.keeper_pid, signal.SIGKILL)
+            os.kill(keeper_pid(it), signal.SIGKILL)
 
         it = SimpleExecutor(sh(UP, mark), until=kill, name="it", timeout=30)
         with failing(ProcessExited, mark) as caught:
@@ -186,7 +187,7 @@ class TestItsOwnersDie:
 
         def kill(it: Any) -> bool:
             if it.tail():
-                os.kill(it._instance.process.keeper_pid, signal.SIGKILL)
+                os.kill(keeper_pid(it), signal.SIGKILL)
             return False
 
         it = SimpleExecutor(sh(script, mark), until=kill, name="it", timeout=30)
@@ -196,7 +197,7 @@ class TestItsOwnersDie:
     def test_warden_killed_before_it_answers(self, mark: str) -> None:
         """A start that waits for a keeper fails when the warden dies; the next has a new one."""
         first = SimpleExecutor(sh(UP, mark), name="first").start()
-        warden = parent(first._instance.process.keeper_pid)  # type: ignore[union-attr]
+        warden = parent(keeper_pid(first))
         first.stop()
         os.kill(warden, signal.SIGSTOP)
         killer = subprocess.Popen(["/bin/sh", "-c", f"sleep 0.3; kill -KILL {warden}"])
@@ -223,7 +224,7 @@ class TestItsOwnersDie:
 
         def kill(it: Any) -> bool:
             if not killed:
-                killed.append(parent(it._instance.process.keeper_pid))
+                killed.append(parent(keeper_pid(it)))
                 os.kill(killed[0], signal.SIGKILL)
                 eventually(lambda: not alive(killed[0]), "the warden is dead")
                 return False
@@ -414,7 +415,7 @@ class TestGraph:
         culprit = error.executor
         assert culprit in culprits and error.exit_code == 40 + int(culprit[-1])
         told = "\n".join(error.consequences)
-        for name in group._members:
+        for name in members_of(group):
             assert name == culprit or re.search(rf"\b{name}\b", told), (name, told)
         assert re.search("started, stopped again: .*base", told)
         assert re.search("still starting, cancelled: .*slow0", told)
@@ -425,7 +426,7 @@ class TestGraph:
         """One of each kind: the first ends it all, in time."""
 
         def kill(it: Any) -> None:
-            os.kill(it._instance.process.keeper_pid, signal.SIGKILL)
+            os.kill(keeper_pid(it), signal.SIGKILL)
 
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
@@ -443,9 +444,9 @@ class TestGraph:
             with failing(PortInUse, mark, tuple(culprits)) as caught:
                 group.start()
             assert caught[0].executor == "taken"
-            del group._members["taken"]
-            for number in (n for n in range(5) if f"late{n}" in group._members):
-                group._members[f"late{number}"].after = ("dead",)
+            del members_of(group)["taken"]
+            for number in (n for n in range(5) if f"late{n}" in members_of(group)):
+                members_of(group)[f"late{number}"].after = ("dead",)
             before = Belongings()
             with pytest.raises(SummonError) as later:
                 group.start()

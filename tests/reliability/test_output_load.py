@@ -23,12 +23,12 @@ from summon_testcase import (
     SimpleExecutor,
 )
 from summon_testcase.declaration.arguments import compile_patterns
-from summon_testcase.keeper import capture
 from summon_testcase.keeper.capture import Storage
 from summon_testcase.output.excerpt import excerpt
 from summon_testcase.output.log import LIMIT_VARIABLE, Log
 from summon_testcase.readiness.output import Observer
 
+from ..doubles import DROPPED_LINE, LEAST_STORED, punch, without_holes
 from ..places import linux, require, root
 from ..samples import HERE, marked
 from .scene import LONG, nothing_left, run_program, sh
@@ -214,7 +214,7 @@ def punches(place: object) -> bool:
     with tempfile.TemporaryFile(dir=str(place)) as file:
         file.write(bytes(65536))
         file.flush()
-        return capture._punch(file.fileno(), 4096, 4096)
+        return punch(file.fileno(), 4096, 4096)
 
 
 #: bytes that a file system may need to tell where the parts of a file are
@@ -301,14 +301,14 @@ it.stop()
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The end is dropped instead, after one line that counts it."""
-        monkeypatch.setattr(capture, "_fallocate", None)
+        without_holes(monkeypatch)
         path = tmp_path / "log"
-        storage = Storage(os.fsencode(path), capture._LEAST)
+        storage = Storage(os.fsencode(path), LEAST_STORED)
         data = b"".join(b"line %06d\n" % number for number in range(100_000))
         for at in range(0, len(data), 5000):
             storage.write(data[at : at + 5000])
         stored = path.read_bytes()
-        assert storage.size == len(stored) <= capture._LEAST
+        assert storage.size == len(stored) <= LEAST_STORED
         found = DROPPED.search(stored)
         assert found is not None and found.end() == len(stored)
         assert stored[: found.start()] == data[: found.start()]
@@ -317,7 +317,7 @@ it.stop()
 
     @given(
         st.lists(st.tuples(st.integers(1, 65536), st.integers(0, 3)), min_size=1, max_size=80),
-        st.sampled_from([1, capture._LEAST, 600_001, 1 << 20]),
+        st.sampled_from([1, LEAST_STORED, 600_001, 1 << 20]),
     )
     @settings(deadline=None, max_examples=30)
     def test_whatever_is_written(self, writes: list[tuple[int, int]], limit: int) -> None:
@@ -325,7 +325,7 @@ it.stop()
         with tempfile.TemporaryDirectory() as place:
             path = os.path.join(place, "log")
             storage = Storage(os.fsencode(path), limit)
-            limit = max(limit, capture._LEAST)
+            limit = max(limit, LEAST_STORED)
             whole = b""
             for number, (length, repeated) in enumerate(writes):
                 data = (b"%06d " % number * (length // 7 + 1))[:length]
@@ -350,12 +350,12 @@ it.stop()
             for start, data in kept:
                 there = whole[start : start + len(data)]
                 different = sum(a != b for a, b in zip(data, there, strict=True))
-                assert different <= capture._MARK
+                assert different <= DROPPED_LINE
 
     def test_observers_pass_over_a_hole(self, tmp_path: Path) -> None:
         """A search that is where the hole comes to be goes on behind it."""
         path = tmp_path / "log"
-        storage = Storage(os.fsencode(path), capture._LEAST)
+        storage = Storage(os.fsencode(path), LEAST_STORED)
         require(punches(tmp_path), "no holes here")
         view: Any = type("View", (), {"ended": False, "watch": lambda self, position: None})()
         observer = Observer(Log(str(path)), compile_patterns("ready", "it", "banner"))

@@ -22,6 +22,7 @@ import pytest
 from summon_testcase.keeper.messages import Inbox, pack
 from summon_testcase.supervision.warden import Warden
 
+from ..doubles import control_of
 from ..samples import PATIENCE, alive, eventually, marked, parent, stays, text
 from .scene import LONG
 
@@ -208,7 +209,7 @@ def test_garbage_for_the_warden(seed: int, warden: Warden, mark: str, tmp_path: 
     chance = random.Random(seed)
     kept = Kept(warden, tmp_path, mark)
     pid = parent(kept.keeper)
-    control = warden._control
+    control = control_of(warden)
     for message in sequence(chance, kept):
         # descriptors that nobody asked for, or none where one is needed
         with suppress(BrokenPipeError, ConnectionResetError):
@@ -224,7 +225,7 @@ def test_garbage_for_the_warden(seed: int, warden: Warden, mark: str, tmp_path: 
     assert_rests(pid)
     if not alive(kept.pid):
         eventually(lambda: not alive(pid), "the warden ends by itself")
-    warden._control.close()
+    control_of(warden).close()
     eventually(lambda: not alive(pid), "the warden has ended")
     eventually(lambda: not alive(kept.keeper), "the keeper has ended")
     eventually(lambda: not alive(kept.pid), "the service has ended")
@@ -236,19 +237,19 @@ def test_garbage_for_the_warden(seed: int, warden: Warden, mark: str, tmp_path: 
 def test_a_warden_is_not_kept_waiting(warden: Warden, mark: str, tmp_path: Path) -> None:
     """Who asks for the end of a keeper that lives, and reads no answers, holds up nobody."""
     kept = Kept(warden, tmp_path, mark)
-    send(warden._control, pack("sync", kept.keeper))
-    send(warden._control, pack("sync", 1) * 100_000)
+    send(control_of(warden), pack("sync", kept.keeper))
+    send(control_of(warden), pack("sync", 1) * 100_000)
     another = Kept(warden, tmp_path, mark)
     assert alive(another.pid)
     assert_rests(parent(another.keeper))
     kept.channel.close()
     wanted, inbox = pack("synced", kept.keeper)[4:], Inbox()
-    warden._control.settimeout(PATIENCE)
+    control_of(warden).settimeout(PATIENCE)
     while (message := inbox.take()) != wanted:
         if message is None:
-            inbox.feed(warden._control.recv(65536))
+            inbox.feed(control_of(warden).recv(65536))
     # as it was: its end takes in whatever has come
-    warden._control.setblocking(False)
+    control_of(warden).setblocking(False)
     assert not alive(kept.pid)
     another.channel.close()
     eventually(lambda: marked(mark) == [], "all is gone")

@@ -31,12 +31,11 @@ from summon_testcase import (
     orchestrated,
 )
 from summon_testcase.declaration.templates import offered
-from summon_testcase.output import log
 from summon_testcase.output.log import run_directory
-from summon_testcase.supervision import warden as wardens
 from summon_testcase.supervision.life import Life
 
 from ..another_user import NOBODY, interpreter_for_all
+from ..doubles import bind, check_declared, instance_of, last_words_of_warden, put_run_directory
 from ..places import require, root
 from ..samples import eventually, parent, service, text
 from .matrix import unprivileged
@@ -141,7 +140,7 @@ class TestTraps:
             os.chmod(place, 0o777 if trap == "open" else 0o700)
             if trap == "foreign":
                 os.chown(place, NOBODY, NOBODY)
-        monkeypatch.setattr(log, "_run_directory", (os.getpid(), str(place)))
+        put_run_directory(place, monkeypatch)
         assert f"{place} must be a directory (not a link)" in self.refused(mark)
         assert os.listdir(elsewhere) == []
 
@@ -150,7 +149,7 @@ class TestTraps:
     ) -> None:
         """It was removed, and nothing is there: it is made again, for this user only."""
         place = tmp_path / "summon-known"
-        monkeypatch.setattr(log, "_run_directory", (os.getpid(), str(place)))
+        put_run_directory(place, monkeypatch)
         with SimpleExecutor(service("silent.py", mark)):
             assert stat.S_IMODE(os.stat(place).st_mode) == 0o700
 
@@ -240,7 +239,7 @@ def test_a_service_has_three_streams(tty: bool, mark: str) -> None:
             # the keeper: it may tell us why it cannot go on, and none of ours is there
             keeper = Path(f"/proc/{parent(it.pid)}/fd")
             targets = {entry.name: os.readlink(entry) for entry in keeper.iterdir()}
-            said = wardens._warden._said  # type: ignore[union-attr]
+            said = last_words_of_warden()
             assert {targets[fd] for fd in "012"} == {os.readlink(f"/proc/self/fd/{said}")}
             assert os.readlink(f"/proc/self/fd/{read}") not in targets.values()
     finally:
@@ -380,8 +379,7 @@ def test_a_secret_is_in_no_representation(mark: str, caplog: pytest.LogCaptureFi
     group = orchestrated(web=executor)
     with group:
         assert SECRET in text(f"/proc/{executor.pid}/environ")
-        run = executor._instance
-        assert run is not None
+        run = instance_of(executor)
         for thing in (executor, group, run, run.launch, run.process, run.log, run.error):
             assert SECRET not in f"{thing!r} {thing}"
         keeper = parent(executor.pid)
@@ -440,11 +438,11 @@ def test_templates_reach_what_is_documented(mark: str) -> None:
         assert not [name for name in allowed if name.startswith("_")]
         for name in sorted(names - allowed):
             asks = SimpleExecutor(f"echo {{db.{name}}}", name="asks")
-            asks._bind({"db": db})
+            bind(asks, {"db": db})
             with pytest.raises(UnknownReference):
-                asks._check()
+                check_declared(asks)
     asks = SimpleExecutor(["echo", "{db.port.__class__}", "{db.name!r}", "{db[0]}", "{db}"])
-    asks._bind({"db": db})
+    bind(asks, {"db": db})
     with asks:
         eventually(asks.tail, "it has answered")
         assert asks.tail() == ["{db.port.__class__} {db.name!r} {db[0]} {db}"]

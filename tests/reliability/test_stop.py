@@ -22,6 +22,7 @@ from summon_testcase import (
     SummonError,
 )
 
+from ..doubles import instance_of, keeper_pid
 from ..places import linux
 from ..samples import alive, eventually, marked
 from .scene import LONG, UP, Belongings, at_random, forget_log, nothing_left, run_program, sh
@@ -101,7 +102,7 @@ class TestBounded:
     def test_stopped_keeper(self, mark: str) -> None:
         """A keeper that does not answer (SIGSTOP) is given up, and killed with its service."""
         it = SimpleExecutor(sh(UP, mark), stop_timeout=0.2).start()
-        keeper = it._instance.process.keeper_pid  # type: ignore[union-attr]
+        keeper = keeper_pid(it)
         os.kill(keeper, signal.SIGSTOP)
         from summon_testcase.supervision import instance as run
 
@@ -323,10 +324,10 @@ class TestThreads:
                 it.wait_for_output(expected, timeout=IN_TIME)
                 assert time.monotonic() - began < IN_TIME / 2
 
-            mark_before = it._instance.mark  # type: ignore[union-attr]
+            mark_before = instance_of(it).mark
             assert at_once(*[wait] * 4) == [], mark_before
             timer.join()
-            it._instance.mark = it._instance.log.size()  # type: ignore[union-attr]
+            instance_of(it).mark = instance_of(it).log.size()
         it.stop()
 
 

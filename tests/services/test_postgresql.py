@@ -19,6 +19,7 @@ from summon_testcase import (
 )
 
 from ..another_user import NOBODY, interpreter_for_all, packages_for_all
+from ..doubles import POSTGRESQL_MEMORY, program_of
 from ..needs import needs
 from ..places import require, root
 from ..samples import ROOT, eventually
@@ -59,7 +60,7 @@ def nothing_left():
             return {p for place in places for p in Path(place).glob("summon-*/PG_VERSION")}
 
         before = clusters()
-        with mock.patch("summon_testcase.services.postgresql._MEMORY", ours):
+        with mock.patch(POSTGRESQL_MEMORY, ours):
             yield
         unittest.TestCase().assertEqual(clusters(), before)
 
@@ -190,7 +191,7 @@ class FreshTest(unittest.TestCase):
 
     def test_another_directory_of_programs(self):
         """A relative one starts from cwd=, and a link is followed for a server that may not."""
-        programs = os.path.dirname(PostgreSQL()._binary("postgres"))
+        programs = os.path.dirname(program_of(PostgreSQL(), "postgres"))
         with tempfile.TemporaryDirectory() as place:  # entered by nobody but us
             os.symlink(programs, os.path.join(place, "bin"))
             for options in (

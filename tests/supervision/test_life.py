@@ -28,9 +28,9 @@ from summon_testcase import (
 )
 from summon_testcase.output.log import run_directory
 from summon_testcase.supervision import warden
-from summon_testcase.system import ports
 
 from ..cases import run
+from ..doubles import keeper_pid, leased_ports, members_of
 from ..reliability.scene import Belongings, forget_log, run_program
 from ..samples import eventually, service
 
@@ -143,7 +143,7 @@ class PlainTest(unittest.TestCase):
     def test_an_orchestrator(self) -> None:
         """kill() of all keeps what they have, stop() takes it away."""
         group = Orchestrator({"a": counter(), "b": counter(after=["a"])})
-        a, b = group._members["a"], group._members["b"]
+        a, b = members_of(group)["a"], members_of(group)["b"]
         group.start()
         before = facts(a), facts(b)
         group.kill()
@@ -296,13 +296,13 @@ class ScopeTest(unittest.TestCase):
                 self.it.restart()
 
             def test_6(self) -> None:
-                inner = self.group._members["inner"]
+                inner = members_of(self.group)["inner"]
                 directory = inner.tmpdir
                 self.group.stop()
                 assert inner.tmpdir == directory
 
             def test_7(self) -> None:
-                assert int(self.group._members["inner"].starts) == 2
+                assert int(members_of(self.group)["inner"].starts) == 2
                 self.group.kill()
                 self.it.stop()
 
@@ -399,7 +399,7 @@ class GroupTest(unittest.TestCase):
         clock, once = Ticking(), counter(one_shot=True, expected_exit=1, stdin=None)
         # the one that refers to others is declared before them
         inner = Orchestrator(
-            {"web": counter(after="db", until=lambda e: inner._members["db"].running())}
+            {"web": counter(after="db", until=lambda e: members_of(inner)["db"].running())}
             | {"db": counter()}
         )
 
@@ -421,7 +421,7 @@ class GroupTest(unittest.TestCase):
             def test_4(self) -> None:
                 self.look(4, ticks=3)
                 self.group.stop()
-                self.assertFalse(any(m.running() for m in inner._members.values()))
+                self.assertFalse(any(m.running() for m in members_of(inner).values()))
                 self.group.start()
 
             def test_5(self) -> None:
@@ -430,7 +430,7 @@ class GroupTest(unittest.TestCase):
             def look(self, starts: int, ticks: int | None = None) -> None:
                 self.assertTrue(inner.running())
                 self.assertEqual(int(once.starts), 1)
-                self.assertEqual([int(m.starts) for m in inner._members.values()], [starts] * 2)
+                self.assertEqual([int(m.starts) for m in members_of(inner).values()], [starts] * 2)
                 self.assertEqual(clock.ticks, ["tick", "tock"] * ((ticks or starts) - 1) + ["tick"])
 
         result = run(Case)
@@ -490,7 +490,7 @@ class TestEndOfTheProcess:
         one = counter().start()
         try:
             before = facts(one)
-            keeper = one._instance.process.keeper_pid  # type: ignore[union-attr]
+            keeper = keeper_pid(one)
             pid = keeper if who == "keeper" else warden_of(keeper)
             os.kill(pid, number)
             eventually(lambda: not os.path.exists(f"/proc/{pid}"), "its end")
@@ -539,7 +539,7 @@ def test_a_fork() -> None:
 
 def test_orchestrated() -> None:
     """A restart inside the block keeps what it has; nothing is left after it."""
-    leased = len(ports._leases._leased)
+    leased = leased_ports()
     web = SimpleExecutor(service("silent.py", "{db.port}", "{tmpdir}"))
     with orchestrated(db=counter(), web=web) as (db, _):
         before = facts(db)
@@ -548,4 +548,4 @@ def test_orchestrated() -> None:
         db.kill()
         with pytest.raises(NotRunning), db.stopped():
             pass
-    assert len(ports._leases._leased) == leased
+    assert leased_ports() == leased

@@ -18,6 +18,7 @@ from summon_testcase import (
 )
 from summon_testcase.system import ports
 
+from ..doubles import death_of, limits_of, redeclare
 from ..places import linux
 from ..samples import eventually, marked
 
@@ -120,7 +121,7 @@ def test_a_port_that_is_given(mark: str) -> None:
         it.wait_for_output("in use")
         it.sendline("so it ends")
         eventually(lambda: not it.running(), "it has ended")
-        death = it._death("now")
+        death = death_of(it)
         assert death is not None and f"now: port {port} was not free" in death.message
         it.kill()
     ports.release(port)
@@ -133,8 +134,8 @@ def test_a_server_that_sets_it(mark: str) -> None:
         server.restart()
         assert server.running()
         use(server.port)
-        server._until = lambda it: False
-        server._limits.timeout = 0.5
+        redeclare(server, until=lambda it: False)
+        limits_of(server).timeout = 0.5
         with pytest.raises(TimeoutExpired) as caught:
             server.restart()
         assert "lingered" not in str(caught.value)

@@ -29,6 +29,7 @@ from summon_testcase.testing.result_hooks import explained, reported
 from summon_testcase.testing.watch import Watch
 
 from ..cases import run, run_bare
+from ..doubles import has_life, members_of
 from ..samples import eventually, service
 
 
@@ -218,7 +219,7 @@ class OutputTest(ReportTest):
             group = Orchestrator({"inner": repl()})
 
             def test(self) -> None:
-                ask(self.group._members["inner"], "word")
+                ask(members_of(self.group)["inner"], "word")
                 self.fail("on purpose")
 
         text = self.report(run(Case))
@@ -658,7 +659,7 @@ class MeantTest(ReportTest):
             result = run(Case)
             self.assertEqual((result.errors, result.failures), ([], []))
             self.assertEqual(len(set(Case.ports)), 1)
-            self.assertIsNone(Case.server._life, "it is given back at the end")
+            self.assertFalse(has_life(Case.server), "it is given back at the end")
 
     def test_restarted_by_the_test(self) -> None:
         """stopped(), paused() and restart() are no deaths."""
@@ -706,7 +707,7 @@ class MeantTest(ReportTest):
                 self.group.stop()
 
             def test_2(self) -> None:
-                inner: Any = self.group._members["inner"]
+                inner: Any = members_of(self.group)["inner"]
                 ask(inner, "alive")
                 self.pids.append(inner.pid)
 
