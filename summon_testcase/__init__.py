@@ -29,7 +29,6 @@ from .errors import (
     TimeoutExpired,
     UnknownReference,
 )
-from .executors.base import Executor
 from .executors.coordinated import (
     CommandCoordinatedExecutor,
     FileCoordinatedExecutor,
@@ -39,6 +38,7 @@ from .executors.coordinated import (
     TCPCoordinatedExecutor,
     UnixSocketCoordinatedExecutor,
 )
+from .executors.executor import Executor
 from .executors.simple import SimpleExecutor
 from .orchestration.orchestrator import Orchestrator, orchestrated
 from .services.postgresql import PostgreSQL

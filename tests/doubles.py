@@ -17,7 +17,7 @@ from summon_testcase.declaration.arguments import Limits
 from summon_testcase.declaration.command import Launch
 from summon_testcase.errors import AlreadyRunning
 from summon_testcase.executors import lifecycle
-from summon_testcase.executors.base import Executor
+from summon_testcase.executors.executor import Executor
 from summon_testcase.keeper import capture
 from summon_testcase.output import log
 from summon_testcase.readiness import asking

@@ -361,12 +361,12 @@ class CheckerTest(unittest.TestCase):
 
     def test_an_upward_import_is_reported(self):
         for text in (
-            "from ..executors.base import Executor",
-            "from ..executors import base",
-            "import summon_testcase.executors.base",
+            "from ..executors.executor import Executor",
+            "from ..executors import executor",
+            "import summon_testcase.executors.executor",
             "from summon_testcase import executors",
-            "from summon_testcase.executors.base import Executor",
-            "def late():\n    from ..executors.base import Executor",
+            "from summon_testcase.executors.executor import Executor",
+            "def late():\n    from ..executors.executor import Executor",
         ):
             with self.subTest(text):
                 self.assert_complains("system imports executors upward", "system/ports", text)
@@ -391,9 +391,11 @@ class CheckerTest(unittest.TestCase):
             self.assert_complains("not in the standard", f"{program}/program", text_of_other)
 
     def test_imports_that_one_module_owns_are_reported(self):
-        self.assert_complains("only testing/testcase may", "executors/base", "import unittest.mock")
         self.assert_complains(
-            "only readiness/output may", "executors/base", "from pexpect import EOF"
+            "only testing/testcase may", "executors/executor", "import unittest.mock"
+        )
+        self.assert_complains(
+            "only readiness/output may", "executors/executor", "from pexpect import EOF"
         )
         self.assert_complains("only asker/ may", "readiness/http", "def f():\n    import requests")
 

@@ -1,6 +1,5 @@
 """What users declare: a class for each way to be ready."""
 
-from .base import Executor
 from .coordinated import (
     CommandCoordinatedExecutor,
     FileCoordinatedExecutor,
@@ -10,6 +9,7 @@ from .coordinated import (
     TCPCoordinatedExecutor,
     UnixSocketCoordinatedExecutor,
 )
+from .executor import Executor
 from .simple import SimpleExecutor
 
 __all__ = [

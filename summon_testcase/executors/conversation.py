@@ -16,8 +16,8 @@ from ..errors import InvalidArgument, NotRunning, SummonError, TimeoutExpired
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import run
 from ..tracebacks import boundary, hidden
-from .base import Executor
 from .copies import Copied
+from .executor import Executor
 
 if TYPE_CHECKING:
     from ..output.excerpt import Line

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from ..errors import ProcessExited, StopFailed, SummonError
 from ..foreign import let_through
 from ..scheduling.steps import run, run_all
-from .base import Executor
+from .executor import Executor
 
 
 def name_it(death: BaseException) -> None:

@@ -16,9 +16,9 @@ from ..scheduling.steps import Steps, run, run_all
 from ..supervision import interpreter  # noqa: F401  # it remembers how we were started
 from ..tracebacks import boundary
 from ..unpatched import os, stay_imported, time
-from .base import overridden, stop_of
 from .conversation import Conversation
 from .deaths import sentence
+from .executor import overridden, stop_of
 
 if TYPE_CHECKING:
     from ..supervision.instance import Instance

@@ -33,7 +33,7 @@ from ..scheduling.steps import Steps, run
 from ..tracebacks import boundary_of_start, hidden
 from ..unpatched import os, stay_imported, time
 from ..wording import at
-from .base import overridden
+from .executor import overridden
 from .lifecycle import handover, load, warm_up
 from .service import Service
 

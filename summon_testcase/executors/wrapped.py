@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from ..declaration import lifetime
 from ..declaration.arguments import perform
 from ..declaration.lifetime import Scope
-from .base import Executor
+from .executor import Executor
 
 Thing = TypeVar("Thing")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ..declaration import arguments
 from ..errors import CommandNotFound, DependencyCycle, InvalidArgument
-from ..executors.base import Executor, Startable, overridden
+from ..executors.executor import Executor, Startable, overridden
 from ..scheduling.graph import circle
 from ..tracebacks import hidden
 

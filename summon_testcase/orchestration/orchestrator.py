@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from ..declaration.arguments import perform
 from ..errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
-from ..executors.base import Executor, Startable, overridden, start_of, stop_of
 from ..executors.copies import Copied
 from ..executors.deaths import all_of, leave, sentence, stop_and_tell
+from ..executors.executor import Executor, Startable, overridden, start_of, stop_of
 from ..executors.service import Service
 from ..foreign import let_through
 from ..scheduling.graph import GraphRun, reverse

@@ -20,8 +20,8 @@ from typing import Any
 from ..declaration.arguments import perform
 from ..declaration.lifetime import SCOPES, Scope, scope
 from ..errors import AlreadyRunning, InvalidArgument, SummonError
-from ..executors.base import Executor
 from ..executors.deaths import all_of, ask, is_named, name_it, sentence
+from ..executors.executor import Executor
 from ..executors.service import Service
 from ..foreign import is_foreign, let_through, suppress
 from ..orchestration.orchestrator import Orchestrator

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..declaration.lifetime import SCOPES
 from ..errors import InvalidArgument
-from ..executors.base import Executor, overridden
+from ..executors.executor import Executor, overridden
 from ..executors.wrapped import Summoned
 from ..foreign import let_through
 from ..orchestration.orchestrator import Orchestrator

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from unittest import SkipTest, TestCase, TestResult, addModuleCleanup, defaultTestLoader
 
 from ..errors import CommandNotFound, SummonError
-from ..executors.base import Executor
 from ..executors.copies import Copied
+from ..executors.executor import Executor
 from ..executors.wrapped import summoned
 from ..foreign import is_foreign, let_through
 from ..orchestration.orchestrator import Orchestrator, orchestrated

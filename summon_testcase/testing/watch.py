@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..executors.base import Executor
 from ..executors.deaths import ask, name_it, sentence
+from ..executors.executor import Executor
 from ..scheduling.steps import Pause, wait
 from ..unpatched import time
 from .selection import is_in

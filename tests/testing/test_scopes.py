@@ -22,7 +22,7 @@ from summon_testcase import (
     summoned,
 )
 from summon_testcase.errors import StartFailed
-from summon_testcase.executors.base import Executor
+from summon_testcase.executors.executor import Executor
 from summon_testcase.testing.pool import holders, stop_all
 
 from ..cases import run, run_bare

@@ -26,7 +26,7 @@ from summon_testcase import (
     summoned,
 )
 from summon_testcase.errors import RequirementMissing, StartFailed
-from summon_testcase.executors.base import Executor
+from summon_testcase.executors.executor import Executor
 from summon_testcase.testing.testcase import declared
 
 from ..cases import run, run_bare
@@ -887,7 +887,7 @@ class ProcessTest(unittest.TestCase):
     PREAMBLE = """
         import multiprocessing, os, sys, unittest
         from summon_testcase import SummonTestCase
-        from summon_testcase.executors.base import Executor
+        from summon_testcase.executors.executor import Executor
 
         runner = os.getpid()
 
