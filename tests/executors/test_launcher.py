@@ -193,7 +193,8 @@ class TestBesideUs:
     def daemon(self, mark: str, **options: Any) -> FileCoordinatedExecutor:
         script = (
             'setsid sh -c \'echo $$ > "$1"; trap "rm \\"$1\\"; exit" TERM; '
-            "while :; do sleep 0.05; done' $0 {tmpdir}/x.pid & sleep 0.2"
+            "while :; do sleep 0.05; done' $0 {tmpdir}/x.pid & "
+            "until test -s {tmpdir}/x.pid; do sleep 0.01; done"
         )
         return FileCoordinatedExecutor(
             ["sh", "-c", script, mark], "{tmpdir}/x.pid", launcher=True, **options

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import time
 import unittest
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from summon_testcase import (
 from ..cases import run
 from ..doubles import has_instance, has_life
 from ..reliability.scene import Belongings, run_program
-from ..samples import alive, eventually, service
+from ..samples import PATIENCE, alive, eventually, meets, service
 
 SILENT = service("silent.py", "x")
 
@@ -264,17 +263,17 @@ It(["sleep", "100"]).start()
         done = run_program(source, tmp_path)
         assert (done.stdout, done.stderr) == ("mine\n", "")
 
-    def test_no_others_wait_for_hooks(self) -> None:
+    def test_no_others_wait_for_hooks(self, tmp_path: Path) -> None:
         """An overridden start blocks; one with hooks waits beside others."""
-        script = ["/bin/sh", "-c", "sleep 0.5; echo ready; read x"]
+        script = ["/bin/sh", "-c", f"{meets(tmp_path, 8)}; echo ready; read x"]
 
         class Hooked(OutputCoordinatedExecutor):
             def ready(self) -> None:
                 self.output()
 
-        began = time.monotonic()
-        with orchestrated(**{f"s{n}": Hooked(script, "ready") for n in range(8)}):
-            assert time.monotonic() - began < 2.5
+        services = {f"s{n}": Hooked(script, "ready", timeout=PATIENCE) for n in range(8)}
+        with orchestrated(**services):
+            assert all(service.running() for service in services.values())
 
 
 class TestFailures:

@@ -420,7 +420,7 @@ def test_a_secret_is_in_no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_templates_reach_what_is_documented(mark: str) -> None:
     """Of another service every attribute but the documented ones is refused."""
     db = OutputCoordinatedExecutor(
-        ["sh", "-c", "echo up 7; sleep 1", mark], r"up (?P<number>\d+)\n"
+        ["sh", "-c", "echo up 7; sleep 1000", mark], r"up (?P<number>\d+)\n"
     )
     group = orchestrated(db=db)
     with group:

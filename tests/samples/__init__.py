@@ -26,6 +26,12 @@ PATIENCE = 15.0
 T = TypeVar("T")
 
 
+def meets(directory: Path, number: int) -> str:
+    """Shell words that go on once so many processes have come to them, all at the same time."""
+    all_are_here = f'test "$(ls {directory} | grep -c met)" = {number}'
+    return f"touch {directory}/met-$$; until {all_are_here}; do sleep 0.01; done"
+
+
 def service(script: str, *arguments: object) -> list[str]:
     """The command that runs one of the scripts here."""
     interpreter = ["/bin/sh"] if script.endswith(".sh") else [sys.executable, "-S"]
