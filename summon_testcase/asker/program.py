@@ -162,7 +162,9 @@ class Asker:
             if sooner:
                 os.write(self._wake, b"!")
             if alone:
-                self._employ()
+                # where no more threads are allowed the next question has to wait for this one
+                with contextlib.suppress(RuntimeError):
+                    self._employ()
             try:
                 KINDS[kind](question, *facts)
             except Exception as error:
@@ -174,15 +176,18 @@ class Asker:
                 question.close()
 
     def _employ(self) -> None:
-        """Have one more thread receive."""
+        """Have one more thread receive.
+
+        :raises RuntimeError: if no more threads are allowed.
+        """
         with self._lock:
             self._idle += 1
         try:
             threading.Thread(target=self._work, daemon=True).start()
         except RuntimeError:
-            # where no more threads are allowed the next question has to wait for one
             with self._lock:
                 self._idle -= 1
+            raise
 
     def _press(self) -> float:
         """Give up what is over; seconds until the next will be."""
