@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .clean import encodable, visible
+from .foreign import is_foreign
 
 if TYPE_CHECKING:
     from .wording import Report
@@ -140,3 +141,11 @@ class StopFailed(SummonError):
 
     #: the errors of each service, where several are reported together
     errors: tuple[BaseException, ...] = ()
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether this package says something by it, below the function that has caught it.
+
+    A signal handler may raise such an error too: of another service, which it stops.
+    """
+    return isinstance(error, SummonError) and not is_foreign(error)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from .errors import SummonError
+from .errors import SummonError, is_ours
 from .unpatched import switched_on
 
 P = ParamSpec("P")
@@ -101,9 +101,9 @@ def boundary_of_start(start: Callable[P, R]) -> Callable[P, R]:
         __tracebackhide__ = hidden
         try:
             return start(*args, **kwargs)
-        except SummonError as error:
-            raise trimmed(error)
-        except BaseException:
+        except BaseException as error:
+            if is_ours(error):
+                raise trimmed(error)
             it: Any = args[0]
             it._undo_start()
             raise

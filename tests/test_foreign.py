@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from summon_testcase import (
+    Executor,
     Orchestrator,
     OutputCoordinatedExecutor,
     SimpleExecutor,
@@ -102,6 +103,11 @@ def test_errors_of_calls_are_not_foreign() -> None:
         assert not is_foreign(error)
 
 
+def other(number: int, frame: object) -> None:
+    """A handler that waits for something else, which does not come."""
+    raise TimeoutExpired("other: too slow")
+
+
 #: prints the files that Python's import looks for in a first start, where a handler may come
 IMPORTS = """
 import os, signal, sys
@@ -134,7 +140,7 @@ def never() -> SimpleExecutor:
     return OutputCoordinatedExecutor("sleep 600", "never", name="it", timeout=60)
 
 
-@pytest.mark.parametrize(
+MADE = pytest.mark.parametrize(
     "make",
     [
         never,
@@ -143,11 +149,25 @@ def never() -> SimpleExecutor:
     ],
     ids=["one", "graph", "until"],
 )
+
+
+@MADE
 def test_a_limit_of_the_test_ends_a_start(make: Callable[[], Any]) -> None:
     """Also in the user's own callable; nothing is left running."""
     it = make()
     with pytest.raises(Late, match=r"^too slow$"), alarm(plain):
         it.start()
+    assert not it.running()
+
+
+@MADE
+def test_an_error_of_another_service_ends_a_start(make: Callable[[], Any]) -> None:
+    """What a handler raises may be of this package's kinds: it is none of this service."""
+    it = make()
+    with pytest.raises(TimeoutExpired) as caught, alarm(other):
+        it.start()
+    assert str(caught.value).splitlines()[0] == "other: too slow"
+    assert caught.value.executor is None
     assert not it.running()
 
 
@@ -178,6 +198,39 @@ def test_a_limit_of_the_test_ends_a_stop() -> None:
         with pytest.raises(Late), alarm(plain):
             what.stop()
         assert not it.running()
+
+
+class Slow(Executor):
+    """One that a handler may come into before the first member has been asked to stop."""
+
+    stops = False
+
+    @property
+    def after(self) -> tuple[str, ...]:  # type: ignore[override]
+        if self.stops:
+            signal.raise_signal(signal.SIGALRM)
+        return ("it",)
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("leave", [False, True], ids=["stop", "with"])
+def test_an_error_of_another_service_ends_a_stop(leave: bool) -> None:
+    """Which kills then, also if it had hardly begun."""
+    it, slow = SimpleExecutor("sleep 600"), Slow()
+    group = Orchestrator({"it": it, "slow": slow}).start()
+    with pytest.raises(TimeoutExpired, match=r"^other: too slow$"), alarm(other, 60):
+        slow.stops = True
+        if leave:
+            with contextlib.ExitStack() as stack:
+                stack.push(group)
+        else:
+            group.stop()
+    assert not it.running()
 
 
 class InATestCase(unittest.TestCase):

@@ -13,6 +13,8 @@ import unittest
 from collections.abc import Iterator
 from pathlib import Path
 
+from summon_testcase import errors
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "summon_testcase"
 
@@ -48,7 +50,11 @@ REPLACED = {
 }
 #: tells what signal handlers raise, which may be any of these
 FOREIGN = "foreign"
-WIDE = {"OSError", "Exception", "TimeoutError", "ValueError"}
+WIDE = {
+    *("OSError", "Exception", "TimeoutError", "ValueError"),
+    # a handler may stop another service, and raise what that says
+    *(name for name, kind in vars(errors).items() if isinstance(kind, type)),
+}
 #: the test process starts no thread and forks nothing: that is the trade of the programs
 FORBIDDEN_NAMES = {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "fork", "forkpty"}
 FORBIDDEN_MODULES = {"pty", "concurrent.futures"}
@@ -215,7 +221,7 @@ def check_foreign(source: Source) -> Iterator[str]:
             continue
         kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
         body = "\n".join(map(ast.unparse, node.body))
-        told = ("let_through(", "is_foreign(", f".append({node.name})")
+        told = ("let_through(", "is_foreign(", "trimmed(", f".append({node.name})")
         seen = ast.unparse(node.body[-1]) == "raise" or any(call in body for call in told)
         if WIDE & set(map(ast.unparse, kinds)) and not seen:
             said = f"let_through({node.name or 'error'})"

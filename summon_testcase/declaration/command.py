@@ -112,7 +112,8 @@ def split(command: Command, shell: bool, label: str, argument: str = "command") 
 def label_for(kind: str, command: object, shell: bool) -> str:
     """How messages call an executor that has no name."""
     if not isinstance(command, str):
-        said = " ".join(map(str, command)) if isinstance(command, (list, tuple)) else ""
+        words = list(map(str, command)) if isinstance(command, (list, tuple)) else []
+        said = " ".join(shell_syntax.words_without_values(words))
         return f"{kind}({said[:40]!r})" if said else f"{kind}()"
     return f"{kind}({(command if shell else shell_syntax.without_values(command))[:40]!r})"
 

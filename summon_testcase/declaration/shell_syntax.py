@@ -55,6 +55,17 @@ def without_values(command: str) -> str:
     return " ".join(f"{name}=…" for name in names) + command[found.end() :]
 
 
+def words_without_values(words: list[str]) -> list[str]:
+    """The same of words that were given one by one."""
+    shown = list(words)
+    for number, word in enumerate(words):
+        found = re.match(_ASSIGNMENT, word)
+        if found is None:
+            break
+        shown[number] = f"{found[1]}=…"
+    return shown
+
+
 def variable(text: str, known: Container[str], command: bool = False) -> str | None:
     """The first ``$NAME`` or ``${NAME}`` in a text that a shell was surely meant to fill in.
 

@@ -115,8 +115,10 @@ def _stop(stop: Callable[[], object]) -> tuple[list[Exception], Exception | None
     try:
         stop()
     except ProcessExited as death:
+        let_through(death)
         return [death], None
     except StopFailed as failure:
+        let_through(failure)
         deaths: list[Exception] = [e for e in failure.errors if isinstance(e, ProcessExited)]
         return deaths, None if deaths and len(deaths) == len(failure.errors) else failure
     except Exception as failure:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..declaration import arguments
 from ..declaration.arguments import perform
-from ..errors import AlreadyRunning, InvalidArgument, SpawnFailed, StopFailed, SummonError
+from ..errors import (
+    AlreadyRunning,
+    InvalidArgument,
+    SpawnFailed,
+    StopFailed,
+    SummonError,
+    is_ours,
+)
 from ..foreign import is_foreign, let_through, undisturbed
 from ..scheduling.steps import Steps, run, run_all
 from ..supervision import interpreter  # noqa: F401  # it remembers how we were started
@@ -111,7 +118,7 @@ class Lifecycle(Conversation):
             run(steps)
             return self
         except BaseException as error:
-            if not isinstance(error, SummonError) or is_foreign(error):
+            if not is_ours(error):
                 # Ctrl-C may have come when it was ready already
                 self._finish(self._files, self._instance, keep_life=self._life is life)
             raise
@@ -181,11 +188,10 @@ class Lifecycle(Conversation):
             if timeout is not None:
                 arguments.seconds(self._called, "timeout", timeout)
             run(self._stopping(False, signal, timeout))
-        except InvalidArgument:
-            raise
-        except BaseException:
-            # Ctrl-C may have come when little was left to do
-            self._kill(self._stays())
+        except BaseException as error:
+            if not (isinstance(error, InvalidArgument) and is_ours(error)):
+                # Ctrl-C may have come when little was left to do
+                self._kill(self._stays())
             raise
 
     _native_stop = stop

@@ -8,7 +8,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from ..declaration import arguments
-from ..errors import InvalidArgument, NotRunning, ProcessExited, SummonError, TimeoutExpired
+from ..errors import (
+    InvalidArgument,
+    NotRunning,
+    ProcessExited,
+    SummonError,
+    TimeoutExpired,
+    is_ours,
+)
 from ..scheduling.steps import Pause, wait
 from ..tracebacks import boundary, boundary_of_start, hidden
 from ..wording import at
@@ -44,11 +51,10 @@ class Service(Lifecycle):
     ) -> None:
         try:
             leave(error, self._stop_at_once, [self])
-        except SummonError:
-            raise
-        except BaseException:
-            # Ctrl-C may have come before the stop was begun
-            self._kill(self._stays())
+        except BaseException as failure:
+            if not is_ours(failure):
+                # Ctrl-C may have come before the stop was begun
+                self._kill(self._stays())
             raise
 
     def _start_again(self) -> None:

@@ -27,7 +27,7 @@ from ..errors import (
     TimeoutExpired,
     UnknownReference,
 )
-from ..foreign import is_foreign, undisturbed
+from ..foreign import is_foreign, let_through, undisturbed
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Steps, run
 from ..tracebacks import boundary_of_start, hidden
@@ -446,6 +446,7 @@ class SimpleExecutor(Service):
             try:
                 self._find(word, path, cwd or os.sep)
             except CommandNotFound as error:
+                let_through(error)
                 raise RequirementMissing(error.message, **vars(error)) from None
 
     def _environment(self) -> dict[str, str]:
@@ -597,6 +598,7 @@ class SimpleExecutor(Service):
                     seconds=deadline.elapsed(),
                 )
         except SummonError as error:
+            let_through(error)
             # somebody else is there, or the function has a mistake
             instance.hung = instance.named(error)
         finally:
@@ -609,7 +611,8 @@ class SimpleExecutor(Service):
         for (name, field), value in self._filled.items() if self._instance is not None else ():
             try:
                 now = str(getattr(self._services.get(name), field))
-            except (NotRunning, AttributeError):
+            except (NotRunning, AttributeError) as error:
+                let_through(error)
                 continue
             if now != value:
                 said.append(
@@ -656,6 +659,7 @@ class SimpleExecutor(Service):
         try:
             everything.check()
         except InvalidArgument as error:
+            let_through(error)
             # found by a probe, which does not know whose it is
             raise InvalidArgument(f"{self._called}: {error}", executor=self._called) from None
         return everything
@@ -728,7 +732,8 @@ def _lives_elsewhere(instance: Instance, probe: Probe) -> bool:
     try:
         asked = until_ready(instance.process, probe, Deadline(_STILL_THERE), outlasts=True)
         return run(asked).verdict is Verdict.READY
-    except SummonError:
+    except SummonError as error:
+        let_through(error)
         return False
     finally:
         probe.close()

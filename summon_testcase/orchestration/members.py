@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from ..declaration import arguments
 from ..errors import CommandNotFound, DependencyCycle, InvalidArgument
 from ..executors.executor import Executor, Startable, overridden
+from ..foreign import let_through
 from ..scheduling.graph import circle
 from ..tracebacks import hidden
 
@@ -102,6 +103,7 @@ class Group(Executor):
                     own = overridden(member, "start")
                     member._check(may_appear or one_shots or own)
                 except CommandNotFound as error:
+                    let_through(error)
                     # a skip must not hide what is wrong with another
                     if not error.optional:
                         raise

@@ -8,12 +8,19 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..declaration.arguments import perform
-from ..errors import AlreadyRunning, InvalidArgument, StartFailed, StopFailed, SummonError
+from ..errors import (
+    AlreadyRunning,
+    InvalidArgument,
+    StartFailed,
+    StopFailed,
+    SummonError,
+    is_ours,
+)
 from ..executors.copies import Copied
 from ..executors.deaths import all_of, leave, sentence, stop_and_tell
 from ..executors.executor import Executor, Startable, overridden, start_of, stop_of
 from ..executors.service import Service
-from ..foreign import let_through
+from ..foreign import let_through, suppress
 from ..scheduling.graph import GraphRun, reverse
 from ..scheduling.steps import Steps, run
 from ..tracebacks import boundary, boundary_of_start, hidden
@@ -108,12 +115,11 @@ class Orchestrator(Copied, Group):
         try:
             run(self._starting())
             return self
-        except SummonError:
-            raise
-        except BaseException:
-            # Ctrl-C may have come when all were ready already, or in the clean-up
-            self._clear()
-            vars(self).pop("_start", None)
+        except BaseException as error:
+            if not is_ours(error):
+                # Ctrl-C may have come when all were ready already, or in the clean-up
+                self._clear()
+                vars(self).pop("_start", None)
             raise
 
     @property
@@ -235,20 +241,18 @@ class Orchestrator(Copied, Group):
         self._refuse_elsewhere(self.name or repr(self))
         try:
             stop_and_tell(self._stop, self._everyone())
-        except SummonError:
-            raise
-        except BaseException:
-            # Ctrl-C may have come before it was begun
-            self._clear()
+        except BaseException as error:
+            if not is_ours(error):
+                # Ctrl-C may have come before it was begun
+                self._clear()
             raise
 
     def _stop(self) -> None:
         try:
             run(self._stopping())
-        except SummonError:
-            raise
-        except BaseException:
-            self._clear()
+        except BaseException as error:
+            if not is_ours(error):
+                self._clear()
             raise
 
     @boundary
@@ -320,7 +324,7 @@ class Orchestrator(Copied, Group):
 
     def _clear(self) -> None:
         """Leave nothing of the members, at once, where Ctrl-C came into their start or stop."""
-        with contextlib.suppress(StopFailed):
+        with suppress(StopFailed):
             self._each(_clear)
 
     def _undo_start(self) -> None:
@@ -336,6 +340,7 @@ class Orchestrator(Copied, Group):
                 if isinstance(member, Executor) or self._strike(key):
                     end(member)
             except StopFailed as error:
+                let_through(error)
                 failed.append(error)
             except Exception as error:
                 # the others are ended nevertheless

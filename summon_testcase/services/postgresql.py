@@ -214,7 +214,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
             if is_program(found):
                 return found
         if not bindir:
-            with contextlib.suppress(CommandNotFound):
+            with suppress(CommandNotFound):
                 return self._find(program, path_of(self._env), os.sep)
         where = bindir or "/usr/lib/postgresql/*/bin or on the PATH"
         raise RequirementMissing(

@@ -20,6 +20,7 @@ from ..errors import (
     StopFailed,
     SummonError,
     TimeoutExpired,
+    is_ours,
 )
 from ..output.excerpt import ERROR_LINES, Line, excerpt, shorten
 from ..readiness.conditions import AllOf, Stored
@@ -189,7 +190,7 @@ class Instance:
 
         Any other one is left alone.
         """
-        if not isinstance(error, StartFailed) or error.executor is not None:
+        if not (isinstance(error, StartFailed) and error.executor is None and is_ours(error)):
             return error
         return self.error(type(error), f"{self.name}: {error.message}", **vars(error))
 

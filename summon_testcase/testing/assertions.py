@@ -9,6 +9,7 @@ from ..clean import LONGEST, search, shortened
 from ..declaration.arguments import Pattern, compile_patterns
 from ..errors import ProcessExited, TimeoutExpired
 from ..executors.conversation import Conversation
+from ..foreign import let_through
 from ..tracebacks import hidden
 
 #: what fails is the test's own assertion
@@ -41,6 +42,7 @@ class OutputAssertions:
         try:
             match: re.Match[str] = service.wait_for_output(pattern, timeout)
         except (TimeoutExpired, ProcessExited) as error:
+            let_through(error)
             raise self.failureException(self._formatMessage(msg, str(error))) from None
         return match
 

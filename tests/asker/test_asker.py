@@ -324,6 +324,8 @@ except TimeoutExpired as error:
         half = (asked[0] + asked[-1]) / 2
         later = sum(moment > half for moment in asked)
         assert later < (len(asked) - later) / 3, asked
+        # each of these pauses takes a twentieth of some seconds, so that there are 20 at most
+        assert later < 30, asked
 
 
 class TestTheAsker:

@@ -116,6 +116,9 @@ class TestCommands:
                 SimpleExecutor(command)
             assert "hid" not in str(caught.value)
             assert "PASSWORD=… server" in str(caught.value)
+        with pytest.raises(InvalidArgument) as caught:
+            SimpleExecutor(["A=1", "PASSWORD=hid den", "server", "C=3"])
+        assert "'A=… PASSWORD=… server C=3'" in str(caught.value)
 
     def test_without_values(self) -> None:
         """Only what is set in front is left out."""

@@ -32,6 +32,7 @@ from summon_testcase import (
     OutputCoordinatedExecutor,
     SimpleExecutor,
     SummonError,
+    TimeoutExpired,
     orchestrated,
 )
 from summon_testcase.system import ports
@@ -92,7 +93,8 @@ def interrupt() -> None:
 
 
 #: what handlers raise: that of SIGINT, and those with which tests limit their time
-KINDS: list[type[BaseException]] = [KeyboardInterrupt, TimeoutError, RuntimeError]
+#: and what another service says that a handler stops, or waits for
+KINDS: list[type[BaseException]] = [KeyboardInterrupt, TimeoutError, RuntimeError, TimeoutExpired]
 
 
 class Interrupt:
