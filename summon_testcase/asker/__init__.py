@@ -1,5 +1,6 @@
-"""A program of its own: it asks what may block, so that nobody in the test process waits.
+"""A program of its own that asks servers and resolvers, which may take long to answer.
 
-It imports nothing of the package around it; nor does it share its process with the test, so
-that what tests do to requests, to sockets or to the clock does not reach it.
+The test process sends questions to it and does not wait.  The asker imports nothing of the
+package around it.  Since it is a process of its own, tests may patch requests, sockets or the
+clock in their process without effect on the asker.
 """

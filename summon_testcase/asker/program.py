@@ -17,27 +17,27 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-#: a part of a body that is sent at once. A message is one packet, of which the test process
-#: takes 64 KiB: with the headers, two bytes for each letter, it must not be longer.
+#: Bytes of a body that go into one message.  A message is one packet, of which the test process
+#: reads 64 KiB at most; the headers, with up to two bytes for each letter, must fit in as well.
 PIECE = 16384
-#: letters of what is told in words; a server may give as its status line whatever it likes
+#: letters of a text in an answer; longer ones are cut, since a status line may have any length
 _WORDS = 300
-#: bytes of a question, and more
+#: more bytes than any question has
 _LONGEST = 1 << 18
 
 
 def shortened(fact: Any) -> Any:
-    """A fact, not all of it if it is a long text."""
+    """The same fact; a long text is cut."""
     long = isinstance(fact, str) and len(fact) > _WORDS
     return f"{fact[:_WORDS]}…" if long else fact
 
 
 class Question:
-    """One question on its way to somebody who may never answer.
+    """One question to a server or resolver that may never answer.
 
-    :param number: by which the test process knows it.
-    :param seconds: after which nobody is interested any more.
-    :param send: takes a message to the test process.
+    :param number: the number by which the test process knows the question.
+    :param seconds: how long the test process waits for an answer.
+    :param send: sends a message to the test process.
     """
 
     def __init__(self, number: int, seconds: float, send: Callable[[bytes], None]) -> None:
@@ -45,7 +45,7 @@ class Question:
         self.end = time.monotonic() + seconds
         #: whether there was a connection
         self.connected = False
-        #: whether it was given up: its time is over
+        #: whether the question is answered, or its time is over
         self.over = False
         self._send = send
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class Question:
         self._copied = False
 
     def left(self) -> float:
-        """Seconds left; never 0, which would mean not to wait at all."""
+        """Seconds left; never 0, which would make a socket non-blocking."""
         return max(0.001, self.end - time.monotonic())
 
     def tell(self, kind: str, *facts: Any) -> None:
@@ -64,10 +64,12 @@ class Question:
     def connect(
         self, family: int, address: Any, patience: float, wrapped: bool = False
     ) -> socket.socket:
-        """A connection that ends with the question.
+        """Connect; the connection is shut down when the time of the question is over.
 
-        :param wrapped: TLS will take the descriptor away from what is returned.
-        :raises OSError: if there is none; a TimeoutError after so many seconds.
+        :param patience: seconds to wait for the connection.
+        :param wrapped: whether the caller puts TLS around the socket, which then takes its
+            descriptor.
+        :raises OSError: if there is no connection; TimeoutError if the time is over.
         """
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -76,7 +78,7 @@ class Question:
             with self._lock:
                 if self.over:
                     raise TimeoutError("timed out")
-                # a copy only where it must be: with hundreds of questions descriptors are few
+                # copied for TLS only: with hundreds of questions descriptors are few
                 self._connection = sock.dup() if wrapped else sock
                 self._copied = wrapped
             self.connected = True
@@ -87,7 +89,7 @@ class Question:
             raise
 
     def give_up(self) -> None:
-        """Its time is over: whoever reads or writes there meets the end of the connection."""
+        """End a question whose time is over: the thread that answers meets a closed connection."""
         with self._lock:
             self.over = True
             if self._connection is not None:
@@ -95,7 +97,7 @@ class Question:
                     self._connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """It is answered."""
+        """Note that the question is answered."""
         with self._lock:
             self.over = True
             if self._connection is not None and self._copied:
@@ -106,8 +108,8 @@ class Question:
 class Asker:
     """Takes questions from a socket and answers each in a thread of its own.
 
-    Threads that have nothing to do receive, all from the same socket: the kernel wakes one of
-    them for each question, and nobody hands it on.
+    All idle threads receive from the same socket, and the kernel wakes one of them for each
+    question: so no question is handed from thread to thread.
 
     :param control: the socket; one message is one packet where the system has such sockets.
     """
@@ -116,23 +118,23 @@ class Asker:
         self._control = control
         self._sending = threading.Lock()
         self._packets = control.type == getattr(socket, "SOCK_SEQPACKET", None)
-        #: held by who receives, where a message may come in pieces
+        #: without packets a message may come in pieces, which one thread must receive
         self._receiving = threading.Lock()
-        #: how many threads receive
+        #: how many threads are waiting for a question
         self._idle = 0
         self._under_way: dict[int, Question] = {}
         self._lock = threading.Lock()
-        #: the moment at which the main thread looks next what is over
+        #: the time at which the main thread looks for questions whose time is over
         self._looks_at = math.inf
         self._woken, self._wake = os.pipe()
 
     def send(self, data: bytes) -> None:
-        """Send a message; a test process that is gone needs none."""
+        """Send a message; do nothing if the test process is gone."""
         with self._sending, contextlib.suppress(OSError):
             self._control.sendall(data)
 
     def _receive(self) -> bytes:
-        """The next message; this process ends when the test process lets go of it."""
+        """The next message; this process ends when the test process has closed the socket."""
         if self._packets:
             message = self._control.recv(_LONGEST)[4:]
         else:
@@ -162,7 +164,7 @@ class Asker:
             if sooner:
                 os.write(self._wake, b"!")
             if alone:
-                # where no more threads are allowed the next question has to wait for this one
+                # if no more threads are allowed, the next question waits for this one
                 with contextlib.suppress(RuntimeError):
                     self._employ()
             try:
@@ -176,7 +178,7 @@ class Asker:
                 question.close()
 
     def _employ(self) -> None:
-        """Have one more thread receive.
+        """Start one more thread that receives questions.
 
         :raises RuntimeError: if no more threads are allowed.
         """
@@ -190,7 +192,7 @@ class Asker:
             raise
 
     def _press(self) -> float:
-        """Give up what is over; seconds until the next will be."""
+        """Give up questions whose time is over; seconds until the next one's is."""
         with self._lock:
             now = time.monotonic()
             asked = [q for q in self._under_way.values() if not q.over]
@@ -201,7 +203,7 @@ class Asker:
         return self._looks_at - now
 
     def run(self, parent: int) -> None:
-        """Serve until the test process lets go, or the warden has died."""
+        """Serve until the test process closes the socket, or the warden dies."""
         self._employ()
         poller = select.poll()
         poller.register(self._woken, select.POLLIN)
@@ -212,7 +214,7 @@ class Asker:
                 poller.register(watched, select.POLLIN)
         while os.getppid() == parent:
             seconds = min(self._press(), 86400.0 if watched >= 0 else 0.2)
-            # rounded up: a wait of nothing would be a busy loop
+            # rounded up to a whole millisecond: otherwise the loop would be busy near the end
             ready = dict(poller.poll(max(0.0, seconds) * 1000 + 1))
             if watched in ready:
                 return
@@ -233,7 +235,7 @@ def look_up(question: Question, host: str) -> None:
 
 
 def connect(question: Question, addresses: tuple[str, ...], port: int) -> None:
-    """Connect to several addresses until one accepts: what became of each."""
+    """Connect to one address after the other until one accepts; tell the result of each."""
     found: list[tuple[str, str]] = []
     for address in addresses:
         patience = question.left() / (len(addresses) - len(found))
@@ -244,7 +246,7 @@ def connect(question: Question, addresses: tuple[str, ...], port: int) -> None:
 
 
 def connect_once(question: Question, address: str, port: int, patience: float) -> tuple[str, str]:
-    """Connect once: whether somebody else than this very socket answered, and why not."""
+    """Connect once: a word for what happened, and its detail."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with question.connect(family, (address, port), patience) as sock:
@@ -263,17 +265,18 @@ def connect_once(question: Question, address: str, port: int, patience: float) -
     return "accepted", ""
 
 
-#: of many that try at the same time one says why it failed
+#: held while requests is imported: if that fails, one thread prints why and ends the process
 _importing = threading.Lock()
 
 
 def requesting() -> Any:
-    """What sends requests, imported when it is first needed."""
+    """The module that sends requests, imported when it is first needed."""
     with _importing:
         try:
             from . import requesting
         except BaseException:
-            # without requests, or with a broken one, it is of no use; who started it reads why
+            # Without a working requests the asker is of no use.  The test process shows what it
+            # prints here.
             import traceback
 
             traceback.print_exc()
@@ -287,10 +290,10 @@ def request(question: Question, *facts: Any) -> None:
 
 
 def prepare(question: Question, what: tuple[Any, ...] = ()) -> None:
-    """Do what a request takes, but for sending it, while who will be asked is still starting."""
+    """Prepare a request while the server is still starting, so that sending it is quick."""
     prepared = requesting().prepared
     with contextlib.suppress(Exception):
-        # what is wrong with it is told when it is sent
+        # a wrong request is reported when it is sent
         prepared(*what)
 
 
@@ -303,7 +306,7 @@ KINDS: dict[str, Callable[..., None]] = {
 
 
 def take_no_signals() -> None:
-    """Let no signal end us but those that cannot be refused: the warden kills us."""
+    """Ignore all signals that can be ignored: the warden ends us by SIGKILL."""
     for number in signal.valid_signals():
         with contextlib.suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_IGN)
@@ -314,7 +317,7 @@ def main() -> None:
     """Run with the arguments CONTROL-FD WARDEN-PID, and directories where requests may be."""
     control, parent = int(sys.argv[1]), int(sys.argv[2])
     take_no_signals()
-    # in the place of the directory of this program, in which other modules are
+    # these directories take the place of this program's own, which requests must not import from
     sys.path[-1:] = sys.argv[3:]
     Asker(socket.socket(fileno=control)).run(parent)
     os._exit(0)

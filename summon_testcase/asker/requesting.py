@@ -1,4 +1,4 @@
-"""HTTP requests: what asks is requests, over connections that end with their question."""
+"""HTTP requests, sent by requests over connections that end with their question."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from urllib3.exceptions import HTTPError
 
 from .program import PIECE, Question
 
-# verify=False was the user's word; once per request is no news
+# urllib3 would warn at each request of verify=False, which the user has chosen
 warnings.simplefilter("ignore")
 
-# what has been imported stays: to look through it again and again would delay an answer
+# The garbage collector need not look at imported modules, which stay: that would delay answers.
 gc.freeze()
 
-#: seconds for a connection, which is accepted or refused at once unless the queue is full
+#: seconds to wait for a connection, which a server accepts late only if its queue is full
 _CONNECTION = 5.0
-#: letters of names and values of headers that are told
+#: letters of headers that an answer has at most; headers beyond that are left out
 _HEADERS = 16384
 
 
 class _Current(threading.local):
-    """What the request of this thread is about."""
+    """The request that this thread is sending."""
 
-    #: what sends its requests: redirects, cookies and proxies are the business of a session
+    #: sends the requests of this thread; a Session would add redirects, cookies and proxies
     adapter: _Adapter | None = None
     question: Question
-    #: numeric addresses that are known already
+    #: the numeric addresses of the host; empty if a resolver must be asked
     addresses: tuple[str, ...] = ()
-    #: the path of a unix socket that is asked instead
+    #: the path of a unix socket to connect to instead; empty for TCP
     path: str = ""
 
 
@@ -47,7 +47,7 @@ _current = _Current()
 
 
 class _Final(http.client.HTTPResponse):
-    """The final answer: those that come before it, 102 and 103 too, are passed over."""
+    """The final answer; interim ones (102, 103) are skipped."""
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
@@ -59,7 +59,7 @@ class _Final(http.client.HTTPResponse):
 
 
 class _Direct:
-    """A connection to where the question is to go."""
+    """A connection to the address or unix socket of the question."""
 
     host: str
     port: int
@@ -105,14 +105,14 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    #: what was asked last, and over which connections
+    #: URL and verify of the last request, and the pool of its connections
     _asked: tuple[object, object] = None, None
     _last: Any = None
 
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, verify: bool | str | None, *rest: Any, **more: Any
     ) -> Any:
-        # to find it anew takes a tenth of a request, and mostly the same is asked again
+        # kept, since most requests repeat the last one, and finding the pool takes a tenth of one
         if self._asked != (request.url, verify):
             self._last = super().get_connection_with_tls_context(request, verify, *rest, **more)
             self._asked = request.url, verify
@@ -131,7 +131,7 @@ def prepared(
     body: bytes | None = None,
     auth: tuple[str, str] | None = None,
 ) -> requests.PreparedRequest:
-    """A request; to prepare it takes longer than to send it, and it is sent again and again."""
+    """A request, kept for the next time: preparing one takes longer than sending it."""
     asked = requests.Request(method, url, headers=dict(headers), data=body, auth=auth)
     with requests.Session() as session:
         session.trust_env = False
@@ -146,13 +146,13 @@ def request(
     verify: bool | str,
     limit: int,
 ) -> None:
-    """Send a request; tell status and reason, or why there are none.
+    """Send a request; tell the answer, or why there is none.
 
     :param what: method, URL, headers, body, and user and password.
-    :param addresses: of the host, if they are known.
-    :param path: of a unix socket, if it goes there.
+    :param addresses: the numeric addresses of the host; empty to ask a resolver.
+    :param path: the path of a unix socket; empty for TCP.
     :param verify: as for requests.
-    :param limit: how many bytes of the body are wanted.
+    :param limit: how many bytes of the body are wanted; 0 for no headers either.
     """
     _current.question, _current.addresses, _current.path = question, addresses, path
     adapter = _current.adapter
@@ -164,7 +164,7 @@ def request(
         )
         with response:
             if question.over:
-                # the end of the connection is our own, though it passes for the end of headers
+                # give_up() has ended the connection, which http.client takes for an end of headers
                 raise TimeoutError("timed out")
             _tell(question, response, limit)
     except Exception as error:
@@ -182,7 +182,7 @@ def _tell(question: Question, response: requests.Response, limit: int) -> None:
     at, over = 0, not limit
     while True:
         piece = b"" if over else _read(question, response, min(PIECE, limit - at))
-        # where the length is known there is no need to meet the end
+        # if the length is known we need not read up to the end of the connection
         raw: Any = response.raw
         left = raw.length_remaining if hasattr(raw, "read1") else raw._fp.length
         over = over or not piece or at + len(piece) >= limit or left == 0
@@ -193,12 +193,12 @@ def _tell(question: Question, response: requests.Response, limit: int) -> None:
 
 
 def _read(question: Question, response: requests.Response, size: int) -> bytes:
-    """What has come of the body; empty at its end, or that of the question."""
+    """The next part of the body; empty at its end, or when the question's time is over."""
     raw: Any = response.raw
     try:
         if hasattr(raw, "read1"):
             return bytes(raw.read1(size, decode_content=True))
-        # urllib3 1 reads until it has all, but what it reads from does not
+        # read() of urllib3 1 waits for the whole size; that of http.client below it does not
         return bytes(raw._fp.read1(size))
     except Exception:
         if question.over or time.monotonic() >= question.end:
@@ -226,7 +226,8 @@ def _cause(error: BaseException) -> BaseException:
     seen = {id(error)}
     while True:
         candidates = [getattr(error, "reason", None), *error.args[::-1], error.__cause__]
-        # urllib3 1 tries a way to read that there is not any more, and suppresses what that says
+        # Urllib3 1 first tries a method that http.client has not any more; the error of that is
+        # suppressed and says nothing.
         candidates.append(None if error.__suppress_context__ else error.__context__)
         inner = next(
             (c for c in candidates if isinstance(c, BaseException) and id(c) not in seen), None

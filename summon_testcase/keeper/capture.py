@@ -13,24 +13,26 @@ import termios
 
 from .processes import CHUNK
 
-#: bytes of input that are held back at most: nobody who waits for them to be taken sends more
+#: The keeper holds back at most so many bytes of input.  The test process sends less than that
+#: and waits until the service has read it, so more than that is a fault.
 _INPUT_LIMIT = 1 << 20
-#: the least that a log may be limited to; a quarter of it must hold more than a chunk
+#: the smallest limit of a log: a quarter of it must hold more than a chunk
 _LEAST = 8 * CHUNK
-#: holes begin and end at multiples of it
+#: holes begin and end at multiples of this size
 _BLOCK = 4096
-# the offsets of the other are those of C's long
+# fallocate64() and not fallocate(), whose offsets may have 32 bits only
 _fallocate = getattr(ctypes.CDLL(None), "fallocate64", None) if sys.platform == "linux" else None
-#: bytes of the line that says how much is missing, its first one the end of another line
+#: bytes of the line that says how much is missing, with the line end before it
 _MARK = 80
 
 
 class Storage:
-    """The log of a service on disk, which takes no more of it than a limit.
+    """The log of a service: a file that takes no more room on disk than a limit.
 
-    Beyond that its beginning and its end are kept: a hole is punched into the middle, which
-    leaves every position what it was, and a line before the hole says how much is missing.
-    Where the system cannot do that (macOS, some file systems) it is the end that is dropped.
+    When the output is longer, the log keeps its beginning and its end.  A hole is punched into
+    the middle of the file, so that every position stays what it was, and a line before the hole
+    says how many bytes are missing.  Where the system punches no holes (macOS, some file
+    systems) the log keeps the beginning alone.
 
     :param path: of the file, which must not exist.
     :param limit: in bytes; 0 for none.
@@ -45,7 +47,7 @@ class Storage:
         #: the first error of writing it
         self.errno = 0
         self._hole = self._hole_end = self._limit // 4 // _BLOCK * _BLOCK
-        #: bytes that were not stored, and where it is said
+        #: bytes that were not stored, and the position of the line that says so
         self._dropped = 0
         self._said_at = -1
         self._full = False
@@ -64,12 +66,13 @@ class Storage:
                 self.size += written
                 data = data[written:]
         except OSError as error:
-            # the service must never be blocked: what cannot be stored is lost, and said so
+            # A service must never have to wait for a full disk: this output is lost, and the
+            # next line that fits says how much.
             self.errno = self.errno or error.errno or errno.EIO
             self._dropped += len(data)
 
     def _say_dropped(self) -> None:
-        """The disk was full; if it has room again, say what is missing here."""
+        """After the disk was full: write how many bytes are missing here, if there is room."""
         mark = _mark(self._dropped)
         if os.pwrite(self._fd, mark, self.size) < len(mark):
             os.ftruncate(self._fd, self.size)
@@ -78,7 +81,7 @@ class Storage:
         self._dropped = 0
 
     def _make_room(self) -> bool:
-        """Keep half of the limit at the end, drop what is between that and the beginning."""
+        """Drop the middle: the end that stays takes half of the limit."""
         end = (self.size - self._limit // 2) // _BLOCK * _BLOCK
         if self._full or not _punch(self._fd, self._hole_end, end - self._hole_end):
             self._full = True
@@ -90,7 +93,7 @@ class Storage:
         return True
 
     def _drop(self, count: int) -> None:
-        """Nothing more is stored; the last line says so."""
+        """Store nothing more, but count it in the last line of the log."""
         self._dropped += count
         first = self._said_at < 0
         if first:
@@ -106,7 +109,7 @@ def _mark(count: int) -> bytes:
 
 
 def _punch(fd: int, start: int, length: int) -> bool:
-    """Give back part of a file to the disk; whether that was possible."""
+    """Punch a hole into a file; whether the system could do that."""
     if _fallocate is None:
         return False
     # FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE
@@ -115,7 +118,7 @@ def _punch(fd: int, start: int, length: int) -> bool:
 
 
 class Capture:
-    """One end of the service's standard streams; the other end is the log on disk."""
+    """Moves the service's output to its log, and text that a test sends to its input."""
 
     def __init__(self) -> None:
         self.output = -1
@@ -123,18 +126,21 @@ class Capture:
         #: the slave end of the terminal, or -1 where the service has pipes
         self.terminal = -1
         self.pending_input = bytearray()
-        #: the position, in all that was ever to be sent, up to which it was taken or forgotten
+        #: the position, in all text that the test process ever sent, where pending_input ends
         self.input_position = 0
-        #: bytes that the service, or the terminal on its behalf, has taken
+        #: bytes that the terminal or pipe has accepted
         self.input_written = 0
-        #: it is to be closed once all has been taken
+        #: close the input as soon as pending_input is empty
         self._input_ends = False
-        #: the last line that was sent is not finished
+        #: the text that was sent last does not end with a line end
         self._line_open = False
         self._log: Storage | None = None
 
     def open_log(self, path: bytes, limit: int) -> None:
-        """Create the log; a file or link that is there already is refused."""
+        """Create the log.
+
+        :raises OSError: if there is a file or link of that name already.
+        """
         self._log = Storage(path, limit)
 
     @property
@@ -150,7 +156,7 @@ class Capture:
     def open_terminal(self, silent: bool = False) -> tuple[int, int]:
         """Make a pseudo-terminal; the descriptors for standard input and output.
 
-        :param silent: nobody will type anything: standard input is empty.
+        :param silent: whether standard input is empty, since no test will send anything.
         """
         master, self.terminal = os.openpty()
         mode = termios.tcgetattr(self.terminal)
@@ -159,7 +165,8 @@ class Capture:
         termios.tcsetattr(self.terminal, termios.TCSANOW, mode)
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("=HHHH", 50, 250, 0, 0))
         os.set_blocking(master, False)
-        # the slave stays open here: the end of the service is no hang-up for what it left
+        # The keeper keeps the slave end open, too: otherwise the end of the service would hang
+        # up the terminal of daemons that the service left behind.
         self.output = master
         fcntl.ioctl(self.terminal, termios.TIOCSCTTY, 0)
         if silent:
@@ -178,7 +185,7 @@ class Capture:
         return theirs_in, theirs_out
 
     def drain(self, limit: int = 1 << 20) -> None:
-        """Move output to the log until there is none, or `limit` bytes were moved."""
+        """Move output to the log until there is no more, or `limit` bytes were moved."""
         while self.output >= 0 and limit > 0:
             try:
                 data = os.read(self.output, CHUNK)
@@ -202,8 +209,8 @@ class Capture:
     def send(self, text: bytes, position: int) -> None:
         """Queue text for the service's standard input.
 
-        :param position: the one that has been taken once all of this text has.
-        :raises ValueError: if more is held back than anybody who waits would send.
+        :param position: where this text ends in all text that was ever sent.
+        :raises ValueError: if more is held back than a test process that waits would send.
         """
         if len(self.pending_input) + len(text) > _INPUT_LIMIT:
             raise ValueError("more input than is taken")
@@ -214,24 +221,24 @@ class Capture:
         self.feed()
 
     def end_input(self, position: int) -> None:
-        """Queue the end of input: closing it, or what a terminal has in its place."""
+        """Queue the end of input: a pipe is closed, a terminal gets its end-of-file character."""
         self.input_position = position
         if self.input != self.output:
             self._input_ends = True
         elif self.terminal >= 0:
-            # the first one ends only the line if that is not finished
+            # in an unfinished line the first end-of-file character only hands on the line
             self.pending_input += _end_of_file(self.terminal) * (1 + self._line_open)
             self._line_open = False
         self.feed()
 
     def forget_input(self, position: int) -> None:
-        """Drop what has not been taken: nobody waits for it any more."""
+        """Drop the text that the service has not taken: no test waits for that any more."""
         self.pending_input.clear()
         self._input_ends = False
         self.input_position = position
 
     def input_taken(self) -> tuple[int, int, int]:
-        """Up to which position, how many bytes, and whether no more will be."""
+        """How much input was taken: the position, the bytes, and whether input has ended."""
         return (
             self.input_position - len(self.pending_input),
             self.input_written,
@@ -263,7 +270,7 @@ def _nothing() -> int:
 
 
 def _end_of_file(terminal: int) -> bytes:
-    """The character that ends input: what the service has set, Ctrl-D where it has not."""
+    """The character that ends input: the service may have set one; otherwise Ctrl-D."""
     try:
         special: list[bytes | int] = termios.tcgetattr(terminal)[6]
         character = special[termios.VEOF]

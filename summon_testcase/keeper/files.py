@@ -1,4 +1,4 @@
-"""The files of a service: those of one run, and those of its whole life."""
+"""The files of a service: some belong to one run, some to all runs of its life."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from contextlib import suppress
 
 
 def forgive(function: object, path: object, info: object) -> None:
-    """What cannot be removed stays."""
+    """Handle an error of rmtree() by leaving alone what cannot be removed."""
 
 
 def remove_run(base: str, keep_log: bool = False) -> None:
-    """Remove the log of a run and its socket, as far as they exist.
+    """Remove the log and the notify socket of a run, if they exist.
 
-    :param base: what their paths begin with.
+    :param base: the common beginning of their paths.
     :param keep_log: leave the log.
     """
     for end in (".notify", *(() if keep_log else (".log",))):
@@ -22,31 +22,31 @@ def remove_run(base: str, keep_log: bool = False) -> None:
 
 
 def remove_life(base: str) -> None:
-    """Remove the directory of a life, as far as it exists.
+    """Remove the directory of a life, if it exists.
 
-    A link ``.elsewhere`` names a directory in another place that goes with it.
+    If the directory is in another place, a link ``.elsewhere`` leads there; both are removed.
 
-    :param base: what their paths begin with.
+    :param base: the path of the directory, or that of the link without ``.elsewhere``.
     """
     elsewhere = base + ".elsewhere"
     directories = [base]
     with suppress(OSError):
         directories.append(os.readlink(elsewhere))
     for directory in filter(os.path.isdir, directories):
-        # costly to import, and most services have no directory
+        # imported here, since that takes long and most services have no directory
         import shutil
 
         shutil.rmtree(directory, onerror=forgive)
-    # last: what an interrupt leaves can still be found
+    # The link goes last: after an interrupt the next clean-up still finds the directory.
     with suppress(OSError):
         os.unlink(elsewhere)
 
 
 def remove_leftovers(directory: str) -> None:
-    """Remove what is left of all services but their logs, and the directory if it is empty then.
+    """Remove all files of all services but logs, and the directory if it is empty then.
 
-    A log that is left has been named by an error.  The rest belongs to services that were
-    running, or between two runs, when the test process died.
+    Logs stay because errors have named them to the user.  The other files belong to services
+    that were running, or between two runs, when the test process died.
     """
     with suppress(OSError):
         for name in os.listdir(directory):

@@ -7,16 +7,16 @@ import struct
 import sys
 
 _LIMIT = 64 << 20
-#: not by os.fsencode(), which a test may have replaced in its process
+#: used instead of os.fsencode(), which a test may have replaced in its process
 _ENCODING = sys.getfilesystemencoding()
 
 
 def pack(*fields: bytes | str | int | float) -> bytes:
-    """One message: a length, then the fields separated by NUL, which none may contain.
+    """One message: its length, then the fields, separated by NUL bytes.
 
-    Only the last field of a message may hold arbitrary bytes.
+    Only the last field may contain NUL bytes itself.
     """
-    # an int may be a Signals, whose str() is its name
+    # int() first: the str() of a signal.Signals is its name
     texts = (str(int(f)) if isinstance(f, int) else f for f in fields)
     parts = [
         f if isinstance(f, bytes) else str(f).encode(_ENCODING, "surrogateescape") for f in texts
@@ -26,9 +26,9 @@ def pack(*fields: bytes | str | int | float) -> bytes:
 
 
 def seconds(field: bytes) -> float:
-    """A duration as a message has it.
+    """A duration from a field of a message.
 
-    :raises ValueError: if nobody could wait for that long, or it is no number at all.
+    :raises ValueError: if it is negative, infinite or no number.
     """
     value = float(field)
     if not 0 <= value < math.inf:
@@ -37,10 +37,10 @@ def seconds(field: bytes) -> float:
 
 
 class Inbox:
-    """Bytes as they arrive, taken out as whole messages."""
+    """Takes bytes as they arrive, and gives whole messages."""
 
     def __init__(self) -> None:
-        # taken from its front and added to at its end without copying the rest
+        # a bytearray loses its front, and grows at its end, without copying the rest
         self._data = bytearray()
 
     def feed(self, data: bytes) -> None:
@@ -49,13 +49,13 @@ class Inbox:
 
     @property
     def rest(self) -> bytes:
-        """What has not been taken."""
+        """The bytes after the last message that was taken."""
         return bytes(self._data)
 
     def take(self) -> bytes | None:
         """The next whole message, or None.
 
-        :raises ValueError: if the announced length cannot be meant.
+        :raises ValueError: if the message claims to be longer than any that is sent.
         """
         data = self._data
         if len(data) < 4:

@@ -1,4 +1,7 @@
-"""What only a parent can do: run commands beside the service, and hear the sd_notify protocol."""
+"""Probe commands, stop commands and the sd_notify protocol.
+
+The keeper looks after them because it is the parent of the service and of these commands.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +16,20 @@ from .spawn import spawn
 
 
 class SideCommand:
-    """A command beside the service, which asks whether it is ready or stops it; one at a time."""
+    """A command that probes or stops the service; only one runs at a time."""
 
     def __init__(self) -> None:
         self.env: dict[bytes, bytes] = {}
         self.pid = 0
         self.output = -1
-        #: when it is killed
+        #: the time at which the command is killed
         self.end = 0.0
         self._text = b""
 
     def start(self, timeout: float, argv: list[bytes]) -> str:
-        """Run it, for `timeout` seconds at most; does nothing while one runs.
+        """Run a command for `timeout` seconds at most; while one runs, do nothing.
 
-        :returns: why it could not be run; empty if it could.
+        :returns: why the command could not be run; empty if it could.
         """
         if self.pid:
             return ""
@@ -34,7 +37,7 @@ class SideCommand:
         self.end = time.monotonic() + timeout
         self.output, write = os.pipe()
         os.set_blocking(self.output, False)
-        # there may be no /dev/null
+        # an empty pipe for standard input: in a container there may be no /dev/null
         nothing, end = os.pipe()
         os.close(end)
         try:
@@ -53,7 +56,7 @@ class SideCommand:
             self.output = -1
 
     def read(self) -> None:
-        """Keep the end of what it says."""
+        """Read the command's output and keep its end."""
         while self.output >= 0:
             try:
                 data = os.read(self.output, CHUNK)
@@ -64,13 +67,13 @@ class SideCommand:
             self._text = (self._text + data)[-2048:]
 
     def press(self, now: float) -> None:
-        """Kill it when its time is over."""
+        """Kill the command when its time is over."""
         if self.pid and now >= self.end:
             kill(-self.pid, signal.SIGKILL)
             kill(self.pid, signal.SIGKILL)
 
     def ended(self, status: int) -> tuple[int, bytes]:
-        """Its status, and the end of what it said."""
+        """Note that the command has ended; its status and the end of its output."""
         self.read()
         self._close()
         self.pid = 0
@@ -85,7 +88,7 @@ class Notices:
         self._socket: socket.socket | None = None
 
     def listen(self, path: bytes) -> None:
-        """Bind it; a leading "@" stands for an abstract address."""
+        """Bind the socket; a leading "@" stands for an abstract address."""
         receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         if hasattr(socket, "SO_PASSCRED"):
             receiver.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -95,7 +98,7 @@ class Notices:
         self._socket, self.fd = receiver, receiver.fileno()
 
     def ready(self) -> bool:
-        """Receive one notice: whether it says READY=1 and comes from nobody else's processes."""
+        """Receive one notice; whether it says READY=1 and one of our own processes sent it."""
         if self._socket is None:
             return False
         space = socket.CMSG_SPACE(12) + socket.CMSG_SPACE(4 * 64)
@@ -103,7 +106,7 @@ class Notices:
             data, ancillary, _, _ = self._socket.recvmsg(CHUNK, space, socket.MSG_DONTWAIT)
         except OSError:
             return False
-        # without credentials (macOS) the mode of the socket's directory must do
+        # macOS passes no credentials; there the mode of the directory keeps other users out
         own = not hasattr(socket, "SCM_CREDENTIALS")
         barriers: list[int] = []
         for _, kind, content in ancillary:
@@ -112,6 +115,6 @@ class Notices:
             elif not own and kind == socket.SCM_CREDENTIALS:
                 own = not is_stranger(struct.unpack("=3i", content)[0], os.getpid())
         for fd in barriers:
-            # closing it is the answer that sd_notify_barrier waits for
+            # sd_notify_barrier() sends this descriptor and waits until we close it
             os.close(fd)
         return own and b"READY=1" in data.split(b"\n")

@@ -1,4 +1,4 @@
-"""Children, their children, and how to end them all."""
+"""How warden and keepers find, signal and kill all processes that descend from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Container, Iterable, Set
 
-#: bytes moved at once
+#: bytes that one read takes at most
 CHUNK = 65536
 
 
@@ -21,9 +21,9 @@ class Ended(Exception):
 
 
 def proc_is_ours() -> bool:
-    """Whether there is a /proc, and the numbers in it are those that we know processes by.
+    """Whether there is a /proc that numbers processes as this process does.
 
-    That of another pid namespace (``unshare --pid`` without a new mount) has others.
+    After ``unshare --pid`` without a new mount, /proc shows the pids of the outer namespace.
     """
     try:
         return os.readlink("/proc/self") == str(os.getpid())
@@ -32,7 +32,7 @@ def proc_is_ours() -> bool:
 
 
 def _stat(pid: int | str) -> list[bytes]:
-    """What /proc/PID/stat has after the name, the state first.
+    """The fields of /proc/PID/stat that follow the name; the first of them is the state.
 
     Empty if the process is gone, or /proc does not tell.
     """
@@ -52,19 +52,19 @@ def stat_parent(pid: int | str) -> int:
 
 
 def program_of(pid: int) -> bytes:
-    """Something that stays the same while a process, and what it forks, is one program.
+    """A mark of the program that a process runs: forks share the mark, exec() changes it.
 
-    Empty where that is not known.  It is where the stack began, which the kernel chooses anew for
-    each program.
+    The mark is the address at which the stack begins: the kernel chooses a new one at each
+    exec().  Empty where /proc does not tell.
     """
     begin = b"".join(_stat(pid)[25:26])
     return b"" if begin == b"0" else begin
 
 
 def wait_until_stopped(pids: Iterable[int], patience: float = 0.1) -> None:
-    """Wait until processes that were sent SIGSTOP do not run any more.
+    """Wait until processes that were sent SIGSTOP have stopped.
 
-    One on another processor goes on until it is interrupted there.
+    A process that runs on another processor goes on until the kernel interrupts it there.
     """
     end = time.monotonic() + patience
     for pid in pids:
@@ -89,7 +89,7 @@ def children() -> list[int]:
 
 
 def asked_children() -> list[int]:
-    """The direct children of this process where /proc does not tell: each pid is asked for."""
+    """The direct children of this process where /proc does not tell: each pid is tried."""
     found = []
     for pid in _numbers_since_birth():
         try:
@@ -103,9 +103,9 @@ def asked_children() -> list[int]:
 
 
 def _numbers_since_birth() -> Iterable[int]:
-    """The pids that what descends from this process may have.
+    """All pids that descendants of this process can have.
 
-    They lie between its own and that of a process which is forked now.
+    They lie between its own pid and that of a process that is forked now.
     """
     me = os.getpid()
     try:
@@ -113,15 +113,18 @@ def _numbers_since_birth() -> Iterable[int]:
         if newest == 0:
             os._exit(0)
         os.waitpid(newest, 0)
-    except OSError:  # a limit of processes
+    except OSError:  # at the limit of processes no fork tells the newest pid
         newest = me + 32768
-    # the kernel begins anew at the end of its numbers, which is this at most
+    # after the highest pid, 1 << 22 at most, the kernel starts again with low ones
     numbers = [range(me, newest)] if newest > me else [range(me, 1 << 22), range(2, newest)]
     return itertools.chain(*numbers)
 
 
 def newest_children(span: int = 64) -> list[int]:
-    """Children among the newest pids: a chain that keeps re-forking outruns a full list."""
+    """Children among the newest pids.
+
+    A process that forks and ends, again and again, is gone before a list of all is read.
+    """
     me = os.getpid()
     try:
         with open("/proc/loadavg", "rb") as stream:
@@ -132,7 +135,7 @@ def newest_children(span: int = 64) -> list[int]:
 
 
 def kill(pid: int, number: int) -> None:
-    """Signal a process, or a group if negative; one that is gone already is no error."""
+    """Signal a process, or with a negative pid a group; if it is gone, do nothing."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
 
@@ -142,13 +145,13 @@ def sweep(
 ) -> int:
     """SIGKILL every descendant until none is left.
 
-    Only direct children are signalled, whose pids cannot be reused before we reap
-    them; when one dies, its own children become ours (sub-reaper).
+    Only direct children are signalled: the kernel does not reuse their pids before we reap
+    them.  When a child dies, its own children become ours, since we are a sub-reaper.
 
-    :param spare: children to leave alone; they are reaped all the same.
+    :param spare: children to leave alive; if one ends, it is reaped all the same.
     :param reaped: receives the wait status of each child reaped.
-    :param patience: seconds after which a process that cannot be killed is given up.
-    :returns: how many could not be killed, as far as they are known; at least one if any.
+    :param patience: seconds after which the sweep gives up a process that cannot be killed.
+    :returns: how many could not be killed.  Where nothing tells their number, 1.
     """
     end = time.monotonic() + patience
     if subreaper_refused:
@@ -165,7 +168,7 @@ def sweep(
             continue
         found = [p for p in {*children(), *newest_children()} if p not in spare]
         if not found and not spare:
-            # there are some, of which /proc does not tell
+            # waitpid() says that there are children, but /proc does not list them
             found = asked_children()
         for child in found:
             _kill_with_group(child, signal.SIGKILL)
@@ -176,7 +179,7 @@ def sweep(
 
 
 def _kill_with_group(pid: int, number: int) -> None:
-    """Signal a child, and its group at once: fork cannot outrun a signal to its group."""
+    """Signal a child and its whole group: no fork escapes a signal to the group."""
     with contextlib.suppress(OSError):
         group = os.getpgid(pid)
         if group not in (os.getpgrp(), 0):
@@ -186,7 +189,7 @@ def _kill_with_group(pid: int, number: int) -> None:
 
 
 def _kill_session() -> None:
-    """SIGKILL who is in the session of this process, and may be nobody's child here."""
+    """SIGKILL all in the session of this process, also those that are not its children."""
     me = os.getpid()
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc"):
@@ -194,21 +197,21 @@ def _kill_session() -> None:
                 kill(int(name), signal.SIGKILL)
 
 
-#: looked up once, in the warden: each keeper inherits it
+#: The warden looks this up once; each keeper inherits it.
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-#: orphans go to init, since the system forbids us to be their reaper
+#: whether the system has refused us the role of a sub-reaper, so that orphans go to init
 subreaper_refused = False
 
 
 def become_subreaper() -> None:
-    """Orphaned descendants come to this process (Linux); elsewhere nothing happens."""
+    """Have orphaned descendants become children of this process (Linux only)."""
     global subreaper_refused
     if _prctl is not None:
         subreaper_refused = _prctl(36, 1, 0, 0, 0) != 0
 
 
 def others_in_group(leader: int) -> list[int]:
-    """The members of a process group of this session, but the one that it is named after."""
+    """The members of a process group of this session, except its leader."""
     me = os.getpid()
     if proc_is_ours():
         pids: Iterable[int] = (int(name) for name in os.listdir("/proc") if name.isdigit())
@@ -217,7 +220,7 @@ def others_in_group(leader: int) -> list[int]:
     found = []
     for pid in pids:
         with contextlib.suppress(OSError):
-            # not one that has been given the number of a group that ended
+            # the session tells a member from a stranger whose group has got the same number
             if os.getpgid(pid) == leader != pid and os.getsid(pid) == me:
                 found.append(pid)
     return found
@@ -228,14 +231,14 @@ def is_stranger(pid: int, ancestor: int) -> bool:
     while pid > 1 and pid != ancestor:
         facts = _stat(pid)
         if not facts:
-            # gone, or hidden: nothing speaks against it
+            # The process is gone or hidden: we cannot know that it is a stranger.
             return False
         pid = int(facts[1])
     return pid != ancestor
 
 
 def descendants(ancestor: int) -> list[int]:
-    """All that descends from a process, parents before children."""
+    """All descendants of a process, parents before children."""
     below: dict[int, list[int]] = {}
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc"):
@@ -250,9 +253,9 @@ def descendants(ancestor: int) -> list[int]:
 
 
 def signal_descendants(number: int) -> None:
-    """Signal all that descends from this process; return once SIGSTOP has stopped them.
+    """Signal all descendants of this process.  After SIGSTOP wait until they have stopped.
 
-    Where /proc does not tell, its children and the groups that they are in.
+    Where /proc does not tell, signal the children of this process and their groups.
     """
     if not proc_is_ours():
         for pid in children():
@@ -265,7 +268,7 @@ def signal_descendants(number: int) -> None:
             kill(pid, number)
         seen.update(new)
         if number == signal.SIGSTOP:
-            # before the next look: one that still runs, on another processor, may fork
+            # before the next look: one that still runs on another processor may fork
             wait_until_stopped(new)
 
 
@@ -303,26 +306,27 @@ class RunnerWatch:
         return False
 
 
-#: all but those that nobody can catch
+#: all signals except the two that no process can catch
 SIGNALS = frozenset(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 def take_signals() -> None:
     """Notice SIGCHLD and SIGTERM, and ignore every other signal that would end or stop us.
 
-    A terminal or a lost reader may send one, or a service that tells its parent that it is
-    ready (``kill -USR1 $PPID``).  Done once, in the warden: each keeper inherits it.
+    Such signals come from a terminal, from a pipe without a reader, or from a service that
+    tells its parent that it is ready (``kill -USR1 $PPID``).  The warden calls this once;
+    keepers inherit the result.
     """
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     for number in SIGNALS - {signal.SIGCHLD, signal.SIGTERM, signal.SIGCONT}:
         signal.signal(number, signal.SIG_IGN)
-    # the thread of the test that started us may have blocked any of them
+    # the thread that started us may have blocked some signals, and we have inherited that
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def wake_on_signals() -> int:
-    """A descriptor of this process that becomes readable at a signal that is noticed."""
+    """A descriptor that becomes readable when SIGCHLD or SIGTERM arrives."""
     read, write = os.pipe()
     os.set_blocking(read, False)
     os.set_blocking(write, False)
@@ -331,7 +335,7 @@ def wake_on_signals() -> int:
 
 
 def read_wakeups(fd: int) -> bytes:
-    """The numbers of the signals that came."""
+    """The numbers of the signals that have arrived."""
     try:
         return os.read(fd, 4096)
     except BlockingIOError:

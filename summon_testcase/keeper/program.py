@@ -29,12 +29,12 @@ from .processes import (
 from .rehearsal import rehearse
 from .service import Keeper
 
-#: seconds that keepers get to sweep by themselves once the test process is dead
+#: after the death of the test process each keeper has so many seconds to sweep by itself
 _KEEPERS_GRACE = 0.3
 
 
 class Warden:
-    """Forks a keeper per service, and covers those that die before their service."""
+    """Forks a keeper per service, and sweeps in the place of a keeper that died too early."""
 
     def __init__(self, control: socket.socket, runner: RunnerWatch) -> None:
         self.control = control
@@ -44,28 +44,29 @@ class Warden:
         self.channels: list[int] = []
         self.keepers: dict[int, str] = {}
         self.patience: dict[int, float] = {}
-        #: asks for the test process what may block; ends by itself when we do
+        #: pids of askers, which end by themselves when the warden ends
         self.askers: set[int] = set()
         self.orphaned: list[str] = []
-        #: keepers whose end the test process wants to be told of
+        #: keepers whose end the test process wants to know
         self.awaited: set[int] = set()
-        #: not before the first is forked, so that nobody waits for it
+        #: whether rehearse() has run: only after the first keeper was forked, which thus need
+        #: not wait for it
         self.rehearsed = False
 
     def tell(self, word: str, pid: int) -> None:
-        """Say something of a process; never blocks."""
+        """Send the test process a word about a process; never blocks."""
         self.outbox += pack(word, pid)
         self.flush()
 
     def flush(self) -> None:
-        """Send what is queued, as far as it is taken."""
+        """Send queued messages as far as the socket takes them."""
         try:
             while self.outbox:
                 del self.outbox[: self.control.send(self.outbox, socket.MSG_DONTWAIT)]
         except BlockingIOError:
             pass
         except OSError:
-            # its death is read from the same socket
+            # The test process is dead; listen() will see that on the same socket.
             self.outbox.clear()
 
     def listen(self) -> None:
@@ -99,9 +100,9 @@ class Warden:
     def keep(self, base: str, patience: float) -> None:
         """Fork a keeper for the channel that came with the message.
 
-        :param patience: seconds that it may need when the test process has died.
+        :param patience: seconds that its sweep may take once the test process has died.
         """
-        # what it is need not be asked
+        # with family and type given, Python need not ask the system for them
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self.channels.pop(0))
         try:
             pid = os.fork()
@@ -129,10 +130,11 @@ class Warden:
     def ask(self, arguments: list[bytes]) -> None:
         """Start an asker for the channel and the standard error that came with the message.
 
-        :param arguments: its code, and what that is to be given after channel and parent.
+        :param arguments: the code of the asker, then the arguments that follow channel and
+            parent on its command line.
         """
         channel, said = self.channels.pop(0), self.channels.pop(0)
-        # as this program was started: where it has booted, the other does too
+        # the options with which this program was started, and which are thus known to work
         python = sys.orig_argv[: sys.orig_argv.index("-c") + 1]
         code, directory, *rest = arguments
         argv: list[str | bytes] = [*python, code, directory]
@@ -154,7 +156,7 @@ class Warden:
             os.close(said)
 
     def ended(self, pid: int, status: int) -> None:
-        """A child ended; a keeper that did not end by itself leaves orphans to us."""
+        """Note that a child has ended; sweep the orphans of a keeper that was killed."""
         self.askers.discard(pid)
         base = self.keepers.pop(pid, "")
         self.patience.pop(pid, None)
@@ -169,13 +171,13 @@ class Warden:
             self.tell("synced", pid)
 
     def reap(self) -> None:
-        """Take note of children that ended."""
+        """Reap children that have ended."""
         with contextlib.suppress(ChildProcessError):
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 self.ended(*found)
 
     def run(self, directory: str) -> None:
-        """Serve until the test process is dead, or has let go of us."""
+        """Serve until the test process dies or closes its socket."""
         take_signals()
         wake = wake_on_signals()
         poller = select.poll()
@@ -194,7 +196,7 @@ class Warden:
                     if signal.SIGTERM in read_wakeups(wake):
                         dismissed = True
                         break
-                    # only now: with hundreds of keepers the kernel looks through all of them
+                    # only after SIGCHLD: waitpid() makes the kernel look at each of hundreds
                     self.reap()
                 self.flush()
                 if ready.get(self.control.fileno(), 0) & ~POLLOUT:
@@ -203,17 +205,18 @@ class Warden:
             pass
         finally:
             self.end()
-            # after a SIGTERM the services' directories may still be wanted, for another run
+            # After a SIGTERM to us the test process may start the services again, in the same
+            # directories.
             if not dismissed or self.runner.dead():
                 for base in self.orphaned:
                     remove_run(base)
                 remove_leftovers(directory)
 
     def end(self) -> None:
-        """Let keepers sweep, then sweep them."""
+        """Give keepers time to sweep their services, then sweep the keepers."""
         self.control.close()
         began = time.monotonic()
-        # one that runs a command to stop what is not here may need as long as that may
+        # a keeper whose service is stopped by a command has as long as that command may take
         while time.monotonic() - began < _KEEPERS_GRACE + max(self.patience.values(), default=0.0):
             if not self.keepers:
                 break
@@ -224,21 +227,21 @@ class Warden:
 
 
 def main() -> None:
-    """Run with the arguments RUNNER-PID DIRECTORY, the control socket being standard input."""
+    """Run with the arguments RUNNER-PID DIRECTORY; standard input is the control socket."""
     runner, directory = int(sys.argv[1]), sys.argv[2]
     control = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
-    # nobody reads from it; and what is opened next must not get its number
+    # Descriptor 0 stays taken: what is opened next must not get that number.
     os.dup2(2, 0)
-    # The process that the runner waits for ends here: the warden is nobody's child there,
-    # so that a test's own os.wait() never meets it.
+    # The test process waits for this process, which ends here.  The fork goes on as the
+    # warden and is no child of the test process: a test's own os.wait() never meets it.
     try:
         if os.fork():
             os._exit(0)
     except OSError as error:
-        # a limit of processes; the test process tells it from the status
+        # at the limit of processes; the test process reads the errno from our status
         os._exit(error.errno or errno.EAGAIN)
     become_subreaper()
-    # a keeper shares these pages for life; a collection would copy them all
+    # keepers share these pages of memory; a garbage collection would copy them all
     gc.disable()
     gc.freeze()
     Warden(socket.socket(fileno=control), RunnerWatch(runner)).run(directory)

@@ -29,14 +29,14 @@ from .processes import (
 )
 from .spawn import bring_to_foreground, spawn
 
-#: bytes of output that are still read once the service has ended
+#: bytes of output that the keeper still reads after the service has ended
 _LAST_OUTPUT = 4 << 20
-#: seconds after which who was asked to end is looked at again, and then twice as many
+#: Seconds until :meth:`Keeper.look_again` is called for the first time; the pause doubles then.
 _SECOND_LOOK = 0.01
 
 
 class Keeper:
-    """Serves one channel until the service is gone or nobody wants it any more."""
+    """Runs one service, and obeys the test process on one channel until the service is gone."""
 
     def __init__(self, channel: socket.socket, runner: RunnerWatch) -> None:
         self.channel = channel
@@ -47,31 +47,31 @@ class Keeper:
         self.probe = SideCommand()
         self.stopper = SideCommand()
         self.notices = Notices()
-        #: what the paths of its life begin with, and those of this run, while they are ours
-        #: to remove
+        #: the common beginnings of the paths of the service's life, and of this run; empty when
+        #: the test process removes these files
         self.base = self.run_base = ""
-        #: pid of the main process while it is not reaped
+        #: pid of the main process; 0 once it is reaped
         self.main = 0
-        #: its process group, which it may leave others in
+        #: the process group of the main process, which may outlive it
         self.group = 0
         self.status: int | None = None
-        #: neither the main process nor anything that it left is alive
+        #: whether the service has run, and none of its processes is left
         self.empty = False
-        #: the test process wants to be told of the next output
+        #: whether the test process wants a message at the next output
         self.watched = False
         self.told_lost = self.told_exit = False
         self.told_taken = (0, 0, 0)
         self.stop_signal = 0
         self.stop_half = self.stop_end = 0.0
-        #: who was asked to end, beside the main process, and what it was then
+        #: processes, beside the main process, that were asked to end: pid -> program_of(pid)
         self.asked_to_end: dict[int, bytes] = {}
-        #: when that is looked at again, 0 for never, and how long after the last time
+        #: the time of the next :meth:`look_again`, 0 for never, and the pause before it
         self.look_at = self.look_after = 0.0
-        #: the command that stops it has its chance: nobody is signalled
+        #: whether the stop command is at work; meanwhile the keeper signals nobody
         self.commanded = False
-        #: seconds and words of a command to run if nobody stops the service
+        #: seconds and words of a command to run if the test process dies without stopping
         self.farewell: tuple[float, list[bytes]] = (0.0, [])
-        #: how that command ended, and what it said
+        #: the status of the stop command, and the end of its output
         self.stopper_said: tuple[int, bytes] | None = None
 
     # -- talking with the test process --
@@ -82,7 +82,7 @@ class Keeper:
         self.flush()
 
     def flush(self) -> None:
-        """Send what is queued, as far as it is taken."""
+        """Send queued messages as far as the socket takes them."""
         try:
             while self.outbox:
                 del self.outbox[: self.channel.send(self.outbox)]
@@ -145,7 +145,7 @@ class Keeper:
     # -- the service --
 
     def launch(self, fields: list[bytes]) -> None:
-        """Open the log and the terminal, start the service, say how it went."""
+        """Open the log and the terminal, start the service, and tell the test process."""
         base, log, limit, cwd, tty, silent, notify, program, count, *words = fields
         argv, pairs = words[: int(count)], words[int(count) :]
         env = dict(pair.split(b"=", 1) for pair in pairs)
@@ -165,7 +165,7 @@ class Keeper:
             stage = "process"
             self.main = self.group = spawn(program, argv, env, ends)
         except OSError as error:
-            # its files now belong to the test process again
+            # from here on the test process removes the files
             self.base = ""
             self.tell("refused", stage, error.errno or errno.EIO)
             raise Ended from None
@@ -177,7 +177,7 @@ class Keeper:
         self.tell("up", self.main, os.getpid(), int(processes.subreaper_refused))
 
     def drain(self, limit: int = 1 << 20) -> None:
-        """Move output to the log, and say that there is some if that is wanted."""
+        """Move output to the log, and tell the test process if it wants to know."""
         before = self.capture.stored
         self.capture.drain(limit)
         self.announce(before)
@@ -186,22 +186,23 @@ class Keeper:
             self.tell("lost", self.capture.log_errno)
 
     def announce(self, position: int) -> None:
-        """Say that there is output beyond a position, if that is wanted."""
+        """Tell the test process that there is output beyond a position, if it wants to know."""
         if self.watched and self.capture.stored > position:
             self.watched = False
             self.tell("output")
 
     def tell_taken(self) -> None:
-        """Say how much input has been taken, if that is news."""
+        """Tell the test process how much input was taken, if that has changed."""
         taken = self.capture.input_taken()
         if taken != self.told_taken:
             self.told_taken = taken
             self.tell("taken", *taken)
 
     def signal(self, number: int, order: int) -> None:
-        """Signal the main process, or all that descends from this keeper and say so.
+        """Signal the main process, or all descendants of this keeper.
 
-        :param order: by which number that is said; 0 for the main process alone.
+        :param order: 0 for the main process alone; otherwise the number of the order, with
+            which the keeper answers when it has signalled all.
         """
         if order:
             signal_descendants(number)
@@ -209,16 +210,16 @@ class Keeper:
         elif self.main:
             kill(self.main, number)
 
-    # -- its end --
+    # -- the end of the service --
 
     def reap(self) -> None:
-        """Take note of children that ended."""
+        """Reap children that have ended, and tell the test process."""
         left, probed = True, None
         try:
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 pid, code = found[0], os.waitstatus_to_exitcode(found[1])
                 if pid == self.main:
-                    # what was written before the end is read before the end is told
+                    # not told yet: first its last output goes to the log, below
                     self.main, self.status = 0, code
                     self.commanded = False
                 elif pid == self.probe.pid:
@@ -234,19 +235,19 @@ class Keeper:
             self.empty = not left
             self.tell("exited", self.status, int(left))
         if probed:
-            # told last: by then the test process knows what is left of the service
+            # sent after "exited": the test process knows the state of the service by then
             self.tell("probed", probed[0], probed[1].rpartition(b"\n")[2])
         if self.stop_signal:
             self.go_on_stopping()
 
     def begin_stop(self, number: int, grace: float, elsewhere: bool, argv: list[bytes]) -> None:
-        """Ask the main process to end, or run a command for that.
+        """Ask the main process to end by a signal, or run the stop command.
 
-        What the main process leaves behind is asked when it has ended.
+        Processes that the main process leaves behind are asked once it has ended.
 
-        :param elsewhere: the command is run though nothing is left here.
+        :param elsewhere: whether to run the command even if no process is left here.
         """
-        # who ended before was not asked to, though it may not have been told yet
+        # first tell of an end that came before this stop and was not caused by it
         self.reap()
         self.tell("stopping")
         if not self.base or (self.empty and not elsewhere):
@@ -262,7 +263,7 @@ class Keeper:
         self.go_on_stopping()
 
     def ask_to_end(self) -> None:
-        """Signal the main process, or what it left."""
+        """Signal the main process; if it has ended, the processes that it left behind."""
         self.commanded = False
         if self.main:
             kill(self.main, self.stop_signal)
@@ -271,7 +272,7 @@ class Keeper:
             self.end_orphans()
 
     def go_on_stopping(self) -> None:
-        """What is due once a process has ended."""
+        """Take the next step of a stop after a process has ended."""
         if self.commanded and self.stopper_said and self.stopper_said[0] != 0:
             self.ask_to_end()
         if self.empty and not self.stopper.pid:
@@ -280,14 +281,14 @@ class Keeper:
             self.end_orphans()
 
     def end_orphans(self) -> None:
-        """Ask once each process that came to us when its parent ended."""
+        """Ask each process to end that became our child when its parent ended, once."""
         for pid in children():
             ours = pid in (self.main, self.probe.pid, self.stopper.pid)
             if pid not in self.asked_to_end and not ours:
                 self.ask(pid, signal.SIGTERM)
 
     def ask(self, pid: int, number: int) -> None:
-        """Ask one that is not the main process."""
+        """Ask a process other than the main process to end."""
         if number == signal.SIGTERM:
             self.asked_to_end[pid] = program_of(pid)
             self.look_after = _SECOND_LOOK
@@ -296,10 +297,10 @@ class Keeper:
         kill(pid, signal.SIGCONT)
 
     def look_again(self) -> None:
-        """Ask those who have become another program since they were asked.
+        """Ask processes again that run another program than when they were asked.
 
-        What is forked to become a program has the handlers of its parent until then: one of these
-        may have taken the signal, of which the program knows nothing.
+        Between fork() and exec() a process has the signal handlers of its parent.  If one of
+        these has handled the signal, the new program knows nothing of it.
         """
         for pid in self.asked_to_end.keys() & children():
             asked, program = self.asked_to_end[pid], program_of(pid)
@@ -307,7 +308,7 @@ class Keeper:
                 self.ask(pid, signal.SIGTERM)
 
     def press(self) -> None:
-        """What is due by the clock."""
+        """Do what is due by the clock."""
         now = time.monotonic()
         self.probe.press(now)
         if not self.stop_signal:
@@ -326,11 +327,11 @@ class Keeper:
                 self.ask_others()
 
     def ask_others(self) -> None:
-        """Ask those in the group of the main process that nobody has asked, as far as we know.
+        """Ask members of the main process's group that have not been asked yet.
 
-        None of them is asked twice, the main process least of all: to many servers a second
-        signal means "at once".  But a daemon, which has a group of its own, may have missed the
-        first one: who made it has ended before it had done all that daemons do at first.
+        None of them is asked twice, and neither is the main process: to many servers a second
+        signal means "at once".  A daemon, which has left the group, is asked a second time: it
+        became our child, and was asked, before it had set its signal handlers perhaps.
         """
         number = self.stop_signal if self.main else signal.SIGTERM
         members = others_in_group(self.group)
@@ -344,13 +345,13 @@ class Keeper:
             self.end_orphans()
 
     def finish(self) -> None:
-        """Kill what is left, tell how it ended, and end."""
+        """Kill what is left, tell the test process how the service ended, and end."""
         main = self.main
         reaped: dict[int, int] = {}
         immortal = sweep(reaped=reaped)
         reaped.pop(self.probe.pid, None)
         if self.stopper.pid:
-            # it has had its time
+            # the sweep has killed the stop command, whose time is over
             code = os.waitstatus_to_exitcode(reaped.pop(self.stopper.pid, signal.SIGKILL))
             self.stopper_said = self.stopper.ended(code)
         if main in reaped:
@@ -369,11 +370,11 @@ class Keeper:
     # -- the loop --
 
     def run(self) -> None:
-        """Serve until the service is gone or nobody wants it any more."""
+        """Serve until the service is gone, or the test process dies or closes the channel."""
         wake = wake_on_signals()
         self.channel.setblocking(False)
         try:
-            # what it is to launch has arrived by now
+            # the order to launch has arrived already
             self.listen()
             while True:
                 self.turn(wake)
@@ -384,14 +385,18 @@ class Keeper:
             self.bid_farewell()
             if self.base:
                 remove_run(self.run_base)
-                # while the test process lives another run may follow
+                # a test process that lives may start another run in the same directory
                 if self.runner.dead():
                     remove_life(self.base)
 
     def bid_farewell(self) -> None:
-        """Stop what is no process of ours, since nobody has: its command has so much time."""
+        """Run the stop command of a service that no sweep here can reach (a container).
+
+        It runs when the test process has died without stopping the service, for as many seconds
+        as ``farewell`` has.
+        """
         grace, argv = self.farewell
-        # it gets a pid of its own
+        # a stop command that ran before was swept: its pid no longer counts
         self.stopper.pid = 0
         if not argv or self.stopper.start(grace, argv):
             return
@@ -402,7 +407,7 @@ class Keeper:
         sweep()
 
     def turn(self, wake: int) -> None:
-        """Wait for something to happen, and deal with it."""
+        """Wait for an event, and deal with it."""
         capture, probe = self.capture, self.probe
         poller = select.poll()
         poller.register(self.channel, select.POLLIN | (select.POLLOUT if self.outbox else 0))
@@ -444,5 +449,5 @@ class Keeper:
             due += [self.look_at] if self.look_at else []
         if self.runner.interval:
             due.append(time.monotonic() + self.runner.interval)
-        # poll() takes no more than some weeks
+        # at most a day: poll() refuses more than some weeks
         return max(0.0, min(min(due) - time.monotonic(), 86400)) * 1000 + 1 if due else None

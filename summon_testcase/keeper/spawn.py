@@ -1,4 +1,4 @@
-"""How the service, and probe commands beside it, are spawned."""
+"""How the keeper spawns the service, its probe commands and its stop command."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .processes import SIGNALS
 def spawn(program: bytes, argv: list[bytes], env: dict[bytes, bytes], ends: tuple[int, int]) -> int:
     """Run a program in a process group of its own, in the current directory.
 
-    The system's own spawn does not copy this program's memory, as fork would, and has
-    succeeded or failed at exec by the time it returns.
+    posix_spawn() does not copy the memory of this process, as fork() would, and it reports a
+    failed exec() as its own error.
 
     :param ends: its standard input, and its standard output and error.
-    :returns: its pid.
-    :raises OSError: if it could not be spawned.
+    :returns: the pid.
+    :raises OSError: if the program could not be spawned.
     """
     streams = ((0, ends[0]), (1, ends[1]), (2, ends[1]))
     return os.posix_spawn(
@@ -26,7 +26,8 @@ def spawn(program: bytes, argv: list[bytes], env: dict[bytes, bytes], ends: tupl
         file_actions=[(os.POSIX_SPAWN_DUP2, end, target) for target, end in streams],
         setpgroup=0,
         setsigmask=(),
-        # this program ignores them, or whoever started the tests: exec keeps that
+        # Exec() keeps ignored signals ignored: the keeper ignores most, and whoever started the
+        # tests may have ignored others.
         setsigdef=SIGNALS,
     )
 
@@ -34,7 +35,7 @@ def spawn(program: bytes, argv: list[bytes], env: dict[bytes, bytes], ends: tupl
 def bring_to_foreground(terminal: int, pid: int) -> None:
     """Make a process group the foreground of its terminal.
 
-    One that read from the terminal before was stopped for it, and is continued.
+    A process that has read from the terminal before this was stopped for it: it is continued.
     """
     try:
         os.tcsetpgrp(terminal, pid)

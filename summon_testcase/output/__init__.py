@@ -1,1 +1,1 @@
-"""What a service has written: its log on disk, and the lines of it that are shown."""
+"""The output of a service: its log on disk, and the lines that errors and reports show."""

@@ -1,10 +1,11 @@
-"""Part of a log as errors and reports show it: clean text, and not more than a person reads.
+"""Shortens a log for errors and reports: clean text, and not more than a person reads.
 
-Escape sequences are left out, and other controls spelt out; of a line that was written over (a
-progress bar) the last state is shown, of several blank lines one.  Of lines that repeat
-themselves the first is shown, how many more there were like it, and the last.  Alike are lines
-that differ in nothing but words with a digit in them: times, ports, numbers, most identifiers.
-If that is still too long, the first lines and the last are shown, and how much is missing.
+- Escape sequences are left out; other control characters are spelt out.
+- A line that the service has overwritten, such as a progress bar, shows its last state.
+- Several blank lines become one.
+- Repeated lines become the first of them, the number of the others, and the last.  Two lines
+  count as equal if they differ only in words with a digit: times, ports, most identifiers.
+- If that is still too long, lines in the middle are left out, and a line says how many.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ from ..foreign import suppress
 from ..wording import counted
 from .log import Log
 
-#: lines that a report shows of one service, and an error
+#: how many lines of one service a report shows, and an error
 LINES, ERROR_LINES = 40, 20
-#: what is read of a log at its beginning, and at its end
+#: bytes of a long log that are read at its beginning, and at its end
 _BYTES = 1 << 17
-#: how many lines may repeat themselves together, a traceback
+#: how many lines a repeated block may have, such as a traceback
 _BLOCK = 64
-#: in how many places a line may come again before it begins the next of them
+#: how many later occurrences of a line are tried as the beginning of the next block
 _TRIES = 4
-#: repetitions that are shown as they are
+#: so many repetitions are shown in full
 _FEW = 3
 _VARYING = re.compile(r"[\w.:+-]*\d[\w.:+-]*")
 
 
 class Line(NamedTuple):
-    """A line as it is shown, and what of the log it stands for.
+    """A line that is shown, and how much of the log it stands for.
 
-    :param lines: how many; 0 if it stands for bytes that nobody has read.
+    :param lines: how many lines; 0 if it stands for bytes that were not read.
     :param size: how many bytes.
     """
 
@@ -44,7 +45,7 @@ class Line(NamedTuple):
 
 
 def excerpt(log: Log, start: int) -> list[Line]:
-    """The lines from a position to the end; of a long log only those at both ends are read.
+    """The lines from a position to the end; the middle of a long log is not read.
 
     :param start: byte offset in the log.
     """
@@ -61,9 +62,9 @@ def excerpt(log: Log, start: int) -> list[Line]:
 
 
 def shorten(lines: Sequence[Line], limit: int = LINES) -> list[str]:
-    """The texts of some lines; of too many the first and the last, with what is missing.
+    """The texts of some lines; in the place of too many in the middle, how much is left out.
 
-    :param limit: how many there may be.
+    :param limit: how many texts there may be.
     """
     if len(lines) <= limit:
         return [line.text for line in lines]
@@ -89,7 +90,7 @@ def _folded(data: bytes) -> list[Line]:
     while at < len(lines):
         block, times = _repeated(keys, at)
         end = at + block * times
-        # of single lines the last one too, which tells until when, and how far, it went on
+        # A single line that repeats also shows its last repetition: often it tells the time.
         last = end - 1 if block == 1 and lines[end - 1].text != lines[at].text else end
         folded += lines[at : at + block]
         more = lines[at + block : last]
@@ -104,7 +105,7 @@ def _folded(data: bytes) -> list[Line]:
 
 
 def _repeated(keys: list[str], at: int) -> tuple[int, int]:
-    """How many lines are repeated from here on, and how often they are there: 1, 1 if not."""
+    """The length of a repeated block that begins here, and how often it comes; 1, 1 if none."""
     again = at
     with suppress(ValueError):
         for _ in range(_TRIES):
@@ -118,7 +119,7 @@ def _repeated(keys: list[str], at: int) -> tuple[int, int]:
 
 
 def _without_blanks(data: bytes) -> list[Line]:
-    """The lines as they are shown, blank ones but where they part others."""
+    """The lines as they are shown; blank ones become one, and none at either end."""
     lines: list[Line] = []
     blank, size = 0, 0
     for line in data.removesuffix(b"\n").split(b"\n"):

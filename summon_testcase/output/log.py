@@ -1,4 +1,4 @@
-"""Captured output on disk, and the directories it lives in."""
+"""Reads the log of a service; makes the directory where a test process keeps its logs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from ..errors import InvalidArgument, SpawnFailed
 from ..foreign import let_through, suppress
 from ..unpatched import apart, open, os, tempfile, temporary_directory, variable
 
-#: a variable that says how many bytes the log of one service may take on disk; 0: any number
+#: the variable that sets how many bytes the log of one service may take on disk; 0: no limit
 LIMIT_VARIABLE = "SUMMON_LOG_LIMIT"
-#: unless it is set
+#: the limit if that variable is not set
 LIMIT = 1 << 30
 
-#: the keeper's own, but with our files, and letting through what signal handlers raise
+#: The keeper's module, loaded once more for this process: it uses unpatched files here, and does
+#: not swallow exceptions that a signal handler raises.
 files = apart(f"{keeper.__name__}.files", keeper.__path__)
 files.suppress, files.forgive = suppress, lambda function, path, info: let_through(info[1])
 
 _CHUNK = 1 << 20
 _TAIL_BYTES = 65536
-#: bytes before a position in which a sequence that is cut by it is looked for
+#: bytes before a position that are searched for the beginning of an escape sequence
 _BEFORE = 512
 _run_directory: tuple[int, str] | None = None
 
@@ -30,8 +31,8 @@ _run_directory: tuple[int, str] | None = None
 def limit() -> int:
     """How many bytes the log of one service may take on disk.
 
-    Of a log that grows beyond it the first quarter and at least the last half are kept.
-    Less than half a megabyte counts as that.
+    A log that would grow beyond the limit keeps the first quarter of it and at least the last
+    half.  The least limit is half a megabyte.
 
     :raises InvalidArgument: if the variable holds no number.
     """
@@ -48,21 +49,21 @@ def run_directory() -> str:
     """The directory of this process, mode 0700, made at the first call."""
     global _run_directory
     if _run_directory is None or _run_directory[0] != os.getpid():
-        # also for a start that fails before there is a warden
+        # without a warden, when a start has failed too early, this process removes it
         atexit.register(remove_run_directory)
         made = tempfile.mkdtemp(prefix="summon-", dir=temporary_directory())
         _run_directory = os.getpid(), made
     elif not _is_ours(_run_directory[1]):
-        # removed with the warden that used it, or by the user's own clean-up; its name is
-        # known by then, and whoever may write here may have put a link of theirs in its place
+        # The directory has gone with its warden, or in a clean-up by the user.  Other users know
+        # its name by now: _is_ours() refuses a link that one of them has put in its place.
         os.mkdir(_run_directory[1], 0o700)
     return _run_directory[1]
 
 
 def _is_ours(directory: str) -> bool:
-    """Whether a directory is there, and nobody else may write into it.
+    """Whether a directory exists.
 
-    :raises SpawnFailed: if it is something else.
+    :raises SpawnFailed: if it is no directory, or another user may write into it.
     """
     try:
         facts = os.lstat(directory)
@@ -78,7 +79,7 @@ def _is_ours(directory: str) -> bool:
 
 
 def remove_run_directory() -> None:
-    """Remove the directory of this process if nothing is kept in it."""
+    """Remove the directory of this process if it is empty."""
     if _run_directory is not None and _run_directory[0] == os.getpid():
         try:
             os.rmdir(_run_directory[1])
@@ -102,7 +103,7 @@ class Log:
             return 0
 
     def read(self, position: int, size: int) -> bytes:
-        """What there is between two positions, but for what was dropped."""
+        """The bytes between two positions, except those that were dropped."""
         end, parts = position + size, []
         while position < end:
             data, position = self.take(position, min(end - position, _CHUNK))
@@ -114,12 +115,12 @@ class Log:
     def take(self, position: int, size: int) -> tuple[bytes, int]:
         """At most `size` bytes that follow a position, and the position after them.
 
-        Where output was dropped those that follow the gap.  The file is opened for each
-        read: hundreds of services that are waited for at the same time would not fit under
-        the usual limit of descriptors otherwise.
+        If output was dropped there, the bytes after the gap.  The file is opened for each
+        read: a test process that waits for hundreds of services at once would otherwise
+        exceed the usual limit of descriptors.
         """
-        # no link is the keeper's work; not O_NOFOLLOW, for which an opener in Python is needed,
-        # that an interrupt can end with the file open
+        # A link was not made by the keeper.  O_NOFOLLOW would need an opener in Python, which
+        # Ctrl-C could interrupt with the file open.
         if os.path.islink(self.path):
             return b"", position
         try:
@@ -133,7 +134,7 @@ class Log:
         return data, position + len(data)
 
     def begun(self, position: int) -> str:
-        """The beginning of an escape sequence that a position is in the middle of."""
+        """The first part of an escape sequence that a position cuts; empty if it cuts none."""
         before = self.read(max(0, position - _BEFORE), min(position, _BEFORE))
         text = before.decode("utf-8", "surrogateescape")
         return text[finished(text) :].lstrip("\r")
@@ -148,11 +149,11 @@ class Log:
 
 
 def _without_hole(fd: int, data: bytes, position: int) -> tuple[bytes, int]:
-    """What was read as far as the file has it, and where that is; a hole reads as NULs."""
+    """Bytes read from a file, without the NULs of a hole, and the position of the first."""
     try:
         start = os.lseek(fd, position, os.SEEK_DATA)
         end = os.lseek(fd, start, os.SEEK_HOLE)
-    except (OSError, AttributeError) as error:  # not told here
+    except (OSError, AttributeError) as error:  # this system does not tell where holes are
         let_through(error)
         return data, position
     if start > position:

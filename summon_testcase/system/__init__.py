@@ -1,1 +1,1 @@
-"""What this machine says: who listens where, whose process is whose, which ports are free."""
+"""Questions to this machine: who listens where, who is whose child, which ports are free."""

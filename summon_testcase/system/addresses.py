@@ -1,4 +1,4 @@
-"""TCP addresses: their names, and whether they are this machine's."""
+"""TCP addresses: the numeric addresses of a host name, and which ones this machine has."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import functools
 from ..foreign import let_through
 from ..unpatched import open
 
-#: no question is asked with less time than this, in seconds
+#: the least timeout of a question to a server or resolver, in seconds
 LEAST_TIMEOUT = 0.05
 
 _WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
-#: what a resolver has answered: it is not asked twice, for it may be slow
+#: the answers of resolvers, which may be slow: none is asked twice
 _looked_up: dict[str, tuple[str, ...]] = {}
 
 
@@ -23,13 +23,13 @@ def known(host: str) -> tuple[str, ...] | None:
 
 def remember(host: str, addresses: tuple[str, ...]) -> None:
     """Keep what a resolver has answered."""
-    # where all addresses are meant, one of them is asked
+    # a wildcard stands for all addresses, of which the loopback one is asked
     _looked_up[host] = tuple(_WILDCARDS.get(address, address) for address in addresses)
 
 
 @functools.lru_cache(maxsize=256)
 def _numeric(host: str) -> tuple[str, ...]:
-    # takes long, and what is declared needs no more than the brackets
+    # imported here, since it takes long, and a declaration needs no sockets
     from ..unpatched import socket
 
     for family in (socket.AF_INET, socket.AF_INET6):
@@ -61,7 +61,7 @@ def _from_hosts(host: str) -> tuple[str, ...] | None:
 
 
 def is_local(address: str) -> bool:
-    """Whether an address is one of this machine's own."""
+    """Whether this machine has an address."""
     if address.startswith("127.") or address == "::1":
         return True
     from ..unpatched import socket
@@ -77,7 +77,12 @@ def is_local(address: str) -> bool:
 
 
 def refusal(kind: str, detail: str, shown: str) -> str:
-    """Why there is no connection, in words, from what the asker says."""
+    """Why there is no connection, in words, for an answer of the asker.
+
+    :param kind: the word of the answer.
+    :param detail: what it adds: a number of seconds or the system's message.
+    :param shown: the address as the message is to show it.
+    """
     if kind == "refused":
         return f"connection refused by {shown}"
     if kind == "late":

@@ -1,4 +1,4 @@
-"""Descriptors that are kept for long, out of the way of the standard streams."""
+"""Keeps long-lived descriptors out of the numbers 0 to 2 of the standard streams."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 def moved(fd: int) -> int:
-    """The same open file under a number beyond those of the standard streams.
+    """The same open file under a number above 2.
 
-    A process that was started without them (``python ... >&-``) gets their numbers for what it
-    opens first, and whoever redirects or captures a stream later would close that.
+    A process that was started without standard streams (``python ... >&-``) gets their numbers
+    for the first files that it opens.  Whoever redirects or captures a stream later would close
+    such a file.
     """
     if fd > 2:
         return fd
@@ -27,7 +28,7 @@ def moved(fd: int) -> int:
 
 
 def moved_socket(sock: socket.socket) -> socket.socket:
-    """A socket, or the same under another number: see :func:`moved`."""
+    """The same socket under a number above 2: see :func:`moved`."""
     if sock.fileno() > 2:
         return sock
     return type(sock)(sock.family, sock.type, sock.proto, moved(sock.detach()))

@@ -1,4 +1,4 @@
-"""Messages from warden, keepers and the asker, as they arrive at a socket."""
+"""Receives messages from warden, keepers and asker, also when a signal handler interferes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from ..unpatched import socket
 class Mailbox:
     """Messages that arrive at a socket.
 
-    A signal handler that collects them too may come between any two steps, and Ctrl-C may
-    end any of them.  So bytes are received and kept by one call into C, and kept until all
-    of them are noted; which may then happen twice, in the same order.
+    Between any two steps a signal handler may run that collects from the same socket, and
+    Ctrl-C may end any step.  So one call into C receives bytes and keeps them, and they are
+    kept until all their messages are noted.  A message may therefore be noted twice; the
+    order stays.
 
-    :param note: is given each message; to be given one again must do no harm.
+    :param note: called with each message; a second call with the same one must do no harm.
     """
 
     def __init__(self, sock: socket.socket, note: Callable[[bytes], None]) -> None:
@@ -24,7 +25,7 @@ class Mailbox:
         self._kept: list[bytes] = []
 
     def collect(self) -> bool:
-        """Note what has arrived, without blocking; False when nothing more ever will."""
+        """Note the messages that have arrived, without blocking; False at the end of all."""
         more = True
         while more:
             received = map(self._socket.recv, (65536,), (socket.MSG_DONTWAIT,))
@@ -44,7 +45,7 @@ class Mailbox:
             while (message := inbox.take()) is not None:
                 self._note(message)
             rest = [inbox.rest] if inbox.rest else []
-            # one who came in between has dealt with the whole of it
+            # if a signal handler has collected meanwhile, it has noted all of these, too
             self._kept = rest if self._kept is kept else self._kept
             if over:
                 return False

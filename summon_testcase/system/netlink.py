@@ -1,7 +1,7 @@
-"""Who listens on a TCP address, by the word of the kernel (Linux).
+"""Asks the kernel who listens on a TCP address (Linux).
 
-It only looks: nobody is connected to.  Where the kernel cannot be asked the answer
-is None, never a guess.
+Nothing connects to the service.  Where the kernel cannot be asked the answer is None, never a
+guess.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, po
 _ERROR = struct.Struct("=i")  # the start of nlmsgerr: a negative errno
 _SEQUENCE_AT = 8
 _FACTS = struct.Struct("=xB66xI")  # of inet_diag_msg: the state, and the inode at its end
-#: bytes of an answer that are looked at; what follows are attributes
+#: bytes of an answer that are read; attributes follow, which are not needed
 _LONGEST = 256
 
 _MAPPED = bytes(10) + b"\xff\xff"  # what ::ffff:a.b.c.d begins with
@@ -37,9 +37,9 @@ _MAPPED = bytes(10) + b"\xff\xff"  # what ::ffff:a.b.c.d begins with
 
 @functools.lru_cache(maxsize=1024)
 def _question(host: str, port: int) -> tuple[bytes, bytes]:
-    """The request for one address, before and after its sequence number.
+    """The request for one address: its bytes before and after the sequence number.
 
-    :raises ValueError: for a host that is a name.
+    :raises ValueError: if the host is a name.
     """
     numeric = host.partition("%")[0]  # the scope of fe80::1%eth0 is no part of the address
     family = socket.AF_INET6 if ":" in numeric else socket.AF_INET
@@ -78,8 +78,8 @@ class SockDiag:
         asked = socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG)
         self._socket = moved_socket(asked)
         try:
-            # Answers are queued before send() returns; the limit is for sandboxes
-            # that accept the question and drop it.
+            # The kernel has queued the answer before send() returns.  The limit of a second
+            # is for sandboxes that accept the question and drop it.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 1, 0))
             self._socket.bind((0, 0))
             self._try_out()
@@ -88,8 +88,8 @@ class SockDiag:
             raise
 
     def _try_out(self) -> None:
-        # A kernel without the tcp_diag module says ENOENT to everything, which
-        # also means "nobody listens": only a known listener tells them apart.
+        # A kernel without the tcp_diag module answers ENOENT to every question, and so does
+        # one that has the module if nobody listens: only a known listener tells them apart.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as known:
             known.bind(("127.0.0.1", 0))
             known.listen(1)
@@ -102,7 +102,7 @@ class SockDiag:
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Give the descriptor back; may be called twice."""
+        """Close the socket; may be called twice."""
         self._socket.close()
 
     def listener(self, host: str, port: int) -> int:
@@ -121,8 +121,8 @@ class SockDiag:
         number = 0
         try:
             while number != sequence:
-                # one question has one datagram for an answer; Ctrl-C between send() and recv()
-                # leaves it in the queue, where its number tells it from the next one's
+                # Each answer is one datagram.  After Ctrl-C between send() and recv() an old
+                # answer may be in the queue: its sequence number tells it from ours.
                 answer = self._socket.recv(_LONGEST)
                 _, kind, _, number, _ = _HEADER.unpack_from(answer)
             if kind == _NLMSG_ERROR:
@@ -148,7 +148,7 @@ class _Shared:
 
     def listener(self, host: str, port: int) -> int | None:
         with self.lock:
-            # a signal handler has come between the question of its own thread and the answer
+            # True in a signal handler that has interrupted a question of its own thread
             nested = self.asking
             try:
                 self.asking = True
@@ -167,14 +167,14 @@ class _Shared:
                 if self.diag is not None:
                     self.diag.close()
                     self.diag = None
-                # A full descriptor table may pass; a forbidden family does not.
+                # A full table of descriptors may pass; refused netlink sockets stay refused.
                 self.refused = error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
                 return None
             finally:
                 self.asking = nested
 
     def forget(self) -> None:
-        """In a forked child: two processes on one socket would take each other's answers."""
+        """Drop the socket in a forked child: two processes would take each other's answers."""
         self.lock, self.asking = threading.RLock(), False
         if self.diag is not None:
             self.diag.close()
@@ -186,7 +186,7 @@ os.register_at_fork(after_in_child=_shared.forget)
 
 
 def listener(host: str, port: int) -> int | None:
-    """The inode of the socket listening on a numeric address, by the kernel's word.
+    """The inode of the socket that listens on a numeric address, as the kernel says.
 
     Any thread may ask, and a forked child too: each process has its own socket.
 

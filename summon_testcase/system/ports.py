@@ -1,8 +1,8 @@
 """Free ports, without races between parallel processes.
 
-Binding port 0 and closing it again hands the same port to two processes sooner or later.
-Here a process locks a whole block of ports first (one descriptor for 32 ports: 500 services
-fit under ``ulimit -n 1024``), then picks inside it.
+If each process binds port 0 and closes it again, two of them get the same port sooner or
+later.  Here a process first locks a block of 32 ports, then picks ports inside it.  A lock
+takes one descriptor, so that 500 services fit under ``ulimit -n 1024``.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from .descriptors import moved, moved_socket
 
 #: ports that share one lock
 BLOCK = 32
-#: where the search begins: well-known services live below
+#: the lowest port that is handed out: most well-known services use lower ones
 LOWEST = 20000
-#: with less room than this, parallel processes would starve each other
+#: with fewer ports than this, parallel processes would leave each other none
 ENOUGH = 64 * BLOCK
 
-# The user's seed must neither choose our ports nor see its sequence disturbed,
-# and a forked child must not repeat its parent's choices.
+# not the random module's functions: a test's seed must not choose our ports, nor must we disturb
+# the numbers that it gets; and a forked child must not repeat its parent's choices
 _random = random.SystemRandom()
 
 
 class Lock(Protocol):
-    """A lock on a block that ends with close(), at the latest with the process."""
+    """A lock on a block of ports, until close() or the end of the process."""
 
     def close(self) -> None: ...
 
@@ -44,7 +44,7 @@ class _FileLock:
         self._fd = fd
 
     def close(self) -> None:
-        # Not unlocked by name: that would also take it from a parent that forked.
+        # close() instead of flock(LOCK_UN), which would unlock it for a parent that forked, too
         os.close(self._fd)
 
 
@@ -73,7 +73,7 @@ def lock_by_file(block: int) -> Lock | None:
 
     :returns: the lock, None if another holds it.
     :raises StartFailed: if the directory is not this user's alone.
-    :raises OSError: if it cannot be made, or the file cannot be opened.
+    :raises OSError: if the directory cannot be made, or the file cannot be opened.
     """
     directory = _private_directory()
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -96,7 +96,7 @@ def _private_directory() -> str:
         os.mkdir(path, 0o700)
     except FileExistsError:
         pass
-    # Anybody may have made it first: a link would lead our writes elsewhere.
+    # another user may have made it first, or a link that would lead our writes elsewhere
     facts = os.lstat(path)
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != user or facts.st_mode & 0o077:
         raise StartFailed(
@@ -109,8 +109,8 @@ def _private_directory() -> str:
 def is_free(port: int) -> bool:
     """Whether nobody uses a port, on any address of IPv4 or IPv6.
 
-    Strict: bound but not listening counts as used, and so does a connection
-    that still lingers in TIME_WAIT, since SO_REUSEADDR is not set.
+    A port also counts as used if a socket is bound to it without listening, or if a connection
+    lingers in TIME_WAIT: the question is asked by a bind() without SO_REUSEADDR.
 
     :raises OSError: when the question cannot be asked (too many open files).
     """
@@ -119,16 +119,16 @@ def is_free(port: int) -> bool:
     return _binds(socket.AF_INET, port) and _binds(socket.AF_INET6, port)
 
 
-#: states of what is left of connections: FIN_WAIT1 and 2, TIME_WAIT, LAST_ACK, CLOSING
+#: states of connections that are ending: FIN_WAIT1 and 2, TIME_WAIT, LAST_ACK, CLOSING
 _LEFT = {4, 5, 6, 9, 11}
 _LISTENS = 10
 
 
 def lingering(port: int) -> str:
-    """Why a port that nobody listens at cannot be bound, in words; empty if it is not so.
+    """In words, that a former server's connections keep a port from being bound; or empty.
 
-    The connections of a server that has ended keep its port for a minute, unless it, and the
-    next one, set SO_REUSEADDR.
+    The connections of a server that has ended keep its port for a minute, unless both that
+    server and the next one set SO_REUSEADDR.
     """
     if is_free(port):
         return ""
@@ -144,7 +144,7 @@ def lingering(port: int) -> str:
 
 
 def is_listened_at(port: int | None) -> bool:
-    """Whether somebody listens at a port, so that it could be bound."""
+    """Whether somebody listens at a port."""
     return port is not None and _LISTENS in procfs.tcp_states(port)
 
 
@@ -153,7 +153,7 @@ def _binds(family: socket.AddressFamily, port: int) -> bool:
     try:
         with socket.socket(family, socket.SOCK_STREAM) as sock:
             if family == socket.AF_INET6:
-                # Otherwise it would meet the IPv4 listeners, which were asked already.
+                # without this the bind would also fail because of IPv4, which is tried apart
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind(("", port))
     except OSError as error:
@@ -165,9 +165,10 @@ def _binds(family: socket.AddressFamily, port: int) -> bool:
 
 
 def room(ephemeral: tuple[int, int], privileged: int = 1024) -> range:
-    """Where to look for ports: outside the range of the kernel's own choices.
+    """The ports to choose from: outside the range from which the kernel chooses.
 
-    Inside it any outgoing connection may take a port first, and a probe may reach itself.
+    Inside that range any outgoing connection may take a port first, and a probe that connects
+    to a free port may be given the same port, and reach itself.
 
     :param ephemeral: the lowest and the highest port that the kernel chooses.
     :param privileged: ports below are root's.
@@ -188,7 +189,7 @@ def _system_room() -> range:
             low, high = map(int, file.read().split())
     except (OSError, ValueError) as error:
         let_through(error)
-        low, high = 49152, 65535  # what IANA says and macOS does
+        low, high = 49152, 65535  # IANA's range, which macOS uses
     try:
         with open(f"{base}/ip_unprivileged_port_start") as file:
             privileged = max(int(file.read()), 1024)
@@ -201,8 +202,9 @@ def _system_room() -> range:
 class Leases:
     """The blocks that one process has locked, and the ports it has handed out.
 
-    :param ports: where to look; None for what the system leaves free.
-    :param lock: locks the block of a number, or returns None; default: the best there is.
+    :param ports: the ports to choose from; None for those outside the kernel's own range.
+    :param lock: locks the block with a number, or returns None if it is locked; by default
+        by a socket, or by a file where the system has no abstract sockets.
     """
 
     def __init__(
@@ -210,7 +212,7 @@ class Leases:
     ) -> None:
         self._ports = ports
         self._lock_block = lock
-        # a signal handler may release a port while another is being looked for
+        # reentrant: a signal handler may release a port while this thread looks for one
         self._mutex = threading.RLock()
         self._taking = False
         self._blocks: dict[int, Lock] = {}
@@ -219,7 +221,7 @@ class Leases:
     def lease(self) -> int:
         """A free port that no other lease of this machine has.
 
-        :raises StartFailed: when none is left; the message says who has them.
+        :raises StartFailed: if none is left; the message says who has them.
         """
         with self._mutex:
             before = set(self._leased)
@@ -237,21 +239,21 @@ class Leases:
                 raise
 
     def release(self, port: int) -> None:
-        """End a lease.  A port that is not leased (or the parent's) is ignored."""
+        """End a lease; do nothing for a port that this process has not leased."""
         with self._mutex:
-            # what Ctrl-C has ended here is called again, or done for the next port
+            # if Ctrl-C ends this, it is called again, or the next release unlocks the blocks
             self._leased.discard(port)
             if not self._taking:
                 self._let_idle_go()
 
     def _let_idle_go(self) -> None:
-        """Unlock the blocks without a lease, but for one that the next tests will want at once."""
+        """Unlock blocks without a lease, except one, from which the next tests can choose."""
         for block in list(self._blocks):
             if len(self._blocks) > 1 and self._leased.isdisjoint(_members(block)):
                 self._blocks.pop(block).close()
 
     def forget(self) -> None:
-        """In a forked child: the leases are the parent's, and so are the locks."""
+        """Start anew in a forked child: leases and locks are the parent's."""
         self._mutex = threading.RLock()
         for lock in self._blocks.values():
             lock.close()
@@ -311,7 +313,7 @@ class Leases:
 
 
 def _at_random(numbers: list[int]) -> Iterator[int]:
-    # Not shuffled as a whole: each draw asks the kernel, and the first mostly will do.
+    # not shuffled as a whole: mostly the first number will do
     while numbers:
         at = _random.randrange(len(numbers))
         numbers[at], numbers[-1] = numbers[-1], numbers[at]

@@ -1,7 +1,7 @@
-"""Who descends from whom, who has a socket open: questions to /proc.
+"""Asks /proc who descends from whom, and which process has a socket open.
 
-Where there is no /proc, or a sandbox hides the answer, the functions say so with
-None (or an empty list) and never guess.
+Where there is no /proc, or a sandbox hides the answer, the functions return None or an empty
+list and never guess.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable
 from ..foreign import let_through
 from ..unpatched import open, os, socket
 
-#: characters of a command line that are worth showing
+#: characters of a command line that are shown at most
 COMMAND_LENGTH = 200
 
 
 def is_ours() -> bool:
-    """Whether there is a /proc, and the numbers in it are those that we know processes by.
+    """Whether there is a /proc that numbers processes as this process does.
 
-    That of another pid namespace (``unshare --pid`` without a new mount) has others.
+    After ``unshare --pid`` without a new mount, /proc shows the pids of the outer namespace.
     """
     try:
         return os.readlink("/proc/self") == str(os.getpid())
@@ -38,7 +38,7 @@ def parent_of(pid: int) -> int | None:
 
 def is_alive(pid: int) -> bool:
     """Whether a process exists and has not ended; a zombie has ended."""
-    if pid <= 0:  # to kill() these are groups of processes
+    if pid <= 0:  # for kill() such a number means a group of processes
         return False
     try:
         os.kill(pid, 0)
@@ -54,7 +54,7 @@ def descends_from(pid: int, ancestor: int) -> bool:
     """Whether one process is a child, a grandchild, ... of another."""
     seen = set()
     parent = parent_of(pid)
-    while parent and parent not in seen:  # a reused pid could close a circle
+    while parent and parent not in seen:  # a pid reused meanwhile could close a circle
         if parent == ancestor:
             return True
         seen.add(parent)
@@ -65,7 +65,7 @@ def descends_from(pid: int, ancestor: int) -> bool:
 def descendants(pid: int) -> list[int]:
     """Children of a process, their children and so on, nearest first.
 
-    A snapshot: who forks meanwhile may be missing.  Empty without /proc.
+    Processes that are forked meanwhile may be missing.  Empty without /proc.
     """
     children = _children if _children_are_listed() else _families()
     found: dict[int, None] = {}
@@ -82,7 +82,7 @@ def socket_holder(inode: int, pids: Iterable[int]) -> int | None:
     """The first of some processes that has a socket open.
 
     :param inode: the socket, as :func:`netlink.listener` names it.
-    :returns: its pid; None if none has it, as far as this user may see.
+    :returns: its pid; None if none has it, or this user may not see it.
     """
     if not is_ours():
         return None
@@ -94,7 +94,7 @@ def socket_holder(inode: int, pids: Iterable[int]) -> int | None:
         except OSError as error:
             let_through(error)
             continue
-        # the newest first: who was not listening before has just opened it
+        # the newest descriptor first: the socket has probably just been opened
         for name in reversed(names):
             try:
                 if os.readlink(f"{directory}/{name}") == target:
@@ -106,9 +106,9 @@ def socket_holder(inode: int, pids: Iterable[int]) -> int | None:
 
 
 def listeners(pids: Iterable[int]) -> list[tuple[str, int, bool]]:
-    """The TCP addresses that some processes listen on, as far as this user may see them.
+    """The TCP addresses at which some processes listen, as far as this user may see them.
 
-    :returns: of each the host, the port, and whether it is in another network namespace.
+    :returns: for each the host, the port, and whether it is in another network namespace.
     """
     if not is_ours():
         return []
@@ -126,7 +126,7 @@ def listeners(pids: Iterable[int]) -> list[tuple[str, int, bool]]:
                     address = tables[namespace].get(target[8:-1].encode())
                     if address:
                         found.add((*address, namespace != ours))
-        except OSError as error:  # it ended, or is another user's
+        except OSError as error:  # the process has ended, or is another user's
             let_through(error)
             continue
     return sorted(found, key=lambda address: (address[1], address[0]))
@@ -152,7 +152,7 @@ def _listening(pid: int) -> dict[bytes, tuple[str, int]]:
             if fields[3:4] != [b"0A"]:
                 continue
             host, _, port = fields[1].partition(b":")
-            # words of 32 bits in this machine's order
+            # words of 32 bits in this machine's byte order
             words = (int(host[at : at + 8], 16) for at in range(0, len(host), 8))
             packed = struct.pack(f"={len(host) // 8}I", *words)
             found[fields[9]] = socket.inet_ntop(family, packed), int(port, 16)
@@ -172,7 +172,7 @@ def command_line(pid: int) -> str | None:
     raw = _read(f"/proc/{pid}/cmdline") if is_ours() else None
     if raw is None:
         return None
-    # Who overwrites its title (nginx, postgres) leaves padding behind it.
+    # servers that overwrite their title (nginx, postgres) leave padding behind it
     words = raw.rstrip(b"\0 ").decode(errors="replace").split("\0")
     text = words[0] if len(words) == 1 else shlex.join(words)
     if not text:  # a kernel thread or a zombie
@@ -195,7 +195,7 @@ def _processes() -> list[int]:
 
 def _children_are_listed() -> bool:
     """Whether the kernel has lists of children (CONFIG_PROC_CHILDREN)."""
-    # Not below /proc/self: a list is in the directory of the thread that forked.
+    # not /proc/self/children: each list is in the directory of the thread that forked
     me = os.getpid()
     return is_ours() and os.path.exists(f"/proc/{me}/task/{me}/children")
 
@@ -213,7 +213,10 @@ def _children(pid: int) -> list[int]:
 
 
 def _families() -> Callable[[int], list[int]]:
-    """What :func:`_children` tells, from a list of all processes, which is dearer."""
+    """A function that does what :func:`_children` does, from a list of all processes.
+
+    To make this list takes longer than to read a few lists of children.
+    """
     families: dict[int, list[int]] = {}
     for process in _processes():
         parent = parent_of(process)
@@ -225,7 +228,7 @@ def _families() -> Callable[[int], list[int]]:
 def _stat(pid: int) -> list[bytes]:
     """State, parent and what follows in /proc/<pid>/stat; empty if it cannot be read."""
     raw = _read(f"/proc/{pid}/stat") if is_ours() else None
-    # The name in brackets is the user's: it may hold spaces and brackets itself.
+    # the program's name, in brackets, may contain spaces and brackets itself
     return raw[raw.rfind(b")") + 1 :].split() if raw else []
 
 
