@@ -129,21 +129,25 @@ def _facts(call: Callable[..., os.stat_result], path: object) -> int:
         return 0
 
 
-def stay_imported(package: str = str(__package__)) -> None:
+def stay_imported() -> None:
     """Put the modules of this package back that a test has removed.
 
     pyfakefs forgets what was imported while it was active; but there is one warden only.
     """
-    for module in list(vars(sys.modules[package]).values()):
-        if isinstance(module, ModuleType) and module.__name__.startswith(f"{package}."):
-            sys.modules.setdefault(module.__name__, module)
-            if "__path__" in vars(module):
-                stay_imported(module.__name__)
+    packages = [sys.modules[str(__package__)]]
+    for package in packages:
+        for module in list(vars(package).values()):
+            if isinstance(module, ModuleType) and module.__name__.startswith(
+                f"{package.__name__}."
+            ):
+                sys.modules.setdefault(module.__name__, module)
+                if "__path__" in vars(module):
+                    packages.append(module)  # whose turn comes in this loop, too
 
 
 def __getattr__(name: str) -> Any:
     if name in _OURS:
-        return apart(name)
+        return globals().setdefault(name, apart(name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -64,7 +64,7 @@ class GraphRun:
                     before.discard(key)
             if self.errors and not go_on:
                 return
-            if self._scheduler and all(self._waiting.values()):
+            if self._under_way and all(self._waiting.values()):
                 yield self._scheduler.pause()
 
     def cancel(self) -> list[BaseException]:

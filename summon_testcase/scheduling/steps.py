@@ -139,18 +139,28 @@ class Scheduler:
         """The wait after which one of them can go on."""
         if self._due:
             return Pause((), 0.0)
-        pauses = self._pauses.values()
-        fds = tuple([fd for pause in pauses for fd in pause.fds])
-        until = min([pause.until for pause in pauses], default=0.0)
-        asked = tuple([question for pause in pauses for question in pause.asked])
-        return Pause(fds, max(until, self._rests_until), asked)
+        every: list[int] = []
+        moments: list[float] = []
+        questions: list[Asked] = []
+        for fds, until, asked in self._pauses.values():
+            every += fds
+            moments.append(until)
+            questions += asked
+        until = max(min(moments, default=0.0), self._rests_until)
+        return Pause(tuple(every), until, tuple(questions))
 
     def advance(self) -> list[tuple[Steps[None], BaseException | None]]:
         """Let those go on that can; those that ended, with the error that ended them."""
         now, used, pauses = time.monotonic(), time.thread_time(), self._pauses
         # of hundreds most stay where they are each time: little may be done for each
-        silent = _silent([fd for pause in pauses.values() for fd in pause.fds])
-        for question in [one for pause in pauses.values() for one in pause.asked][:1]:
+        every: set[int] = set()
+        question: Asked | None = None
+        for fds, _, asked in pauses.values():
+            every.update(fds)
+            if asked:
+                question = asked[0]
+        silent = _silent(every)
+        if question is not None:
             # what has come for one has come for all
             question.pump()
         due, self._due = self._due, []
@@ -190,14 +200,20 @@ class Scheduler:
         return errors
 
 
-def _silent(fds: list[int]) -> set[int]:
+def _silent(fds: set[int]) -> set[int]:
     """Those of some descriptors that are open, and have nothing to read."""
-    silent = {fd for fd in fds if fd >= 0}
+    silent: set[int] = set()
+    if not fds:
+        return silent
     poller = unpatched.select.poll()
     register, event = poller.register, unpatched.select.POLLIN
-    for fd in silent:
-        register(fd, event)
-    return silent.difference([fd for fd, _ in poller.poll(0)])
+    for fd in fds:
+        if fd >= 0:
+            register(fd, event)
+            silent.add(fd)
+    for fd, _ in poller.poll(0):
+        silent.discard(fd)
+    return silent
 
 
 def run_all(all_steps: Iterable[Steps[None]]) -> Steps[list[BaseException]]:
