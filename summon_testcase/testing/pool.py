@@ -112,13 +112,13 @@ class ServicePool:
 
     def _parts(self, wanted: Sequence[Executor] | None = None) -> list[Executor]:
         """What is up, those first that others may refer to."""
-        found = [
+        return [
             part
             for batch in self._batches
             for key in batch._started
             for part in parts(batch._members[key])
+            if wanted is None or is_in(part, wanted)
         ]
-        return found if wanted is None else [part for part in found if is_in(part, wanted)]
 
     # -- the start --
 
@@ -131,6 +131,8 @@ class ServicePool:
         :param when: for messages, "before ShopTest".
         :raises SummonError: or whatever a service raises; the same one at each call.
         """
+        if not wanted:
+            return
         everything = [p for e in wanted.values() for p in (e, *parts(e))]
         with turns.claimed(everything, lambda: self._may_have(everything)):
             self._bring_up(wanted, everything, around, when)
@@ -241,6 +243,8 @@ class ServicePool:
         :returns: sentences about what had died.
         :raises ProcessExited: for what has died and may not be started again.
         """
+        if not self:
+            return []
         with turns.claimed(self._parts(wanted)):
             return self._revive_dead(wanted, when)
 
@@ -279,7 +283,7 @@ class ServicePool:
         for batch in self._batches:
             for key in list(batch._started):
                 group = batch._members[key]
-                found = list(parts(group)) if isinstance(group, Orchestrator) else []
+                found = parts(group) if isinstance(group, Orchestrator) else []
                 if not any(is_in(part, wanted) for part in found):
                     continue
                 idle = [part for part in found if part._stands_idle()]
@@ -294,6 +298,8 @@ class ServicePool:
 
     def reset(self, wanted: Sequence[Executor]) -> None:
         """Reset what a test has used."""
+        if not self._used:
+            return
         for whole, members in self._resettable(wanted):
             used = [member for member in members if id(member) in self._used]
             if used and whole._can_reset():
@@ -304,14 +310,14 @@ class ServicePool:
     def mark_used(self, wanted: Sequence[Executor]) -> None:
         """Note that a test uses these."""
         for _, members in self._resettable(wanted):
-            self._used.update((id(member), member) for member in members)
+            self._used |= {id(member): member for member in members}
 
     def _resettable(self, wanted: Sequence[Executor]) -> list[tuple[Executor, list[Executor]]]:
         """What is reset, and of each what that is done for: a group may reset all of it at once."""
         found = []
         for batch in self._batches:
-            for whole in (w for key in batch._started for w in resettable(batch._members[key])):
-                of = list(parts(whole))
+            for whole in [w for key in batch._started for w in resettable(batch._members[key])]:
+                of = parts(whole)
                 mine = [part for part in of if is_in(part, wanted)]
                 if mine or not of:  # a group may have no executors
                     found.append((whole, mine or [whole]))
@@ -327,7 +333,7 @@ class ServicePool:
         :raises ProcessExited: for one that has died, unless a report has named it.
         :raises StopFailed: if some did not stop as they should.
         """
-        if turns.others(self.users):
+        if turns.others(self.users) or not (self.users or self in holders):
             return
         with turns.claimed(self._up):
             self._stop(deaths)
@@ -418,12 +424,15 @@ def groups_for(owner: str, module: str) -> list[ServicePool]:
     return [_run, shared, ServicePool("class", owner, module), ServicePool("test", owner, module)]
 
 
-def of_life(services: Mapping[str, Executor], life: Scope) -> dict[str, Executor]:
-    """Those of some services that have a scope.
+def by_life(services: Mapping[str, Executor]) -> dict[str, dict[str, Executor]]:
+    """For each scope the services that have it.
 
     :raises InvalidArgument: for what is no scope.
     """
-    return {n: e for n, e in services.items() if scope(n, e.scope) == life}
+    found: dict[str, dict[str, Executor]] = {life: {} for life in SCOPES}
+    for name, executor in services.items():
+        found[scope(name, executor.scope)][name] = executor
+    return found
 
 
 def _below(error: Exception) -> TracebackType | None:
@@ -441,6 +450,8 @@ def make_room(module: str, mine: Sequence[ServicePool], services: Iterable[Execu
         for group in list(holders)
         if group not in mine and not group.inside and not turns.others(group.users)
     ]
+    if not others:
+        return
     wanted = list(services)
     stop_all([g for g in others if g.life == "class" and (g.disposable or g.shares(wanted))])
     in_use = {module, *(group.module for group in holders if group.life == "class")}

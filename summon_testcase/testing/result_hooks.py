@@ -6,6 +6,7 @@ result object, with the exception.  While a test runs these methods are ours.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,7 +59,7 @@ def reported(test: object, result: Any, watch: Watch) -> Iterator[None]:
         if original is None:
             continue
         told = reporter.failed if name in _FAILURES else reporter.passed
-        hook = _Hook(name, result, _partial(told, original))
+        hook = _Hook(name, result, functools.partial(told, original))
         try:
             setattr(result, name, hook)
         except AttributeError:  # it has slots
@@ -75,10 +76,6 @@ def reported(test: object, result: Any, watch: Watch) -> Iterator[None]:
                     delattr(result, hook.name)
                 else:
                     setattr(result, hook.name, now.former)
-
-
-def _partial(told: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *args, **kwargs: told(original, *args, **kwargs)
 
 
 class _Reporter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from ..declaration.lifetime import SCOPES
 from ..errors import InvalidArgument
@@ -13,32 +13,30 @@ from ..foreign import let_through
 from ..orchestration.orchestrator import Orchestrator
 
 
-def parts(executor: object) -> Iterator[Executor]:
+def parts(executor: object) -> list[Executor]:
     """The executors that a declared one is made of: itself, or the members of a group."""
     if isinstance(executor, Orchestrator):
-        for key in executor._order or executor._members:
-            yield from parts(executor._members[key])
-    elif isinstance(executor, Executor):
-        yield executor
-        if isinstance(executor, Summoned):
-            yield from parts(executor._thing)
+        keys = executor._order or executor._members
+        return [part for key in keys for part in parts(executor._members[key])]
+    if isinstance(executor, Summoned):
+        return [executor, *parts(executor._thing)]
+    return [executor] if isinstance(executor, Executor) else []
 
 
-def resettable(executor: object) -> Iterator[Executor]:
+def resettable(executor: object) -> list[Executor]:
     """Those in a declared one whose reset() is called: of a group its members', or its own."""
     if isinstance(executor, Orchestrator) and not overridden(executor, "reset"):
-        for key in executor._order or executor._members:
-            yield from resettable(executor._members[key])
-    elif isinstance(executor, Executor):
-        yield executor
+        keys = executor._order or executor._members
+        return [whole for key in keys for whole in resettable(executor._members[key])]
+    return [executor] if isinstance(executor, Executor) else []
 
 
 def refuse_shorter_lives(name: str, executor: Executor, around: Mapping[str, Executor]) -> None:
     """A service may refer to those that live as long as itself, or longer."""
-    after = [n for n, e in around.items() if any(t is e or t == n for t in executor.after)]
-    for used in [*executor._needs(), *after]:
-        other = around.get(used)
-        if other is not None and SCOPES.index(other.scope) < SCOPES.index(executor.scope):
+    for used, other in around.items():
+        if SCOPES.index(other.scope) >= SCOPES.index(executor.scope):
+            continue
+        if used in executor._needs() or any(t is other or t == used for t in executor.after):
             raise InvalidArgument(
                 f"{name}: it refers to {used}, which would be gone before it: {name} has "
                 f"scope={executor.scope!r}, {used} only scope={other.scope!r}; give {used} "
@@ -49,7 +47,7 @@ def refuse_shorter_lives(name: str, executor: Executor, around: Mapping[str, Exe
 
 def is_in(thing: object, things: Iterable[object]) -> bool:
     """Whether it is one of them: the same, not only equal."""
-    return any(thing is other for other in things)
+    return id(thing) in map(id, things)
 
 
 def afresh(error: Exception) -> Exception:

@@ -86,8 +86,9 @@ class _ClassServices:
             self.entered.add(threading.get_ident())
             try:
                 self.start(services, f"before {self.case.__qualname__}", disposable=False)
+                everything = self.parts(services)
                 for group in self.groups[:-1]:
-                    group.reset(self.parts(services))
+                    group.reset(everything)
             except Exception as error:
                 let_through(error)
                 self.failure = self.verdict(error)
@@ -104,13 +105,14 @@ class _ClassServices:
         from . import pool
 
         pool.make_room(self.case.__module__, self.groups, services.values())
+        wanted, everything = pool.by_life(services), self.parts(services)
         said: list[str] = []
         for group in self.groups[:-1]:
             # what goes first is the first to be told that it may
             fresh = not group
-            group.bring_up(pool.of_life(services, group.life), services, when)
+            group.bring_up(wanted[group.life], services, when)
             group.disposable = disposable and (fresh or group.disposable)
-            said += group.revive_dead(self.parts(services), when)
+            said += group.revive_dead(everything, when)
         self._see_to_module()
         return said
 
@@ -153,11 +155,11 @@ class _ClassServices:
             return SkipTest(error.message)
         return error
 
-    def watch(self, services: dict[str, Executor], label: str) -> Watch:
-        """What is to be noticed while something runs."""
+    def watch(self, everything: list[Executor], label: str) -> Watch:
+        """What is to be noticed of some executors while something runs."""
         from .watch import Watch
 
-        return Watch(self.parts(services), label, self._may_revive)
+        return Watch(everything, label, self._may_revive)
 
     def _may_revive(self, part: Executor) -> bool:
         return any(group.may_revive(part) for group in self.groups if part.scope == group.life)
@@ -172,15 +174,15 @@ class _ClassServices:
         from . import pool, result_hooks, unstarted
 
         label = f"{self.case.__qualname__}.{test._testMethodName}"
-        watch = self.watch(services, label)
         everything = self.parts(services)
+        watch = self.watch(everything, label)
         reason = self.failure
         try:
             if self.of_test and not self.of_test.inside:
                 self.of_test.stop()  # whoever postponed tearDown has left it out
             if reason is None:
                 watch.remarks = self.start(services, f"before {label}", disposable=True)
-                self.of_test.bring_up(pool.of_life(services, "test"), services, f"before {label}")
+                self.of_test.bring_up(pool.by_life(services)["test"], services, f"before {label}")
                 watch.begin()
                 for group in self.groups:
                     group.reset(everything)
@@ -294,7 +296,9 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
         body()
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, SkipTest):
-            watch = _services_of(case).watch(declared(case), f"setUpClass of {case.__qualname__}")
+            services = _services_of(case)
+            everything = services.parts(declared(case))
+            watch = services.watch(everything, f"setUpClass of {case.__qualname__}")
             from . import result_hooks
             from .watch import PATIENCE
 

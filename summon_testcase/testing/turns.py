@@ -19,8 +19,8 @@ class Somebody(Protocol):
 #: guards what is known of other threads
 lock = threading.RLock()
 _changed = threading.Condition(lock)
-#: what is being started or stopped just now, and by whom
-_claims: list[tuple[object, Somebody]] = []
+#: for each block that a thread is in: which thread, and what it starts or stops there
+_claims: dict[object, tuple[Somebody, Sequence[object]]] = {}
 #: seconds after which a waiting thread looks again: the one that it waits for may have died
 _LOOK = 0.5
 
@@ -31,8 +31,17 @@ def others(users: Sequence[Somebody]) -> bool:
     return any(user is not me and user.is_alive() for user in list(users))
 
 
+def _taken(things: Sequence[object]) -> bool:
+    """Whether another thread is in a block in which it starts or stops one of some things."""
+    me = threading.current_thread()
+    return any(
+        other is not me and other.is_alive() and any(thing is t for thing in things for t in theirs)
+        for other, theirs in list(_claims.values())
+    )
+
+
 @contextmanager
-def claimed(things: Sequence[object], free: Callable[[], bool] = lambda: True) -> Iterator[None]:
+def claimed(things: Sequence[object], free: Callable[[], bool] | None = None) -> Iterator[None]:
     """A block in which no other thread starts or stops some things.
 
     All are claimed at once, so that no two threads wait for each other.  What another thread
@@ -40,20 +49,16 @@ def claimed(things: Sequence[object], free: Callable[[], bool] = lambda: True) -
 
     :param free: what must be so too, before it begins.
     """
-    me = threading.current_thread()
-    claims = [(thing, me) for thing in things]
+    block = object()
     try:
         with _changed:
-            while not free() or any(
-                other is not me and other.is_alive() and any(thing is t for t in things)
-                for thing, other in _claims
-            ):
+            while _taken(things) or not (free is None or free()):
                 _changed.wait(_LOOK)
-            _claims.extend(claims)
+            _claims[block] = threading.current_thread(), tuple(things)
         yield
     finally:
         with _changed:
-            _claims[:] = [claim for claim in _claims if not any(claim is c for c in claims)]
+            _claims.pop(block, None)
             _changed.notify_all()
 
 
