@@ -153,7 +153,9 @@ def environment(
         for key in COLOURING:
             env.pop(key, None)
         env.update(PLAIN)
-        if any(declared.get(key) not in (None, "", "0") for key in COLOURING):
+        if any(
+            key in COLOURING and value not in (None, "", "0") for key, value in declared.items()
+        ):
             # what the user asks for would be refused by most
             env.pop("NO_COLOR")
     if "PATH" not in declared:

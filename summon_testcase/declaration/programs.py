@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 from ..errors import CommandNotFound
 from ..foreign import let_through
@@ -119,17 +119,14 @@ def path_of(declared: Mapping[str, str | None]) -> str | None:
     return env.get("PATH")
 
 
-def _candidates(word: str, path: str | None, cwd: str) -> Iterator[str]:
+def _candidates(word: str, path: str | None, cwd: str) -> list[str]:
     if os.sep in word:
-        yield os.path.join(cwd, word)
-        return
-    # relative entries are meant from where the service runs
-    for entry in (os.defpath if path is None else path).split(os.pathsep):
-        yield os.path.join(cwd, entry, word)
+        return [os.path.join(cwd, word)]
+    entries = (os.defpath if path is None else path).split(os.pathsep)
     if sys.executable:
-        yield os.path.join(os.path.dirname(sys.executable), word)
-    for entry in _SBIN:
-        yield os.path.join(entry, word)
+        entries.append(os.path.dirname(sys.executable))
+    # relative entries are meant from where the service runs
+    return [os.path.join(cwd, entry, word) for entry in (*entries, *_SBIN)]
 
 
 def is_program(path: str) -> bool:

@@ -32,6 +32,8 @@ class Group(Executor):
         label = self.name or f"{type(self).__name__}()"
         self.after = arguments.after(label, after)
         self._ordered = not isinstance(executors, Mapping)
+        #: for each member the members that must be ready before it, as of the last check
+        self._graph: dict[str, set[str]] = {}
         if isinstance(executors, Mapping):
             self._members = arguments.mapping(label, "executors", executors, '{"web": executor}')
         elif not isinstance(executors, Iterable) or isinstance(executors, (str, bytes)):
@@ -93,7 +95,7 @@ class Group(Executor):
 
     def _check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
-        self._graph()
+        self._graph = self._make_graph()
         one_shots = any(getattr(m, "_one_shot", False) for m in self._members.values())
         missing: CommandNotFound | None = None
         for member in self._members.values():
@@ -111,8 +113,11 @@ class Group(Executor):
         if missing is not None:
             raise missing
 
-    def _graph(self) -> dict[str, set[str]]:
-        """For each member the members that must be ready before it."""
+    def _make_graph(self) -> dict[str, set[str]]:
+        """For each member the members that must be ready before it.
+
+        :raises DependencyCycle: if they wait for each other.
+        """
         graph: dict[str, set[str]] = {}
         previous: str | None = None
         for key, member in self._members.items():

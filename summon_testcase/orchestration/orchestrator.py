@@ -140,7 +140,7 @@ class Orchestrator(Copied, Group):
     def _starting(self) -> Steps[None]:
         """The start as steps."""
         self._refuse_twice()
-        graph_run = GraphRun(self._graph(), self._starting_of)
+        graph_run = GraphRun(self._graph, self._starting_of)
         try:
             # in one step, so that of two threads one is refused
             if vars(self).setdefault("_start", graph_run) is not graph_run:
@@ -361,7 +361,7 @@ class Orchestrator(Copied, Group):
         """The stop as steps."""
         self._refuse_elsewhere(self.name or repr(self))
         keys = list(dict.fromkeys([*self._called_off(), *self._killed]))
-        graph_run = GraphRun(reverse(self._graph(), keys), self._stopping_of)
+        graph_run = GraphRun(reverse(self._graph, keys), self._stopping_of)
         try:
             yield from graph_run.steps(go_on=True)
         except BaseException:

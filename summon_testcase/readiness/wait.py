@@ -88,9 +88,9 @@ def until_ready(
         now = time.monotonic()
         if now >= deadline.at:
             return Outcome(Verdict.EXPIRED, refusal, attempts + bool(asked))
-        step = min(max((now - deadline.began) * _SHARE, probe.shortest), probe.longest)
-        if asked:
-            step = _ASKED
+        step = _ASKED
+        if not asked:
+            step = min(max((now - deadline.began) * _SHARE, probe.shortest), probe.longest)
         until = min(now + step, deadline.at)
         heard = target.heard
         while True:
@@ -103,6 +103,7 @@ def until_ready(
             if progress is not None and now >= due:
                 progress.tell(refusal)
             # a pause may end early, which is no reason to ask what may be dear
-            news = target.heard != heard or any(question.pump() for question in asked)
-            if news or now >= until or target.fileno() < 0:
+            if now >= until or target.heard != heard or target.fileno() < 0:
+                break
+            if any(question.pump() for question in asked):
                 break

@@ -46,7 +46,9 @@ class GraphRun:
         :param go_on: whether a failed one counts as done for those after it.
         """
         while (self._waiting or self._under_way) and not self.called_off:
-            for key in [key for key, before in self._waiting.items() if not before]:
+            for key, before in list(self._waiting.items()):
+                if before:
+                    continue
                 steps = self._begin(key)
                 self._under_way[steps] = key
                 self._scheduler.add(steps)

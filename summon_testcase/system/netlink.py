@@ -147,6 +147,17 @@ class _Shared:
         self.refused = False
 
     def listener(self, host: str, port: int) -> int | None:
+        """The inode of the socket that listens on a numeric address, as the kernel says.
+
+        Any thread may ask, and a forked child too: each process has its own socket.
+
+        :param host: an address, IPv4 or IPv6.
+        :param port: the TCP port.
+        :returns: the inode; 0 if nobody listens; None where the kernel cannot be
+            asked (not Linux, a sandbox).
+        :raises ValueError: for a host that is a name.
+        """
+        _question(host, port)  # it refuses a name where the kernel cannot be asked too
         with self.lock:
             # True in a signal handler that has interrupted a question of its own thread
             nested = self.asking
@@ -182,19 +193,5 @@ class _Shared:
 
 
 _shared = _Shared()
+listener = _shared.listener
 os.register_at_fork(after_in_child=_shared.forget)
-
-
-def listener(host: str, port: int) -> int | None:
-    """The inode of the socket that listens on a numeric address, as the kernel says.
-
-    Any thread may ask, and a forked child too: each process has its own socket.
-
-    :param host: a numeric address, IPv4 or IPv6.
-    :param port: the TCP port.
-    :returns: the inode; 0 if nobody listens; None where the kernel cannot be
-        asked (not Linux, a sandbox).
-    :raises ValueError: for a host that is a name.
-    """
-    _question(host, port)
-    return _shared.listener(host, port)

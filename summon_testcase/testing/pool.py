@@ -12,7 +12,7 @@ import operator
 import sys
 import threading
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -243,7 +243,7 @@ class ServicePool:
         :returns: sentences about what had died.
         :raises ProcessExited: for what has died and may not be started again.
         """
-        if not self:
+        if not self._batches:
             return []
         with turns.claimed(self._parts(wanted)):
             return self._revive_dead(wanted, when)
@@ -424,12 +424,12 @@ def groups_for(owner: str, module: str) -> list[ServicePool]:
     return [_run, shared, ServicePool("class", owner, module), ServicePool("test", owner, module)]
 
 
-def by_life(services: Mapping[str, Executor]) -> dict[str, dict[str, Executor]]:
+def by_life(services: Mapping[str, Executor]) -> defaultdict[str, dict[str, Executor]]:
     """For each scope the services that have it.
 
     :raises InvalidArgument: for what is no scope.
     """
-    found: dict[str, dict[str, Executor]] = {life: {} for life in SCOPES}
+    found: defaultdict[str, dict[str, Executor]] = defaultdict(dict)
     for name, executor in services.items():
         found[scope(name, executor.scope)][name] = executor
     return found
