@@ -22,7 +22,7 @@ from summon_testcase.keeper import capture
 from summon_testcase.output import log
 from summon_testcase.readiness import asking
 from summon_testcase.readiness.probe import Probe
-from summon_testcase.supervision import warden
+from summon_testcase.supervision import shutdown, warden
 from summon_testcase.supervision.instance import Instance
 from summon_testcase.supervision.life import Life
 from summon_testcase.supervision.warden import Warden
@@ -187,6 +187,11 @@ def begin_life(executor: SimpleExecutor) -> None:
 
 
 # What there is once in a process
+
+
+def reset() -> None:
+    """Stop whatever runs in this process, and forget whatever is remembered."""
+    shutdown.reset()
 
 
 def leased_ports() -> int:

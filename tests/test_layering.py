@@ -58,6 +58,8 @@ WIDE = {
 #: the test process starts no thread and forks nothing: that is the trade of the programs
 FORBIDDEN_NAMES = {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "fork", "forkpty"}
 FORBIDDEN_MODULES = {"pty", "concurrent.futures"}
+#: registers what happens at a fork and at the end of the process: in one order, which it explains
+SHUTDOWN = "supervision/shutdown.py"
 #: what takes long to import, and is not needed to declare a service
 HEAVY = {
     *("requests", "urllib3", "pexpect", "ssl", "http", "asyncio", "concurrent", "multiprocessing"),
@@ -120,6 +122,7 @@ def check(folder: Path) -> list[str]:
             complaints += check_replaced(source)
             complaints += check_foreign(source)
             complaints += check_forbidden(source)
+            complaints += check_hooks(source)
     return complaints
 
 
@@ -248,6 +251,17 @@ def check_forbidden(source: Source) -> Iterator[str]:
             yield f"{source.where}:{use.lineno}: uses {ast.unparse(use)}"  # type: ignore[attr-defined]
 
 
+def check_hooks(source: Source) -> Iterator[str]:
+    if source.module in PROGRAMS or source.where == SHUTDOWN:
+        return
+    for node, name in source.imports():
+        if is_within(name, "atexit"):
+            yield f"{source.where}:{node.lineno}: imports atexit, only {SHUTDOWN} may"
+    for use in ast.walk(source.tree):
+        if isinstance(use, ast.Attribute) and use.attr in ("register_at_fork", "Finalize"):
+            yield f"{source.where}:{use.lineno}: uses {use.attr}, only {SHUTDOWN} may"
+
+
 def private_names(room: Path) -> set[str]:
     """What a room, or a leaf, gives a name that begins with one underscore."""
     found = set()
@@ -357,10 +371,11 @@ class CheckerTest(unittest.TestCase):
             ),
             "asker/requesting": "import requests",
             "readiness/output": "from pexpect.spawnbase import SpawnBase",
-            "supervision/warden": (
-                "from ..unpatched import os\nos.register_at_fork()\nfrom ..keeper import messages"
+            "supervision/warden": "from ..keeper import messages",
+            "supervision/shutdown": (
+                "import atexit\nfrom ..unpatched import os\nos.register_at_fork()"
             ),
-            "keeper/program": "import os\nfrom .messages import pack\nos.fork()",
+            "keeper/program": "import atexit, os\nfrom .messages import pack\nos.fork()",
             "keeper/messages": "import struct",
         }
         self.assertEqual(self.complaints(files), [])
@@ -415,6 +430,16 @@ class CheckerTest(unittest.TestCase):
         ):
             with self.subTest(text):
                 self.assert_complains("system/ports.py:", "system/ports", text)
+
+    def test_hooks_elsewhere_are_reported(self):
+        for text in (
+            "import atexit",
+            "from atexit import register",
+            "from ..unpatched import os\nos.register_at_fork()",
+            "from multiprocessing import util\nutil.Finalize(None, print)",
+        ):
+            with self.subTest(text):
+                self.assert_complains("only supervision/shutdown.py may", "system/ports", text)
 
     def test_what_tests_replace_is_reported(self):
         for text, instead in (

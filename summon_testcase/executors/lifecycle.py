@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import threading
 from collections.abc import Iterator
@@ -20,9 +19,12 @@ from ..errors import (
 )
 from ..foreign import is_foreign, let_through, undisturbed
 from ..scheduling.steps import Steps, run, run_all
-from ..supervision import interpreter  # noqa: F401  # it remembers how we were started
+from ..supervision import (
+    interpreter,  # noqa: F401  # it remembers how we were started
+    shutdown,
+)
 from ..tracebacks import boundary
-from ..unpatched import os, stay_imported, time
+from ..unpatched import stay_imported, time
 from .conversation import Conversation
 from .deaths import sentence
 from .executor import overridden, stop_of
@@ -47,11 +49,8 @@ def _stop_all_at_exit() -> None:
         logger.error("%s", error)
 
 
-os.register_at_fork(after_in_child=_alive.clear)
-# a child that is forked while another thread holds it would wait for ever
-os.register_at_fork(
-    before=handover.acquire, after_in_parent=handover.release, after_in_child=handover.release
-)
+shutdown.in_forked_child(_alive.clear)
+shutdown.hold_while_forking(handover)
 
 
 def load(*modules: str) -> None:
@@ -271,9 +270,7 @@ class Lifecycle(Conversation):
             if self._instance is not instance:
                 return
             if not _alive:
-                # the last to be registered is the first to run: before the warden is let go
-                atexit.unregister(_stop_all_at_exit)
-                atexit.register(_stop_all_at_exit)
+                shutdown.at_exit(_stop_all_at_exit)
             _alive.add(self)
 
     def _finish(

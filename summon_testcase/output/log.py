@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import stat
+from collections.abc import Callable
 
 from .. import keeper
 from ..clean import finished, line_of
@@ -26,6 +26,8 @@ _TAIL_BYTES = 65536
 #: bytes before a position that are searched for the beginning of an escape sequence
 _BEFORE = 512
 _run_directory: tuple[int, str] | None = None
+#: told before it is made, by which it has it removed at the end of the process
+before_use: Callable[[], object] | None = None
 
 
 def limit() -> int:
@@ -49,8 +51,8 @@ def run_directory() -> str:
     """The directory of this process, mode 0700, made at the first call."""
     global _run_directory
     if _run_directory is None or _run_directory[0] != os.getpid():
-        # without a warden, when a start has failed too early, this process removes it
-        atexit.register(remove_run_directory)
+        if before_use is not None:
+            before_use()
         made = tempfile.mkdtemp(prefix="summon-", dir=temporary_directory())
         _run_directory = os.getpid(), made
     elif not _is_ours(_run_directory[1]):
@@ -76,6 +78,12 @@ def _is_ours(directory: str) -> bool:
             "TMPDIR to a directory of your own"
         )
     return True
+
+
+def forget() -> None:
+    """In a forked child: the directory is the parent's."""
+    global _run_directory
+    _run_directory = None
 
 
 def remove_run_directory() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import itertools
 import marshal
 import struct
@@ -167,8 +166,6 @@ class _Asker:
                 self._unsent.pop(question.number, None)
 
     def _start(self) -> None:
-        atexit.unregister(_close)
-        atexit.register(_close)
         ours, theirs = socket.socketpair(socket.AF_UNIX, _KIND)
         path = os.path.join(run_directory(), f"asker-{os.getpid()}-{time.monotonic_ns()}")
         try:
@@ -255,7 +252,8 @@ class _Asker:
 _asker = _Asker()
 
 
-def _after_fork_in_child() -> None:
+def forget() -> None:
+    """In a forked child: the asker is the parent's."""
     # without its lock, which another thread may have held when this child was forked
     global _asker
     parents, _asker = _asker, _Asker()
@@ -263,10 +261,8 @@ def _after_fork_in_child() -> None:
     parents.close()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _close() -> None:
+def close() -> None:
+    """Let go of the asker of this process, which ends."""
     _asker.close()
 
 

@@ -21,12 +21,10 @@ from .life import RunFiles
 _processes: set[Process] = set()
 
 
-def _after_fork_in_child() -> None:
+def forget() -> None:
+    """In a forked child: the services are the parent's."""
     for process in list(_processes):
         process.disown()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class Process:

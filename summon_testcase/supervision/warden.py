@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import sys
 import threading
@@ -12,7 +11,7 @@ from .. import keeper
 from ..errors import SpawnFailed
 from ..foreign import is_foreign, let_through
 from ..keeper.messages import pack
-from ..output.log import remove_run_directory, run_directory
+from ..output import log
 from ..readiness import asking
 from ..scheduling.deadline import Deadline
 from ..scheduling.greenlets import waiting
@@ -20,7 +19,7 @@ from ..scheduling.steps import Pause, wait
 from ..system.descriptors import moved, moved_socket
 from ..system.mailbox import Mailbox
 from ..unpatched import os, socket, subprocess, time
-from . import interpreter
+from . import interpreter, shutdown
 
 # "" would stand for the root, where anybody's modules may be
 _BOOT, _ASKER = (
@@ -39,7 +38,7 @@ class Warden:
 
     def __init__(self) -> None:
         command = interpreter.command()
-        directory = run_directory()
+        directory = log.run_directory()
         self._launcher: subprocess.Popen[bytes] | None = None
         self._control, theirs = socket.socketpair()
         self._control = moved_socket(self._control)
@@ -223,14 +222,8 @@ def _current() -> Warden:
     global _warden
     _look()
     if _warden is None:
-        atexit.register(_at_exit)
         _warden = Warden()
     return _warden
-
-
-def _at_exit() -> None:
-    close()
-    remove_run_directory()
 
 
 def warm_up() -> None:
@@ -320,7 +313,8 @@ def close() -> None:
             _warden = None
 
 
-def _after_fork_in_child() -> None:
+def forget() -> None:
+    """In a forked child: the warden is the parent's."""
     global _warden, _adopting, _lock
     _lock = threading.RLock()
     _adopting = False
@@ -329,6 +323,5 @@ def _after_fork_in_child() -> None:
         _warden = None
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
-
+log.before_use = shutdown.give_back_at_exit
 asking.launched_by(ask)

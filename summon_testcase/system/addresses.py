@@ -13,6 +13,7 @@ LEAST_TIMEOUT = 0.05
 _WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 #: the answers of resolvers, which may be slow: none is asked twice
 _looked_up: dict[str, tuple[str, ...]] = {}
+forget = _looked_up.clear
 
 
 def known(host: str) -> tuple[str, ...] | None:

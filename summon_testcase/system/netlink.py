@@ -194,4 +194,4 @@ class _Shared:
 
 _shared = _Shared()
 listener = _shared.listener
-os.register_at_fork(after_in_child=_shared.forget)
+forget = _shared.forget

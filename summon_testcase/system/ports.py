@@ -325,7 +325,7 @@ def _members(block: int) -> range:
 
 
 _leases = Leases()
-os.register_at_fork(after_in_child=_leases.forget)
+forget = _leases.forget
 
 
 def lease() -> int:

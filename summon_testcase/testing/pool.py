@@ -6,10 +6,8 @@ what must be before a test, and stops them.
 
 from __future__ import annotations
 
-import atexit
 import functools
 import operator
-import sys
 import threading
 import warnings
 from collections import Counter, defaultdict
@@ -25,6 +23,7 @@ from ..executors.executor import Executor
 from ..executors.service import Service
 from ..foreign import is_foreign, let_through, suppress
 from ..orchestration.orchestrator import Orchestrator
+from ..supervision import shutdown
 from ..tracebacks import boundary, warn
 from ..unpatched import os
 from . import turns
@@ -202,7 +201,7 @@ class ServicePool:
         self._up += missing.values()
         for part in self._parts():
             part._in_testcase = True
-        _stop_before_others_at_exit()
+        shutdown.at_exit(_at_exit)  # before executors see to themselves
 
     def _tell_what_is_ignored(self, missing: Mapping[str, Executor]) -> None:
         """Say once which members of groups have a scope of their own."""
@@ -484,19 +483,10 @@ def _stop_all_at_exit_of(pid: int) -> None:
     """See to it that the end of this process stops everything.
 
     At the first start and not at import, since the hooks of a worker are those that it
-    registers itself; by both ways, since workers of multiprocessing leave by ``os._exit``.
+    registers itself.
     """
-    atexit.register(_at_exit)
-    # such a worker has it; any other process that has no need of it yet is none
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.Finalize(None, _at_exit, exitpriority=100)
-
-
-def _stop_before_others_at_exit() -> None:
-    # the last to be registered is the first to run: before executors see to themselves
-    atexit.unregister(_at_exit)
-    atexit.register(_at_exit)
+    shutdown.at_exit(_at_exit)
+    shutdown.at_exit_of_worker(_at_exit)
 
 
 def _own_nothing() -> None:
@@ -506,4 +496,15 @@ def _own_nothing() -> None:
         group.forget()
 
 
-os.register_at_fork(after_in_child=_own_nothing)
+shutdown.in_forked_child(_own_nothing)
+
+
+def _remember_nothing() -> None:
+    """Of failed starts, and of the pools of classes that have run."""
+    global _run
+    _run = ServicePool("run", "run")
+    _modules.clear()
+    _tried.clear()
+
+
+shutdown.at_reset(_remember_nothing)

@@ -25,6 +25,7 @@ from ..executors.executor import Executor
 from ..executors.wrapped import summoned
 from ..foreign import is_foreign, let_through
 from ..orchestration.orchestrator import Orchestrator, orchestrated
+from ..supervision import shutdown
 from ..tracebacks import hidden, trimmed
 from ..unpatched import switched_on
 from .assertions import OutputAssertions
@@ -247,6 +248,7 @@ class _ClassServices:
 
 #: by class; an attribute of the class would be copied by decorators that rebuild it
 _known: dict[type[TestCase], _ClassServices] = {}
+shutdown.at_reset(_known.clear)
 
 
 class _Under(threading.local):

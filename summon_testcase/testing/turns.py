@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from ..unpatched import os
+from ..supervision import shutdown
 
 
 class Somebody(Protocol):
@@ -62,11 +62,11 @@ def claimed(things: Sequence[object], free: Callable[[], bool] | None = None) ->
             _changed.notify_all()
 
 
-def _after_fork_in_child() -> None:
+def _forget() -> None:
     global lock, _changed
     lock = threading.RLock()
     _changed = threading.Condition(lock)
     _claims.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+shutdown.in_forked_child(_forget)

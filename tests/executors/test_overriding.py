@@ -30,7 +30,7 @@ from summon_testcase import (
 )
 
 from ..cases import run
-from ..doubles import has_instance, has_life
+from ..doubles import has_instance, has_life, reset
 from ..reliability.scene import Belongings, run_program
 from ..samples import PATIENCE, alive, eventually, meets, service
 
@@ -149,8 +149,6 @@ class TestEverywhere:
 
     @pytest.mark.parametrize("scope", ["test", "class", "module", "run"])
     def test_in_a_testcase(self, kind: Any, scope: Any) -> None:
-        from summon_testcase.testing.pool import stop_all
-
         class Case(SummonTestCase):
             it = kind()
             it.scope = scope
@@ -159,7 +157,7 @@ class TestEverywhere:
                 assert self.it.calls == START
 
         result = run(Case)
-        stop_all()
+        reset()
         assert (result.errors, result.failures) == ([], [])
         assert Case.it.calls == START + STOP
 

@@ -27,10 +27,9 @@ from summon_testcase import (
     orchestrated,
 )
 from summon_testcase.output.log import run_directory
-from summon_testcase.supervision import warden
 
 from ..cases import run
-from ..doubles import keeper_pid, leased_ports, members_of
+from ..doubles import keeper_pid, leased_ports, members_of, reset
 from ..reliability.scene import Belongings, forget_log, run_program
 from ..samples import eventually, service
 
@@ -526,7 +525,7 @@ def test_a_fork() -> None:
                 one.stop()
             finally:
                 os.write(write, said.encode())
-                warden.close()
+                reset()
                 os._exit(0)
         os.waitpid(pid, 0)
         theirs, starts = os.read(read, 4096).decode().split()

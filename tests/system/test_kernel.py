@@ -264,6 +264,7 @@ with socket.create_server(("127.0.0.1", 0)) as server:
     told = [netlink.listener("127.0.0.1", port) for _ in range(3)]
     sys.setprofile(None)
     told.append(netlink.listener("127.0.0.1", port))
+netlink.forget()
 print(inode != 0, set(told) == set(heard) == {inode}, len(heard) > 20)
 """
 

@@ -23,10 +23,9 @@ from summon_testcase import (
 )
 from summon_testcase.errors import StartFailed
 from summon_testcase.executors.executor import Executor
-from summon_testcase.testing.pool import holders, stop_all
 
 from ..cases import run, run_bare
-from ..doubles import Recorder
+from ..doubles import Recorder, reset
 from ..samples import alive, service
 
 SLEEPER = service("silent.py", "x")
@@ -37,7 +36,7 @@ class ScopesTest(unittest.TestCase):
 
     def setUp(self) -> None:
         self.events: list[str] = []
-        self.addCleanup(lambda: stop_all(holders))
+        self.addCleanup(reset)
 
     def service(self, label: str, scope: Any = "class", **arguments: Any) -> Recorder:
         recorder = Recorder(label, self.events, **arguments)
@@ -197,7 +196,7 @@ class RunScopeTest(ScopesTest):
         self.assertEqual(
             self.events, ["start db", "first", "first", "second", "start other", "third"]
         )
-        stop_all(holders)
+        reset()
         self.assertEqual(self.events[-2:], ["stop other", "stop db"])
 
     def test_removed_in_a_subclass(self) -> None:
@@ -507,7 +506,7 @@ class ResetTest(ScopesTest):
             self.assert_passed(run(self.case("one", tests=2, broker=broker)))
             self.assert_passed(run(self.case("two", broker=broker)))
             self.assertEqual(events, ["start", "one", "reset", "one", "reset", "two"])
-            stop_all(holders)
+            reset()
 
     def test_members_of_an_orchestrator(self) -> None:
         """The members of a group that is declared as one are reset."""

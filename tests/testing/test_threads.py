@@ -14,8 +14,9 @@ from pathlib import Path
 import testtools
 
 from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor, SummonTestCase
-from summon_testcase.testing.pool import holders, stop_all
+from summon_testcase.testing.pool import holders
 
+from ..doubles import reset
 from ..samples import BARE, ROOT
 
 #: seconds that a thread waits for another, however busy the machine
@@ -190,7 +191,7 @@ class ThreadsTest(unittest.TestCase):
         for _, said in result.failures:
             self.assertIn("it wrote during this test:\n    | what it says", said)
         self.assertEqual(vars(result).keys(), vars(unittest.TestResult()).keys())
-        stop_all()
+        reset()
 
     def test_a_concurrent_suite(self) -> None:
         """testtools', with every scope, and classes that share what they inherit."""
