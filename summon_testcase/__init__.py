@@ -1,4 +1,4 @@
-"""Processes that integration tests rely on: started, really ready, stopped, nothing left.
+"""Starts the processes that integration tests rely on, waits until they are ready, stops them.
 
 Declare them as class attributes of a ``unittest.TestCase`` with :class:`SummonMixin`, or
 run them for a block with :func:`orchestrated`.

@@ -1,4 +1,4 @@
-"""Text without what steers a terminal: for patterns to match, and for people to read."""
+"""Removes terminal control sequences from output, for patterns to match and people to read."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import functools
 import re
 import sys
 
-#: characters of a line that are shown
+#: characters of a line that are shown at most at most at most
 LONGEST = 500
-#: how many characters a string for the terminal (a title, a link) may have: one that is longer,
-#: or whose line ends, has lost its own end, and must not take the rest of the output with it
+#: How many characters a string for the terminal (a title, a link) may have.  If one is longer, or
+#: has a line end in it, its end is missing, and only so much is removed of the output.
 _STRING = 4096
-#: and how much may stand between the two characters that end a line
+#: how many characters of escape sequences may stand between the ``\r`` and ``\n`` of a line end
 _FAR = 16 * _STRING
 _CSI = r"[0-?]{0,64}[ -/]{0,8}"
 _TOLD = rf"[^\x00-\x08\x0a-\x1f\x80-\x9f]{{0,{_STRING}}}"
-#: choices of a character set (ESC ( B), and what has one character (ESC c); none of the others,
-#: since two ways to read each of many sequences are too many ways in all
+#: Sequences that choose a character set (ESC ( B) or have one character (ESC c).  They exclude the
+#: other kinds: with two ways to read each sequence a regular expression would take forever.
 _SHORT = r"(?![]PX^_[])[ -/]{0,8}"
 #: OSC, DCS, APC, PM and SOS; an escape sequence in one ends it, ESC \ above all
 _BEGUN = rf"\x1b(?:\[{_CSI}|[\]PX^_]{_TOLD}|{_SHORT})"
-#: the same with C1 controls: as characters, since the bytes of these numbers are parts of others
+#: the same with C1 controls, searched in text: in UTF-8 their bytes are parts of other characters
 _BEGUN_C1 = rf"\x9b{_CSI}|[\x90\x98\x9d-\x9f]{_TOLD}"
-#: one that breaks off is removed as far as it goes, as a terminal does
+#: a sequence that breaks off is removed as far as it goes, as a terminal does
 _ESCAPE = rf"\x1b(?:\[{_CSI}[@-~]?|[\]PX^_]{_TOLD}[\x07\x9c]?|{_SHORT}[0-~]?)"
 _SEQUENCE = rf"(?:{_ESCAPE}|\x9b{_CSI}[@-~]?|[\x90\x98\x9d-\x9f]{_TOLD}[\x07\x9c]?)"
 
 _C1 = r"[\x80-\x9f]"
-#: how many \r the end of a line may have: one that passes through two terminals has more than one
+#: how many ``\r`` a line end may have: each terminal that output passes through adds one
 _RETURNS = 4
 _RETURN = rf"\r{_SEQUENCE}*"
 _REPLACED = rf"(?:{_RETURN}){{1,{_RETURNS}}}(\n)|{_SEQUENCE}"
 _UNFINISHED = rf"(?:{_BEGUN}|{_BEGUN_C1})\Z"
-#: of a pattern: what is escaped, a set of characters, or the beginning of a line
+#: parts of a regular expression: an escaped character, a set of characters, or ``^``
 _OF_PATTERN = r"(?s:\\.)|\[\^?\]?(?:(?s:\\.)|[^]\\])*\]|\^"
-#: they take a millisecond together, and most runs need none of them
+#: compiled when first used: together they take a millisecond, and most runs need none
 _compiled = functools.cache(re.compile)
 
-#: beside other controls: ends of lines to some, and what turns the direction of text about
+#: spelt out beside control characters: further line ends, and changes of the text's direction
 _MISLEADING = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _SPELT_OUT = {
     code: repr(chr(code))[1:-1]
@@ -53,7 +53,7 @@ def _is_clean(text: str) -> bool:
 
 
 def clean(text: str) -> str:
-    r"""Text without escape sequences, and with ``\r\n`` as ``\n``, and so ``\r\r\n``.
+    r"""Text without escape sequences, in which ``\r\n`` and ``\r\r\n`` have become ``\n``.
 
     >>> clean("\x1b[32mINFO\x1b[0m: \x1b]8;;http://x/\x1b\\port 80\x1b]8;;\x07\r\n")
     'INFO: port 80\n'
@@ -69,14 +69,14 @@ def clean(text: str) -> str:
 
 
 def finished(text: str) -> int:
-    r"""How much of a text can be cleaned before it is known what follows.
+    r"""How many characters of a text can be cleaned before the rest of it has arrived.
 
-    All but a sequence, or a ``\r``, that may go on; texts that are cut there are cleaned to
-    the same as in one.
+    All except a sequence, or a ``\r``, at its end that may go on.  Cleaning the two parts apart
+    gives the same as cleaning the whole.
     """
     if _is_clean(text):
         return len(text)
-    # a sequence, but no end of it, has its beginning there
+    # where a sequence begins that has not ended yet
     begun = _compiled(_UNFINISHED).search(text, max(0, len(text) - _STRING - 2))
     cut = len(text)
     for _ in range(_RETURNS):
@@ -88,7 +88,7 @@ def finished(text: str) -> int:
 
 
 def origin(text: str, number: int) -> int:
-    """Where the first so many characters that are left of a text, once cleaned, end in it."""
+    """The position in a text that corresponds to position ``number`` in the cleaned text."""
     if _is_clean(text):
         return number
     end = 0
@@ -114,9 +114,9 @@ def _after_returns(pattern: re.Pattern[str]) -> re.Pattern[str]:
 
 
 def search(pattern: re.Pattern[str], text: str, start: int = 0) -> re.Match[str] | None:
-    r"""The first match in clean text, where a line begins after a ``\r`` alone too.
+    r"""The first match in clean text; ``^`` also matches after a ``\r`` without ``\n``.
 
-    There a terminal shows one, over what was written before; ``\n`` does not match it.
+    A terminal writes the text after it over the line before.  ``\n`` does not match it.
 
     >>> search(re.compile("^done", re.MULTILINE), "10%\r50%\rdone\n")
     <re.Match object; span=(8, 12), match='done'>
@@ -125,7 +125,7 @@ def search(pattern: re.Pattern[str], text: str, start: int = 0) -> re.Match[str]
 
 
 def visible(text: str) -> str:
-    r"""Clean text, in which what is left of controls is spelt out but for tabs.
+    r"""Clean text in which the other control characters, except tabs, are spelt out.
 
     >>> visible("\x1bc\x1b[1mbold\b\tand\x9b2J\n")
     'bold\\x08\tand\\n'
@@ -134,7 +134,7 @@ def visible(text: str) -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    """A text of at most about so many characters, the middle left out.
+    """A text without its middle, if it has more than ``longest`` characters.
 
     >>> shortened("one two three four five six", 9)
     'one tw [18 characters left out] six'
@@ -147,7 +147,9 @@ def shortened(text: str, longest: int) -> str:
 
 
 def encodable(text: str, stream: object = None) -> str:
-    r"""A text in which is spelt out what a stream, or else standard output, cannot take.
+    r"""A text in which characters are spelt out that a stream cannot encode.
+
+    :param stream: where the text will be written; None for standard output.
 
     >>> import io
     >>> encodable("\N{CHECK MARK} ok", io.TextIOWrapper(io.BytesIO(), "ascii"))
@@ -170,9 +172,9 @@ def encodable(text: str, stream: object = None) -> str:
 
 
 def line_of(text: str) -> str:
-    r"""A line as a terminal shows it in the end: what stands after its last ``\r``."""
+    r"""A line as a terminal shows it in the end: the part after its last ``\r``."""
     if text.isprintable():
         return text.rstrip()
-    # a NUL after it is its other half, in UTF-16, and nothing that was written over the line
+    # in UTF-16 a NUL follows the "\r" as its second byte, and was not written over the line
     text = clean(text).replace("\r\0", "\r").rstrip("\r\n")
     return text.rpartition("\r")[2].translate(_SPELT_OUT).rstrip()

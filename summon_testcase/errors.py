@@ -1,7 +1,7 @@
-"""What can go wrong, each kind under a name of its own.
+"""The errors of this package.
 
-Errors carry data, never an executor or a live process, so that they can be
-pickled, kept and printed after the service is gone.
+They carry data, never an executor or a live process, so that they can be pickled, kept and
+printed after the service is gone.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class SummonError(Exception):
     :param facts: the attributes that the class of the error documents.
     """
 
-    #: the name of the executor concerned, if there is one
+    #: the name of the executor that the error is about; None if it is about none
     executor: str | None = None
-    #: what is known of its process
+    #: facts about its process
     report: Report | None = None
     #: sentences about the other services of a group: cancelled, stopped, not started
     consequences: tuple[str, ...] = ()
@@ -41,8 +41,8 @@ class SummonError(Exception):
     def __str__(self) -> str:
         parts = [self.message, str(self.report or ""), *(f"  {line}" for line in self.consequences)]
         said = "\n".join(part for part in parts if part)
-        # output, commands and answers have any characters: none that a terminal obeys is printed,
-        # and none that standard output cannot take, where many a runner ends
+        # Output, commands and answers may have any characters.  Those that a terminal obeys are
+        # spelt out, and those that standard output cannot encode: they would end many a runner.
         return encodable("\n".join(map(visible, said.split("\n"))))
 
 
@@ -66,7 +66,7 @@ class AlreadyRunning(SummonError):
 
 
 class NotRunning(SummonError, AttributeError):
-    """Something was asked of an executor that only a running one has.
+    """A test has asked an executor that does not run for something that only a running one has.
 
     An AttributeError too, so that ``getattr(service, "url", None)`` and ``hasattr`` follow
     Python's rule.
@@ -74,7 +74,7 @@ class NotRunning(SummonError, AttributeError):
 
 
 class StartFailed(SummonError):
-    """A start that failed once its arguments were accepted: base of the reasons.
+    """A start has failed, for a reason other than its arguments; base of these reasons.
 
     A failed start leaves nothing running.
     """
@@ -87,8 +87,7 @@ class CommandNotFound(StartFailed):
     program: str = ""
     #: the Debian package that has it, where it is known
     package: str | None = None
-    #: a TestCase skips its tests, since there is no such program and the executor was declared
-    #: with ``optional=True``
+    #: whether a TestCase skips its tests: the executor was declared with ``optional=True``
     optional: bool = False
 
 
@@ -108,7 +107,7 @@ class PortInUse(StartFailed):
 
 
 class TimeoutExpired(StartFailed):
-    """What was waited for did not come in time."""
+    """A service was not ready, or did not do what a test waited for, in time."""
 
     #: the limit in seconds
     timeout: float = 0.0
@@ -144,8 +143,8 @@ class StopFailed(SummonError):
 
 
 def is_ours(error: BaseException) -> bool:
-    """Whether this package says something by it, below the function that has caught it.
+    """Whether an error is this package's, and the code that the caller called has raised it.
 
-    A signal handler may raise such an error too: of another service, which it stops.
+    A signal handler may stop another service, whose error then arrives here: it is not ours.
     """
     return isinstance(error, SummonError) and not is_foreign(error)

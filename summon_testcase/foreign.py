@@ -1,16 +1,17 @@
-"""Exceptions that a signal handler raised while something of ours was running.
+"""Recognises exceptions that a signal handler has raised, and lets them through.
 
-``signal.alarm`` and a handler that raises TimeoutError is how tests limit their time.  It comes
-between any two instructions, so also where an OSError, of which TimeoutError is a kind, is
-expected and means something; but it is meant for who called us, and is to arrive there.
+Tests limit their time by ``signal.alarm`` and a handler that raises TimeoutError.  Such an
+exception can come between any two instructions, also where we catch OSError, of which
+TimeoutError is a subclass, as the answer of the system.  It is meant for the test that called us
+and has to arrive there.
 """
 
 from __future__ import annotations
 
 import contextlib
 
-# the functions of the signal module make enumerations of sixty numbers each time: half of what a
-# start took the test process
+# not from signal, whose functions turn sixty numbers into enumerations at each call: that took
+# half of the time that a start took the test process
 from _signal import (  # type: ignore[import-not-found]
     SIG_BLOCK,
     SIG_SETMASK,
@@ -27,17 +28,17 @@ _SIGNALS = valid_signals()
 
 
 def is_foreign(error: BaseException) -> bool:
-    """Whether a signal handler raised it, below the function that has caught it.
+    """Whether a signal handler has raised an exception that the caller has caught.
 
-    The interpreter gives a handler the frame that it interrupts, which is also the one that the
-    handler is called from; no other function has its caller's frame among its arguments.
+    The interpreter calls a handler from the frame that it interrupts, and passes this frame as
+    an argument.  No other function has the frame of its caller among its arguments.
     """
     trace = error.__traceback__
     while trace is not None:
         caller = trace.tb_frame.f_back
         if caller is not None and trace is not error.__traceback__:
             for value in trace.tb_frame.f_locals.values():
-                # in a tuple where the handler was decorated
+                # the wrapper of a decorated handler has it in a tuple
                 if value is caller or (type(value) is tuple and any(v is caller for v in value)):
                     return True
         trace = trace.tb_next
@@ -45,13 +46,13 @@ def is_foreign(error: BaseException) -> bool:
 
 
 def let_through(error: BaseException) -> None:
-    """Raise it again if it is not for us to handle."""
+    """Raise an exception again if a signal handler has raised it."""
     if is_foreign(error):
         raise error
 
 
 class suppress(contextlib.suppress):
-    """As in contextlib, but for what a signal handler raises."""
+    """As contextlib.suppress, but it suppresses nothing that a signal handler raises."""
 
     def __exit__(
         self,
@@ -63,9 +64,9 @@ class suppress(contextlib.suppress):
 
 
 def undisturbed(call: Callable[[], R]) -> R:
-    """Call something that takes no time and imports modules; signal handlers wait until it is done.
+    """Call a quick function that imports modules; signal handlers run after it.
 
-    Python's own import takes an OSError for a file that is not there, whoever has raised it.
+    Python's import takes an OSError that a signal handler raises for a missing file.
     """
     before = pthread_sigmask(SIG_BLOCK, ())
     try:
@@ -75,6 +76,6 @@ def undisturbed(call: Callable[[], R]) -> R:
         try:
             pthread_sigmask(SIG_SETMASK, before)
         except BaseException:
-            # a handler was called first, in this very line
+            # a signal handler has raised in the line above, before the mask was restored
             pthread_sigmask(SIG_SETMASK, before)
             raise

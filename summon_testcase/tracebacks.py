@@ -1,10 +1,10 @@
 # ruff: noqa: B904 (an error is raised again, and has what led to it)
-"""Tracebacks that show the user's lines, not ours.
+"""Removes the frames of this package from the tracebacks of its errors.
 
-The sentence of an error says what is to be known; the frames between the user's call and the place
-where it was raised say nothing to who has not written them.  Some runners can be told to hide
-frames (pytest does not show modules with ``__tracebackhide__``, unittest those with ``__unittest``
-where they come first), for the others ours are taken out.
+The message of an error says what the user has to know; frames of this package below the user's
+call say nothing to them.  pytest hides modules with ``__tracebackhide__``, and unittest hides
+modules with ``__unittest`` at the beginning of a traceback.  For other runners the frames are
+removed.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from .unpatched import switched_on
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: a variable that, set and not ``0``, leaves all frames in
+#: a variable that keeps all frames if it is set and not ``0``
 DEBUG = "SUMMON_DEBUG"
 _OURS = __name__.partition(".")[0]
 
 
 def hidden(excinfo: Any) -> bool:
-    """For pytest, as the ``__tracebackhide__`` of a module or a function.
+    """Whether pytest is to hide the frames of a module: its ``__tracebackhide__``.
 
-    :param excinfo: what pytest knows of the exception; one that is not ours is shown as it came.
+    :param excinfo: the exception, as pytest wraps it.  Frames of errors of this package are
+        hidden.
     """
     ours = excinfo is None or isinstance(excinfo.value, (SummonError, AssertionError))
     return ours and not switched_on(DEBUG)
 
 
 def trimmed(error: BaseException) -> BaseException:
-    """An error without our frames in its traceback, and in those of what led to it."""
+    """An error without our frames in its traceback, and in those of its causes."""
     seen: list[BaseException] = []
     each: BaseException | None = error
     while each is not None and not switched_on(DEBUG) and not any(each is e for e in seen):
@@ -55,7 +56,7 @@ def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
     ours = False
     for frame in reversed(frames):
         module = frame.tb_frame.f_globals.get("__name__") or ""
-        # what calls our context managers is no line of the user's either
+        # contextlib calls our context managers: its frames go too
         ours = f"{module}.".startswith(f"{_OURS}.") or (ours and module == "contextlib")
         if not ours:
             kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
@@ -63,7 +64,7 @@ def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
 
 
 def warn(said: str) -> None:
-    """Warn of what a user has written, at the line of the user's that has led here."""
+    """Warn at the user's line that has led here."""
     import warnings
 
     frame: FrameType | None = sys._getframe(1)
@@ -74,9 +75,9 @@ def warn(said: str) -> None:
 
 
 def boundary(call: Callable[P, R]) -> Callable[P, R]:
-    """Decorate what users call: errors of ours leave it without the frames below it.
+    """Decorate a function that users call: our errors leave it without our frames.
 
-    What others raise, KeyboardInterrupt above all, leaves it as it came.
+    Other exceptions, KeyboardInterrupt above all, pass unchanged.
     """
 
     @functools.wraps(call)
@@ -91,9 +92,9 @@ def boundary(call: Callable[P, R]) -> Callable[P, R]:
 
 
 def boundary_of_start(start: Callable[P, R]) -> Callable[P, R]:
-    """The same for a method that starts something, which an interrupt leaves not running.
+    """As :func:`boundary`, for a method that starts something: after Ctrl-C nothing of it runs.
 
-    Ctrl-C may come when all is done, while our frames return one after the other.
+    Ctrl-C may come even after the start has succeeded, while our frames are returning.
     """
 
     @functools.wraps(start)

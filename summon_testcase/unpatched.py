@@ -1,11 +1,12 @@
-"""The clock, files, sockets and processes as they are, whatever a test makes of its own.
+"""The real clock, files, sockets and processes, also when a test has replaced them.
 
-Tests replace ``time.monotonic``, ``os.getpid``, ``open``, ``socket.socket``, ``subprocess.Popen``
-by mocks, freeze the clock, and put a file system of their own in the place of the real one: for
-the code under test, not for what keeps its services.  Tools do so by attributes of the modules of
-the standard library, and of all modules that imported from them (freezegun, pyfakefs and
-pytest-subprocess look through ``sys.modules``).  So these modules are loaded a second time, for
-this package alone, when they are first needed; and what they import of each other too.
+Tests replace ``time.monotonic``, ``os.getpid``, ``open``, ``socket.socket`` and
+``subprocess.Popen`` by mocks, freeze the clock, or use a fake file system.  That is meant for the
+code under test, and must not reach the code that runs its services.  Tools such as freezegun,
+pyfakefs and pytest-subprocess replace attributes of the standard library's modules, and of all
+modules in ``sys.modules`` that have imported these.  So this package loads the modules that it
+needs a second time, for itself alone, when it first needs them, and with them the modules that
+they import of each other.
 
 ``os.environ`` is the one that the test has, which services inherit.
 """
@@ -43,12 +44,12 @@ _OURS = {
     *("os", "posixpath", "genericpath", "io", "fcntl", "glob", "shutil", "tempfile"),
     *("time", "select", "selectors", "socket", "subprocess"),
 }
-#: those that have been loaded; before it is done each of them, since they import each other
+#: modules loaded here; each is entered before its code runs, since some import each other
 _loaded: dict[str, ModuleType] = {}
 _lock = threading.RLock()
 
 
-#: not looked up later: a test may have emptied sys.modules
+#: kept from the beginning: a test may empty sys.modules later
 _of_the_test = sys.modules["os"]
 
 
@@ -66,7 +67,7 @@ def apart(name: str, path: list[str] | None = None) -> Any:
     """A module, loaded once more for this package alone.
 
     :param name: its full name.
-    :param path: where its package has its modules, if it is in one.
+    :param path: the directories of its package; None if it is in none.
     """
     with _lock:
         if name not in _loaded:
@@ -84,19 +85,19 @@ def _load(name: str, path: list[str] | None) -> None:
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     module = _loaded[name] = module_from_spec(spec)
-    # pyfakefs replaces what has the name of such a module
+    # pyfakefs replaces modules by their name
     module.__name__ = f"{__name__}.{name}"
     code = getattr(spec.loader, "get_code", lambda name: None)(name)
     if code is None:
         spec.loader.exec_module(module)
         if name == "time":
-            # time-machine reaches the functions of a second copy too, but not this clock
+            # time-machine also changes the functions of a second copy, but not this clock
             names = vars(module)
             clock = functools.partial(names["clock_gettime"], names["CLOCK_MONOTONIC"])
             names["monotonic"] = clock
         return
     vars(module)["__builtins__"] = {**vars(builtins), "__import__": _import, "open": _io.open}
-    # os puts its path there; socket looks there for itself
+    # the code of os sets sys.modules["os.path"], which is put back below
     before = sys.modules.get("os.path")
     sys.modules[module.__name__] = module
     try:
@@ -106,13 +107,13 @@ def _load(name: str, path: list[str] | None) -> None:
         if name == "os" and before is not None:
             sys.modules["os.path"] = before
     if name == "os":
-        # what changes the environment has to change the one that all others see
+        # a change of the environment must reach the one that the test sees
         module.__class__ = _Os
         vars(module).update(environ=module.environ, environb=module.environb)
 
 
 def _import(name: str, *how: Any) -> Any:
-    """In place of ``__import__`` in what is loaded here."""
+    """Takes the place of ``__import__`` in the modules that are loaded here."""
     if name == "os.path":
         return apart("os").path if len(how) > 2 and how[2] else apart("os")
     if name in _OURS:
@@ -130,9 +131,10 @@ def _facts(call: Callable[..., os.stat_result], path: object) -> int:
 
 
 def stay_imported() -> None:
-    """Put the modules of this package back that a test has removed.
+    """Put modules of this package back into ``sys.modules`` that a test has removed.
 
-    pyfakefs forgets what was imported while it was active; but there is one warden only.
+    pyfakefs removes modules that were imported while it was active.  Imported anew they would
+    know nothing of the warden that runs.
     """
     packages = [sys.modules[str(__package__)]]
     for package in packages:
@@ -142,7 +144,7 @@ def stay_imported() -> None:
             ):
                 sys.modules.setdefault(module.__name__, module)
                 if "__path__" in vars(module):
-                    packages.append(module)  # whose turn comes in this loop, too
+                    packages.append(module)  # this loop then comes to it
 
 
 def __getattr__(name: str) -> Any:
@@ -152,7 +154,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _builtin(name: str) -> Any:
-    """A module of the interpreter itself; made once more only where a test has replaced it."""
+    """A built-in module; loaded once more only if a test has replaced it."""
     module = sys.modules.get(name)
     if isinstance(module, ModuleType):
         return module
@@ -169,19 +171,19 @@ _known = {"_io": _io, "sys": _sys}
 
 if not TYPE_CHECKING:
     os = apart("os")
-    # those of the standard library take a TimeoutError of a signal handler for "no"
+    # the standard library's functions take a TimeoutError of a signal handler for "no"
     os.path.exists = lambda path: _facts(os.stat, path) != 0
     os.path.isdir = lambda path: stat.S_ISDIR(_facts(os.stat, path))
     os.path.isfile = lambda path: stat.S_ISREG(_facts(os.stat, path))
     os.path.islink = lambda path: stat.S_ISLNK(_facts(os.lstat, path))
     time = apart("time")
-    # no function of this name may be here, for pyfakefs would replace it
+    # a partial, since pyfakefs replaces functions of the name "open" in all modules
     open = functools.partial(_io.open)
 
 
 def variable(name: str) -> str:
     """A variable of the environment; empty if it is not set."""
-    # get() of the environment may be the test's own
+    # not os.environ.get(), which a test may have replaced
     return str(os.environ[name]) if name in os.environ else ""
 
 
@@ -191,17 +193,17 @@ def switched_on(name: str) -> bool:
 
 
 def temporary_directory() -> str:
-    """Where temporary files go: where the test's ``tempfile`` has them, if that is a directory."""
+    """The directory for temporary files: that of the test's ``tempfile``, if it exists."""
     told = getattr(sys.modules.get("tempfile"), "tempdir", None)
     variables = [variable(name) for name in ("TMPDIR", "TEMP", "TMP")]
-    # as gettempdir() of the standard library looks, which may swallow what a handler raises
+    # as tempfile.gettempdir() does, which may swallow exceptions of a signal handler
     for place in (told, *variables, "/tmp", "/var/tmp", "/usr/tmp", "."):
         if isinstance(place, str) and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
             return os.path.abspath(place)
     raise FileNotFoundError(errno.ENOENT, "no directory for temporary files can be written")
 
 
-#: ``sys.platform`` may be the test's
+#: not by ``sys.platform``, which a test may have replaced
 LINUX = os.uname().sysname == "Linux"
 MACOS = os.uname().sysname == "Darwin"
 vars(_sys)["platform"] = os.uname().sysname.lower()

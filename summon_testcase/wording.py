@@ -1,4 +1,4 @@
-"""What is known of a service when something went wrong: a record that renders itself."""
+"""Words of messages: exits, signals, addresses, and the facts that follow an error's sentence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def describe_exit(status: int) -> str:
 
 
 def signal_name(number: int) -> str:
-    """How a signal is called; a real-time one has no name.
+    """The name of a signal, or its number if it is a real-time signal, which has no name.
 
     >>> signal_name(15), signal_name(40)
     ('SIGTERM', 'signal 40')
@@ -49,7 +49,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def at(host: str, port: int) -> str:
-    """An address as messages and URLs show it."""
+    """Host and port as messages and URLs show them."""
     return f"{bracketed(host)}:{port}"
 
 

@@ -1,4 +1,8 @@
-"""Arguments that cannot work are refused where they are written."""
+"""Checks arguments where the user writes them, and refuses those that cannot work.
+
+In all these functions ``label`` is how errors name the executor, and ``argument`` the name of the
+argument.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,7 @@ T = TypeVar("T")
 
 
 class Limits:
-    """How a run is to end, and when it is given up."""
+    """How a run is stopped, and how long a start may take."""
 
     def __init__(
         self,
@@ -62,17 +66,18 @@ def seconds(label: str, argument: str, value: float | None, unlimited: bool = Fa
 
 
 def perform(whose: str, code: Callable[..., T], *arguments: object) -> T:
-    """Call the user's code.
+    """Call a function of the user's.
 
-    :param whose: its name.
-    :raises InvalidArgument: if it is ``async`` or has a ``yield``: to call it did nothing.
+    :param whose: how an error names the function.
+    :raises InvalidArgument: if the function is ``async`` or has a ``yield``: a mere call does not
+        run it.
     """
     result = code(*arguments)
     if not isinstance(result, (Coroutine, Generator, AsyncGenerator)):
         return result
     kind = type(result).__name__.replace("_", " ")
     if isinstance(result, (Coroutine, Generator)):
-        result.close()  # or Python warns that nobody has awaited it
+        result.close()  # otherwise Python warns that it was never awaited
     raise InvalidArgument(
         f"{whose} returned a {kind}, so that nothing of it has run: write a function without "
         "async and yield; asyncio.run() is a way to call one from there"
@@ -95,20 +100,20 @@ def port(label: str, value: int | None) -> None:
 
 
 def host(label: str, value: object) -> str:
-    """Refuse what is no address, or name, of a machine alone.
+    """Refuse what is no address or name of a machine, such as "host:port" or a URL.
 
     :raises InvalidArgument: naming the argument.
     """
     instead = 'an address such as "127.0.0.1" or "::1", or a name'
     found = text(label, "host", value, instead)
-    # one colon parts a port from it; templates are not filled in here
+    # a single colon stands before a port; braces would be a template, which is not filled in here
     if found.count(":") == 1 or any(c in found for c in "[]{}@") or found.split() != [found]:
         raise InvalidArgument(f"{label}: host={value!r}: write {instead}", executor=label)
     return found
 
 
 def encodable(label: str, argument: str, value: str) -> str:
-    """Refuse text that no process can be given, without showing it; a plain str of it.
+    """Refuse text that no process can receive, without showing it; the text as a plain str.
 
     :raises InvalidArgument: naming the argument.
     """
@@ -127,13 +132,14 @@ def encodable(label: str, argument: str, value: str) -> str:
             )
     if said:
         raise InvalidArgument(f"{label}: {argument} {said}", executor=label)
-    # no member of an enumeration, which has a text of its own where it is formatted
+    # a plain str: a member of an enumeration would be formatted by its name
     return str.__str__(value)
 
 
 def text(label: str, argument: str, value: object, instead: str) -> str:
     """Refuse what is no text, or empty.
 
+    :param instead: what the error asks the user to write.
     :raises InvalidArgument: naming the argument.
     """
     if not isinstance(value, str) or not value:
@@ -142,7 +148,7 @@ def text(label: str, argument: str, value: object, instead: str) -> str:
 
 
 def path(label: str, argument: str, value: object, instead: str) -> str:
-    """The same of a path, which may be a path object.
+    """Refuse what is no path; the path, which may be given as an object, as text.
 
     :raises InvalidArgument: naming the argument.
     """
@@ -159,12 +165,12 @@ def path(label: str, argument: str, value: object, instead: str) -> str:
 
 
 def _plain(value: Any, *kinds: type) -> object:
-    """A path or a number as text, if it is of one of some kinds; all else as it is."""
+    """A path or a number as text, if its type is one of ``kinds``; other values unchanged."""
     if isinstance(value, bool) or not isinstance(value, kinds):
         return value
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    # a number of an enumeration has a text of its own too
+    # not str(): a number of an enumeration would give its name
     return f"{int(value):d}" if isinstance(value, int) else repr(float(value))  # type: ignore[arg-type]
 
 
@@ -300,7 +306,7 @@ def environment(label: str, env: object) -> dict[str, str | None]:
         )
     for key in env:
         if not isinstance(key, str) or not key or "=" in key or "\0" in key:
-            # what stands behind it may be a value
+            # a text behind the "=" may be the value of the variable, hence a secret
             shown = (
                 repr(re.sub("(?s)=.*", "=…", key)) if isinstance(key, str) else type(key).__name__
             )
@@ -335,7 +341,7 @@ def _signals() -> frozenset[int]:
 
 
 def signal_number(label: str, argument: str, value: int) -> int:
-    """Refuse what is no signal; real-time signals have no name, but are some.
+    """Refuse what is no signal; real-time signals, which have no name, are allowed.
 
     :raises InvalidArgument: naming the argument.
     """
@@ -368,9 +374,9 @@ def statuses(label: str, value: int | Collection[int]) -> frozenset[int]:
 def compile_patterns(
     patterns: Pattern | Iterable[Pattern], label: str, argument: str
 ) -> list[re.Pattern[str]]:
-    """Compile what a user gave as a pattern or a list of them.
+    """Compile a pattern, or a list of patterns.
 
-    A string is a regular expression; ``^`` and ``$`` match at lines.
+    A string is a regular expression, in which ``^`` and ``$`` match at the ends of each line.
 
     :raises InvalidArgument: naming the argument, if one is no pattern.
     """

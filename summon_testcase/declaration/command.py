@@ -1,4 +1,4 @@
-"""Declared arguments turned into what is run: words, a directory, an environment."""
+"""Turns declared arguments into a :class:`Launch`: words, a directory, an environment."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from .programs import activate
 
 __tracebackhide__ = hidden
 
-#: a program and its arguments, as text or one by one
+#: a program and its arguments, as one text or as a list
 Command = str | os.PathLike[str] | Sequence[str | os.PathLike[str] | int | float]
 
-#: what a service gets unless the user sets it: output meant for a log
+#: variables that each service gets unless the user sets them: its output is meant for a log
 PLAIN = {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "250", "LINES": "50"}
-#: what it does not get unless the user sets it: each has some programs use colours all the same
+#: Variables that make some programs use colours all the same: a service does not inherit them,
+#: and gets them only if the user sets them.
 COLOURING = (
     *("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "PYTHON_COLORS", "MYPY_FORCE_COLOR"),
     *("ANSIBLE_FORCE_COLOR", "CARGO_TERM_COLOR", "RUST_LOG_STYLE", "FORCE_HYPERLINK"),
@@ -29,20 +30,20 @@ COLOURING = (
 
 
 class Launch:
-    """A command as it is run.
+    """A command, ready to run.
 
-    :param argv: its words, the program as it was written first.
+    :param argv: its words; the first is the program as the user wrote it.
     :param program: the program's full path.
     :param env: the whole environment, which no representation shows: it may hold secrets.
     :param cwd: the directory, absolute.
-    :param tty: whether it gets a terminal; pipes otherwise.
+    :param tty: whether the service gets a terminal; otherwise it gets pipes.
     :param notify: the address of the sd_notify socket, or empty.
     :param silent: its standard input is empty, and nobody can send it anything.
     :param stop: the words of the command that stops it, with the program's full path; empty if
         a signal does.
-    :param fine: statuses with which its main process may end before it is ready.
-    :param farewell: seconds that the command which stops it has if the test process dies, where
-        nobody else can stop it; 0 where killing does.
+    :param fine: statuses with which the main process may end before the service is ready.
+    :param farewell: seconds that the stop command has if the test process dies; 0 where killing
+        the processes suffices, so that the command is not needed.
     """
 
     def __init__(
@@ -64,10 +65,10 @@ class Launch:
 
 
 def split(command: Command, shell: bool, label: str, argument: str = "command") -> tuple[str, ...]:
-    """The words of a command as it was declared.
+    """The words of a declared command.
 
-    :param label: how the executor is called in an error.
-    :param argument: how the argument is called.
+    :param label: how errors name the executor.
+    :param argument: the name of the argument.
     :raises InvalidArgument: if there is no command, its quotes are not closed, or it was written
         for a shell.
     """
@@ -110,7 +111,7 @@ def split(command: Command, shell: bool, label: str, argument: str = "command") 
 
 
 def label_for(kind: str, command: object, shell: bool) -> str:
-    """How messages call an executor that has no name."""
+    """The name by which messages call an executor that was given none."""
     if not isinstance(command, str):
         words = list(map(str, command)) if isinstance(command, (list, tuple)) else []
         said = " ".join(shell_syntax.words_without_values(words))
@@ -144,8 +145,8 @@ def environment(
 ) -> dict[str, str]:
     """The whole environment of a service; its PATH begins with the tests' virtual environment.
 
-    :param declared: what it has beside the inherited; None removes a variable.
-    :param tty: whether it gets a terminal.
+    :param declared: variables that are added to the inherited ones; None removes a variable.
+    :param tty: whether the service gets a terminal.
     :param fill: fills in the templates of a value.
     """
     env: dict[str, str] = Variables(os.environ)
@@ -156,11 +157,11 @@ def environment(
         if any(
             key in COLOURING and value not in (None, "", "0") for key, value in declared.items()
         ):
-            # what the user asks for would be refused by most
+            # most programs would follow NO_COLOR and not the variable that the user has set
             env.pop("NO_COLOR")
     if "PATH" not in declared:
         activate(env)
-    # systemd's, if the tests themselves run as a unit
+    # if the tests run as a unit of systemd, this is the socket of that unit
     env.pop("NOTIFY_SOCKET", None)
     for key, value in declared.items():
         if value is None:

@@ -1,7 +1,8 @@
 # ruff: noqa: B904 (an error is raised again, and has what led to it)
-"""Values of variables and of requests, which may be secrets: no representation shows them.
+"""Conceals the values of variables and requests, which may be secrets.
 
-Tools that print tracebacks show the arguments and variables of each frame by their ``repr()``.
+Some tools that print tracebacks show the ``repr()`` of all variables of each frame.  The types
+here have a ``repr()`` that shows no value.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class _NotShown:
 
 
 class Text(_NotShown, str):
-    """A text that is not shown by its representation."""
+    """A text whose ``repr()`` does not show it."""
 
     __slots__ = ()
 
@@ -47,7 +48,7 @@ class _Dict(_NotShown, dict[Any, Any]):
 
 
 class Variables(dict[str, Any]):
-    """An environment, of which only the names are shown."""
+    """An environment whose ``repr()`` shows only the names."""
 
     def __repr__(self) -> str:
         return f"<environment with {', '.join(map(str, self)) or 'nothing'}>"
@@ -57,7 +58,7 @@ _VEILED: dict[type, type] = {str: Text, bytes: _Bytes, tuple: _Pair, list: _List
 
 
 def _veil(name: str, value: Any) -> Any:
-    """The same value, of a kind that is not shown; a constructor of the user's may use it."""
+    """The same value as a type whose ``repr()`` does not show it; a user's class may read it."""
     if name == "env" and isinstance(value, Mapping):
         return value if isinstance(value, Variables) else Variables(value)
     kind = _VEILED.get(type(value))
@@ -65,15 +66,15 @@ def _veil(name: str, value: Any) -> Any:
 
 
 def kind_of(value: object) -> str:
-    """The name of the type that was given, whatever veils it now."""
+    """The name of the type that the user gave, before the value was concealed."""
     kind = type(value)
     return (kind.__bases__[1] if isinstance(value, _NotShown) else kind).__name__
 
 
 def concealing(init: Callable[..., None]) -> Callable[..., None]:
-    """A constructor that is given what may be secret concealed, to hand on.
+    """Decorate a constructor: it gets arguments that may be secret in concealed form.
 
-    What it refuses has no frames of ours either.
+    The traceback of an argument that it refuses has no frames of this package.
     """
 
     @functools.wraps(init)
@@ -87,7 +88,7 @@ def concealing(init: Callable[..., None]) -> Callable[..., None]:
         except SummonError as error:
             raise trimmed(error)
         finally:
-            # tracebacks may show what this frame has
+            # this frame is part of the traceback, and must not have the secrets
             given, options = (), {}
         if type(self).__init__ is __init__ and "_instance" not in vars(self):
             raise InvalidArgument(

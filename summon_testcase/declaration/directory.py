@@ -1,4 +1,4 @@
-"""Where an executor is declared."""
+"""Finds the directory of the module that declares an executor."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..unpatched import os
 
 
 def declaring_directory(made: object) -> str | None:
-    """The directory of the module whose code makes an object, as its constructor asks.
+    """The directory of the module whose code makes an object; its constructor calls this.
 
-    That is the module of the class body for a class attribute, of the function for one that a
-    function makes: where its text is written.  Constructors of its own classes only hand on.
+    For a class attribute that is the module of the class; for an object that a function makes,
+    that of the function.  The frames of the object's own constructors are skipped.
 
     :returns: None if that module has no file, as in an interactive session.
     """
@@ -22,7 +22,7 @@ def declaring_directory(made: object) -> str | None:
     file = None if frame is None else frame.f_globals.get("__file__")
     try:
         return os.path.dirname(os.path.abspath(file)) if isinstance(file, str) else None
-    except FileNotFoundError:  # a relative one, and no current directory
+    except FileNotFoundError:  # the path is relative, and the current directory was removed
         return None
 
 

@@ -1,4 +1,4 @@
-"""What an HTTP executor is declared to request: its arguments, and its URL."""
+"""Checks the arguments of an HTTP executor, and fills in the templates of its URL."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = hidden
 
-#: brackets that are put around an IPv6 address anyhow
+#: ``[{host}]``: :func:`fill` adds brackets to an IPv6 address by itself
 _BRACKETED = r"\[(\{(?:\w+\.)?host\})\]"
-#: bytes of a body; with URL and headers it must be one message to the asker
+#: bytes of a body: together with URL and headers it must fit into one message to the asker
 _LONGEST = 100_000
 _AUTHORITY = r"(?:[\w+]+://)?[^/?#]*"
-#: what methods and names of headers consist of
+#: the characters that methods and names of headers may have
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 
 
 def sample(url: str, number: int) -> SplitResult | None:
-    """The parts of a URL with something in the place of its templates; None if it is none.
+    """The parts of a URL with sample values in the place of its templates; None if it is no URL.
 
-    :param number: what differs between two samples is not fixed by the URL.
+    :param number: selects the sample values: parts that differ between the samples of two numbers
+        are not fixed by the URL.
     """
     from urllib.parse import urlsplit
 
@@ -44,7 +45,7 @@ def sample(url: str, number: int) -> SplitResult | None:
     try:
         parts = urlsplit(templates.fill(re.sub(_BRACKETED, r"\1", url), own, other))
         if parts.scheme == "http+unix":
-            # a directory alone is no socket: its name was to follow, and its "/" quoted too
+            # A directory alone is no socket: the user has not quoted the "/" before the name.
             directory = re.fullmatch(r"\{(\w+\.)?(tmpdir|here)\}", urlsplit(url).netloc)
             return parts if parts.netloc and not directory else None
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -55,25 +56,28 @@ def sample(url: str, number: int) -> SplitResult | None:
 
 
 def elsewhere(url: str) -> set[str]:
-    """The services whose host and port the URL has."""
+    """The names of other services that the URL addresses."""
     authority = re.match(_AUTHORITY, url)
     if authority is None or "port" in templates.fields([authority[0]]):
-        # somebody else's host, perhaps, but its own port
+        # "{port}" is the executor's own, even if the host is another service's
         return set()
     return {name for name, _ in templates.references([authority[0]])}
 
 
 def contradict(host: str, other: str) -> bool:
-    """Whether one that listens on a host cannot be asked at another.
+    """Whether a service that listens on one address cannot be reached at the other.
 
-    Both must be addresses: what a name stands for is not known here.
+    False if one of them is a name, which cannot be resolved here.
     """
     numeric = [re.fullmatch(r"[0-9.]+|.*:.*", text) for text in (host, other)]
     return all(numeric) and host not in (other, "0.0.0.0", "::")
 
 
 def fill(url: str, own: Callable[[str], str], other: Callable[[str, str], str | None]) -> str:
-    """Fill in the templates of a URL: an IPv6 address in brackets, a path quoted for a host."""
+    """Fill in the templates of a URL.
+
+    An IPv6 address gets brackets; the path of a unix socket is quoted, as a host must be.
+    """
     from urllib.parse import quote
 
     unix = url.startswith("http+unix:")
@@ -92,7 +96,7 @@ def fill(url: str, own: Callable[[str], str], other: Callable[[str, str], str | 
 
 
 def statuses(label: str, value: Any) -> Any:
-    """Refuse what says nothing about a status.
+    """Refuse what is no status, no collection of them and no callable.
 
     :raises InvalidArgument: naming the argument.
     """
@@ -134,7 +138,7 @@ def headers(label: str, value: Any) -> dict[str, str]:
             f'{label}: headers= is no mapping: write {{"Accept": "text/html"}}', executor=label
         )
     if not all(isinstance(name, str) and re.fullmatch(_TOKEN, name) for name in value):
-        # it may have the value in it
+        # the name is not shown: the value, which may be secret, may be a part of it
         raise InvalidArgument(
             f"{label}: headers= has a name that cannot be sent: write one as text, without a "
             'colon, such as "Accept"',

@@ -1,4 +1,4 @@
-"""How long a service lives in a TestCase: scopes, and what is done between two tests."""
+"""Checks arguments about the life of a service in a TestCase: scope, restarts, ``alive=``."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def max_restarts(label: str, restart: bool | int) -> float:
 
 
 def alive(label: str, value: object, asks: bool) -> object:
-    """Refuse what cannot be asked between two tests.
+    """Refuse a question that cannot be asked between two tests.
 
-    :param asks: whether what readiness is asked by can be asked again.
+    :param asks: whether the question by which readiness is asked can be asked again.
     :returns: the value; None if there is nothing to ask.
     :raises InvalidArgument: naming the argument.
     """

@@ -1,4 +1,4 @@
-"""The arguments that all executors share, for type checkers: never imported when it runs."""
+"""The arguments that all executors share, for type checkers alone: no code imports it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Options(TypedDict, total=False):
 
 
 class AddressOptions(Options, total=False):
-    """Those, and an address for executors that are not told one otherwise."""
+    """The shared arguments, and the address of executors whose readiness has none."""
 
     host: str
     port: int | None

@@ -1,4 +1,4 @@
-"""Where the programs of a service are, and what is to be installed for those that are missing."""
+"""Finds the programs of a service, and names the Debian package of one that is missing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..unpatched import open, os
 
 __tracebackhide__ = hidden
 
-#: where servers are that the PATH of a user leaves out
+#: directories of servers that are not on the PATH of a user
 _SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
-#: what may be programs of the user's too, unlike ``cd``
+#: words of the shell that may also be names of the user's programs, unlike ``cd``
 _SHELL_WORDS = {
     *("bg", "bind", "break", "builtin", "command", "continue", "coproc", "exit", "fg", "getopts"),
     *("hash", "jobs", "let", "local", "logout", "mapfile", "read", "return", "select", "shift"),
@@ -92,10 +92,9 @@ def package_of(program: str) -> str | None:
 
 
 def activate(env: MutableMapping[str, str]) -> None:
-    """Have an environment name the programs of the virtual environment that the tests run in.
+    """Put the virtual environment of the tests first on a PATH, as its ``activate`` does.
 
-    As its ``activate`` does.  Where that has been done already the order of the PATH is the
-    user's, who may have put something in front.
+    If it is on the PATH already the order stays: the user may have put something in front.
     """
     if sys.prefix == sys.base_prefix:
         return
@@ -108,9 +107,9 @@ def activate(env: MutableMapping[str, str]) -> None:
 
 
 def path_of(declared: Mapping[str, str | None]) -> str | None:
-    """The PATH of a service, templates in it not filled in; None if it has none.
+    """The PATH of a service, with templates that are not filled in; None if it has none.
 
-    :param declared: its environment beside the inherited.
+    :param declared: variables that are added to the inherited ones.
     """
     if "PATH" in declared:
         return declared["PATH"]
@@ -125,14 +124,14 @@ def _candidates(word: str, path: str | None, cwd: str) -> list[str]:
     entries = (os.defpath if path is None else path).split(os.pathsep)
     if sys.executable:
         entries.append(os.path.dirname(sys.executable))
-    # relative entries are meant from where the service runs
+    # relative entries start from the directory of the service
     return [os.path.join(cwd, entry, word) for entry in (*entries, *_SBIN)]
 
 
 def is_program(path: str) -> bool:
-    """Whether there is a file that may be executed."""
+    """Whether a path is a file that may be executed."""
     try:
-        # most are not there, and only the second makes an exception of that
+        # access() first: most paths do not exist, and stat() would raise an exception for each
         return os.access(path, os.X_OK) and stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError) as error:
         let_through(error)
@@ -144,16 +143,16 @@ def _refuse_without_interpreter(
 ) -> None:
     """Refuse a script whose first line names an interpreter that is not there.
 
-    The system would say of the script itself that it does not exist.
+    The system's own error would say that the script itself does not exist.
 
-    :param depth: how many scripts that are run by scripts the system follows.
+    :param depth: how many interpreters that are scripts themselves the system follows.
     :raises CommandNotFound: naming the interpreter.
     """
     try:
-        # an object, which is closed also if Ctrl-C comes right after it was opened
+        # unbuffered: Ctrl-C right after opening leaves one object, which closes itself
         with open(program, "rb", buffering=0) as file:
             first = file.read(256)
-    except OSError as error:  # one may be allowed to run what one may not read
+    except OSError as error:  # a program may be executable without being readable
         let_through(error)
         return
     line = os.fsdecode(first[2:].split(b"\n")[0]) if first[:2] == b"#!" else ""
@@ -186,7 +185,7 @@ def _refuse_without_interpreter(
                 f"{word!r} is to be run by {asked!r}, which is not on the PATH: {_install(asked)}"
             )
         if is_program(found):
-            # it may be a script, too
+            # the interpreter may be a script itself
             _refuse_without_interpreter(found, asked, path, cwd, label, optional, depth - 1)
             return
     raise CommandNotFound(
@@ -204,13 +203,13 @@ def _install(program: str) -> str:
 
 
 def find_program(word: str, path: str | None, cwd: str, label: str, optional: bool = False) -> str:
-    """The full path of a program: on a PATH, beside this Python, or where servers are.
+    """The full path of a program: on a PATH, beside this Python, or in an sbin directory.
 
-    Not by shutil, which tests replace.
+    shutil.which() is not used, since tests replace it.
 
     :param path: the PATH of the service's own environment; None if it has none.
     :param cwd: the directory that a relative path starts from.
-    :param optional: whether the tests are skipped if there is nothing of that name.
+    :param optional: whether the tests are to be skipped if there is no such program.
 
     :raises CommandNotFound: if there is none, or it may not be executed.
     """
@@ -221,7 +220,7 @@ def find_program(word: str, path: str | None, cwd: str, label: str, optional: bo
     package = package_of(word)
     whole, shown = os.path.join(cwd, word), word
     if os.sep not in word:
-        # what has its name, but is none; the system passes directories by
+        # a file of that name which is no program; directories are passed by, as the system does
         named = filter(os.path.lexists, _candidates(word, path, cwd))
         whole = shown = next((place for place in named if not os.path.isdir(place)), "")
     absent = not os.path.lexists(whole)

@@ -1,4 +1,4 @@
-"""Shell syntax where no shell reads it: told at once, instead of being passed on as words."""
+"""Finds shell syntax in texts that no shell reads, and says what to write instead."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..unpatched import os
 
 __tracebackhide__ = hidden
 
-#: what takes the special meaning from characters
+#: quotes and backslashes, which take the special meaning from characters
 _QUOTED = r"""'[^']*'|"(?:\\(?s:.)|[^"\\])*"|\\(?s:.)"""
 _ASSIGNMENT = r"([A-Za-z_]\w*)\+?="
 _BLANKS = " \t\r\n"
 
-#: words that a program's name never is, and what takes their place
+#: words of the shell that are never names of programs, and what to write instead
 _BUILTINS = {
     **dict.fromkeys(("cd", "pushd", "popd"), "cwd="),
     **dict.fromkeys(("export", "declare", "readonly", "unset", "source", ".", "set"), "env="),
@@ -30,24 +30,24 @@ _BUILTINS = {
 _OPERATOR = r"&&|\|\|?|\|&|;;?|&|(?:\d*|&)(?:>>?\|?|<<?<?|<>)(?!=)(?:&?[^&<>]*)"
 
 
-#: what stands inside of words too
+#: operators that may stand inside a word, too
 _INSIDE = ("$(", "<(", ">(", "`", "&&")
 
 
 def _unquoted(command: str) -> list[str]:
-    """The words of a command; each quoted part is one ``\\0``, which is no special character."""
+    """The words of a command, with ``\\0`` in the place of each quoted part."""
     return [word for word in re.split(f"[{_BLANKS}]+", re.sub(_QUOTED, "\0", command)) if word]
 
 
 def in_one_line(command: str) -> str:
-    """A command without the line ends that a backslash takes away, but for those in quotes."""
+    """A command without its line ends after a backslash, except those in quotes."""
     if "\\\n" not in command:
         return command
     return re.sub(_QUOTED, lambda quoted: "" if quoted[0] == "\\\n" else quoted[0], command)
 
 
 def without_values(command: str) -> str:
-    """A command as a label may show it: variables that are set in front of it keep their value."""
+    """A command as messages may show it: without the values of ``NAME=value`` in front."""
     found = re.match(rf"(?:\s*{_ASSIGNMENT}(?:{_QUOTED}|[^\s'\"\\])*)+", command)
     if found is None:
         return command
@@ -56,7 +56,7 @@ def without_values(command: str) -> str:
 
 
 def words_without_values(words: list[str]) -> list[str]:
-    """The same of words that were given one by one."""
+    """The words of a list as messages may show them: see :func:`without_values`."""
     shown = list(words)
     for number, word in enumerate(words):
         found = re.match(_ASSIGNMENT, word)
@@ -67,13 +67,14 @@ def words_without_values(words: list[str]) -> list[str]:
 
 
 def variable(text: str, known: Container[str], command: bool = False) -> str | None:
-    """The first ``$NAME`` or ``${NAME}`` in a text that a shell was surely meant to fill in.
+    """The first ``$NAME`` or ``${NAME}`` that the user surely expects a shell to fill in.
 
-    One of a variable that there is; or one in capitals that stands alone, or as a part of a
-    path.  Hashes of passwords, awk's ``$1`` and JSON's ``$ref`` are not.
+    That is the name of a known variable, or a name in capitals that stands alone or as a part
+    of a path.  Hashes of passwords, awk's ``$1`` and JSON's ``$ref`` are none.
 
-    :param known: the variables that there are.
-    :param command: whether it is a word of a command: then it may be a part of anything.
+    :param known: the names of variables that exist.
+    :param command: whether the text is a word of a command, in which a name in capitals need
+        not stand alone.
     """
     for match in re.finditer(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", text):
         name = match[1] or match[2]
@@ -90,9 +91,9 @@ def variable(text: str, known: Container[str], command: bool = False) -> str | N
 
 
 def refuse_in_command(command: str, label: str, argument: str) -> None:
-    """Refuse a command as text that was written for a shell.
+    """Refuse the text of a command that was written for a shell.
 
-    What is in quotes is meant as it is.
+    Parts in quotes are never refused.
 
     :raises InvalidArgument: naming what to write instead.
     """
@@ -155,9 +156,9 @@ def _instead(argument: str) -> str:
 
 
 def refuse_in_variable(label: str, key: str, value: str, known: Container[str]) -> None:
-    """Refuse a value of ``env=`` that was written for a shell; it may be a secret.
+    """Refuse a value of ``env=`` that was written for a shell, without showing it.
 
-    :raises InvalidArgument: naming the variable that is to be filled in, and what to write.
+    :raises InvalidArgument: naming the variable in the value, and what to write.
     """
     found = variable(value, known)
     if found is not None:

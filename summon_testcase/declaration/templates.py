@@ -1,4 +1,4 @@
-"""Templates in what is declared: ``{port}`` of the service itself, ``{redis.port}`` of another."""
+"""Templates in arguments: ``{port}`` of the service itself, ``{redis.port}`` of another."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from ..tracebacks import hidden
 
 __tracebackhide__ = hidden
 
-#: what ``{field}`` may name of the executor itself
+#: fields of the executor itself that ``{field}`` may name
 OWN_FIELDS = ("port", "host", "url", "tmpdir", "name")
-#: and of where it is declared: known before it is started
+#: further names for ``{field}``, known before the start: the tests' Python, the module's directory
 PLACES = ("python", "here")
-#: what ``{service.field}`` may name of another, beside its banner's groups
+#: fields of another service that ``{service.field}`` may name, beside the groups of its banner
 OTHER_FIELDS = (*OWN_FIELDS, "pid", "log_path")
 
 _TEMPLATE = r"(?<!\$)\{([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\}"
 
 
 def offered(service: object) -> tuple[str, ...]:
-    """What ``{service.field}`` may name of a service: what its classes and itself add too."""
+    """The fields of a service that ``{service.field}`` may name.
+
+    Its classes, and the service itself, may add some in ``template_fields``.
+    """
     places = [vars(kind) for kind in reversed(type(service).__mro__)]
     added = [place.get("template_fields", ()) for place in places]
     added.append(getattr(service, "template_fields", ()))
@@ -38,13 +41,13 @@ def references(texts: Iterable[str]) -> set[tuple[str, str]]:
 
 
 def fields(texts: Iterable[str]) -> set[str]:
-    """What stands in single braces, as templates for the executor itself do."""
+    """The names in ``{field}``, without a service: templates for the executor itself."""
     found = (match for text in texts for match in re.finditer(_TEMPLATE, text))
     return {match[1] for match in found if not match[2]}
 
 
 def there_are(texts: Iterable[str]) -> bool:
-    """Whether there is anything to fill in."""
+    """Whether some texts contain templates."""
     return any(
         match[2] or match[1] in (*OWN_FIELDS, *PLACES)
         for text in texts
@@ -53,10 +56,11 @@ def there_are(texts: Iterable[str]) -> bool:
 
 
 def fill(text: str, own: Callable[[str], str], other: Callable[[str, str], str | None]) -> str:
-    """Fill in the templates of a text; whatever else is in braces stays as it is.
+    """Fill in the templates of a text; anything else in braces stays as it is.
 
     :param own: gives the value of one of :data:`OWN_FIELDS` or :data:`PLACES`.
-    :param other: gives the value of another service's field, None to leave it as it is.
+    :param other: gives the value of another service's field, or None to leave the template as it
+        is.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -70,7 +74,7 @@ def fill(text: str, own: Callable[[str], str], other: Callable[[str, str], str |
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The declared name that was probably meant."""
+    """The declared name that the user has probably meant; None if none is similar."""
     found = difflib.get_close_matches(name, list(names), 1, 0.6)
     return found[0] if found else None
 
@@ -91,7 +95,7 @@ def unknown_service(label: str, name: str, field: str, declared: Iterable[str]) 
 
 
 def unknown_field(label: str, name: str, field: str, fields: Iterable[str]) -> UnknownReference:
-    """The error for a template that names what a service does not offer."""
+    """The error for a template that names a field which a service does not offer."""
     fields = list(fields)
     meant = nearest(field, fields)
     offers = ", ".join(fields) or "no attribute that a template could name"

@@ -1,1 +1,1 @@
-"""Is it ready? One loop that asks, and a file for each kind of question."""
+"""Finds out when a service is ready: one loop, and a file for each kind of question."""

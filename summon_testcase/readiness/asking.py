@@ -1,4 +1,4 @@
-"""The test process's side of the asker: questions go out, answers come in, nothing blocks."""
+"""The client of the asker in the test process: sends questions, takes answers, never blocks."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from ..system.descriptors import moved, moved_socket
 from ..system.mailbox import Mailbox
 from ..unpatched import LINUX, os, socket, time
 
-#: bytes of a question, which is sent in one piece or not at all
+#: bytes of a question at most: it is sent in one piece or not at all
 LONGEST = 128 << 10
-#: bytes of the body of an answer that are wanted at most
+#: bytes of the body of an answer that the asker sends at most
 BODY = 64 << 10
-#: seconds after the end of a question in which the asker has not said so
+#: seconds after the end of a question within which the asker must say that its time is over
 _GRACE = 2.0
-#: packets arrive whole, so that Ctrl-C leaves no part of one; macOS has none
+#: packets, of which Ctrl-C never leaves a part unsent; macOS has no such sockets
 _KIND = socket.SOCK_SEQPACKET if LINUX else socket.SOCK_STREAM
 
 
-#: starts an asker
+#: the function that starts an asker; see :func:`launched_by`
 _launch: Callable[[socket.socket, int, list[str]], None] | None = None
 
 
 class Question:
-    """One question, until somebody has no more interest in it.
+    """One question to the asker, with the answer as far as it has come.
 
-    :param number: by which the asker knows it.
-    :param seconds: after which it is given up.
+    :param number: the number by which the asker knows it.
+    :param seconds: how long the asker tries to answer.
     """
 
     def __init__(self, number: int, seconds: float, kind: str, facts: tuple[Any, ...]) -> None:
@@ -42,32 +42,32 @@ class Question:
         self.began = time.monotonic()
         self.until = self.began + seconds
         data = marshal.dumps((number, kind, min(seconds, 86400.0), *facts))
-        #: as it is sent
+        #: the message that is sent to the asker
         self.message = struct.pack("=I", len(data)) + data
-        #: what kind of answer came, and what belongs to it; empty while there is none
+        #: the kind of the answer, and its facts; empty while there is no answer
         self.kind = ""
         self.facts: tuple[Any, ...] = ()
-        #: what has arrived of a body
+        #: the part of a body that has arrived
         self.body = b""
-        #: whether time was over before all of it had
+        #: whether time was over before the whole body had arrived
         self.cut = False
-        #: whether nothing more will come
+        #: whether the answer is complete
         self.over = False
-        #: whether something has come that nobody has looked at
+        #: whether something has come that the probe has not looked at
         self.fresh = False
 
     def fileno(self) -> int:
-        """Readable when there may be news; -1 while that cannot be told."""
+        """A descriptor, readable when there may be news; -1 while there is no asker."""
         return _asker.fileno()
 
     def pump(self) -> bool:
-        """Take in what has come; whether there is something for this question."""
+        """Receive answers, without blocking; whether there is news for this question."""
         if not self.fresh:
             _asker.pump()
         return self.fresh
 
     def note(self, kind: str, *facts: Any) -> None:
-        """An answer, or a part of one; the same one may come twice."""
+        """Take an answer, or a part of one; the same one may come twice."""
         if kind == "answer":
             *head, at, piece, self.over, self.cut = facts
             self.body = self.body[:at] + piece
@@ -77,11 +77,11 @@ class Question:
         self.kind, self.facts, self.fresh = kind, facts, True
 
     def late(self) -> bool:
-        """Whether the asker should long have said that its time is over."""
+        """Whether the asker has failed to say that the question's time is over."""
         return time.monotonic() > self.until + _GRACE
 
     def alive(self) -> None:
-        """:raises StartFailed: if there is no answer because the asker cannot live."""
+        """:raises StartFailed: if no answer will come, because the asker dies again and again."""
         if self.kind == "died":
             said = self.facts[0]
             raise StartFailed(
@@ -90,24 +90,24 @@ class Question:
             )
 
     def drop(self) -> None:
-        """Nobody wants to know any more."""
+        """Give up the question; the asker gives it up, too."""
         _asker.drop(self)
 
 
 class _Asker:
-    """The asker of this process, started when it is first needed, and again if it has died."""
+    """The asker of this process: started when first needed, and again if it has died."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
         self._under_way: dict[int, Question] = {}
-        #: of those the ones that the asker has not been sent
+        #: those of them that have not been sent yet
         self._unsent: dict[int, Question] = {}
         self._socket: socket.socket | None = None
         self._mailbox: Mailbox | None = None
-        #: its standard error
+        #: a descriptor of the file that is the asker's standard error
         self._said = -1
-        #: how often it has died since it answered last
+        #: how often it has died since its last answer
         self._deaths = 0
         self._prepared = False
 
@@ -115,7 +115,7 @@ class _Asker:
         return -1 if self._socket is None else self._socket.fileno()
 
     def begin(self, http: bool) -> None:
-        """Have it boot, and import requests if they will be sent."""
+        """Have the asker boot, and import requests if HTTP will be asked."""
         with self._lock:
             if self._socket is None:
                 self._start()
@@ -150,7 +150,7 @@ class _Asker:
                 self._send(Question(question.number, 0.0, "drop", ()))
 
     def pump(self) -> None:
-        """Send what has not been sent, and take in what has come; never blocks."""
+        """Send questions that wait to be sent, and receive answers; never blocks."""
         with self._lock:
             mailbox = self._mailbox
             if mailbox is not None and not mailbox.collect():
@@ -171,18 +171,18 @@ class _Asker:
         try:
             ours = moved_socket(ours)
             ours.setblocking(False)
-            # who reads it keeps it open: nothing is left on the disk
+            # the file is removed at once: the descriptor suffices, and nothing is left on disk
             said = moved(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600))
             os.unlink(path)
             self._close_said()
             self._said = said
             try:
                 here = os.getcwd()
-            except FileNotFoundError:  # then nothing is found there anyway
+            except FileNotFoundError:  # the current directory was removed
                 here = ""
             entries = [os.path.join(here, entry) for entry in sys.path if entry]
             paths = [os.path.normpath(entry) for entry in entries if os.path.isabs(entry)]
-            # what a project has in its own directory must not stand in for what is installed
+            # a project's own directory may have modules with the names of installed ones
             installed = ("site-packages", "dist-packages")
             paths.sort(key=lambda entry: os.path.basename(entry) not in installed)
             assert _launch is not None
@@ -201,11 +201,11 @@ class _Asker:
         if question is not None:
             question.note(kind, *facts)
             if question.over:
-                # also if Ctrl-C came before there was anybody to drop it
+                # here too: Ctrl-C may have come before anybody could drop the question
                 self._under_way.pop(number, None)
 
     def _send(self, question: Question) -> bool:
-        """Send a question, or give its fate to the next pump; whether it was taken."""
+        """Send a question; if that fails, the next pump() tries again.  Whether it was sent."""
         if self._socket is None:
             return False
         try:
@@ -213,7 +213,7 @@ class _Asker:
         except BlockingIOError:
             return False
         except (BrokenPipeError, ConnectionResetError):
-            # its death is read from the same socket
+            # the asker is dead; pump() will see that on the same socket
             return False
         return True
 
@@ -226,7 +226,7 @@ class _Asker:
             sock.close()
 
     def _despair(self) -> None:
-        """It has died twice: nobody will answer."""
+        """Give up all questions: the asker has died twice without an answer."""
         said = os.pread(self._said, 8192, 0).decode("utf-8", "replace").strip()
         for question in self._under_way.values():
             question.note("died", said)
@@ -241,7 +241,7 @@ class _Asker:
             os.close(said)
 
     def close(self) -> None:
-        """Let go of it: it ends, and so does the copy of it that a fork has made."""
+        """Close our end of the socket: the asker ends when no process has it open."""
         with self._lock:
             sock, self._socket, self._mailbox = self._socket, None, None
             if sock is not None:
@@ -253,8 +253,8 @@ _asker = _Asker()
 
 
 def forget() -> None:
-    """In a forked child: the asker is the parent's."""
-    # without its lock, which another thread may have held when this child was forked
+    """In a forked child: close the copy of the socket, since the asker is the parent's."""
+    # a new object: another thread may have held the lock of the old one when this was forked
     global _asker
     parents, _asker = _asker, _Asker()
     parents._lock = threading.RLock()
@@ -267,32 +267,34 @@ def close() -> None:
 
 
 def launched_by(launch: Callable[[socket.socket, int, list[str]], None]) -> None:
-    """Have the asker started like this: by the client of the warden, which is above this room.
+    """Set the function that starts the asker.
 
-    :param launch: is given its channel, a descriptor for its standard error, and directories in
-        which requests may be.
+    It belongs to ``supervision``, which this room must not import.
+
+    :param launch: called with the asker's channel, a descriptor for its standard error, and
+        directories in which requests may be installed.
     """
     global _launch
     _launch = launch
 
 
 def warm_up(http: bool) -> None:
-    """Have the asker boot beside the service that it will ask.
+    """Start the asker early, so that it boots while the service starts.
 
-    :param http: whether it will be asked for more than names and connections.
+    :param http: whether it will send HTTP requests, and is to import requests.
     """
     _asker.begin(http)
 
 
 def tell(kind: str, *facts: Any) -> None:
-    """Tell the asker what will be asked, if there is one."""
+    """Tell a running asker something that needs no answer."""
     _asker.tell(kind, *facts)
 
 
 def ask(seconds: float, kind: str, *facts: Any) -> Question:
     """Put a question to the asker.
 
-    :param seconds: after which it gives up.
-    :param kind: one of ``KINDS`` of its program, and ``facts`` what that takes.
+    :param seconds: how long the asker tries to answer.
+    :param kind: one of ``KINDS`` in the asker's program; ``facts`` are its arguments.
     """
     return _asker.ask(seconds, kind, *facts)

@@ -1,4 +1,4 @@
-"""Questions beside those about addresses and files, and how questions are combined."""
+"""Questions about the process, to commands and to callables; and combinations of questions."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Spawned(Probe):
 
 
 class Completed(Probe):
-    """Ready when the process has exited well.
+    """Ready when the process has exited with an accepted status.
 
-    :param argument: which argument asks for that.
-    :param fine: the statuses that are well.
+    :param argument: the argument that asks for this, as messages name it.
+    :param fine: the accepted statuses.
     """
 
     def __init__(self, argument: str, fine: frozenset[int]) -> None:
@@ -46,7 +46,7 @@ class Completed(Probe):
         return f"its end with status {statuses} ({self._argument}=True)"
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
-        """None once it has ended well."""
+        """None once the process has ended with an accepted status."""
         if target.exit_code is None:
             return "it still runs"
         return None if target.exit_code in self._fine else describe_exit(target.exit_code)
@@ -60,21 +60,21 @@ class Notified(Probe):
         return "READY=1 on its NOTIFY_SOCKET"
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
-        """None once it was received."""
+        """None once READY=1 was received."""
         return None if target.notified else "no READY=1 from a process of this service"
 
 
 class CommandProbe(Probe):
     """Ready when a command, run by the keeper, exits with status 0.
 
-    A run of it costs a process, and the service a connection: the longer they failed, the rarer
-    they are.
+    Each run takes a process, and mostly a connection to the service: the longer runs have failed,
+    the longer is the pause between them.
     """
 
     def __init__(self, argv: tuple[str, ...], timeout: float) -> None:
         self._argv, self._timeout = argv, timeout
         self._since = 0.0
-        #: the run that was looked at last, and when the next one may begin
+        #: the result of the last run, and the time at which the next one may begin
         self._seen: tuple[int, str] | None = None
         self._due = 0.0
 
@@ -88,13 +88,13 @@ class CommandProbe(Probe):
         return f"{os.path.basename(self._argv[0])} to exit with status 0"
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
-        """None once a run of it has succeeded; begins the next run otherwise."""
+        """None once a run has succeeded; otherwise begins the next run when it is time."""
         done, now = target.probed, time.monotonic()
         if done is not None and done[0] == 0:
             return None
         self._since = self._since or now
         if done is not self._seen:
-            # its end is news, which ends a pause
+            # the end of a run is news, and has ended the last pause early
             self._seen, self._due = done, now + self.shortest
         if now >= self._due:
             target.probe(self._timeout, self._argv)
@@ -105,10 +105,10 @@ class CommandProbe(Probe):
 
 
 class Until(Probe):
-    """Ready when a user's callable says so; an exception of it is a refusal.
+    """Ready when a callable of the user's returns something true; an exception is a refusal.
 
-    While it runs nobody else is asked.  So it is not asked again before four times as long
-    as it took has passed.
+    While the callable runs, this thread asks no other service.  So the pause after it is four
+    times as long as it took.
     """
 
     def __init__(self, ask: Callable[[], object], argument: str = "until=") -> None:
@@ -117,12 +117,12 @@ class Until(Probe):
 
     @property
     def shortest(self) -> float:
-        """Seconds: most of the time belongs to others."""
+        """Seconds: most of the time is left to other services."""
         return max(0.001, 4 * self._took)
 
     @property
     def longest(self) -> float:
-        """Seconds: what it costs nobody knows, so the pauses grow with time."""
+        """Seconds: the callable may be costly, so the pauses grow with time."""
         return max(0.25, self.shortest)
 
     def describe(self) -> str:
@@ -130,9 +130,9 @@ class Until(Probe):
         return f"{self._argument} to return true"
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
-        """None once it has returned something true.
+        """None once the callable has returned something true.
 
-        :raises StartFailed: if it never will.
+        :raises StartFailed: if its exception shows that it never will.
         """
         began = time.monotonic()
         try:
@@ -147,10 +147,10 @@ class Until(Probe):
 
 
 class Meanwhile(Probe):
-    """Ready when one answer is yes, and another one is, or was at any moment until then.
+    """Ready when two questions have been answered yes, the second one at any time.
 
-    :param end: the end of a process.
-    :param question: what may be true for a moment only, before it or after.
+    :param end: the question whether the process has ended.
+    :param question: a question whose answer may be yes for a moment only.
     """
 
     def __init__(self, end: Probe, question: Probe) -> None:
@@ -172,16 +172,16 @@ class Meanwhile(Probe):
         return f"{self._end.describe()}, and {self._question.describe()}"
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
-        """None when both have come."""
+        """None when both have been answered yes."""
         if self._refusal is not None:
             self._refusal = self._question.look(target, left)
         return self._end.look(target, left) or self._refusal
 
 
 class NoFailure(Probe):
-    """Raises once the output matches a pattern of failure; refuses while it may."""
+    """Raises once the output matches ``fails_on=``; refuses while a match may still grow."""
 
-    #: it refuses only while a match at the end of an unfinished line is held back
+    #: refuses only for the moment in which a match in an unfinished line is held back
     shortest = longest = 0.005
 
     def __init__(self, observer: Observer, seen: Callable[[str], SummonError]) -> None:
@@ -196,7 +196,7 @@ class NoFailure(Probe):
 
 
 class Stored(Probe):
-    """Never refuses, but raises once output could not be stored: nobody could look at it."""
+    """Never refuses, but raises once output could not be stored, and so cannot be searched."""
 
     def __init__(self, lost: Callable[[int], SummonError]) -> None:
         self._lost = lost
@@ -212,7 +212,7 @@ class AllOf(Probe):
     """Ready when all questions are answered yes, asked in order."""
 
     def __init__(self, probes: Sequence[Probe]) -> None:
-        #: what each of them consists of, if it is one of these
+        #: the probes; one that is an AllOf itself is replaced by its members
         self._probes: list[Probe] = [
             each
             for probe in probes
@@ -232,16 +232,16 @@ class AllOf(Probe):
 
     @property
     def asked(self) -> tuple[Asked, ...]:
-        """What the question that was refused last waits for."""
+        """The questions to the asker that the probe which refused last waits for."""
         return self._refusing.asked
 
     def check(self) -> None:
-        """Check all."""
+        """Check all probes."""
         for probe in self._probes:
             probe.check()
 
     def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
-        """The first who is in the way."""
+        """The first error of its probes, if any."""
         for probe in self._probes:
             error = yield from probe.occupied(name, until)
             if error is not None:
@@ -253,7 +253,7 @@ class AllOf(Probe):
         return ", and ".join(said for probe in self._probes if (said := probe.describe()))
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
-        """None when none of them refuses."""
+        """None when no probe refuses."""
         for probe in self._probes:
             refusal = probe.look(target, left)
             if refusal is not None:
@@ -262,10 +262,10 @@ class AllOf(Probe):
         return None
 
     def astray(self, target: Target) -> str:
-        """The first that is known."""
+        """The first address that one of the probes knows."""
         return next((said for probe in self._probes if (said := probe.astray(target))), "")
 
     def close(self) -> None:
-        """Close all."""
+        """Close all probes."""
         for probe in self._probes:
             probe.close()

@@ -1,6 +1,6 @@
-"""The question that an HTTP server answers: what is asked, and what the answer means.
+"""Asks an HTTP server whether it is ready: makes the request, and judges the answer.
 
-The asking is the asker's, by requests, which this process never imports.
+The asker sends the request by requests, which the test process never imports.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from .tcp import TCPProbe
 
 #: the statuses that an HTTP probe accepts
 Statuses = int | Collection[int] | Callable[[int], bool]
-#: what the body must be: a pattern that matches somewhere in it, or a callable that is given
+#: what a body must be: a pattern that matches somewhere in it, or a callable with the arguments
 #: status, headers and body
 Answer = re.Pattern[str] | Callable[[int, Mapping[str, str], str], object]
 
-#: of the time already waited, that the pause before the first request may take
+#: the pause before the first request takes this share of the time waited already
 _SHARE = 1 / 200
-#: seconds that one request may take unless something else is said
+#: seconds that one request may take by default
 REQUEST_TIMEOUT = 30.0
 
 
 class Headers(Mapping[str, str]):
-    """The headers of an answer, whatever their names' case."""
+    """The headers of an answer; names are found in upper and lower case."""
 
     def __init__(self, pairs: Collection[tuple[str, str]]) -> None:
         self._pairs = {name.lower(): value for name, value in pairs}
@@ -57,33 +57,33 @@ class Headers(Mapping[str, str]):
 
 
 class _Held:
-    """What an HTTP probe keeps between looks; no part of its value."""
+    """The state of an HTTP probe between looks; it does not count when probes are compared."""
 
     def __init__(self) -> None:
         self.looking: Looking[str | None] | None = None
         self.question: Question | None = None
         self.tcp: TCPProbe | None = None
-        #: the pid of the service that was seen listening; 0 if none was
+        #: the pid of the service when it was seen listening; 0 before that
         self.listening = 0
-        #: whether the asker knows what will be asked
+        #: whether the asker was told of the request in advance
         self.told = False
-        #: when the first look was
+        #: the time of the first look
         self.began = math.inf
-        #: whether the kernel tells who listens; None: not tried yet
+        #: whether the kernel tells who listens; None if it was not asked yet
         self.tells: bool | None = None
-        #: when the first request was sent; 0 if none was
+        #: the time of the first request; 0 before that
         self.since = 0.0
-        #: whether the body that is still to come does not matter
+        #: whether the answer is judged, so that the rest of the body does not matter
         self.settled = False
-        #: what the last request was refused with; empty if it was not, None if there was none
+        #: the refusal of the last request; empty if it was accepted, None before the first
         self.refusal: str | None = None
 
 
 @dataclass(frozen=True)
 class HTTPProbe(Probe):
-    """Ready when a request is answered with an accepted status, and body.
+    """Ready when the answer to a request has an accepted status and body.
 
-    Redirects are not followed, proxies and netrc of the environment not used.
+    Redirects are not followed; proxies and netrc of the environment are not used.
 
     :param url: http, https or http+unix; without a port 80 or 443.
     :param method: of the request.
@@ -96,7 +96,8 @@ class HTTPProbe(Probe):
     :param answer: see :data:`Answer`; None: any body will do.
     :param ask_kernel: False to send requests at once, to whoever answers; see
         :class:`TCPProbe`.
-    :param awaits_other: it is another service that answers, which may do so already.
+    :param awaits_other: whether another service answers, which may do so already before the
+        start.
     """
 
     url: str
@@ -114,15 +115,15 @@ class HTTPProbe(Probe):
 
     @property
     def shortest(self) -> float:
-        """Seconds: a request is dear, and the longer they were refused, the rarer they are."""
+        """Seconds: requests are costly, so the pauses grow while they are refused."""
         return wider(self._held.since) if self._held.since else self._tcp().shortest
 
     @property
     def longest(self) -> float:
-        """As the shortest, once requests are sent.
+        """Seconds: as the shortest pause, once requests are sent.
 
-        Before that a look is cheap, and the first request takes long enough: so the pauses
-        are shorter than where nothing is sent.
+        Before that a look is cheap.  The pauses are shorter than those of a TCP probe, since
+        after them a request is still to be sent.
         """
         held = self._held
         if held.since:
@@ -137,7 +138,7 @@ class HTTPProbe(Probe):
 
     @functools.cached_property
     def path(self) -> str:
-        """The unix socket that is asked; empty if it is none."""
+        """The path of the unix socket in the URL; empty for TCP."""
         parts = urlsplit(self.url)
         return unquote(parts.netloc) if parts.scheme == "http+unix" else ""
 
@@ -210,7 +211,7 @@ class HTTPProbe(Probe):
             if said:
                 return said
             if self.ask_kernel and held.listening != target.pid:
-                # Where only a connection can tell, the request is that connection.
+                # where only a connection can tell who listens, the request makes it
                 if held.tells is None:
                     held.tells = self._tcp().tells(addresses)
                 if held.tells:
@@ -247,26 +248,26 @@ class HTTPProbe(Probe):
 
     @functools.cached_property
     def _what(self) -> tuple[object, ...]:
-        """The request: it is the same each time."""
+        """The facts of the request, which are the same each time."""
         url = self.url
         if self.path:
             url = urlsplit(url)._replace(scheme="http", netloc="localhost").geturl()
         headers = {"Connection": "close", **self.headers}
         if self.answer is not None:
-            # a pattern is searched in the body as it comes
+            # uncompressed, since the pattern is searched in parts of the body as they come
             headers = {"Accept-Encoding": "identity", **headers}
         return self.method, url, tuple(headers.items()), self.body, self.auth
 
     def _ask(self, seconds: float, addresses: tuple[str, ...]) -> Question:
-        # the asker is in another directory
+        # absolute, since the asker runs in another directory
         verify = os.path.abspath(self.verify) if isinstance(self.verify, str) else self.verify
         limit = 0 if self.answer is None else BODY
         return ask(seconds, "request", self._what, addresses, self.path, verify, limit)
 
     def _silence(self, question: Question) -> str:
-        """The refusal as long as there is no answer; none of its own if it has come already."""
+        """The refusal while a request has no answer yet."""
         waited = min(time.monotonic(), question.until) - question.began
-        # the request before it had more time to be refused in
+        # the refusal of the request before says more than the short silence after this one
         short = waited < min(0.5, self.request_timeout or 0.5)
         if self._held.refusal is not None and (short or question.kind == "answer"):
             return self._held.refusal
@@ -300,7 +301,7 @@ class HTTPProbe(Probe):
             said += f", of which status= raised {type(error).__name__}: {error}"
             accepted = False
         if not accepted:
-            # its body does not matter
+            # a refused status: the body does not matter
             self._held.settled = True
             return said
         if self.answer is None:
@@ -309,7 +310,7 @@ class HTTPProbe(Probe):
         if isinstance(self.answer, re.Pattern):
             refused = None if self.answer.search(body) else "does not match answer="
         elif question.cut or not question.over:
-            # what is not in it yet may be what a callable looks for
+            # the callable may be looking for something in the rest of the body
             refused = "has not ended"
         else:
             refused = self._called(code, Headers(headers), body)
@@ -348,12 +349,12 @@ def _without_password(url: str) -> str:
 
 
 def _text(body: bytes, content_type: str) -> str:
-    """A body as text, in the encoding that it says it is in."""
+    """A body as text, in the encoding that its Content-Type names."""
     found = re.search(r"charset=\"?([\w.:-]+)", content_type, re.IGNORECASE)
     try:
         return body.decode(found[1] if found else "utf-8", "replace")
     except (LookupError, UnicodeError) as error:
-        # there is no such encoding, or it is one of host names
+        # an unknown encoding, or one that is for other things than text (idna)
         let_through(error)
         return body.decode("utf-8", "replace")
 

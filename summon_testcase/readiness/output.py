@@ -1,4 +1,4 @@
-"""pexpect's pattern matching over captured output."""
+"""Searches captured output for patterns, by pexpect's matching."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ..unpatched import io, time
 from .probe import Probe, Target
 
 _CHUNK = 65536
-#: characters that a match may span; twice the chunk, so that none is skipped
+#: characters that a match may span: twice a chunk, since pexpect skips data if it is less
 _WINDOW = 2 * _CHUNK
-#: seconds for which a match at the end of an unfinished line waits for the rest of it
+#: seconds for which a match in an unfinished line waits for the rest of the line
 _HOLD = 0.02
 
 
 class _AsShown:
-    """A pattern as pexpect's searcher uses it, for which a terminal's lines are lines."""
+    """A pattern for pexpect's searcher that takes lines as a terminal shows them."""
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self.pattern = pattern
@@ -37,7 +37,7 @@ class _AsShown:
 
 
 class _Searcher(searcher_re):  # type: ignore[misc]
-    """pexpect's searcher, which can hold back a match that may still grow."""
+    """A searcher for pexpect that holds back a match which may still grow."""
 
     def __init__(self, patterns: Sequence[re.Pattern[str] | _AsShown]) -> None:
         super().__init__(patterns)
@@ -45,8 +45,8 @@ class _Searcher(searcher_re):  # type: ignore[misc]
         self.held = False
 
     def search(self, buffer: str, freshlen: int, searchwindowsize: int | None = None) -> int:
-        # A window that was cut off keeps one character as context: "^" must not match
-        # where the cut happens to be.
+        # A window that does not begin with the output keeps one character before it: "^" must
+        # not match where the window happens to begin.
         cut = searchwindowsize is not None and len(buffer) >= searchwindowsize
         index: int = super().search(buffer, freshlen, len(buffer) - 1 if cut else None)
         self.held = (
@@ -56,10 +56,10 @@ class _Searcher(searcher_re):  # type: ignore[misc]
 
 
 class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
-    """Looks for patterns in a log from a position on; any number may watch one log.
+    """Searches a log for patterns; any number of observers may search one log.
 
-    :param position: byte offset at which to begin.
-    :param raw: look at the output as it is, not at clean text.
+    :param position: the byte offset at which to begin.
+    :param raw: whether to search the output as it is, instead of clean text.
     """
 
     _buffer: io.StringIO
@@ -72,7 +72,7 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         position: int = 0,
         raw: bool = False,
     ) -> None:
-        # as bytes: for text it asks for a method of sys.stdout, and there may be none
+        # in bytes mode: for text pexpect uses an attribute of sys.stdout, which may not exist
         super().__init__(timeout=None, maxread=_CHUNK, searchwindowsize=_WINDOW)
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self.string_type, self.buffer_type = str, io.StringIO
@@ -85,15 +85,16 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         self._expecter = Expecter(self, self._searcher, _WINDOW)
         self._held_since = math.inf
         self._raw = raw
-        #: characters that have been given to the searcher
+        #: how many characters the searcher has got
         self._given = 0
-        #: text whose last sequence is not over yet; a test may begin in the middle of one
+        #: an escape sequence that is not complete yet; a position may be in the middle of one
         self._rest = "" if raw or not position else log.begun(position)
-        #: what was given lately: how much before it, the position after it, and the text
+        #: the last texts that the searcher got: the count of characters before each, the position
+        #: in the log after it, and the text
         self._pieces: deque[tuple[int, int, str]] = deque()
 
     def _more(self) -> str | None:
-        """Text that patterns are matched against; None if there is no more of it, now."""
+        """The next text to search; None if there is no more at the moment."""
         data, self.position = self._log_file.take(self.position, _CHUNK)
         over = not data and self._ended
         if not data and not (over and self._rest):
@@ -106,7 +107,7 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         self._pieces.append((self._given, end, text))
         given = text if self._raw else clean(text)
         self._given += len(given)
-        # a match ends in what the searcher still has
+        # pieces that the searcher has dropped can have no part in a match
         while len(self._pieces) > 1 and self._pieces[1][0] < self._given - 2 * _WINDOW:
             self._pieces.popleft()
         return given
@@ -117,7 +118,7 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         return self._held_since < math.inf
 
     def search(self, target: Target, left: float = math.inf) -> re.Match[str] | None:
-        """Read what there is, for `left` seconds at most; the first match in it."""
+        """Read the log up to its end, for `left` seconds at most; the first match."""
         deadline = Deadline(None if left == math.inf else left)
         self._ended = target.ended
         index = None
@@ -137,7 +138,7 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
                 self._searcher.hold = False
                 index = self._expecter.existing_data()
         elif index is None:
-            # what was held back has turned out to be no match: the next has time of its own
+            # the match that was held back has turned out to be none: the next one waits anew
             self._held_since = math.inf
         if index is None:
             target.watch(self.position)
@@ -146,7 +147,7 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         return found
 
     def _trim(self) -> None:
-        # pexpect keeps everything since the last match, for its `before`
+        # pexpect keeps all text since the last match for its attribute `before`
         if self._before.tell() > 2 * _WINDOW:
             kept = self._before.getvalue()[-_WINDOW:]
             self._before = self.buffer_type()
@@ -158,11 +159,11 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         return self._offset(given)
 
     def after_line(self) -> int:
-        """Byte offset after the line that the match ends in, if that line is complete."""
+        """Byte offset after the line in which the match ends; its own end if that is open."""
         end = self.after_match()
         if self.match.group().endswith("\n"):
             return end
-        # most often it came together with the match
+        # mostly the rest of the line came together with the match
         beyond = self._buffer.getvalue()
         newline = beyond.find("\n") + 1
         if newline:
@@ -171,7 +172,7 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         return end + newline
 
     def _offset(self, given: int) -> int:
-        """Where in the log the first so many characters that were given end."""
+        """The byte offset in the log after so many characters that the searcher got."""
         for before, position, text in reversed(self._pieces):
             if before < given:
                 at = given - before if self._raw else origin(text, given - before)
@@ -193,7 +194,7 @@ class OutputProbe(Probe):
 
     @property
     def shortest(self) -> float:
-        """Only output can help, but for a match that waits for the end of its line."""
+        """Infinite, since only output ends a pause; short while a match is held back."""
         return _HOLD / 4 if self.observer.holding else math.inf
 
     def describe(self) -> str:
@@ -201,7 +202,7 @@ class OutputProbe(Probe):
         return f"output matching {self._said}"
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
-        """None once it has matched."""
+        """None once the output has matched."""
         if self.match is None:
             self.match = self.observer.search(target, left)
         if self.match is not None:
@@ -210,7 +211,7 @@ class OutputProbe(Probe):
 
 
 class _OutputBytes(io.RawIOBase):
-    """Output from a position on; the end of it is the end of the service."""
+    """The bytes of the output from a position on, up to the end of the service."""
 
     def __init__(
         self,
@@ -248,10 +249,10 @@ def open_output(
     timeout: float | None,
     late: Callable[[float], Exception],
 ) -> io.TextIOWrapper:
-    """Output as a text stream, which ends when the service has.
+    """The output as a text stream, which ends when the service has ended.
 
     :param timeout: seconds that one read may wait; None for no limit.
-    :param late: makes the error of a read that waited longer.
+    :param late: makes the error for a read that has waited longer.
     """
     raw = _OutputBytes(log, source, position, timeout, late)
     return io.TextIOWrapper(io.BufferedReader(raw), "utf-8", "replace", newline="\n")

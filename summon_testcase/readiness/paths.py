@@ -1,4 +1,4 @@
-"""Questions about what a service puts into the file system: a unix socket, a file."""
+"""Asks whether a service has made a unix socket or a file."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ..system import procfs
 from ..unpatched import LINUX, open, os, socket
 from .probe import Probe, Target, in_use
 
-#: bytes of a unix socket's path: the kernel's structure has 108, with the final zero
+#: bytes of a unix socket's path: Linux has room for 108, with the final zero
 UNIX_PATH_LIMIT = 107 if LINUX else 103
 
-#: a file as it was: inode, modification time in ns, size in bytes
+#: facts that tell a new file from an old one: inode, modification time in ns, size in bytes
 Snapshot = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class UnixSocketProbe(Probe):
-    """Ready when a unix socket accepts a connection, of whatever type it is.
+    """Ready when a unix socket of any type accepts a connection.
 
-    :param path: of the socket.
+    :param path: the path of the socket.
     """
 
     path: str
@@ -37,7 +37,7 @@ class UnixSocketProbe(Probe):
     longest: ClassVar[float] = 0.008
 
     def check(self) -> None:
-        """:raises InvalidArgument: for a path that the kernel has no room for."""
+        """:raises InvalidArgument: for a path that is too long for the kernel."""
         size = len(os.fsencode(self.path))
         if size > UNIX_PATH_LIMIT:
             raise InvalidArgument(
@@ -50,7 +50,7 @@ class UnixSocketProbe(Probe):
         return f"a connection to {self.path}"
 
     def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
-        """Whether somebody accepts there already; a file left by the dead is none."""
+        """Whether another process accepts there already; a left-over file is no obstacle."""
         yield from ()
         refusal, pid = self._ask()
         if refusal is not None:
@@ -67,13 +67,13 @@ class UnixSocketProbe(Probe):
         return self._ask()[0]
 
     def remove_if_dead(self) -> None:
-        """Remove a socket that nobody listens at any more."""
+        """Remove a socket at which no process listens any more."""
         with suppress(OSError):
             if "nobody listens" in (self._ask()[0] or ""):
                 os.unlink(self.path)
 
     def _ask(self) -> tuple[str | None, int | None]:
-        """The refusal, and who listens as far as the system tells."""
+        """The refusal, and the pid of the listener where the system tells."""
         try:
             facts = os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -86,7 +86,7 @@ class UnixSocketProbe(Probe):
         kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
         for kind in kinds:
             with socket.socket(socket.AF_UNIX, kind) as sock:
-                # whose queue is full would have to be waited for
+                # connect() would wait for a server whose queue is full
                 sock.setblocking(False)
                 try:
                     sock.connect(self.path)
@@ -107,10 +107,10 @@ class UnixSocketProbe(Probe):
 class FileProbe(Probe):
     """Ready when a file exists that was not there before the start.
 
-    The content of a file ``*.pid`` must be the number of a live process too.
+    A file ``*.pid`` must also contain the number of a live process.
 
-    :param path: of the file.
-    :param before: :meth:`snapshot` of it, taken before the start.
+    :param path: the path of the file.
+    :param before: its :meth:`snapshot` from before the start.
     """
 
     path: str
@@ -121,9 +121,9 @@ class FileProbe(Probe):
 
     @staticmethod
     def snapshot(path: str) -> Snapshot | None:
-        """The file as it is; None if it does not exist.
+        """Facts of the file as it is now; None if it does not exist.
 
-        :raises OSError: if that cannot be known (a directory without permission).
+        :raises OSError: if the system does not tell (a directory without permission).
         """
         try:
             facts = os.stat(path)
@@ -141,9 +141,9 @@ class FileProbe(Probe):
         return f"the file {self.path}"
 
     def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
-        """Whether a pid file is there already that names a live process.
+        """Whether there is a pid file already that names a live process.
 
-        Any other file of before the start is told apart by its snapshot.
+        Other files from before the start are no obstacle: the snapshot tells them from new ones.
         """
         yield from ()
         if self.before is None or not self.path.endswith(".pid"):
@@ -176,13 +176,13 @@ class FileProbe(Probe):
             return f"cannot read {self.path}: {error.strerror}"
 
     def _first_line(self) -> bytes:
-        # a pipe or a device, which it may be by mistake, would have to be waited for
+        # reading from a pipe or a device, which the path may be by mistake, could block
         mode = os.stat(self.path).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             return b""
-        # an object, which is closed also if Ctrl-C comes right after it was opened
+        # unbuffered: Ctrl-C right after opening leaves one object, which closes itself
         with open(self.path, "rb", buffering=0) as file:
-            # postgres writes more lines after the first
+            # postgres writes more lines, but the pid is in the first
             return file.read(64).partition(b"\n")[0].strip()
 
     def _pid_refusal(self) -> str | None:
@@ -200,7 +200,7 @@ def _number(line: bytes) -> int | None:
 
 
 def _peer(sock: socket.socket) -> int | None:
-    """The process that called listen() on the other side."""
+    """The pid of the process that called listen() on the other side."""
     if not LINUX:
         return None
     try:

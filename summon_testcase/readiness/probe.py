@@ -1,8 +1,8 @@
-"""What all questions about readiness have in common.
+"""The base of all questions about readiness.
 
-A probe asks once each time and answers None, "ready", or the refusal in words; who asks
-again, and for how long, is not its business.  It writes :meth:`Probe.look`, and the rest where
-the defaults are not true of it.
+Each call of :meth:`Probe.look` asks once, and answers None for "ready", or the refusal in words.
+The loop in ``wait`` asks again until time is over.  A probe writes ``look``, and overrides other
+methods where their defaults do not fit.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from ..scheduling.steps import Asked, Steps
 from ..system import procfs
 from ..unpatched import time
 
-#: share of the time since the first costly question that the next pause takes, and of what is
-#: more than so many seconds of it: a service that is slow is asked rarely
+#: The next pause after a costly question takes this share of the time since the first one.  Of
+#: the time beyond so many seconds it takes a larger share: a slow service is asked rarely.
 _SHARE = 1 / 72
 _SOON, _LATER_SHARE = 0.2, 1 / 20
 _SHORTEST, _LONGEST = 0.0005, 2.0
 
 V = TypeVar("V")
-#: a look that yields a refusal wherever it must wait for an answer
+#: a look as a generator: it yields a refusal wherever it has to wait for an answer
 Looking = Generator[str, None, V]
 
 
 class Target(Protocol):
-    """What a probe may know of the service."""
+    """The part of a service that a probe may use."""
 
     @property
     def pid(self) -> int:
-        """The main process."""
+        """The pid of the main process."""
 
     @property
     def keeper_pid(self) -> int:
-        """The ancestor of everything that the service spawned, daemons too."""
+        """The pid of the keeper: all processes of the service descend from it, daemons too."""
 
     @property
     def exit_code(self) -> int | None:
@@ -49,39 +49,39 @@ class Target(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of the service is alive."""
+        """Whether no process of the service is alive."""
 
     @property
     def gone(self) -> bool:
-        """Whether nobody keeps it any more: it was stopped, or its keeper has died."""
+        """Whether it has no keeper any more: it was stopped, or the keeper has died."""
 
     @property
     def notified(self) -> bool:
-        """Whether it has sent READY=1."""
+        """Whether the service has sent READY=1."""
 
     @property
     def heard(self) -> int:
-        """How many news there have been."""
+        """How many messages the keeper has sent."""
 
     @property
     def log_errno(self) -> int:
-        """Why output could not be stored; 0 if all was."""
+        """The errno of the first output that could not be stored; 0 if there was none."""
 
     @property
     def probed(self) -> tuple[int, str] | None:
         """Status and last line of the probe command that ended last."""
 
     def probe(self, timeout: float, argv: tuple[str, ...]) -> None:
-        """Have a probe command run beside the service."""
+        """Have the keeper run a probe command."""
 
     def watch(self, position: int) -> None:
-        """Ask for news of output beyond a position in the log."""
+        """Ask the keeper for a message when there is output beyond a position in the log."""
 
     def fileno(self) -> int:
-        """Readable when there is news; -1 once there never will be."""
+        """A descriptor, readable when there is news; -1 when there never will be any."""
 
     def pump(self) -> None:
-        """Take in the news; never blocks."""
+        """Receive messages of the keeper, without blocking."""
 
 
 class Probe:
@@ -91,64 +91,65 @@ class Probe:
     def shortest(self) -> float:
         """Seconds of the shortest pause between looks.
 
-        The pause is the time waited / 72, within these limits.  The default is for a question
-        whose answer only news of the service can change: they end each pause.
+        The pause is the time waited / 72, but not shorter than this and not longer than
+        :attr:`longest`.  The default fits a question whose answer changes only by a message of
+        the keeper, since each message ends a pause.
         """
         return math.inf
 
     @property
     def longest(self) -> float:
-        """Seconds of the longest pause, as of now: it may grow as a question gets dearer."""
+        """Seconds of the longest pause at the moment; it may grow while a start takes long."""
         return self.shortest
 
     @property
     def asked(self) -> tuple[Asked, ...]:
-        """What is being asked since the last look, whose answer calls for the next one."""
+        """Questions to the asker that are under way; an answer to one ends the pause."""
         return ()
 
     def check(self) -> None:
         """:raises InvalidArgument: if the question can never be answered."""
 
     def describe(self) -> str:
-        """What is waited for, to follow "waited for"."""
+        """What the start waits for, in words that follow "waited for"."""
         return ""
 
     def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
-        """Asked once before the service is spawned: does somebody answer already?
+        """Asked once before the service is spawned: does another process answer already?
 
-        :param name: the executor, for the message.
-        :param until: the moment at which nobody is interested any more.
-        :returns: the error to raise, not raised yet.
+        :param name: the name of the executor, for the message.
+        :param until: the moment of :func:`time.monotonic` at which to give up.
+        :returns: the error, which the caller raises; None if the place is free.
         """
         return None
         yield
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
-        """Ask once; never blocks, but for ``until=``.
+        """Ask once; never blocks, except for the callable of ``until=``.
 
-        While a question is :attr:`asked` the answer to the last one stands.
+        While a question is under way (:attr:`asked`), the last refusal is repeated.
 
         :param target: the service.
-        :param left: seconds until nobody is interested any more.
+        :param left: seconds until the start is given up.
         :returns: None when ready, else the refusal in words.
-        :raises PortInUse: when somebody else took the service's place meanwhile;
-            it names no executor, which the caller knows.
+        :raises PortInUse: if another process has taken the service's place meanwhile.  The
+            error names no executor: the caller adds that.
         """
         raise NotImplementedError
 
     def astray(self, target: Target) -> str:
-        """Where the service can be reached, if that is elsewhere.
+        """Where the service listens instead, if it listens in the wrong place.
 
-        :returns: words to follow its name; empty where it is not known.
+        :returns: words that follow its name; empty if no such place is known.
         """
         return ""
 
     def close(self) -> None:
-        """Give back what the probe holds; it may be used again."""
+        """Close what the probe has open; it may be used again."""
 
 
 class Held(Protocol):
-    """Where a probe keeps the look that is under way."""
+    """The object in which a probe keeps the look that is under way."""
 
     looking: Looking[str | None] | None
 
@@ -173,22 +174,23 @@ def go_on(
 
 
 def wider(since: float) -> float:
-    """Seconds of the pause after a question that is not cheap.
+    """Seconds of the pause after a costly question.
 
-    A request costs three processes a millisecond and more, and the service a line of its log.
+    A request takes test process, asker and service a millisecond and more each, and often writes
+    a line to the service's log.
 
-    :param since: when the first one was put.
+    :param since: the time of the first such question.
     """
     asked = time.monotonic() - since
     return min(max(asked * _SHARE, (asked - _SOON) * _LATER_SHARE, _SHORTEST), _LONGEST)
 
 
 def never(argument: str, error: Exception) -> None:
-    """Pass by an exception of the user's code that may be gone next time.
+    """Do nothing for an exception of the user's code that may not come the next time.
 
-    :param argument: what the code was given as.
-    :raises StartFailed: for one that says the same each time: a name that does not exist, a
-        mistake in the callable itself, an assertion that the user has worded.
+    :param argument: the argument in which the user has given the code.
+    :raises StartFailed: for an exception that would come each time: a name that does not exist, a
+        mistake in the callable itself, an assertion with a message of the user's.
     """
     if isinstance(error, InvalidArgument):
         raise StartFailed(error.message)
@@ -207,18 +209,18 @@ def _permanent(error: Exception) -> bool:
     package = __name__.partition(".")[0]
     ours = [str(names.get("__name__")).partition(".")[0] == package for names in frames]
     if isinstance(error, AssertionError):
-        # assertEqual() and pytest word what is just not equal yet
+        # the message may be that of assertEqual() or pytest: values that are not equal yet
         said = str(error)
         return bool(said) and not said.startswith("assert ") and "__unittest" not in frames[-1]
     if not isinstance(error, (TypeError, AttributeError)) or isinstance(error, SummonError):
         return False
-    # of the callable itself, whose frame is the only one that is not ours; but None is what
-    # many things are before they are there
+    # A mistake in the callable itself: no other frame but its own is not ours.  But where None is
+    # the culprit, something may just not be there yet.
     return ours.count(False) <= 1 and "NoneType" not in str(error)
 
 
 def in_use(sentence: str, port: int | None, pid: int | None, executor: str = "") -> PortInUse:
-    """The error that says who has what the service needs, as far as that is known."""
+    """The error that names the process which has taken the service's place, if it is known."""
     command = None if pid is None else procfs.command_line(pid)
     if pid is None:
         whose = "the system does not tell by whom"

@@ -1,4 +1,4 @@
-"""A start that takes long says what it is waiting for, to who may be watching."""
+"""Tells a user who watches a terminal what a long start is waiting for."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from ..clean import visible
 from ..foreign import let_through
 from ..unpatched import switched_on, time
 
-#: a variable that, set and not ``0``, has slow starts told where there is no terminal
+#: a variable that, if set and not ``0``, has slow starts reported without a terminal, too
 VERBOSE = "SUMMON_VERBOSE"
 
 
-#: seconds after which something is said, before it is every minute
+#: seconds after which a line is written; after these, one is written each minute
 MOMENTS = (1.0, 5.0, 15.0, 30.0)
 
 
 def _moments() -> Iterator[float]:
-    # no generator: Ctrl-C in one that is being dropped would be lost
+    # not a generator: Ctrl-C that comes while a generator is being dropped would be lost
     return itertools.chain(MOMENTS, itertools.count(60, 60))
 
 
 class Progress:
-    """What a long wait waits for is written to standard error now and then.
+    """Writes to standard error, now and then, what a long start is waiting for.
 
-    After 1, 5, 15 and 30 seconds, then every minute; if it is a terminal, or the variable
-    :data:`VERBOSE` asks for it.
+    It writes after 1, 5, 15 and 30 seconds, then every minute, if standard error is a terminal
+    or the variable :data:`VERBOSE` is set.
 
-    :param name: of the service.
+    :param name: the name of the service.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._began = time.monotonic()
         self._moments = _moments()
-        #: the moment of :func:`time.monotonic` at which something is to be told
+        #: the moment of :func:`time.monotonic` at which the next line is due
         self.due = self._began + next(self._moments)
 
     def tell(self, refusal: str) -> None:
-        """Say what it is waiting for, and set the next moment."""
+        """Write what the start is waiting for, and set the next moment."""
         now = time.monotonic()
         self.due = next(at for m in self._moments if (at := self._began + m) > now)
         stream = sys.stderr
@@ -50,5 +50,6 @@ class Progress:
                 print(f"summon_testcase: {said}", file=stream)
                 stream.flush()
         except Exception as error:
-            # closed, full, or the test's own: a start does not fail for want of listeners
+            # Standard error may be closed, full, or replaced by the test.  A start must not fail
+            # because of that.
             let_through(error)

@@ -1,4 +1,4 @@
-"""Does the service listen on a TCP address?"""
+"""Asks whether the service listens on a TCP address."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..wording import at
 from .asking import Question, ask
 from .probe import Looking, Probe, Target, V, go_on, in_use, wider
 
-#: seconds that a connection may take
+#: seconds that one attempt to connect may take
 _CONNECTION = 5.0
-#: listeners that are named where a service has more
+#: how many addresses of a service a message names at most
 _SHOWN = 6
 
 
 def _waiting(probe: TCPProbe, looking: Looking[V], until: float) -> Steps[V | None]:
-    """Go through with a look; None if it takes too long."""
+    """Run a look to its end; None if it takes too long."""
     try:
         while time.monotonic() < until:
             try:
@@ -37,31 +37,30 @@ def _waiting(probe: TCPProbe, looking: Looking[V], until: float) -> Steps[V | No
 
 
 class _Held:
-    """What a TCP probe knows between looks; no part of its value."""
+    """The state of a TCP probe between looks; it does not count when probes are compared."""
 
     def __init__(self) -> None:
         self.looking: Looking[str | None] | None = None
         self.question: Question | None = None
-        #: the last answer that was not yes
+        #: the last refusal
         self.refusal = ""
-        #: when the first question was put that costs more than microseconds; 0 if none was
+        #: the time of the first question to the asker; 0 before that
         self.since = 0.0
 
 
 @dataclass(frozen=True)
 class TCPProbe(Probe):
-    """Ready when the service, and nobody else, listens on a TCP address.
+    """Ready when the service, and no other process, listens on a TCP address.
 
-    On Linux the kernel is asked, which neither disturbs the service nor costs
-    more than 10 microseconds, and names the socket, hence its owner.  Where it
-    does not tell, or for an address of another machine, a connection is made
-    and closed at once, by the asker, as what may block is asked there.
+    On Linux the probe asks the kernel.  That does not disturb the service, takes less than 10
+    microseconds, and names the socket, hence its owner.  Where the kernel does not tell, and for
+    an address of another machine, the asker makes a connection and closes it at once.
 
     :param host: an address or a name; a wildcard stands for its loopback
         address.  Of several addresses (``localhost``) one is enough.
     :param port: the TCP port.
-    :param ask_kernel: False to connect and accept whoever answers: for a
-        service that lets another process listen (``docker run -p``, systemd).
+    :param ask_kernel: False to connect, and to be content with any listener: for a service that
+        has another process listen (``docker run -p``, systemd).
     """
 
     host: str
@@ -71,12 +70,12 @@ class TCPProbe(Probe):
 
     @property
     def shortest(self) -> float:
-        """Seconds: who listens is the cheapest of questions, a connection is not."""
+        """Seconds: the kernel is asked often, a connection is made more rarely."""
         return wider(self._held.since) if self._held.since else 0.0005
 
     @property
     def longest(self) -> float:
-        """Seconds: connecting is dearer than asking the kernel."""
+        """Seconds: a connection takes longer than a question to the kernel."""
         return wider(self._held.since) if self._held.since else 0.008
 
     @property
@@ -85,7 +84,7 @@ class TCPProbe(Probe):
         return () if self._held.question is None else (self._held.question,)
 
     def check(self) -> None:
-        """:raises InvalidArgument: for a port that nobody can listen on."""
+        """:raises InvalidArgument: for a number that is no port."""
         if not 0 < self.port < 65536:
             raise InvalidArgument(
                 f"port {self.port} cannot be connected to: give one between 1 and 65535, "
@@ -97,7 +96,7 @@ class TCPProbe(Probe):
         return f"a connection to {at(self.host, self.port)}"
 
     def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
-        """Whether somebody listens on any of the addresses already."""
+        """Whether another process listens on one of the addresses already."""
         asking = self._who_listens(until - time.monotonic(), naming=True)
         found = yield from _waiting(self, asking, until)
         for address, inode in found[0] if found else ():
@@ -117,7 +116,7 @@ class TCPProbe(Probe):
         return go_on(self._held, self.looking, target, left)
 
     def looking(self, target: Target, left: float) -> Looking[str | None]:
-        """One look, with a stop wherever it must wait."""
+        """One look, as a generator that yields wherever it has to wait."""
         listeners, refusals = yield from self._who_listens(left)
         stranger: PortInUse | None = None
         for address, inode in listeners:
@@ -136,7 +135,7 @@ class TCPProbe(Probe):
         return self._held.refusal
 
     def resolving(self, left: float) -> Looking[tuple[tuple[str, ...], str]]:
-        """The addresses of the host, and why there are none."""
+        """The addresses of the host; if there are none, the reason in words."""
         addresses = known(self.host)
         if addresses is not None:
             return addresses, ""
@@ -179,19 +178,19 @@ class TCPProbe(Probe):
         self._held.since = 0.0
 
     def _listener(self, address: str, naming: bool = False) -> int | None:
-        # A wildcard listener of ours would answer for any address of the world.
+        # asked for an address of another machine, the kernel would name a wildcard listener here
         if not (self.ask_kernel or naming) or not is_local(address):
             return None
         inode = netlink.listener(address, self.port)
-        # where others may answer it may be by the rules of a firewall
+        # with ask_kernel=False "nobody" means "not known": firewall rules may lead elsewhere
         return inode if self.ask_kernel else inode or None
 
     def _who_listens(
         self, left: float, naming: bool = False
     ) -> Looking[tuple[list[tuple[str, int]], list[str]]]:
-        """Each address where somebody listens and the inode, 0 if not known; refusals.
+        """The addresses at which a process listens with the inode (0: not known); the refusals.
 
-        :param naming: ask the kernel too where it matters only for the message.
+        :param naming: whether to ask the kernel even with ``ask_kernel=False``, for a message.
         """
         addresses, refusal = yield from self.resolving(left)
         if not addresses:
@@ -229,7 +228,7 @@ class TCPProbe(Probe):
     def _answer(self, question: Question, meanwhile: str) -> Looking[None]:
         try:
             while not question.pump() and not question.late():
-                # one that has just been put says less than the one before it
+                # the refusal of the last question says more than the silence of a new one
                 new = time.monotonic() - question.began < 0.5
                 yield self._held.refusal if new and self._held.refusal else meanwhile
             question.alive()
@@ -239,14 +238,14 @@ class TCPProbe(Probe):
 
 
 def _stranger(inode: int, target: Target) -> int | None:
-    """Who has a socket that the service has not; None if nobody is known to."""
+    """The pid of a process outside the service that has a socket open; None if none is known."""
     if procfs.socket_holder(inode, (target.pid,)) is not None:
         return None
     if procfs.socket_holder(inode, procfs.descendants(target.keeper_pid)) is not None:
         return None
     pid = procfs.any_socket_holder(inode)
-    # None: the service changed its user, and we may not see its files.
-    # A descendant: forked after the list was made.
+    # None: the service has changed its user, and we may not see its files.
+    # A descendant: it was forked after the list was made.
     if pid is None or pid == target.pid or procfs.descends_from(pid, target.keeper_pid):
         return None
     return pid

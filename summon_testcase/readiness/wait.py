@@ -1,4 +1,4 @@
-"""The one polling loop: is it ready? is it alive? is there time?"""
+"""The one polling loop: asks until a service is ready, has ended, or time is over."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Verdict(enum.Enum):
 class Outcome:
     """The end of a wait.
 
-    :param refusal: the last answer that was not yes.
-    :param attempts: how often the question was asked.
+    :param refusal: the last refusal, in words.
+    :param attempts: how often the probe asked.
     """
 
     verdict: Verdict
@@ -37,18 +37,18 @@ class Outcome:
     attempts: int
 
 
-#: share of the time already waited that the next pause may take
+#: the next pause takes this share of the time waited already
 _SHARE = 1 / 72
-#: seconds between looks at a question that is under way, whose answer ends the pause anyhow
+#: seconds of the pause while a question is under way; its answer ends the pause early
 _ASKED = 0.25
 
 
 def failed(target: Target, outlasts: bool = False) -> bool:
     """Whether a service cannot become ready any more.
 
-    A main process that ended well and left others alive is a daemon on its way.
+    A main process that ends with an accepted status and leaves others alive becomes a daemon.
 
-    :param outlasts: what was waited for may come when nothing of it is alive here.
+    :param outlasts: whether it may become ready although no process of it is alive here.
     """
     if target.gone or (target.exit_code is not None and target.exit_code not in target.fine):
         return True
@@ -62,23 +62,23 @@ def until_ready(
     progress: Progress | None = None,
     outlasts: bool = False,
 ) -> Steps[Outcome]:
-    """Ask until the answer is yes, the process has ended, or time is over.
+    """Ask until the service is ready, has ended, or time is over.
 
-    Pauses grow with the time already waited, within the limits of the probe, so that the
-    delay they add stays a small share of it.  News from the keeper end a pause at once.
+    Pauses grow with the time already waited, within the limits of the probe, so that the delay
+    that they add stays a small share of it.  A message of the keeper ends a pause at once.
 
-    :param progress: is told what is waited for, when it wants to know.
+    :param progress: writes now and then what the start is waiting for.
     :param outlasts: see :func:`failed`.
     """
     attempts = 0
     refusal = ""
     target.pump()
     while True:
-        # the end is looked at before the question, so that the answer knows all output
+        # this order matters: if it has ended here, the probe below sees all of its output
         over = failed(target, outlasts)
         answer = probe.look(target, deadline.left())
         asked = probe.asked
-        # what is still under way is not counted twice
+        # a question that is still under way is not counted twice
         attempts += not asked
         if answer is None and (target.exit_code is None or target.exit_code in target.fine):
             return Outcome(Verdict.READY, refusal, attempts)
@@ -98,11 +98,11 @@ def until_ready(
             yield Pause((target.fileno(),), min(until, due), asked)
             now = time.monotonic()
             if now < until:
-                # news end a pause early; at its own end there are none, or they end the next one
+                # not after a pause that the clock has ended: news would end the next one at once
                 target.pump()
             if progress is not None and now >= due:
                 progress.tell(refusal)
-            # a pause may end early, which is no reason to ask what may be dear
+            # a pause may also end early without news, and is then continued
             if now >= until or target.heard != heard or target.fileno() < 0:
                 break
             if any(question.pump() for question in asked):

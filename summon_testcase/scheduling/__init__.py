@@ -1,1 +1,1 @@
-"""When who goes on: deadlines, steps that many starts and stops share, the graph of services."""
+"""Runs many starts and stops at once: deadlines, steps, and the graph of services."""

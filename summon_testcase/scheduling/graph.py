@@ -1,4 +1,4 @@
-"""Things that wait for each other, each begun once those before it are done."""
+"""Works through a graph: each member begins when the members before it are done."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Graph = Mapping[str, set[str]]
 
 
 class GraphRun:
-    """A walk through a graph, in parallel where it may be.
+    """Works through a graph; members that do not wait for each other run at the same time.
 
-    :param graph: without a circle.
-    :param begin: makes the steps of a key.
+    :param graph: must have no circle.
+    :param begin: makes the steps of a member from its key.
     """
 
     def __init__(self, graph: Graph, begin: Callable[[str], Steps[None]]) -> None:
@@ -22,12 +22,12 @@ class GraphRun:
         self._scheduler = Scheduler()
         self._waiting = {key: set(before) for key, before in graph.items()}
         self._under_way: dict[Steps[None], str] = {}
-        #: keys whose steps came to their end
+        #: keys of members that are done
         self.done: list[str] = []
-        #: errors of those that failed, in the order in which they did, and whose they are
+        #: the errors of members that failed, in the order of failing, and their keys
         self.errors: list[BaseException] = []
         self.failed: list[str] = []
-        #: set by a signal handler, or another thread, to end it before the next step
+        #: a signal handler or another thread sets this to end the walk before its next step
         self.called_off = False
 
     @property
@@ -41,9 +41,9 @@ class GraphRun:
         return list(self._under_way.values())
 
     def steps(self, go_on: bool) -> Steps[None]:
-        """Do it all, or until the first failure.
+        """Run all members, or stop at the first failure.
 
-        :param go_on: whether a failed one counts as done for those after it.
+        :param go_on: whether to go on, and count a failed member as done for those after it.
         """
         while (self._waiting or self._under_way) and not self.called_off:
             for key, before in list(self._waiting.items()):
@@ -60,7 +60,7 @@ class GraphRun:
                 else:
                     self.errors.append(error)
                     self.failed.append(key)
-                # not before it is known to be done: an interrupt may come in between
+                # only now that the result is noted: Ctrl-C may come in between
                 del self._under_way[steps]
                 for before in self._waiting.values():
                     before.discard(key)
@@ -70,16 +70,16 @@ class GraphRun:
                 yield self._scheduler.pause()
 
     def cancel(self) -> list[BaseException]:
-        """Close all that is under way; the errors of doing so."""
+        """Close all steps that are under way; the errors of closing them."""
         errors = self._scheduler.cancel()
         for steps in self._under_way:
-            # an interrupt may have come between two steps, where the scheduler has let go
+            # Ctrl-C may have come when the scheduler had dropped these steps already
             steps.close()
         return errors
 
 
 def reverse(graph: Graph, keys: list[str]) -> dict[str, set[str]]:
-    """The way back among some keys: each after all that came after it."""
+    """The reversed graph of some keys: each comes after all that came after it."""
     after: dict[str, set[str]] = {key: set() for key in keys}
     for other in keys:
         for key in graph[other]:

@@ -1,4 +1,4 @@
-"""How to wait: under gevent and eventlet other greenlets go on meanwhile."""
+"""Ways to wait; under gevent and eventlet other greenlets go on meanwhile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..unpatched import select, time
 
 
 class Blocking:
-    """The system's own ways to wait: nothing else happens meanwhile in this thread."""
+    """The system's own functions, which block the whole thread."""
 
     sleep = staticmethod(time.sleep)
     poll = staticmethod(select.poll)
@@ -17,7 +17,7 @@ class Blocking:
 
 
 class _Gevent:
-    """Those of gevent."""
+    """The functions of gevent."""
 
     def __init__(self, gevent: Any, its_select: Any) -> None:
         self.select = its_select.select
@@ -26,7 +26,7 @@ class _Gevent:
 
 
 class _Eventlet:
-    """Those of eventlet, where no two may wait for the same descriptor: it is looked at."""
+    """The functions of eventlet; select() polls, since two must not wait for one descriptor."""
 
     poll = staticmethod(select.poll)
 
@@ -43,11 +43,11 @@ class _Eventlet:
 
 
 def waiting() -> Any:
-    """What has ``select()``, ``poll()`` and ``sleep()`` to wait by, here and now."""
+    """An object with the ``select()``, ``poll()`` and ``sleep()`` to use here and now."""
     monkey = sys.modules.get("gevent.monkey")
     if monkey is not None and monkey.is_module_patched("select"):
         gevent = sys.modules["gevent"]
-        # in a signal handler that interrupts the loop itself nobody can be let go on
+        # a signal handler that interrupts gevent's own loop cannot let other greenlets go on
         if gevent.getcurrent() is not gevent.get_hub():
             return _Gevent(gevent, sys.modules["gevent.select"])
     patcher = sys.modules.get("eventlet.patcher")

@@ -1,9 +1,7 @@
-"""Waits that many starts and stops can share.
+"""Starts and stops as generators, so that one thread can run hundreds at the same time.
 
-Starting and stopping are generators that yield a :class:`Pause` where a blocking call
-would block, and return when they are done.  :func:`run` runs one of them to its end;
-:func:`run_all` makes one of many, so that hundreds of services start at the same time
-in a process that has no second thread.
+Where a blocking call would block, such a generator yields a :class:`Pause`; it returns when it
+is done.  :func:`run` runs one generator to its end; :func:`run_all` combines many into one.
 """
 
 from __future__ import annotations
@@ -22,16 +20,16 @@ T = TypeVar("T")
 
 
 class Asked(Protocol):
-    """A question whose answer arrives at a descriptor that many questions share."""
+    """A question to the asker; all questions share one descriptor for their answers."""
 
-    #: whether an answer has come that nobody has looked at
+    #: whether an answer has come that the probe has not looked at
     fresh: bool
 
     def fileno(self) -> int:
-        """Readable when an answer to one of them has come; -1 while that cannot be told."""
+        """A descriptor, readable when an answer to any question has come; -1 for none."""
 
     def pump(self) -> bool:
-        """Take in what has come; whether there is something for this one."""
+        """Receive answers without blocking; whether one is for this question."""
 
 
 class Pause(NamedTuple):
@@ -39,7 +37,7 @@ class Pause(NamedTuple):
 
     :param fds: descriptors; those that are negative have been closed.
     :param until: a moment of :func:`time.monotonic`; may be infinite.
-    :param asked: questions whose answers end it too.
+    :param asked: questions whose answers end the wait, too.
     """
 
     fds: tuple[int, ...]
@@ -49,18 +47,18 @@ class Pause(NamedTuple):
 
 Steps = Generator[Pause, None, T]
 
-#: seconds after which a wait for a descriptor ends without news: what it waits for may
-#: have been read, or the descriptor closed, by a signal handler or by another thread
+#: Seconds after which a wait for a descriptor ends without news: a signal handler or another
+#: thread may have read the news, or closed the descriptor.
 _ALONE, _SHARED = 1.0, 0.05
-#: members whose moment has come are let go on for a quarter of the time at most, the rest
-#: of which is left to what they wait for; but none waits for longer than this for the others
+#: Members whose pause is over take a quarter of the time at most: for three times as long as they
+#: took the scheduler rests, 0.02 s at most, and leaves the processor to the services.
 _REST, _LONGEST_REST = 3, 0.02
 
 
 def wait(pause: Pause) -> None:
-    """Sleep as a pause says, to the precision of the clock where that is possible.
+    """Sleep as a pause says, as precisely as the system allows.
 
-    May return early; who waits for something looks whether it has come.
+    May return early: the caller looks whether its event has come.
     """
     seconds = max(0.0, min(pause.until - time.monotonic(), 86400.0))
     every = pause.fds
@@ -82,25 +80,26 @@ def wait(pause: Pause) -> None:
         seconds = min(seconds, _ALONE) if alone else _SHARED
     if len(fds) <= 8 and max(fds, default=0) < 1024:
         try:
-            # poll counts in whole milliseconds; select does not, but refuses high descriptors
+            # select() waits for less than a millisecond, which poll() cannot; it refuses
+            # descriptors from 1024 on, for which poll() is used
             here.select(fds, [], [], seconds)
         except OSError as error:
             let_through(error)
-            if error.errno != errno.EBADF:  # closed meanwhile, which is news
+            if error.errno != errno.EBADF:  # a descriptor was closed meanwhile: that is news
                 raise
     else:
         poller = here.poll()
         for fd in fds:
             poller.register(fd, unpatched.select.POLLIN)
-        # rounded up: a wait of nothing would be a busy loop
+        # rounded up to a whole millisecond: otherwise the caller's loop would be busy
         poller.poll(math.ceil(seconds * 1000))
 
 
 def run(steps: Steps[T]) -> T:
     """Run a start or a stop to its end, in the calling thread.
 
-    An exception that comes while it waits, KeyboardInterrupt above all, is raised inside
-    it, so that it can clean up; one that comes between two steps ends it as ``close()``.
+    An exception that comes during a pause, KeyboardInterrupt above all, is raised inside the
+    generator, so that it can clean up.  If it comes between two steps the generator is closed.
     """
     try:
         pause = next(steps)
@@ -125,18 +124,18 @@ class Scheduler:
     def __init__(self) -> None:
         self._pauses: dict[Steps[None], Pause] = {}
         self._due: list[Steps[None]] = []
-        #: until then nobody goes on because of the clock
+        #: until this time no member goes on only because its pause is over
         self._rests_until = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._pauses or self._due)
 
     def add(self, steps: Steps[None]) -> None:
-        """Take one more; its first step is done by the next :meth:`advance`."""
+        """Add one; the next :meth:`advance` runs its first step."""
         self._due.append(steps)
 
     def pause(self) -> Pause:
-        """The wait after which one of them can go on."""
+        """The pause after which at least one member can go on."""
         if self._due:
             return Pause((), 0.0)
         every: list[int] = []
@@ -150,9 +149,12 @@ class Scheduler:
         return Pause(tuple(every), until, tuple(questions))
 
     def advance(self) -> list[tuple[Steps[None], BaseException | None]]:
-        """Let those go on that can; those that ended, with the error that ended them."""
+        """Run the next step of each member that can go on.
+
+        :returns: the members that have ended, each with the error that ended it, or None.
+        """
         now, used, pauses = time.monotonic(), time.thread_time(), self._pauses
-        # of hundreds most stay where they are each time: little may be done for each
+        # of hundreds of members most wait on, so that this loop must do little for each
         every: set[int] = set()
         question: Asked | None = None
         for fds, _, asked in pauses.values():
@@ -161,7 +163,7 @@ class Scheduler:
                 question = asked[0]
         silent = _silent(every)
         if question is not None:
-            # what has come for one has come for all
+            # one pump() receives the answers for all questions
             question.pump()
         due, self._due = self._due, []
         clock, by_clock = now if now >= self._rests_until else -math.inf, False
@@ -187,7 +189,7 @@ class Scheduler:
         return ended
 
     def cancel(self) -> list[BaseException]:
-        """Close all that are under way; the errors of doing so."""
+        """Close all members; the errors of closing them."""
         errors: list[BaseException] = []
         for steps in [*self._pauses, *self._due]:
             try:
@@ -201,7 +203,7 @@ class Scheduler:
 
 
 def _silent(fds: set[int]) -> set[int]:
-    """Those of some descriptors that are open, and have nothing to read."""
+    """Of some descriptors those that are open and have nothing to read."""
     silent: set[int] = set()
     if not fds:
         return silent
@@ -231,6 +233,6 @@ def run_all(all_steps: Iterable[Steps[None]]) -> Steps[list[BaseException]]:
     finally:
         errors += scheduler.cancel()
         for steps in members:
-            # an interrupt may have come where the scheduler has let go
+            # Ctrl-C may have come when the scheduler had dropped these steps already
             steps.close()
     return errors
