@@ -220,7 +220,7 @@ def find_program(word: str, path: str | None, cwd: str, label: str, optional: bo
     package = package_of(word)
     whole, shown = os.path.join(cwd, word), word
     if os.sep not in word:
-        # a file of that name which is no program; directories are passed by, as the system does
+        # a file of that name which is no program; directories do not count, as for the system
         named = filter(os.path.lexists, _candidates(word, path, cwd))
         whole = shown = next((place for place in named if not os.path.isdir(place)), "")
     absent = not os.path.lexists(whole)
