@@ -5,13 +5,14 @@ from pathlib import Path
 
 from summon_testcase import errors, wording
 from summon_testcase.declaration import options
-from summon_testcase.executors import conversation, simple
-from summon_testcase.supervision import instance, life
+from summon_testcase.executors import address, executor, simple
+from summon_testcase.supervision import instance, lease
 
 # What these modules import for type checkers alone: autodoc looks up all that annotations name.
 vars(errors).update(Report=wording.Report)
 vars(simple).update(Alive=options.Alive)
-vars(conversation).update(Instance=instance.Instance, Life=life.Life, RunFiles=life.RunFiles)
+vars(executor).update(Instance=instance.Instance)
+vars(address).update(Instance=instance.Instance, Lease=lease.Lease)
 
 setup_cfg = configparser.ConfigParser()
 setup_cfg.read(Path(__file__).resolve().parent.parent / "setup.cfg")

@@ -16,7 +16,8 @@ from summon_testcase import Orchestrator, SimpleExecutor
 from summon_testcase.declaration.arguments import Limits
 from summon_testcase.declaration.command import Launch
 from summon_testcase.errors import AlreadyRunning
-from summon_testcase.executors import lifecycle
+from summon_testcase.executors import deaths, running
+from summon_testcase.executors import executor as executors
 from summon_testcase.executors.executor import Executor
 from summon_testcase.keeper import capture
 from summon_testcase.output import log
@@ -24,7 +25,6 @@ from summon_testcase.readiness import asking
 from summon_testcase.readiness.probe import Probe
 from summon_testcase.supervision import shutdown, warden
 from summon_testcase.supervision.instance import Instance
-from summon_testcase.supervision.life import Life
 from summon_testcase.supervision.warden import Warden
 from summon_testcase.system import ports
 
@@ -127,6 +127,8 @@ def launch_of(executor: SimpleExecutor) -> Launch:
 
 def probes_of(executor: SimpleExecutor) -> list[Probe]:
     """What it would be asked until it is ready."""
+    if not has_lease(executor):
+        begin_lease(executor)
     return list(executor._readiness())
 
 
@@ -146,13 +148,13 @@ def members_of(group: Orchestrator) -> dict[str, Any]:
 
 def has_instance(executor: SimpleExecutor) -> bool:
     """Whether it has been spawned, and not stopped since."""
-    return executor._instance is not None
+    return executor._instance is not None and executor._instance.in_use
 
 
 def instance_of(executor: SimpleExecutor) -> Instance:
     """The run that it has."""
     instance = executor._instance
-    assert instance is not None, f"{executor} is not running"
+    assert instance is not None and instance.in_use, f"{executor} is not running"
     return instance
 
 
@@ -168,22 +170,22 @@ def has_started(group: Orchestrator) -> bool:
 
 def death_of(executor: Executor) -> Exception | None:
     """What a TestCase would say if it has died, or hangs."""
-    return executor._death("now")
+    return deaths.death_of(executor, "now")
 
 
 def stands_idle(executor: Executor) -> bool:
     """Whether it has ended as was expected, so that a TestCase may start it again."""
-    return executor._stands_idle()
+    return executors.stands_idle(executor)
 
 
-def has_life(executor: SimpleExecutor) -> bool:
+def has_lease(executor: SimpleExecutor) -> bool:
     """Whether it keeps a port and a directory for its next run."""
-    return executor._life is not None
+    return executor._instance is not None and not executor._instance.lease.over
 
 
-def begin_life(executor: SimpleExecutor) -> None:
+def begin_lease(executor: SimpleExecutor) -> None:
     """Give it a directory and, once it is asked for, a port, without starting it."""
-    executor._life = Life(executor._called)
+    executor._instance = Instance(executor._called, executor._limits)
 
 
 # What there is once in a process
@@ -206,7 +208,7 @@ def requests_under_way() -> int:
 
 def held_locks() -> int:
     """How many locks of the package this thread holds: for ever would hinder all others."""
-    locks = ports._leases._mutex, warden._lock, asking._asker._lock, lifecycle.handover
+    locks = ports._leases._mutex, warden._lock, asking._asker._lock, running.handover
     return sum(lock._is_owned() for lock in locks)  # type: ignore[attr-defined]
 
 

@@ -12,15 +12,13 @@ from ..declaration.command import Command
 from ..errors import InvalidArgument
 from ..tracebacks import hidden
 from ..unpatched import os
-from .lifecycle import warm_up
-from .simple import SimpleExecutor
+from .simple import SimpleExecutor, warm_up
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..declaration.options import AddressOptions, Options
     from ..readiness.http import Statuses
-    from ..readiness.output import OutputProbe
     from ..readiness.probe import Probe
     from ..supervision.instance import Instance
 
@@ -59,7 +57,6 @@ class OutputCoordinatedExecutor(SimpleExecutor):
         self._groups = {group for pattern in self._banner for group in pattern.groupindex}
         self._refuse_groups_in_the_way(self._declared)
         self.template_fields = tuple(sorted(self._groups - {"port"}))
-        self._banner_seen: OutputProbe | None = None
 
     def _refuse_groups_in_the_way(self, label: str) -> None:
         attributes = set(vars(self)).union(*map(vars, type(self).__mro__))
@@ -87,14 +84,14 @@ class OutputCoordinatedExecutor(SimpleExecutor):
     def _readiness(self) -> list[Probe]:
         from ..readiness.output import Observer, OutputProbe
 
-        observer = Observer(self._files_now().log, self._banner)
-        self._banner_seen = OutputProbe(observer, self._banner)
-        return [self._banner_seen]
+        instance = self._present("log")
+        instance.banner = OutputProbe(Observer(instance.log, self._banner), self._banner)
+        return [instance.banner]
 
     def _ready(self, instance: Instance) -> None:
-        seen = self._banner_seen
+        seen = instance.banner
         if seen is not None:
-            self.match = seen.match
+            instance.match = seen.match
             self._refuse_no_port()
             instance.mark = seen.observer.after_match()
             instance.output_from = seen.observer.after_line()
@@ -287,14 +284,14 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         from ..declaration import http_arguments
         from ..readiness.http import HTTPProbe
 
-        self._filled_url = self._url_now()
+        url = self._present("url").url = self._url_now()
         named = (self._services.get(name) for name in http_arguments.elsewhere(self._url))
         other = any(service is not None and service is not self for service in named)
         ask_kernel = self._ask["ask_kernel"] and not (other or self._launcher)
         ask = {**self._ask, "ask_kernel": ask_kernel, "awaits_other": other}
         if isinstance(ask["verify"], str):
             ask["verify"] = os.path.join(self._directory(), self._fill(ask["verify"]))
-        return [HTTPProbe(self._filled_url, **ask)]
+        return [HTTPProbe(url, **ask)]
 
     @property
     def url(self) -> str:
@@ -304,9 +301,10 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         """
         if not templates.there_are([self._url]):
             return self._url
-        if self._life is None:
-            self._current("url")
-        return self._filled_url
+        instance = self._instance
+        if instance is None or instance.lease.over:
+            raise self._not_running("url")
+        return instance.url
 
 
 class _PathExecutor(SimpleExecutor):
@@ -336,7 +334,7 @@ class _PathExecutor(SimpleExecutor):
         :raises NotRunning: if it depends on the run and there is none.
         """
         instance, path = self._instance, self._fill(self._path)
-        if instance is not None:
+        if instance is not None and instance.in_use:
             return os.path.join(instance.launch.cwd, path)
         return path if os.path.isabs(path) else os.path.join(self._directory(), path)
 
@@ -359,7 +357,7 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
 
         path = self.path
         probe = UnixSocketProbe(path)
-        if self._life_now("socket").begun:
+        if self._leased("socket").begun:
             # what our last run left behind would be in the way of a server that only binds
             probe.remove_if_dead()
         return [probe]
@@ -402,7 +400,7 @@ class NotifyCoordinatedExecutor(SimpleExecutor):
     _serves = True
 
     def _notify_address(self) -> str:
-        return self._files_now().notify_address
+        return self._present("socket").files.notify_address
 
     def _readiness(self) -> list[Probe]:
         from ..readiness.conditions import Notified

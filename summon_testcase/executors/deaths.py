@@ -45,8 +45,26 @@ def deaths_of(executors: Iterable[Executor]) -> list[Exception]:
     Those of a TestCase, which tells of them itself, are left out.  Those that nobody has noticed
     yet are errors of the stop.
     """
-    found = [executor._death_in_block() for executor in executors if not executor._in_testcase]
+    instances = [e._instance for e in executors if e._instance and not e._in_testcase]
+    if not instances:
+        return []
+    from ..supervision.failures import death_in_block
+
+    found = map(death_in_block, instances)
     return [death for death in found if death is not None and not is_named(death)]
+
+
+def death_of(executor: Executor, when: str) -> Exception | None:
+    """The error for an end that nobody asked for: the same one at each call, or None.
+
+    :param when: when it was noticed, to follow "was killed by SIGKILL".
+    """
+    instance = executor._instance
+    if instance is None:
+        return None
+    from ..supervision.failures import death
+
+    return death(instance, when)
 
 
 def ask(executors: Iterable[Executor], when: str) -> None:

@@ -20,10 +20,6 @@ _AT_HOME: dict[str, Any] = {
     "_until": None,
     "_alive": None,
     "_reset": None,
-    "_banner_seen": None,
-    "_earlier": [],
-    "_files": None,
-    "_in_test": False,
 }
 
 
@@ -74,9 +70,11 @@ class _Facts:
 
 
 class _Instance(_Facts):
-    """Stands where a run is in the process that has started it."""
+    """Stands where an instance is in the process that has started it."""
 
     exit_code = None
+    launched = in_use = True
+    starting = over = False
 
     @property
     def process(self) -> _Instance:
@@ -90,19 +88,24 @@ class _Instance(_Facts):
 
 
 def state_of(executor: Any) -> dict[str, Any]:
-    """The state of a running executor (a Conversation), as another process gets it."""
-    instance, life = executor._instance, executor._life
+    """The state of a running executor, as another process gets it."""
+    instance = executor._instance
+    lease, match = instance.lease, instance.match
     owner = instance.owner if isinstance(instance, _Instance) else instance.process._owner
     state = {**vars(executor), **_AT_HOME, "_elsewhere": owner}
     whose = executor._called, owner
     launch = _Facts(*whose, argv=tuple(map(str, instance.launch.argv)), cwd=instance.launch.cwd)
     state["_instance"] = _Instance(
-        *whose, pid=instance.process.pid, log=Log(instance.log.path), launch=launch
+        *whose,
+        pid=instance.process.pid,
+        log=Log(instance.log.path),
+        launch=launch,
+        lease=_Facts(*whose, port=lease.port, tmpdir=lease.tmpdir, over=False),
+        match=match if match is None or isinstance(match, _Match) else _Match(match),
+        url=instance.url,
+        told={},
     )
-    state["_life"] = life and _Facts(*whose, port=life.port, tmpdir=life.tmpdir)
     state["_services"] = {n: executor._services[n] for n in executor._needs()}
-    if executor.match is not None and not isinstance(executor.match, _Match):
-        state["match"] = _Match(executor.match)
     if "_ask" in state:
         state["_ask"] = {"verify": state["_ask"]["verify"]}
     state.pop("_in_testcase", None)

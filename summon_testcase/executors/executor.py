@@ -6,12 +6,15 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..declaration.arguments import perform
 from ..declaration.lifetime import Scope
 from ..scheduling.steps import Steps
 from ..tracebacks import boundary, boundary_of_start, warn
+
+if TYPE_CHECKING:
+    from ..supervision.instance import Instance
 
 E = TypeVar("E", bound="Executor")
 
@@ -34,6 +37,11 @@ class Startable(Protocol):
 
     def stop(self) -> object:
         """Stop."""
+
+
+def stands_idle(executor: Executor) -> bool:
+    """Whether a test has stopped it, so that it must be started before the next one."""
+    return executor._instance is not None and executor._instance.stands_idle()
 
 
 def start_of(thing: Startable) -> Steps[None]:
@@ -96,6 +104,8 @@ class Executor:
     _in_testcase: bool = False
     #: a TestCase has it, so that scopes have a meaning; or it was said that they have none
     _may_be_scoped = False
+    #: the life that it leads, or led last, if it runs a process
+    _instance: Instance | None = None
     #: the declared services that templates can name, once an orchestrator has said so
     _services: Mapping[str, object] = {}
 
@@ -228,47 +238,14 @@ class Executor:
 
     # -- for test cases --
 
-    def _death(self, when: str) -> Exception | None:
-        """The error for an end that nobody asked for: the same one at each call, or None.
-
-        :param when: when it was noticed, to follow "was killed by SIGKILL".
-        """
-        return None
-
     def _asking(self, when: str) -> Steps[None]:
         """Ask whether it still answers, if it was declared how: if not, that is its death.
 
-        :param when: as for :meth:`death`.
+        :param when: when that was noticed, to follow "was killed by SIGKILL".
         """
         return
         yield
 
-    def _death_in_block(self) -> Exception | None:
-        """The error for an end that the block, which ends now, did not ask for; or None."""
-        return self._death("before it was stopped")
-
-    def _ended(self) -> str:
-        """How it ended, in words, if that is worth a remark though it is no death."""
-        return ""
-
     def _stale(self) -> list[str]:
         """What it was told of other services, and is not true any more, in words."""
         return []
-
-    def _stands_idle(self) -> bool:
-        """Whether a test has stopped it, so that it must be started before the next one."""
-        return False
-
-    def _begin_test(self) -> None:
-        """What it writes from now on belongs to the test that begins."""
-
-    def _end_test(self) -> None:
-        """The test is over."""
-
-    def _catch_up(self) -> int:
-        """Take in what has happened up to now; a descriptor that is readable on news, or -1."""
-        return -1
-
-    def _wrote(self) -> tuple[list[str], str]:
-        """Lines that it wrote during the test, the middle cut out, and the path of its log."""
-        return [], ""

@@ -1,13 +1,20 @@
-"""The executor that all flavours extend: ready when its process is spawned."""
+"""The executor that all flavours extend: ready when its process is spawned.
+
+What only a process that runs needs is imported where it is first needed: a TestCase is declared
+much more often than it is run.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import re
 import shlex
-import signal
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from signal import SIGTERM
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
 from ..clean import LONGEST, shortened
 from ..declaration import arguments, lifetime, programs, templates
@@ -17,32 +24,37 @@ from ..declaration.concealed import concealing
 from ..declaration.directory import declaring_directory
 from ..declaration.lifetime import Scope
 from ..errors import (
+    AlreadyRunning,
     CommandNotFound,
     FailurePatternSeen,
     InvalidArgument,
     NotRunning,
     RequirementMissing,
     SpawnFailed,
+    StopFailed,
     SummonError,
     TimeoutExpired,
     UnknownReference,
+    is_ours,
 )
 from ..foreign import is_foreign, let_through, undisturbed
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Steps, run
-from ..tracebacks import boundary_of_start, hidden
+from ..supervision import interpreter  # noqa: F401  # it remembers how we were started
+from ..tracebacks import boundary, boundary_of_start, hidden
 from ..unpatched import os, stay_imported, time
 from ..wording import at
+from .address import Addressed
+from .copies import Copied
+from .deaths import leave, sentence
 from .executor import overridden
-from .lifecycle import handover, load, warm_up
-from .service import Service
+from .running import handover, hold, let_go
 
 if TYPE_CHECKING:
     from ..declaration.options import Alive
     from ..readiness.conditions import AllOf
     from ..readiness.probe import Probe
     from ..supervision.instance import Instance
-    from ..supervision.life import RunFiles
 
 __tracebackhide__ = hidden
 
@@ -54,7 +66,38 @@ _STILL_THERE = 2.0
 _PATIENCE = 10.0
 
 
-class SimpleExecutor(Service):
+def load(*modules: str) -> None:
+    """Import modules of the package that a declaration does without."""
+    package = __name__.partition(".")[0]
+
+    def import_them() -> None:
+        for room, _, module in (name.partition(".") for name in modules):
+            # as "from room import module" does: what a test has removed is not imported twice
+            __import__(f"{package}.{room}", fromlist=(module,))
+
+    undisturbed(import_them)
+
+
+def warm_up(asker: bool = False) -> None:
+    """Have the warden start while what the first start needs is imported.
+
+    :param asker: whether requests will be sent, by another process that takes a while to boot.
+    """
+    load("supervision.warden")
+    from ..supervision import warden
+
+    try:
+        warden.warm_up()
+        if asker:
+            from ..readiness import asking
+
+            asking.warm_up(http=True)
+    except (OSError, SpawnFailed) as error:
+        # the service will say so when it is spawned
+        let_through(error)
+
+
+class SimpleExecutor(Copied, Addressed):
     """A process; ready as soon as it is spawned.
 
     :param command: what to run.  A string is split into words as a shell would; a
@@ -133,7 +176,7 @@ class SimpleExecutor(Service):
         cwd: str | os.PathLike[str] | None = None,
         name: str | None = None,
         after: object | Iterable[object] = (),
-        stop_signal: int = signal.SIGTERM,
+        stop_signal: int = SIGTERM,
         stop_timeout: float = 10,
         stop_command: commands.Command | None = None,
         fails_on: Pattern | Iterable[Pattern] | None = None,
@@ -163,17 +206,13 @@ class SimpleExecutor(Service):
         arguments.seconds(label, "timeout", timeout, unlimited=True)
         arguments.seconds(label, "stop_timeout", stop_timeout)
         arguments.port(label, port)
-        super().__init__(
-            given,
-            os.path.basename(self._command[0]).strip("{}"),
-            Limits(
-                timeout,
-                arguments.signal_number(label, "stop_signal", stop_signal),
-                stop_timeout,
-                arguments.statuses(label, expected_exit),
-            ),
-            arguments.host(label, host),
-            port,
+        first = os.path.basename(self._command[0]).strip("{}")
+        super().__init__(given, first, arguments.host(label, host), port)
+        self._limits = Limits(
+            timeout,
+            arguments.signal_number(label, "stop_signal", stop_signal),
+            stop_timeout,
+            arguments.statuses(label, expected_exit),
         )
         #: how errors call it before it has a name
         self._declared = label
@@ -198,8 +237,6 @@ class SimpleExecutor(Service):
         )
         self._requires = arguments.names(label, "requires", requires)
         self._optional = arguments.flag(label, "optional", optional)
-        #: what it needs was there: if it is missing later, that is an error
-        self._has_run = False
         lifetime.callback(label, "until", until)
         self._until = until
         self.scope = lifetime.scope(label, scope)
@@ -211,12 +248,22 @@ class SimpleExecutor(Service):
             alive, "look"
         ):
             self._alive = commands.split(alive, False, label, "alive")
-        #: what was filled in of other services when it was started
-        self._filled: dict[tuple[str, str], str] = {}
-        #: whether there was anything to wait for once it was spawned
-        self._waits = False
-        #: whether that may come when nothing of it is alive here
-        self._outlasts = False
+
+    def __dir__(self) -> list[str]:
+        """What may be done with one that is declared; the rest is for subclasses to write."""
+        written = {"after", "cleanup", "prepare", "ready", "scope", "template_fields"}
+        return sorted({*super().__dir__()} - written)
+
+    def __repr__(self) -> str:
+        # a traceback with variables, of a constructor that refuses
+        if "_instance" not in vars(self):
+            return f"<{type(self).__name__}: not declared yet>"
+        state = "not running"
+        if self.running():
+            state = f"running, pid {self.pid}"
+        elif self.exit_code is not None:
+            state = f"ended with {self.exit_code}"
+        return f"<{type(self).__name__} {self._called}: {state}>"
 
     def __str__(self) -> str:
         if "_command" not in vars(self):
@@ -231,9 +278,10 @@ class SimpleExecutor(Service):
         shell is given.
         """
         instance = self._instance
-        if instance is None and self._written:
+        runs = instance is not None and instance.in_use
+        if not runs and self._written:
             return self._written
-        words = self._command if instance is None else instance.launch.argv
+        words = instance.launch.argv if instance is not None and runs else self._command
         return words[-1] if self._shell else shlex.join(words)
 
     # -- what flavours override --
@@ -245,6 +293,8 @@ class SimpleExecutor(Service):
         texts = [*self._command, *self._stop_command, *env, *alive]
         return [*texts, *([self._cwd] if self._cwd else [])]
 
+    #: it is there for others, not only for what it writes
+    _serves = False
     #: what readiness is asked by can be asked again, as often as one likes
     _asks_again = False
 
@@ -271,11 +321,11 @@ class SimpleExecutor(Service):
 
     def _port_now(self) -> int:
         """The port of this life, leased now if there is none yet."""
-        return self._port if self._port is not None else self._life_now("port").lease()
+        return self._port if self._port is not None else self._leased("port").lease()
 
     def _ready(self, instance: Instance) -> None:
         """Set where output() and wait_for_output() begin; called once it is ready."""
-        if self._waits:
+        if instance.waits:
             instance.mark = instance.output_from = instance.log.size()
 
     # -- templates --
@@ -337,7 +387,8 @@ class SimpleExecutor(Service):
                 executor=self._called,
             )
         value = str(found)
-        self._filled.setdefault((name, field), value)
+        if self._instance is not None:
+            self._instance.told.setdefault((name, field), value)
         return value
 
     def _check_reference(self, name: str, field: str) -> None:
@@ -437,7 +488,8 @@ class SimpleExecutor(Service):
     @property
     def _may_skip(self) -> bool:
         """Whether tests are skipped if a program is missing."""
-        return self._optional and not self._has_run
+        # once what it needs was there it is an error if it is missing
+        return self._optional and (self._instance is None or not self._instance.has_run)
 
     def _find_required(self, path: str | None, cwd: str | None) -> None:
         for word in map(self._placed, self._requires):
@@ -452,79 +504,87 @@ class SimpleExecutor(Service):
     def _environment(self) -> dict[str, str]:
         return commands.environment(self._env, self._tty, self._fill)
 
+    def _refuse_twice(self) -> None:
+        self._refuse_elsewhere(self._called)
+        instance = self._instance
+        if instance is None or not (instance.starting or instance.running()):
+            return
+        if instance.process.pid:
+            raise AlreadyRunning(
+                f"{self._called}: is running already (pid {instance.process.pid}): "
+                "call stop() first, or restart()",
+                executor=self._called,
+            )
+        raise AlreadyRunning(
+            f"{self._called}: is being started already: by another thread, or it is declared twice",
+            executor=self._called,
+        )
+
     def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
         stay_imported()
-        load("supervision.warden", "supervision.life", "system.ports", "readiness.conditions")
+        load("supervision.warden", "supervision.instance", "system.ports", "readiness.conditions")
         self._refuse_twice()
-        if self._instance is not None:
+        if self._instance is not None and not self._instance.over:
             # it died; what it left may live
-            self._finish(self._files, self._instance, keep_life=True)
-        from ..supervision.life import Life
+            self._finish(self._instance, keep_lease=True)
+        from ..supervision.instance import Instance
         from ..system import ports
 
         began = time.monotonic()
         deadline = Deadline(self._limits.timeout)
         instance: Instance | None = None
-        files: RunFiles | None = None
         hooks = False
         probe: AllOf | None = None
         try:
             with handover:
                 self._refuse_twice()
-                life = self._life
-                if life is None or not life.mine():
-                    life = Life(self._called)
-                files = life.next_run()
-                self._life, self._files = life, files
-            known = life.port if self._port is None else self._port
+                instance = self._instance = Instance(self._called, self._limits, self._instance)
+            instance.port = instance.lease.port if self._port is None else self._port
             # one that is leased now is free
-            lingering = "" if known is None else ports.lingering(known)
-            self.match = self._exit_code = None
-            self._filled.clear()
+            instance.lingering = "" if instance.port is None else ports.lingering(instance.port)
+            instance.one_shot, instance.serves = self._one_shot, self._serves
             hooks = True
             if overridden(self, "prepare"):
                 self._port_now()
                 perform(f"{self._called}: prepare()", self.prepare)
             hooks = False
-            files.prepared = True
-            probe = self._all_probes()
+            instance.prepared = True
+            probe = self._all_probes(instance)
             # a resolver that is slow must leave time for the start
             occupied = yield from probe.occupied(self._called, began + deadline.left() / 2)
             if occupied is not None:
                 raise occupied
-            question, probe = probe, self._watched(probe)
+            question, probe = probe, self._watched(probe, instance)
             launch = self._launch()
+            # the warden starts while the rest is imported
             self._warm_up()
-            load("supervision.instance")
-            from ..supervision.instance import Instance, logger
+            load("supervision.starting")
+            from ..supervision.starting import get_ready
+            from ..supervision.stopping import logger
 
             logger.info("%s: starting", self._called)
-            instance = Instance(self._called, files, launch, self._limits, self._outlasts)
-            instance.lingering, instance.port = lingering, known
             if self._launcher:
                 instance.who_is_there = functools.partial(question.occupied, self._called)
-            self._instance = instance
-            self._has_run = True
             # where there is nothing to wait for it is ready, even if it ends at this moment
-            waits = self._waits or self._one_shot or self._launcher or self._fails_on
-            yield from instance.get_ready(probe if waits else None, deadline)
+            waits = instance.waits or self._one_shot or self._launcher or self._fails_on
+            yield from get_ready(instance, launch, probe if waits else None, deadline)
             instance.outlasts = self._launcher and instance.process.ended
-            if self._launcher and self._waits and not instance.outlasts:
+            if self._launcher and instance.waits and not instance.outlasts:
                 # something of it is alive here: the server, or a straggler
                 instance.lives_elsewhere = functools.partial(_lives_elsewhere, instance, question)
             self._ready(instance)
-            if self.match and "port" in self.match.groupdict():
+            if instance.match and "port" in instance.match.groupdict():
                 # it is known only now
                 launch.stop = self._stop_words(launch.env.get("PATH"), launch.cwd)
                 instance.process.farewell()
             hooks = True
             perform(f"{self._called}: ready()", self.ready)
-            again, life.begun = life.begun, True
-            self._hold(instance)
+            again, instance.lease.begun = instance.lease.begun, True
+            hold(self, instance)
         except BaseException as error:
-            if files is not None:
-                self._finish(files, instance, keep_life=True, failure=error)
+            if instance is not None:
+                self._finish(instance, keep_lease=True, failure=error)
             if isinstance(error, OSError) and not hooks and not is_foreign(error):
                 raise SpawnFailed(f"{self._called}: not started: {error}") from error
             raise
@@ -546,7 +606,17 @@ class SimpleExecutor(Service):
         self._tell_what_is_ignored()
         self._check()
         self._refuse_twice()
-        return self._started(self._starting())
+        before = self._instance
+        try:
+            run(self._starting())
+            return self
+        except BaseException as error:
+            instance = self._instance
+            if instance is not None and not is_ours(error):
+                # Ctrl-C may have come when it was ready already
+                same = before is not None and before.lease is instance.lease
+                self._finish(instance, keep_lease=same)
+            raise
 
     _native_start = start
 
@@ -560,14 +630,603 @@ class SimpleExecutor(Service):
 
     _native_prepare = prepare
 
+    def ready(self) -> None:
+        """For subclasses: called once it is ready, before those that refer to it start.
+
+        What it raises is the error of the start, which leaves nothing running.
+        """
+
+    def _all_probes(self, instance: Instance) -> AllOf:
+        """All that is asked until it is ready."""
+        from ..readiness.conditions import AllOf, Completed, Meanwhile, Spawned, Until
+
+        probes = undisturbed(self._readiness)
+        instance.waits = bool(probes or self._until)
+        # what is asked of addresses and files may come when all of it has ended; output may not
+        instance.outlasts = self._launcher or (self._one_shot and not probes)
+        until = self._until
+        asked = None if until is None else Until(lambda: until(self))
+        if self._one_shot:
+            completed = Completed("one_shot", self._fine)
+            if asked is None:
+                probes.append(completed)
+            else:
+                probes.insert(0, Meanwhile(completed, asked))
+        elif asked is not None:
+            probes.append(asked)
+        if self._launcher:
+            probes.insert(0, Completed("launcher", self._fine))
+        everything = AllOf(probes or [Spawned()])
+        try:
+            everything.check()
+        except InvalidArgument as error:
+            let_through(error)
+            # found by a probe, which does not know whose it is
+            raise InvalidArgument(f"{self._called}: {error}", executor=self._called) from None
+        return everything
+
+    def _watched(self, probe: AllOf, instance: Instance) -> AllOf:
+        """The same question, which fails once the output says so."""
+        if not self._fails_on:
+            return probe
+        from ..readiness.conditions import AllOf, NoFailure
+        from ..readiness.output import Observer
+
+        def seen(matched: str) -> FailurePatternSeen:
+            said = shortened(matched, LONGEST)
+            return instance.error(
+                FailurePatternSeen,
+                f"{self._called}: its output has {said!r}, which fails_on= means to be fatal",
+                matched=matched,
+            )
+
+        failure = NoFailure(Observer(instance.log, self._fails_on), seen)
+        # again at the end: output that came in between may have both
+        return AllOf([failure, probe, failure])
+
+    def _launch(self) -> commands.Launch:
+        cwd = self._directory()
+        env = self._environment()
+        argv = tuple(self._fill(word) for word in self._command)
+        notify = self._notify_address()
+        if notify:
+            env["NOTIFY_SOCKET"] = notify
+        path = env.get("PATH")
+        self._find_required(path, cwd)
+        program = self._find(argv[0], path, cwd)
+        return commands.Launch(
+            argv,
+            program,
+            env,
+            cwd,
+            self._tty,
+            notify,
+            self._silent,
+            self._stop_words(path, cwd),
+            self._fine,
+            self._limits.stop_timeout if self._launcher and self._stop_command else 0.0,
+        )
+
+    @property
+    def _fine(self) -> frozenset[int]:
+        """Statuses with which it may end before it is ready."""
+        ends = self._one_shot or self._launcher
+        return self._limits.expected_exit | {0} if ends else frozenset({0})
+
+    def _stop_words(self, path: str | None, cwd: str) -> tuple[str, ...]:
+        """The command that stops it, filled in; empty if there is none."""
+        if not self._stop_command:
+            return ()
+        program, *rest = [self._fill(word) for word in self._stop_command]
+        return (self._find(program, path, cwd), *rest)
+
+    # -- stop --
+
+    def running(self) -> bool:
+        """Whether it is alive: the main process, or the daemon that it left behind."""
+        instance = self._instance
+        return instance is not None and instance.running()
+
+    def _stopping(
+        self, for_now: bool = False, number: int | None = None, timeout: float | None = None
+    ) -> Steps[None]:
+        """The stop as steps, for orchestrators.
+
+        :param for_now: whether it is to be started again, with what it has.
+        :param number: a signal, instead of the declared one.
+        :param timeout: seconds, instead of ``stop_timeout``.
+        """
+        stay_imported()
+        self._refuse_elsewhere(self._called)
+        keep_lease = for_now or self._stays()
+        instance = self._instance
+        if instance is None or not (instance.in_use and instance.process.mine()):
+            self._kill(keep_lease)
+            return
+        from ..supervision import stopping
+
+        began = time.monotonic()
+        failure: BaseException | None = None
+        try:
+            yield from stopping.stop(instance, number, timeout)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            self._finish(instance, keep_lease, failure)
+            del failure
+            stopping.logger.info("%s: stopped after %.3f s", self._called, time.monotonic() - began)
+
+    @boundary
+    def stop(self, signal: int | None = None, timeout: float | None = None) -> None:
+        """Stop it: the stop signal to the main process, TERM to what it leaves, then SIGKILL.
+
+        If a ``stop_command`` was declared, that is run instead; the signal is sent if it fails,
+        or half of the time has passed.
+
+        Its port, its directory and what is in it go with it.  Does nothing if it is not
+        running.  In a TestCase they stay until the end of the scope, and one that a test stops
+        is started again before the next test.
+
+        :param signal: the signal to send, now and instead of any ``stop_command``, but for what
+            a ``launcher`` has left elsewhere; default: ``stop_signal``.
+        :param timeout: seconds until SIGKILL; default: ``stop_timeout``.
+        :raises StopFailed: if it had to be killed after that time, if its ``stop_command``
+            failed, or if it ended with a status that is not in ``expected_exit``; it is gone
+            all the same.  Also if the server that a ``launcher`` has left goes on.
+        :raises InvalidArgument: for what is no signal, or no duration.
+        """
+        try:
+            self._refuse_elsewhere(self._called)
+            if signal is not None:
+                self._checked(signal)
+            if timeout is not None:
+                arguments.seconds(self._called, "timeout", timeout)
+            run(self._stopping(False, signal, timeout))
+        except BaseException as error:
+            if not (isinstance(error, InvalidArgument) and is_ours(error)):
+                # Ctrl-C may have come when little was left to do
+                self._kill(self._stays())
+            raise
+
+    _native_stop = stop
+
+    @boundary
+    def kill(self, signal: int | None = None) -> None:
+        """SIGKILL it, and everything that it started, at once.
+
+        ``start()`` begins another run with the same port, directory and data; ``stop()``, or the
+        end of the process, takes them away.  In a TestCase that is no death to be reported: it
+        is started again before the next test.  What a ``launcher`` has left elsewhere is ended by
+        its ``stop_command``.
+
+        :param signal: what all of it is sent instead, such as SIGABRT or SIGQUIT for a dump;
+            SIGKILL follows for what is left after ``stop_timeout`` seconds.
+        :raises StopFailed: if something could not be killed, or goes on where a ``launcher`` has
+            left it.
+        :raises InvalidArgument: for what is no signal.
+        """
+        self._refuse_elsewhere(self._called)
+        chosen = {} if signal is None else {"number": self._checked(signal)}
+        instance = self._instance
+        if instance is None or instance.starting:
+            return
+        try:
+            if instance.in_use and instance.process.mine():
+                from ..supervision import stopping
+
+                stopping.kill(instance, **chosen)
+                if survivors := stopping.survivors(instance):
+                    raise instance.error(StopFailed, f"{self._called}: {survivors}")
+        finally:
+            self._finish(instance, keep_lease=True)
+
+    def _checked(self, signal: int) -> int:
+        return arguments.signal_number(self._called, "signal", signal)
+
+    @boundary
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            leave(error, self._stop_at_once, [self])
+        except BaseException as failure:
+            if not is_ours(failure):
+                # Ctrl-C may have come before the stop was begun
+                self._kill(self._stays())
+            raise
+
+    def _start_again(self) -> None:
+        with self._attempt():
+            self.start()
+
+    @boundary_of_start
+    def restart(self: E) -> E:
+        """Stop it and start it again, with the same port, directory and data.
+
+        A one-shot is run once more.
+
+        :returns: the executor itself.
+        :raises NotRunning: if it is not running.
+        :raises SummonError: as ``start()`` and ``stop()`` do.
+        """
+        if self._one_shot:
+            self._current("process to stop")
+            self._stop_for_now()
+            self._start_again()
+            return self
+        with self.stopped():
+            pass
+        return self
+
+    @contextlib.contextmanager
+    def stopped(self: E) -> Iterator[E]:
+        """A block in which it is stopped; it is started again after it.
+
+        Its port, its directory and what is in it stay.  A one-shot has done its work, and is
+        not run again.
+
+        :raises NotRunning: if it is not running.
+        :raises SummonError: as ``start()`` and ``stop()`` do.
+        """
+        self._current("process to stop")
+        if self._one_shot:
+            yield self
+            return
+        try:
+            self._stop_for_now()
+            yield self
+        except Exception:
+            self._start_again()
+            raise
+        except BaseException:
+            # after Ctrl-C nobody needs it any more
+            self._kill(self._stays())
+            raise
+        self._start_again()
+
+    def cleanup(self) -> None:
+        """For subclasses: called when it has stopped, however that came about.
+
+        Also after a start that failed, if :meth:`~SimpleExecutor.prepare` had returned; once for
+        each call of that, so in ``restart()`` too.  ``tmpdir``, ``port`` and ``tail()`` are there
+        still.  What it raises is an error of the stop; a start that failed tells of it.
+        """
+
+    _native_cleanup = cleanup
+
+    # -- how an instance is left behind --
+
+    def _kill(self, keep_lease: bool) -> None:
+        """Kill what was launched, if there is anything, and clean up after it."""
+        instance = self._instance
+        # what is being started has a port, but nothing yet that could be stopped
+        if instance is not None and not instance.starting and not self._elsewhere:
+            self._finish(instance, keep_lease)
+
+    @contextlib.contextmanager
+    def _attempt(self) -> Iterator[None]:
+        before = self._instance
+        try:
+            yield
+        except BaseException:
+            instance = self._instance
+            # not one that ran already, which was the error
+            if instance is not None and instance is not before and instance.in_use:
+                self._finish(instance, self._stays())
+            raise
+
+    def _clear(self) -> None:
+        """End it at once, in whatever way it can be, where Ctrl-C came into its start or stop."""
+        self._kill(self._stays())
+        if overridden(self, "stop"):
+            self.stop()
+
+    def _is_done(self) -> bool:
+        """Whether it is a one-shot that has done its work, and whose lease goes on."""
+        instance = self._instance
+        lease = None if instance is None else instance.lease
+        return self._one_shot and lease is not None and lease.begun and lease.lasts()
+
+    def _stays(self) -> bool:
+        """Whether a stop is not the end of what it has."""
+        instance = self._instance
+        return self._in_testcase or (instance is not None and instance.pausing)
+
+    @boundary
+    def _stop_for_now(self) -> None:
+        """Stop it, in whatever way a subclass does, to be started again with what it has."""
+        if not overridden(self, "stop"):
+            run(self._stopping(for_now=True))
+            return
+        instance = self._current("process to stop")
+        instance.pausing = True
+        try:
+            self._stop_at_once()
+        finally:
+            instance.pausing = False
+
+    def _finish(
+        self, instance: Instance, keep_lease: bool, failure: BaseException | None = None
+    ) -> None:
+        """Kill what is left of an instance, clean up after it, and be done with it.
+
+        :param keep_lease: whether another instance may follow, if one was ready before.
+        :param failure: what is being raised; it tells of a cleanup() that fails too.
+        """
+        try:
+            if instance.in_use and instance.process.mine():
+                from ..supervision import stopping
+
+                stopping.kill(instance)
+        finally:
+            try:
+                self._clean_up(instance)
+            except Exception as error:
+                if failure is None or is_foreign(error):
+                    raise
+                self._tell_too(failure, error)
+            finally:
+                self._end(instance, keep_lease)
+
+    def _tell_too(self, failure: BaseException, error: Exception) -> None:
+        """Have what is being raised tell of a cleanup() that failed too."""
+        told = f"and in cleanup(): {sentence(error)}"
+        if isinstance(failure, SummonError):
+            failure.consequences += (told,)
+        else:
+            from ..supervision.stopping import logger
+
+            logger.error("%s: %s", self._called, told)
+
+    def _clean_up(self, instance: Instance) -> None:
+        """Call the hook, once for each instance; others wait for nothing meanwhile."""
+        with handover:
+            if instance is not self._instance or not instance.lease.mine():
+                return
+            due, instance.prepared = instance.prepared, False
+        if due:
+            perform(f"{self._called}: cleanup()", self.cleanup)
+
+    def _end(self, instance: Instance, keep_lease: bool) -> None:
+        """Be done with an instance; its files go, but for a log that an error has named.
+
+        Nothing is done if another has followed it already.  What Ctrl-C interrupts is done by
+        the next call.
+        """
+        with handover:
+            if instance is not self._instance:
+                return
+            if not instance.over and instance.process.mine():
+                if instance.in_test and instance.launched:
+                    instance.earlier += instance.excerpt()
+                    instance.since = instance.log.size()
+                instance.files.discard(keep_log=instance.log_named)
+                instance.process.forget()
+            if not (keep_lease and instance.lease.begun):
+                instance.lease.end()
+            let_go(self)
+            instance.over = True
+
+    # -- while it runs --
+
+    def output(self) -> TextIO:
+        """What it wrote after it was ready, as a text stream that begins anew at each call.
+
+        It is given as it was written, with the escape sequences of colours if there are any.
+        Reading blocks until there is something, until the service ends (end of file), or
+        until ``timeout`` seconds have passed.
+
+        :raises NotRunning: if it was not started.
+        :raises TimeoutExpired: from a read that waited too long.
+        """
+        from ..supervision import standard_output
+
+        return standard_output.stream(self._current("output"), self._limits.timeout)
+
+    @boundary
+    def wait_for_output(
+        self,
+        pattern: Pattern | list[Pattern],
+        timeout: float | None = None,
+        *,
+        raw: bool = False,
+    ) -> re.Match[str]:
+        """Block until the output matches, from where the last match ended.
+
+        What is matched is clean text: without escape sequences, such as those for colours, and
+        with ``\\n`` at the ends of lines.
+
+        In a TestCase, lines that were written before the test began are passed over, but for
+        those since it became ready if this is the first test that uses it.
+
+        :param pattern: a regular expression as text or compiled, or a list: any of them.
+        :param timeout: seconds; default: the executor's own.
+        :param raw: match the output as it was written, escape sequences and all.
+        :returns: the match.
+        :raises InvalidArgument: for what is no pattern, or no duration.
+        :raises TimeoutExpired: with the first and the last lines of output.
+        :raises ProcessExited: if the service ends without such output.
+        :raises NotRunning: if it was not started.
+        """
+        from ..supervision import standard_output
+
+        instance = self._current("output")
+        patterns = compile_patterns(pattern, self._called, "pattern")
+        arguments.flag(self._called, "raw", raw)
+        return standard_output.wait_for(instance, patterns, self._deadline(timeout), raw)
+
+    def send(self, text: str, timeout: float | None = None) -> None:
+        """Write text to its standard input; block until all of it is taken.
+
+        Taken is what the service has read, or what waits for it in the terminal or pipe: some
+        64 KiB.  A terminal passes on at most 4,096 bytes of a line.
+
+        :param timeout: seconds; default: the executor's own.
+        :raises TimeoutExpired: if it does not read; its ``taken`` says how many bytes were
+            taken.  The rest is dropped.
+        :raises ProcessExited: if it has ended, or does meanwhile.
+        :raises NotRunning: if it was not started, or has closed its input.
+        :raises InvalidArgument: if there is no text, or nobody to read it (``stdin=None``).
+        """
+        from ..supervision import standard_input
+
+        instance, deadline = self._current("input"), self._deadline(timeout)
+        if not isinstance(text, str):
+            kind = type(text).__name__
+            raise InvalidArgument(
+                f"{self._called}: send() was given {kind}: give it a str", executor=self._called
+            )
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgument(
+                f"{self._called}: send() was given a lone surrogate, which no encoding has: "
+                "leave it out",
+                executor=self._called,
+            ) from None
+        self._refuse_silent(instance, "send()")
+        standard_input.send(instance, data, deadline)
+
+    def sendline(self, text: str = "", timeout: float | None = None) -> None:
+        """Write a line to its standard input, see :meth:`send`."""
+        self.send(text + "\n" if isinstance(text, str) else text, timeout)
+
+    def send_eof(self, timeout: float | None = None) -> None:
+        """End its standard input: what reads it finds no more.
+
+        On a terminal that is what Ctrl-D does, so that a service may go on to read, and be sent
+        more; an unfinished line is passed on first.  What edits lines itself (readline) must
+        have shown its prompt by then.  A pipe is closed for good; to close it again does nothing.
+
+        :param timeout: seconds until it has taken what was sent before; default: the
+            executor's own.
+        :raises TimeoutExpired: if it does not read.
+        :raises ProcessExited: if it has ended, or does meanwhile.
+        :raises NotRunning: if it was not started.
+        :raises InvalidArgument: if nobody can send it anything (``stdin=None``).
+        """
+        from ..supervision import standard_input
+
+        instance, deadline = self._current("input"), self._deadline(timeout)
+        self._refuse_silent(instance, "send_eof()")
+        standard_input.end(instance, deadline)
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        """The end of a wait that a test may give a timeout of its own."""
+        if timeout is None:
+            return Deadline(self._limits.timeout)
+        arguments.seconds(self._called, "timeout", timeout)
+        return Deadline(timeout)
+
+    def _refuse_silent(self, instance: Instance, method: str) -> None:
+        if instance.launch.silent:
+            raise InvalidArgument(
+                f"{self._called}: {method} has nobody to write to, since stdin=None was declared: "
+                "leave that out",
+                executor=self._called,
+            )
+
+    def tail(self, lines: int = 20) -> list[str]:
+        """The last lines of its output, as clean text.
+
+        Escape sequences are left out, other controls spelt out; of a line that was written
+        over (a progress bar) the last state is given.
+
+        :param lines: how many, at most.
+        :raises InvalidArgument: for what is no such number.
+        :raises NotRunning: if it was not started.
+        """
+        return self._current("output").log.tail(arguments.count(self._called, "lines", lines))
+
+    @contextlib.contextmanager
+    def paused(self: E) -> Iterator[E]:
+        """A block in which it and all its processes are frozen (SIGSTOP).
+
+        Blocks may be nested: it goes on at the end of the outermost.
+
+        :raises NotRunning: if it is not running.
+        """
+        instance = self._current("process to pause")
+        block = object()
+        try:
+            instance.pause(block)
+            yield self
+        finally:
+            try:
+                instance.unpause(block)
+            except BaseException:
+                # Ctrl-C may have come before anybody was told
+                instance.unpause(block)
+                raise
+
+    def signal(self, number: int, everything: bool = False) -> None:
+        """Send a signal to its main process.
+
+        :param number: the signal, such as ``signal.SIGHUP`` to have it read its configuration.
+        :param everything: to all its processes, not to the main one alone.
+        :raises NotRunning: if it is not running, or the main process has ended.
+        :raises InvalidArgument: for what is no signal, or no flag.
+        """
+        instance = self._current("process to signal")
+        self._checked(number)
+        instance.signal(number, arguments.flag(self._called, "everything", everything))
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Block until its main process ends of itself; all its output is there then.
+
+        What a test has waited for is no death, whatever the status: as one that it stopped, it
+        is started again before the next test.
+
+        :param timeout: seconds; default: the executor's own.
+        :returns: its exit status, negative for a signal.
+        :raises TimeoutExpired: if it goes on.
+        :raises ProcessExited: if its keeper was killed, who alone knows its status.
+        :raises NotRunning: if it was not started.
+        """
+        return self._current("process to wait for").wait(self._deadline(timeout))
+
+    @property
+    def pid(self) -> int:
+        """Process id of the main process."""
+        return self._current("pid").process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the main process ended, negative for a signal; None while it has not."""
+        instance = self._instance
+        if instance is None:
+            return None
+        instance.process.pump()
+        return instance.process.exit_code
+
+    # -- copies --
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is the declaration, which has not been started."""
+        state = {**vars(self), "_instance": None}
+        for bound in ("_services", "_in_testcase"):
+            state.pop(bound, None)
+        return state
+
+    def _away(self) -> dict[str, Any] | None:
+        if self._instance is None or not self._instance.in_use:
+            return None
+        from .elsewhere import state_of
+
+        return state_of(self)
+
     # -- between two tests --
 
     def _asking(self, when: str) -> Steps[None]:
         """Ask whether it still answers, if it was declared how: if not, that is its death."""
         instance = self._instance
-        if self._alive is None or instance is None or instance.hung or not instance.process.mine():
+        if self._alive is None or instance is None or instance.hung:
             return
-        if not instance.running():
+        if not (instance.process.mine() and instance.running()):
             return
         from ..readiness.conditions import AllOf, Until
         from ..readiness.wait import Verdict, until_ready
@@ -607,8 +1266,11 @@ class SimpleExecutor(Service):
 
     def _stale(self) -> list[str]:
         """What it was told of other services, and is not true any more."""
-        said = []
-        for (name, field), value in self._filled.items() if self._instance is not None else ():
+        said: list[str] = []
+        instance = self._instance
+        if instance is None or not instance.in_use:
+            return said
+        for (name, field), value in instance.told.items():
             try:
                 now = str(getattr(self._services.get(name), field))
             except (NotRunning, AttributeError) as error:
@@ -624,101 +1286,11 @@ class SimpleExecutor(Service):
 
     def _tell_others(self) -> None:
         """Say who was told something that has changed with this start."""
-        from ..supervision.instance import logger
+        from ..supervision.stopping import logger
 
         for service in self._services.values():
             for said in getattr(service, "_stale", list)():
                 logger.warning("%s", said)
-
-    def ready(self) -> None:
-        """For subclasses: called once it is ready, before those that refer to it start.
-
-        What it raises is the error of the start, which leaves nothing running.
-        """
-
-    def _all_probes(self) -> AllOf:
-        from ..readiness.conditions import AllOf, Completed, Meanwhile, Spawned, Until
-
-        probes = undisturbed(self._readiness)
-        self._waits = bool(probes or self._until)
-        # what is asked of addresses and files may come when all of it has ended; output may not
-        self._outlasts = self._launcher or (self._one_shot and not probes)
-        until = self._until
-        asked = None if until is None else Until(lambda: until(self))
-        if self._one_shot:
-            completed = Completed("one_shot", self._fine)
-            if asked is None:
-                probes.append(completed)
-            else:
-                probes.insert(0, Meanwhile(completed, asked))
-        elif asked is not None:
-            probes.append(asked)
-        if self._launcher:
-            probes.insert(0, Completed("launcher", self._fine))
-        everything = AllOf(probes or [Spawned()])
-        try:
-            everything.check()
-        except InvalidArgument as error:
-            let_through(error)
-            # found by a probe, which does not know whose it is
-            raise InvalidArgument(f"{self._called}: {error}", executor=self._called) from None
-        return everything
-
-    def _watched(self, probe: AllOf) -> AllOf:
-        """The same question, which fails once the output says so."""
-        if not self._fails_on:
-            return probe
-        from ..readiness.conditions import AllOf, NoFailure
-        from ..readiness.output import Observer
-
-        observer = Observer(self._files_now().log, self._fails_on)
-        failure = NoFailure(observer, self._failure_seen)
-        # again at the end: output that came in between may have both
-        return AllOf([failure, probe, failure])
-
-    def _failure_seen(self, matched: str) -> FailurePatternSeen:
-        said = shortened(matched, LONGEST)
-        return self._current("output").error(
-            FailurePatternSeen,
-            f"{self._called}: its output has {said!r}, which fails_on= means to be fatal",
-            matched=matched,
-        )
-
-    def _launch(self) -> commands.Launch:
-        cwd = self._directory()
-        env = self._environment()
-        argv = tuple(self._fill(word) for word in self._command)
-        notify = self._notify_address()
-        if notify:
-            env["NOTIFY_SOCKET"] = notify
-        path = env.get("PATH")
-        self._find_required(path, cwd)
-        program = self._find(argv[0], path, cwd)
-        return commands.Launch(
-            argv,
-            program,
-            env,
-            cwd,
-            self._tty,
-            notify,
-            self._silent,
-            self._stop_words(path, cwd),
-            self._fine,
-            self._limits.stop_timeout if self._launcher and self._stop_command else 0.0,
-        )
-
-    @property
-    def _fine(self) -> frozenset[int]:
-        """Statuses with which it may end before it is ready."""
-        ends = self._one_shot or self._launcher
-        return self._limits.expected_exit | {0} if ends else frozenset({0})
-
-    def _stop_words(self, path: str | None, cwd: str) -> tuple[str, ...]:
-        """The command that stops it, filled in; empty if there is none."""
-        if not self._stop_command:
-            return ()
-        program, *rest = [self._fill(word) for word in self._stop_command]
-        return (self._find(program, path, cwd), *rest)
 
 
 # as those of its subclasses

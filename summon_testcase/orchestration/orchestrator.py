@@ -18,8 +18,15 @@ from ..errors import (
 )
 from ..executors.copies import Copied
 from ..executors.deaths import all_of, leave, sentence, stop_and_tell
-from ..executors.executor import Executor, Startable, overridden, start_of, stop_of
-from ..executors.service import Service
+from ..executors.executor import (
+    Executor,
+    Startable,
+    overridden,
+    stands_idle,
+    start_of,
+    stop_of,
+)
+from ..executors.simple import SimpleExecutor
 from ..foreign import let_through, suppress
 from ..scheduling.graph import GraphRun, reverse
 from ..scheduling.steps import Steps, run
@@ -168,7 +175,7 @@ class Orchestrator(Copied, Group):
 
     def _starting_of(self, key: str) -> Steps[None]:
         member = self._members[key]
-        if not (isinstance(member, Service) and member._is_done()):
+        if not (isinstance(member, SimpleExecutor) and member._is_done()):
             yield from start_of(member)
 
     def _undo(self, error: BaseException, graph_run: GraphRun) -> None:
@@ -214,7 +221,8 @@ class Orchestrator(Copied, Group):
                 member.make_whole()
             if key in self._started:
                 continue
-            if not isinstance(member, (Service, Orchestrator)) or member._stands_idle():
+            own = not isinstance(member, (SimpleExecutor, Orchestrator))
+            if own or stands_idle(member):
                 # what is no service cannot tell whether it runs
                 run(start_of(member))
             self._started.append(key)

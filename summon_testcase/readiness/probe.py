@@ -84,6 +84,18 @@ class Target(Protocol):
         """Receive messages of the keeper, without blocking."""
 
 
+def failed(target: Target, outlasts: bool = False) -> bool:
+    """Whether a service cannot become ready any more.
+
+    A main process that ends with an accepted status and leaves others alive becomes a daemon.
+
+    :param outlasts: whether it may become ready although no process of it is alive here.
+    """
+    if target.gone or (target.exit_code is not None and target.exit_code not in target.fine):
+        return True
+    return target.ended and not outlasts
+
+
 class Probe:
     """A question with the answers "ready" and "not yet, because"."""
 

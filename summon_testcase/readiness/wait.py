@@ -5,15 +5,12 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Pause, Steps
 from ..unpatched import time
+from .probe import Probe, Target, failed
 from .progress import Progress
-
-if TYPE_CHECKING:
-    from .probe import Probe, Target
 
 
 class Verdict(enum.Enum):
@@ -43,18 +40,6 @@ _SHARE = 1 / 72
 _ASKED = 0.25
 
 
-def failed(target: Target, outlasts: bool = False) -> bool:
-    """Whether a service cannot become ready any more.
-
-    A main process that ends with an accepted status and leaves others alive becomes a daemon.
-
-    :param outlasts: whether it may become ready although no process of it is alive here.
-    """
-    if target.gone or (target.exit_code is not None and target.exit_code not in target.fine):
-        return True
-    return target.ended and not outlasts
-
-
 def until_ready(
     target: Target,
     probe: Probe,
@@ -68,7 +53,7 @@ def until_ready(
     that they add stays a small share of it.  A message of the keeper ends a pause at once.
 
     :param progress: writes now and then what the start is waiting for.
-    :param outlasts: see :func:`failed`.
+    :param outlasts: see :func:`~.probe.failed`.
     """
     attempts = 0
     refusal = ""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ..declaration.options import Options
     from ..readiness.probe import Probe
-    from ..supervision.life import Life
+    from ..supervision.lease import Lease
 
 #: the data are disposable: nothing has to survive a crash
 _SETTINGS = {
@@ -151,7 +151,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
 
     def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
-        if self._life is None or not self._life.begun:
+        instance = self._instance
+        if instance is None or instance.lease.over or not instance.lease.begun:
             self._made = yield from self._template()
         yield from super()._starting()
 
@@ -171,19 +172,19 @@ class PostgreSQL(OutputCoordinatedExecutor):
         yield from super()._stopping(for_now, number, timeout)
 
     def _readiness(self) -> list[Probe]:
-        life = self._life_now("directory")
+        lease = self._leased("directory")
         owner = _server_user()
         copy = "cp -ac" if MACOS else "cp -a --reflink=auto"
         # copied by the service's own process, so that others start meanwhile
         script = f'{copy} "$1/." "$2" && shift && exec "$0" -D "$@"'
-        if life.begun:
+        if lease.begun:
             script = 'shift && exec "$0" -D "$@"'
             # of one that was killed: its number may be another's by now
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(life.elsewhere, "postmaster.pid"))
+                os.unlink(os.path.join(lease.elsewhere, "postmaster.pid"))
         else:
-            self._make_room(life, owner)
-        data = life.elsewhere
+            self._make_room(lease, owner)
+        data = lease.elsewhere
         self._command = (
             *(*_become(owner), "/bin/sh", "-c", script),
             *(self._binary("postgres"), self._made, data, "-h", "{host}", "-p", "{port}"),
@@ -191,12 +192,12 @@ class PostgreSQL(OutputCoordinatedExecutor):
         )
         return super()._readiness()
 
-    def _make_room(self, life: Life, owner: pwd.struct_passwd | None) -> None:
+    def _make_room(self, lease: Lease, owner: pwd.struct_passwd | None) -> None:
         from ..unpatched import tempfile
 
         place = _place(self._called, owner, *([_MEMORY] if _has_room(_MEMORY) else []))
         data = tempfile.mkdtemp(prefix="summon-", dir=place)
-        life.also_remove(data)
+        lease.also_remove(data)
         if owner is not None:
             os.chown(data, owner.pw_uid, owner.pw_gid)
 

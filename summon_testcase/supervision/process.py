@@ -15,7 +15,7 @@ from ..system.descriptors import moved_socket
 from ..system.mailbox import Mailbox
 from ..unpatched import os, select, socket
 from . import warden
-from .life import RunFiles
+from .lease import InstanceFiles
 
 #: those that have a channel; no weak references, whose callbacks would swallow an interrupt
 _processes: set[Process] = set()
@@ -33,8 +33,10 @@ class Process:
     Facts are as of the last :meth:`pump`, which never blocks.
     """
 
-    def __init__(self, launch: Launch, files: RunFiles) -> None:
-        self.launch = launch
+    #: what is run
+    launch: Launch
+
+    def __init__(self, files: InstanceFiles) -> None:
         self.files = files
         self.pid = 0
         self.keeper_pid = 0
@@ -93,11 +95,11 @@ class Process:
         """Statuses with which the main process may end before the service is ready."""
         return self.launch.fine
 
-    def spawn(self) -> None:
+    def spawn(self, launch: Launch) -> None:
         """Have a keeper spawn it: :attr:`pid`, or :attr:`refused`, tells when that is done."""
-        launch, files = self.launch, self.files
+        self.launch, files = launch, self.files
         pairs = [f"{key}={value}" for key, value in launch.env.items()]
-        fields = [files.life, files.log.path, str(limit()), launch.cwd, str(int(launch.tty))]
+        fields = [files.lease, files.log.path, str(limit()), launch.cwd, str(int(launch.tty))]
         fields += [str(int(launch.silent)), launch.notify, launch.program]
         fields += [str(len(launch.argv)), *launch.argv, *pairs]
         with self._lock:
@@ -217,12 +219,12 @@ class Process:
         if lost and self.keeper_pid:
             warden.sync(self.keeper_pid)
         self.lost = lost
-        self._forget()
+        self.forget()
         if self.keeper_pid and self.mine():
             warden.bury(self.keeper_pid)
 
-    def _forget(self) -> None:
-        """It is gone; after Ctrl-C in here the channel is closed with the last reference."""
+    def forget(self) -> None:
+        """It is gone; may be called again, where Ctrl-C came in between."""
         _processes.discard(self)
         self.gone = self.ended = True
         if self._channel is not None:
@@ -302,7 +304,7 @@ class Process:
     def _forestall(self) -> None:
         """See that it is not spawned, if it has not been."""
         if not self._launched:
-            self._forget()
+            self.forget()
 
     def abandon(self) -> None:
         """Give up on a keeper that does not answer: the warden kills what it left."""
@@ -322,7 +324,7 @@ class Process:
         # another thread may have held it when the child was forked
         self._lock = threading.RLock()
         self._let_go()
-        self._forget()
+        self.forget()
 
     def mine(self) -> bool:
         """Whether this process started it, rather than a parent that forked us."""

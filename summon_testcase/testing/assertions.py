@@ -8,7 +8,7 @@ from typing import Any
 from ..clean import LONGEST, search, shortened
 from ..declaration.arguments import Pattern, compile_patterns
 from ..errors import ProcessExited, TimeoutExpired
-from ..executors.conversation import Conversation
+from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
 from ..tracebacks import hidden
 
@@ -57,14 +57,14 @@ class OutputAssertions:
         :raises AssertionError: with the line that matches.
         :raises NotRunning: if the service was not started.
         """
-        conversation: Conversation = service
-        patterns = compile_patterns(pattern, conversation._called, "pattern")
-        written = conversation._written_in_test()
+        executor: SimpleExecutor = service
+        patterns = compile_patterns(pattern, executor._called, "pattern")
+        written = executor._current("output").written_in_test()
         for expression in patterns:
             match = search(expression, written)
             if match is not None:
                 begin = written.rfind("\n", 0, match.start()) + 1
                 end = written.find("\n", max(match.start(), match.end() - 1))
                 line = shortened(written[begin : end if end >= 0 else len(written)], LONGEST)
-                said = f"{conversation._called} wrote what matches {expression.pattern!r}: {line!r}"
+                said = f"{executor._called} wrote what matches {expression.pattern!r}: {line!r}"
                 raise self.failureException(self._formatMessage(msg, said))

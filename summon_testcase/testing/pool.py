@@ -18,9 +18,8 @@ from typing import Any
 from ..declaration.arguments import perform
 from ..declaration.lifetime import SCOPES, Scope, scope
 from ..errors import AlreadyRunning, InvalidArgument, SummonError
-from ..executors.deaths import all_of, ask, is_named, name_it, sentence
-from ..executors.executor import Executor
-from ..executors.service import Service
+from ..executors.deaths import all_of, ask, death_of, is_named, name_it, sentence
+from ..executors.executor import Executor, stands_idle
 from ..foreign import is_foreign, let_through, suppress
 from ..orchestration.orchestrator import Orchestrator
 from ..supervision import shutdown
@@ -252,14 +251,14 @@ class ServicePool:
         ask(self._parts(wanted), when)
         self._make_whole(wanted)
         for part in self._parts(wanted):
-            death = part._death(when)
+            death = death_of(part, when)
             if death is not None and not self.may_revive(part):
                 name_it(death)
                 raise afresh(death)
-            if death is None and not part._stands_idle():
+            if death is None and not stands_idle(part):
                 continue
             if death is not None:
-                from ..supervision.instance import logger
+                from ..supervision.stopping import logger
 
                 self._revived[id(part)] += 1
                 name_it(death)
@@ -285,7 +284,7 @@ class ServicePool:
                 found = parts(group) if isinstance(group, Orchestrator) else []
                 if not any(is_in(part, wanted) for part in found):
                     continue
-                idle = [part for part in found if part._stands_idle()]
+                idle = [part for part in found if stands_idle(part)]
                 try:
                     group.make_whole()
                     for part in idle:
@@ -345,11 +344,11 @@ class ServicePool:
         everything = self._parts()
         errors: list[Exception] = []
         for part in everything:
-            death = part._death("after the last test that used it")
+            death = death_of(part, "after the last test that used it")
             if deaths and death is not None and not is_named(death):
                 name_it(death)
                 if self.may_revive(part):
-                    from ..supervision.instance import logger
+                    from ..supervision.stopping import logger
 
                     logger.warning("%s", sentence(death))
                 else:
@@ -362,7 +361,7 @@ class ServicePool:
                 errors.append(error)
         for part in reversed(everything):
             # one of a group that a test has stopped: it may run again, and has its directory
-            if isinstance(part, Service) and part._life is not None:
+            if part._instance is not None and not part._instance.lease.over:
                 try:
                     part.stop()
                 except Exception as error:

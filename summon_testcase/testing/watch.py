@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from ..executors.deaths import ask, name_it, sentence
+from ..executors.deaths import ask, death_of, name_it, sentence
 from ..executors.executor import Executor
 from ..scheduling.steps import Pause, wait
 from ..unpatched import time
 from .selection import is_in
+
+if TYPE_CHECKING:
+    from ..supervision.instance import Instance
 
 #: seconds for which a failing test waits for news of a death; the refusal that made it fail
 #: may be a moment older than the end of the process
@@ -40,13 +44,17 @@ class Watch:
 
     def begin(self) -> None:
         """The test begins now."""
-        for part in self._parts:
-            part._begin_test()
+        for instance in self._instances():
+            instance.begin_test()
 
     def end(self) -> None:
         """The test is over."""
-        for part in self._parts:
-            part._end_test()
+        for instance in self._instances():
+            instance.end_test()
+
+    def _instances(self) -> list[Instance]:
+        """The lives that the services lead, or led last; what runs no process has none."""
+        return [part._instance for part in self._parts if part._instance is not None]
 
     def look(self, patience: float = 0, ask_too: bool = False) -> None:
         """Notice who has died.
@@ -58,11 +66,11 @@ class Watch:
             ask(self._parts, f"during {self._label}")
         fds: tuple[int, ...] = ()
         if patience:
-            fds = tuple(fd for part in self._parts if (fd := part._catch_up()) >= 0)
+            fds = tuple(fd for instance in self._instances() if (fd := instance.catch_up()) >= 0)
         until = time.monotonic() + patience
         while True:
             for part in self._parts:
-                death = part._death(f"during {self._label}")
+                death = death_of(part, f"during {self._label}")
                 if death is not None and not is_in(death, self.deaths):
                     self._deaths.append((death, part))
             if self._deaths or not fds or time.monotonic() >= until:
@@ -104,7 +112,7 @@ class Watch:
                 said.append(f"{part.name} is started again before the next test (restart=)")
         dead = [part for _, part in self._deaths]
         for part in self._parts:
-            if not is_in(part, dead) and (how := part._ended()):
+            if not is_in(part, dead) and (how := part._instance.ended() if part._instance else ""):
                 said.append(f"{part.name}: {how}")
         said += self.remarks
         said += [self._kept.get(id(part)) or self._output(part) for part in self._parts]
@@ -112,7 +120,7 @@ class Watch:
         return "\n".join(filter(None, said))
 
     def _output(self, part: Executor) -> str:
-        lines, path = part._wrote()
+        lines, path = ([], "") if part._instance is None else part._instance.wrote()
         if not lines:
             return ""
         shown = [f"{part.name} wrote during this test:", *(f"    | {line}" for line in lines)]

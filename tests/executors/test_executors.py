@@ -1091,3 +1091,12 @@ def test_errors_of_a_start_are_of_two_families(mark: str) -> None:
         SimpleExecutor(service("exits.py", 0, 1, mark), one_shot=True).start()
     assert isinstance(caught.value, SummonError)
     assert not isinstance(caught.value, InvalidArgument)
+
+
+def test_completion_shows_what_may_be_done() -> None:
+    """What only a subclass writes, or a TestCase asks for, is left out; the rest is described."""
+    names = [name for name in dir(SimpleExecutor("x")) if not name.startswith("_")]
+    assert len(names) <= 30
+    assert {"start", "stop", "port", "wait_for_output"} <= set(names)
+    for name in set(names) - {"name"}:
+        assert getattr(SimpleExecutor, name).__doc__, name

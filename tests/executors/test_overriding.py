@@ -30,7 +30,7 @@ from summon_testcase import (
 )
 
 from ..cases import run
-from ..doubles import has_instance, has_life, reset
+from ..doubles import has_instance, has_lease, reset
 from ..reliability.scene import Belongings, run_program
 from ..samples import PATIENCE, alive, eventually, meets, service
 
@@ -482,7 +482,7 @@ It(["sleep", "100"]).start()
         with pytest.raises(StartFailed) as caught:
             it.start()
         assert "and in cleanup(): ZeroDivisionError: mine" in str(caught.value)
-        assert caught.value.report and not os.path.exists(it.tmpdir if has_life(it) else "")
+        assert caught.value.report and not os.path.exists(it.tmpdir if has_lease(it) else "")
         os.unlink(caught.value.report.log_path)
         assert it.cleanup.call_count == 1
 

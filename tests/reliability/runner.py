@@ -22,7 +22,7 @@ from summon_testcase import (
     TCPCoordinatedExecutor,
 )
 
-from ..doubles import begin_life, has_instance, keeper_pid, launch_of
+from ..doubles import begin_lease, has_instance, keeper_pid, launch_of
 from ..samples import parent, service
 from ..terminal import hear_signals
 from .shapes import Shape
@@ -41,7 +41,7 @@ def wait_for_death() -> None:
 def leak(services: list[SimpleExecutor]) -> None:
     """Start them as most programs would, and end."""
     for each in services:
-        begin_life(each)
+        begin_lease(each)
         launch = launch_of(each)
         with open(f"{launch.cwd}/out", "w") as out:
             subprocess.Popen(launch.argv, cwd=launch.cwd, env=launch.env, stdout=out)

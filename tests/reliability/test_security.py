@@ -32,7 +32,7 @@ from summon_testcase import (
 )
 from summon_testcase.declaration.templates import offered
 from summon_testcase.output.log import run_directory
-from summon_testcase.supervision.life import Life
+from summon_testcase.supervision.lease import Lease
 
 from ..another_user import NOBODY, interpreter_for_all
 from ..doubles import bind, check_declared, instance_of, last_words_of_warden, put_run_directory
@@ -85,7 +85,7 @@ class TestTraps:
     @pytest.fixture
     def base(self) -> str:
         """What the paths of the next service begin with: a name that can be guessed."""
-        number = int(Life("trap").base.rpartition("-")[2]) + 1
+        number = int(Lease("trap").base.rpartition("-")[2]) + 1
         return os.path.join(run_directory(), f"trap-{number}")
 
     def refused(self, mark: str, kind: type[SimpleExecutor] = SimpleExecutor) -> str:

@@ -92,7 +92,7 @@ def test_a_reset_process_is_as_good_as_new(mark: str) -> None:
             *("system.ports._leases._leased", "system.netlink._shared.diag"),
             *("output.log._run_directory", "readiness.asking._asker._socket"),
             *("supervision.warden._warden", "supervision.process._processes"),
-            *("executors.lifecycle._alive", "testing.pool.holders", "testing.pool._tried"),
+            *("executors.running._alive", "testing.pool.holders", "testing.pool._tried"),
         } <= changed
         reset()
         nothing_left(mark)

@@ -29,7 +29,7 @@ from summon_testcase.testing.result_hooks import explained, reported
 from summon_testcase.testing.watch import Watch
 
 from ..cases import run, run_bare
-from ..doubles import has_life, members_of
+from ..doubles import has_lease, members_of
 from ..samples import eventually, service
 
 
@@ -659,7 +659,7 @@ class MeantTest(ReportTest):
             result = run(Case)
             self.assertEqual((result.errors, result.failures), ([], []))
             self.assertEqual(len(set(Case.ports)), 1)
-            self.assertFalse(has_life(Case.server), "it is given back at the end")
+            self.assertFalse(has_lease(Case.server), "it is given back at the end")
 
     def test_restarted_by_the_test(self) -> None:
         """stopped(), paused() and restart() are no deaths."""

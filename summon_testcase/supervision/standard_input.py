@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Pause, wait
-from ..supervision.process import Process
 from ..unpatched import time
+from .failures import not_taken
+from .instance import Instance
+from .process import Process
 
 #: bytes of a message: so few that one is sent as a whole, or not at all
 _CHUNK = 1 << 15
@@ -19,11 +21,30 @@ _WINDOW = 4 * _CHUNK
 _LAST_WORD = 0.2
 
 
-def send(process: Process, text: bytes, deadline: Deadline) -> int:
-    """Pass on text as the service takes it, until all is taken or something ends that.
+def send(instance: Instance, text: bytes, deadline: Deadline) -> None:
+    """Pass on text as the service takes it, until all is taken.
 
-    :returns: how many bytes were taken.  The others never will be.
+    :raises TimeoutExpired: if it does not read; what was not taken never will be.
+    :raises ProcessExited: if it has ended, or does meanwhile.
+    :raises NotRunning: if its input is closed.
     """
+    taken = _send(instance.process, text, deadline)
+    if taken < len(text):
+        raise not_taken(instance, deadline, f"{taken} of {len(text)} bytes", taken)
+
+
+def end(instance: Instance, deadline: Deadline) -> None:
+    """End the input of the service.
+
+    :raises SummonError: as :func:`send` does, if that does not come to it.
+    """
+    process = instance.process
+    if not process.input_closed and not _end(process, deadline):
+        raise not_taken(instance, deadline, "the end of its input")
+
+
+def _send(process: Process, text: bytes, deadline: Deadline) -> int:
+    """Pass on text until all is taken, or something ends that; how many bytes were taken."""
     with _turn(process, deadline) as granted:
         before, rest = process.written, memoryview(text)
         while granted and rest and _wait(process, deadline, _WINDOW - _CHUNK):
@@ -37,7 +58,7 @@ def send(process: Process, text: bytes, deadline: Deadline) -> int:
         return min(process.written - before, len(text))
 
 
-def end(process: Process, deadline: Deadline) -> bool:
+def _end(process: Process, deadline: Deadline) -> bool:
     """End the input of the service; whether that came to it."""
     with _turn(process, deadline) as granted:
         if granted:

@@ -1,4 +1,4 @@
-"""One life of a service: what stays the same from its start to the end of its scope."""
+"""The port and the directory that a service keeps from its start to the end of its scope."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _counter = itertools.count(1)
 
 
 class _Held:
-    """What is to be given back at the end of a life."""
+    """What is to be given back at the end of a lease."""
 
     def __init__(self, base: str) -> None:
         self.base = base
@@ -30,10 +30,10 @@ class _Held:
                 self.port = None
 
 
-class Life:
-    """From ``start()`` to the end of the scope: a port, a directory, and what is in it.
+class Lease:
+    """A port, a directory and what is in it, from ``start()`` to the end of the scope.
 
-    One run, a process with its log, follows another in it.
+    One instance of the service, a process with its log, follows another in it.
 
     :param name: the service's name, part of the paths.
     """
@@ -42,10 +42,12 @@ class Life:
         safe = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:40]
         #: what all paths begin with
         self.base = os.path.join(run_directory(), f"{safe}-{next(_counter)}")
-        #: a directory in another place that goes with this life
+        #: a directory in another place that is removed with the rest
         self.elsewhere = ""
-        #: it was ready once
+        #: an instance was ready once
         self.begun = False
+        #: the port and the directory have been given back
+        self.over = False
         self._runs = itertools.count(1)
         self._directory = False
         self._held = _Held(self.base)
@@ -56,10 +58,14 @@ class Life:
         """Whether this process began it, rather than a parent that forked us."""
         return self._held.owner == os.getpid()
 
+    def lasts(self) -> bool:
+        """Whether one more instance of this process may have it."""
+        return self.mine() and not self.over
+
     @property
     def port(self) -> int | None:
         """The free port that was found for it, once it asked for one."""
-        return self._held.port
+        return None if self.over else self._held.port
 
     def lease(self) -> int:
         """The free port that is its own, found now if there is none yet."""
@@ -75,12 +81,12 @@ class Life:
             self._directory = True
         return self.base
 
-    def next_run(self) -> RunFiles:
-        """The files of one more run."""
+    def next_files(self) -> InstanceFiles:
+        """The files of one more instance."""
         number = next(self._runs)
         run_directory()  # it, and ours, may have gone by the user's own clean-up
         self._directory = self._directory and os.path.isdir(self.base)
-        return RunFiles(self.base, self.base if number == 1 else f"{self.base}.{number}")
+        return InstanceFiles(self.base, self.base if number == 1 else f"{self.base}.{number}")
 
     def also_remove(self, directory: str) -> None:
         """Have a directory in another place removed together with the rest."""
@@ -91,21 +97,20 @@ class Life:
         """Give the port back, and remove what there is on disk."""
         self._held.give_back()
         self._finalizer.detach()
+        self.over = True
 
 
-class RunFiles:
-    """What one run of a service has on disk: its log, and a socket if it asks for one.
+class InstanceFiles:
+    """What one instance of a service has on disk: its log, and a socket if it asks for one.
 
-    :param life: what the paths of the life begin with.
-    :param base: what the paths of this run begin with.
+    :param lease: what the paths of the lease begin with.
+    :param base: what the paths of this instance begin with.
     """
 
-    def __init__(self, life: str, base: str) -> None:
-        self.life = life
+    def __init__(self, lease: str, base: str) -> None:
+        self.lease = lease
         self.base = base
         self.log = Log(f"{base}.log")
-        #: cleanup() is due
-        self.prepared = False
 
     @property
     def notify_address(self) -> str:

@@ -1,0 +1,86 @@
+"""The beginning of an instance: it is spawned, and waited for."""
+
+from __future__ import annotations
+
+import warnings
+
+from ..declaration.command import Launch
+from ..errors import SpawnFailed, SummonError
+from ..readiness.conditions import AllOf, Stored
+from ..readiness.probe import Probe
+from ..readiness.progress import Progress
+from ..readiness.wait import Verdict, until_ready
+from ..scheduling.deadline import Deadline
+from ..scheduling.steps import Pause, Steps
+from . import failures, stopping, warden
+from .instance import Instance
+from .process import refusal
+
+_warned = False
+
+
+def get_ready(
+    instance: Instance, launch: Launch, probe: Probe | None, deadline: Deadline
+) -> Steps[None]:
+    """Spawn it and wait until it is ready; on any failure leave nothing running.
+
+    :param probe: None if it is ready once it is spawned, even if it ends at that moment.
+    """
+    instance.launch = launch
+    instance.launched = instance.has_run = True
+    try:
+        instance.process.spawn(launch)
+        yield from _spawned(instance)
+        if probe is not None:
+            yield from _wait(instance, probe, deadline)
+        instance.ready = True
+    except BaseException as error:
+        told = instance.named(error)
+        stopping.kill(instance)
+        if isinstance(told, SummonError) and (survivors := stopping.survivors(instance)):
+            told.consequences += (f"{instance.name}: {survivors}",)
+        if told is error:
+            raise
+        raise told from error.__cause__
+
+
+def _spawned(instance: Instance) -> Steps[None]:
+    process, deadline = instance.process, Deadline(warden.ANSWER)
+    while not process.pid and not process.gone:
+        if deadline.expired():
+            process.abandon()
+        yield Pause((process.fileno(),), deadline.at)
+        process.pump()
+    if process.pid:
+        if process.keeps_no_orphans:
+            _warn_of_orphans()
+        return
+    if process.refused is None:
+        said = warden.no_answer() if process.lost else "it was stopped first"
+    else:
+        said = refusal(*process.refused, instance.launch)
+    raise instance.error(SpawnFailed, f"{instance.name}: not started: {said}")
+
+
+def _wait(instance: Instance, probe: Probe, deadline: Deadline) -> Steps[None]:
+    asked = AllOf([Stored(lambda number: failures.not_stored(instance, number)), probe])
+    outcome = yield from until_ready(
+        instance.process, asked, deadline, Progress(instance.name), instance.outlasts
+    )
+    if outcome.verdict is not Verdict.READY:
+        raise failures.not_ready(instance, probe, outcome, deadline.elapsed())
+
+
+def _warn_of_orphans() -> None:
+    """Say once what is not promised where the system forbids to be a sub-reaper."""
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            "summon_testcase may not adopt orphaned processes here (a sandbox forbids "
+            "PR_SET_CHILD_SUBREAPER): what a service leaves in a session of its own, such as a "
+            "daemon, does not count as running, is not stopped and outlives the tests; so does "
+            "a service whose keeper is killed",
+            RuntimeWarning,
+            stacklevel=2,
+        )

@@ -1,0 +1,207 @@
+"""The end of an instance: politely, then by force."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..clean import line_of
+from ..errors import StopFailed
+from ..scheduling.deadline import Deadline
+from ..scheduling.steps import Pause, Steps, run
+from ..unpatched import time
+from ..wording import counted, describe_exit, signal_name
+from .warden import ANSWER
+
+if TYPE_CHECKING:
+    from .instance import Instance
+
+logger = logging.getLogger("summon_testcase")
+
+#: seconds between looks at what a command is to end elsewhere
+_LOOK = 0.02
+
+
+def stop(
+    instance: Instance, number: int | None = None, timeout: float | None = None
+) -> Steps[None]:
+    """End it politely, then by force.
+
+    :param number: a signal, instead of its own or of the command that stops it.
+    :param timeout: seconds, instead of its own.
+    :raises StopFailed: if it had to be killed, or ended with an unexpected status.
+    """
+    process, launch = instance.process, instance.launch
+    grace = instance.limits.stop_timeout if timeout is None else timeout
+    process.pump()
+    elsewhere, deadline = not process.gone and _may_be_elsewhere(instance), Deadline(grace)
+    # a signal does not reach what a launcher has left elsewhere
+    argv = launch.stop if number is None or instance.outlasts else ()
+    number = instance.limits.stop_signal if number is None else number
+    was_running = process.exit_code is None and not process.gone
+    if instance.pauses:
+        process.signal_everything(signal.SIGCONT)
+    began = time.monotonic()
+    try:
+        yield from _gone(
+            instance,
+            lambda: process.request_stop(number, grace, argv, instance.outlasts),
+            grace + ANSWER,
+        )
+    except BaseException:
+        kill(instance)
+        raise
+    if instance.needed is not None and _died(instance, instance.needed):
+        raise instance.exited("before it was stopped")
+    failure = _not_stopped(instance, number, grace, argv, was_running)
+    if elsewhere and not failure:
+        failure = yield from _left_elsewhere(instance, deadline)
+    if failure:
+        took = time.monotonic() - began
+        raise instance.error(StopFailed, f"{instance.name}: {failure}", seconds=took)
+
+
+def kill(instance: Instance, number: int = signal.SIGKILL) -> None:
+    """Signal everything that the service started, and wait until it is gone.
+
+    :param number: if it is not SIGKILL, that follows when ``stop_timeout`` has passed.
+    """
+    process, launch = instance.process, instance.launch
+    process.pump()
+    asks = not process.gone and _may_be_elsewhere(instance)
+    try:
+        if number != signal.SIGKILL:
+            run(_signalled_to_death(instance, number))
+        if instance.outlasts and launch.stop:
+            # what it stops is no process of ours that could be killed
+            grace = instance.limits.stop_timeout
+
+            def request() -> None:
+                process.request_stop(signal.SIGKILL, grace, launch.stop, instance.outlasts)
+
+            run(_gone(instance, request, grace + ANSWER))
+            if failure := _stop_command_failed(instance, grace):
+                logger.warning("%s: %s", instance.name, failure)
+    finally:
+        run(_gone(instance, process.request_kill, ANSWER))
+    if asks:
+        instance.left = run(_left_elsewhere(instance, Deadline(instance.limits.stop_timeout)))
+
+
+def survivors(instance: Instance) -> str:
+    """What could not be ended, and why; empty if nothing lives on."""
+    left = instance.process.killed[2]
+    if not left:
+        return instance.left
+    why = "it belongs to another user, or hangs in the kernel"
+    return f"{counted(left, 'process')} could not be killed: {why}"
+
+
+def _may_be_elsewhere(instance: Instance) -> bool:
+    """Whether what is to be ended may be no process of ours."""
+    instance.running()  # finds it out
+    return instance.outlasts
+
+
+def _left_elsewhere(instance: Instance, deadline: Deadline) -> Steps[str]:
+    """What goes on where a launcher has left it, in words; a command may have to end it yet."""
+    if instance.who_is_there is None:
+        return ""
+    while True:
+        found = yield from instance.who_is_there(time.monotonic() + ANSWER)
+        if found is None:
+            return ""
+        if not instance.launch.stop or deadline.expired():
+            said = found.message.removeprefix(f"{instance.name} cannot start: ")
+            return f"what it left goes on: {said}: declare a stop_command= that ends it"
+        yield Pause((), min(time.monotonic() + _LOOK, deadline.at))
+
+
+def _signalled_to_death(instance: Instance, number: int) -> Steps[None]:
+    process, deadline = instance.process, Deadline(instance.limits.stop_timeout)
+    if not process.mine():
+        return
+    process.signal_everything(number)
+    if instance.pauses:
+        process.signal_everything(signal.SIGCONT)
+    process.pump()
+    while not process.ended and not deadline.expired():
+        yield Pause((process.fileno(),), deadline.at)
+        process.pump()
+
+
+def _gone(instance: Instance, request: Callable[[], None], patience: float) -> Steps[None]:
+    process = instance.process
+    if not process.mine():
+        return
+    process.pump()
+    if not process.gone:
+        request()
+    deadline = Deadline(patience)
+    while not process.gone:
+        if deadline.expired():
+            process.abandon()
+        yield Pause((process.fileno(),), deadline.at)
+        process.pump()
+
+
+def _died(instance: Instance, fine: frozenset[int]) -> bool:
+    """Whether it had ended when it was to be stopped, and not by us.
+
+    :param fine: statuses that are no death.
+    """
+    process, status = instance.process, instance.process.exit_code
+    if instance.awaited or instance.outlasts:
+        return False
+    killed = status == -signal.SIGKILL and not process.killed[0]
+    return killed or (bool(process.died_first) and status not in fine)
+
+
+def _stop_command_failed(instance: Instance, grace: float) -> str:
+    """How the command that stops it failed, in words; empty if it did not."""
+    said = instance.process.stopper_said
+    if said is None or said[0] == 0:
+        return ""
+    how = describe_exit(said[0])
+    if said[0] == -signal.SIGKILL:
+        how = f"did not end within {grace:g} s"
+    lines = [line_of(line) for line in said[1].splitlines() if line.strip()]
+    output = ": " + " | ".join(lines) if lines else ""
+    return f"stop_command={shlex.join(instance.launch.stop)!r} {how}{output}"
+
+
+def _not_stopped(
+    instance: Instance, number: int, grace: float, argv: tuple[str, ...], ran: bool
+) -> str:
+    """Why it did not stop as it should, in words; empty if it did.
+
+    :param ran: it had not ended before.
+    """
+    process, status = instance.process, instance.process.exit_code
+    main_killed, killed, immortal = process.killed
+    command = _stop_command_failed(instance, grace)
+    also = f"; {command}" if command else ""
+    if immortal:
+        return survivors(instance) + also
+    if process.lost:
+        return "its keeper was killed, and it with it"
+    by = f"stop_command= and {signal_name(number)}" if argv else signal_name(number)
+    if main_killed or killed:
+        who = "it" if main_killed else f"{counted(killed, 'process')} that it left"
+        return (
+            f"{who} did not end within {grace:g} s of {by} and was killed: give it longer with "
+            f"stop_timeout=, or another stop_signal={also}"
+        )
+    if command:
+        return command
+    # a shell, a JVM and others turn the signal into a status
+    accepted = {0, -number, 128 + number, *instance.limits.expected_exit, None}
+    if ran and status not in accepted:
+        return (
+            f"{instance.exit_words()} when it was stopped by {by.partition(' ')[0]}: if that is "
+            f"how it ends, declare expected_exit={status}{also}"
+        )
+    return ""
