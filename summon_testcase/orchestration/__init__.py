@@ -1,1 +1,1 @@
-"""Many services: who refers to whom, and in which order they start and stop."""
+"""Many services: which one refers to which, and in which order they start and stop."""

@@ -1,4 +1,4 @@
-"""Functions of all kinds during whose calls something is up."""
+"""Decorates functions of all kinds so that services run during their calls."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from typing import Any
 from ..errors import InvalidArgument
 from ..tracebacks import hidden
 
-#: unittest leaves our frames, which are above those of the user's function, out of tracebacks
+#: has unittest leave our frames, which are above those of the user's function, out of tracebacks
 __unittest = True
 
 
 class Shared:
-    """A context that those who are in it at the same time share.
+    """A context that calls at the same time share.
 
-    A function may call itself, tasks and threads may call it at the same time: the first call
-    enters, the others wait until it has, and the last one to end leaves.
+    A function may call itself, and tasks and threads may call it at the same time.  The first
+    call enters the context, the others wait for that, and the last one to end leaves it.
 
-    :param context: what is entered.
+    :param context: the context to enter.
     """
 
     def __init__(self, context: AbstractContextManager[object]) -> None:
@@ -56,11 +56,11 @@ class Shared:
 
 
 def decorated(context: AbstractContextManager[object], function: Any) -> Any:
-    """A function in whose calls a context is entered, until what it has begun is over.
+    """A function that enters a context for each of its calls.
 
-    That is the end of a coroutine, or of a generator, where the function makes one.
+    If the function makes a coroutine or a generator, the context is left when that ends.
 
-    :raises InvalidArgument: for a class, and for what cannot be called.
+    :raises InvalidArgument: for a class, and for objects that cannot be called.
     """
     import inspect
 
@@ -92,14 +92,14 @@ def decorated(context: AbstractContextManager[object], function: Any) -> Any:
     def calling(*args: Any, **kwargs: Any) -> Any:
         with context:
             result = function(*args, **kwargs)
-            if inspect.isgenerator(result):  # of a function in whose place another one is
+            if inspect.isgenerator(result):  # a decorated generator function is not seen as one
                 return _yielding(context, result)
             if inspect.isasyncgen(result):
                 return _yielding_async(context, lambda: result)()
             deferred = hasattr(result, "addBoth")  # twisted's
             if not deferred and not inspect.isawaitable(result):
                 return result
-            # once more: it is left when the result has come
+            # entered once more, and left when the result has come
             context.__enter__()
             stack = ExitStack()
             stack.push(context)
@@ -107,7 +107,7 @@ def decorated(context: AbstractContextManager[object], function: Any) -> Any:
             return result.addBoth(functools.partial(_passed, stack))
         return _awaited(result, stack)
 
-    # an object may be called by a method of such a kind
+    # an object may have a coroutine or generator function as its __call__()
     kinds = [function, vars(type(function)).get("__call__")]
     wrapper: Callable[..., Any] = calling
     for kind, fitting in (
@@ -124,7 +124,7 @@ def decorated(context: AbstractContextManager[object], function: Any) -> Any:
 
 
 def _yielding(context: AbstractContextManager[object], inner: Any) -> Generator[Any, Any, Any]:
-    """A generator that has not begun, in the context: it is left, and entered when it begins."""
+    """Wrap a generator that has not begun: the context is entered when it begins."""
     with context:
         return (yield from inner)
 

@@ -1,4 +1,4 @@
-"""Things that are started and stopped together, and which of them come before which."""
+"""Groups of members that are started and stopped together, and the graph of their references."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __tracebackhide__ = hidden
 
 
 class Group(Executor):
-    """Members with names, and the order that they ask for.
+    """Members with names, and the order in which they have to start.
 
-    :param executors: a sequence, each after the one before it, or a mapping of names.
+    :param executors: a sequence, in which each waits for the one before it, or a mapping of names.
     :raises InvalidArgument: for a member without ``start`` and ``stop``.
     """
 
@@ -50,7 +50,7 @@ class Group(Executor):
             _refuse_what_cannot_be_started(key, member)
             if isinstance(member, Executor):
                 member.name = member.name or key
-                if not isinstance(member.after, tuple):  # as a class of the user's may have it
+                if not isinstance(member.after, tuple):  # a class of the user's may set any value
                     member.after = arguments.after(member.name, member.after)
 
     def _name_for(self, member: Startable, number: int) -> str:
@@ -89,7 +89,7 @@ class Group(Executor):
         return next((n for n, s in self._services.items() if thing is s or thing == n), None)
 
     def _stale(self) -> list[str]:
-        """What members were told of other services, and is not true any more."""
+        """Values of other services that members were started with, and that have changed since."""
         members = [m for m in self._members.values() if isinstance(m, Executor)]
         return [said for member in members for said in member._stale()]
 
@@ -101,12 +101,13 @@ class Group(Executor):
         for member in self._members.values():
             if isinstance(member, Executor):
                 try:
-                    # its start may make what is missing, and checks again if it calls ours
+                    # The user's start() may make what is missing.  If it calls ours, that checks
+                    # again.
                     own = overridden(member, "start")
                     member._check(may_appear or one_shots or own)
                 except CommandNotFound as error:
                     let_through(error)
-                    # a skip must not hide what is wrong with another
+                    # checked to the end: a skip must not hide the error of another member
                     if not error.optional:
                         raise
                     missing = missing or error

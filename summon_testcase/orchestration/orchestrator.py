@@ -1,4 +1,4 @@
-"""Many services started in the right order, and stopped in the reverse of it."""
+"""Starts many services in the right order, and stops them in the reverse order."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ O = TypeVar("O", bound="Orchestrator")  # noqa: E741
 
 
 class Orchestrator(Copied, Group):
-    """Starts and stops many; has the interface of one.
+    """Starts and stops many executors, and has the interface of one.
 
     :param executors: a *sequence* is started in order, each when the one before it is
         ready.  A *mapping* gives names; templates such as ``{db.port}`` and ``after`` make
-        a graph of them, in which everything starts as soon as what it refers to is ready,
-        and the rest at the same time.
-    :param name: how it is called in a larger orchestrator.
+        a graph of them.  A member starts as soon as those that it refers to are ready;
+        members that do not wait start at the same time.
+    :param name: its name in a larger orchestrator.
     :param after: executors, or names, that must be ready before its members start: one, or
         several.
     :raises InvalidArgument: for a member without ``start`` and ``stop``.
@@ -72,13 +72,13 @@ class Orchestrator(Copied, Group):
         self._order: list[str] = []
         #: the member that made the last start fail
         self._culprit = ""
-        #: members that were killed, and not stopped since
+        #: members that were killed, and have not been stopped since
         self._killed: list[str] = []
 
     # -- copies --
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy is the declaration, which has not been started."""
+        """A copy is a declaration that has not been started."""
         state = {**vars(self), "_started": [], "_order": [], "_killed": []}
         for bound in ("_services", "_start", "_in_testcase"):
             state.pop(bound, None)
@@ -96,7 +96,7 @@ class Orchestrator(Copied, Group):
     def start(self: O) -> O:
         """Start all members; block until all are ready.
 
-        If one fails, what was starting is cancelled, what had started is stopped.
+        If one fails, the other starts are cancelled, and members that had started are stopped.
 
         :returns: the orchestrator itself.
         :raises AlreadyRunning: if it runs.
@@ -124,7 +124,7 @@ class Orchestrator(Copied, Group):
             return self
         except BaseException as error:
             if not is_ours(error):
-                # Ctrl-C may have come when all were ready already, or in the clean-up
+                # needed if Ctrl-C came when all were ready already, or during the clean-up
                 self._clear()
                 vars(self).pop("_start", None)
             raise
@@ -149,7 +149,7 @@ class Orchestrator(Copied, Group):
         self._refuse_twice()
         graph_run = GraphRun(self._graph, self._starting_of)
         try:
-            # in one step, so that of two threads one is refused
+            # setdefault() is one step, so that one of two threads is refused
             if vars(self).setdefault("_start", graph_run) is not graph_run:
                 raise self._twice("being started")
             self._started = graph_run.done
@@ -182,7 +182,7 @@ class Orchestrator(Copied, Group):
         try:
             self._roll_back(error, graph_run)
         except BaseException:
-            # Ctrl-C, while what had failed was cleared away
+            # Ctrl-C has interrupted the clean-up of the failed start
             graph_run.cancel()
             self._clear()
             raise
@@ -195,7 +195,7 @@ class Orchestrator(Copied, Group):
         ]
         failed = graph_run.errors[1:]
         errors = graph_run.cancel()
-        # also those that became ready in the moment in which it failed, or Ctrl-C came
+        # also members that became ready just when the start failed, or when Ctrl-C came
         self._started = graph_run.done + [
             key for key in graph_run.under_way if key not in graph_run.done
         ]
@@ -210,7 +210,7 @@ class Orchestrator(Copied, Group):
             error.consequences += tuple(f"and while stopping: {sentence(e)}" for e in errors)
 
     def make_whole(self) -> None:
-        """Start again the members that were stopped with it, each after those that it needs."""
+        """Start members that were stopped with the group again, each after those that it needs."""
         if not self._started and self._order and overridden(self, "start"):
             with self._attempt():
                 self.start()
@@ -223,14 +223,14 @@ class Orchestrator(Copied, Group):
                 continue
             own = not isinstance(member, (SimpleExecutor, Orchestrator))
             if own or stands_idle(member):
-                # what is no service cannot tell whether it runs
+                # an object that is no service does not tell whether it runs
                 run(start_of(member))
             self._started.append(key)
 
     # -- stop --
 
     def running(self) -> bool:
-        """Whether all members that can tell are running."""
+        """Whether all members are running; members that cannot tell do not count."""
         return bool(self._started) and all(
             member.running()
             for member in (self._members[key] for key in list(self._started))
@@ -244,14 +244,14 @@ class Orchestrator(Copied, Group):
         Every stop is attempted.
 
         :raises ProcessExited: for a service among them that had died.
-        :raises StopFailed: with all that went wrong in ``errors``.
+        :raises StopFailed: with the error of each failed stop in ``errors``.
         """
         self._refuse_elsewhere(self.name or repr(self))
         try:
             stop_and_tell(self._stop, self._everyone())
         except BaseException as error:
             if not is_ours(error):
-                # Ctrl-C may have come before it was begun
+                # needed if Ctrl-C came before the stop had begun
                 self._clear()
             raise
 
@@ -270,11 +270,11 @@ class Orchestrator(Copied, Group):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # stop() tells of the deaths itself where no error is on its way
+        # without another error stop() reports deaths itself
         leave(error, self.stop, () if error is None else self._everyone())
 
     def _everyone(self) -> Iterator[Executor]:
-        """All executors in it, those of inner orchestrators too."""
+        """All executors among the members, also those in inner orchestrators."""
         for member in self._members.values():
             if isinstance(member, Orchestrator):
                 yield from member._everyone()
@@ -285,12 +285,12 @@ class Orchestrator(Copied, Group):
 
     @boundary
     def kill(self) -> None:
-        """Kill all members, at once; those that can only be stopped are stopped.
+        """Kill all members at once; members without ``kill()`` are stopped.
 
         As for one executor, ``start()`` finds their ports and directories again, and ``stop()``
-        takes them away.
+        gives them up.
 
-        :raises StopFailed: if something of a service could not be killed.
+        :raises StopFailed: if a process could not be killed.
         """
         self._refuse_elsewhere(self.name or repr(self))
         for key in self._called_off():
@@ -299,13 +299,13 @@ class Orchestrator(Copied, Group):
         self._each(lambda member: getattr(member, "kill", member.stop)())
 
     def reset(self) -> None:
-        """Reset all members that can be, in the order in which they became ready.
+        """Reset all members that can be reset, in the order in which they became ready.
 
-        Of an orchestrator in it that has a ``reset()`` of its own, that is called.
+        If an inner orchestrator has a ``reset()`` of its own, that is called.
 
-        :raises NotImplementedError: if there are none.
+        :raises NotImplementedError: if no member can be reset.
         """
-        # of one that does not run, what resets them says so
+        # also if it does not run: then reset() of a member says so
         members = [self._members[key] for key in list(self._started or self._members)]
         able = [m for m in members if isinstance(m, Executor) and m._can_reset()]
         if not able:
@@ -316,7 +316,7 @@ class Orchestrator(Copied, Group):
     _native_reset = reset
 
     def _can_reset(self) -> bool:
-        """Whether there is anything that resets one of its members."""
+        """Whether one of its members can be reset."""
         members = [m for m in self._members.values() if isinstance(m, Executor)]
         return overridden(self, "reset") or any(member._can_reset() for member in members)
 
@@ -331,7 +331,7 @@ class Orchestrator(Copied, Group):
             raise
 
     def _clear(self) -> None:
-        """Leave nothing of the members, at once, where Ctrl-C came into their start or stop."""
+        """After Ctrl-C in a start or stop: kill what is left of the members."""
         with suppress(StopFailed):
             self._each(_clear)
 
@@ -351,14 +351,14 @@ class Orchestrator(Copied, Group):
                 let_through(error)
                 failed.append(error)
             except Exception as error:
-                # the others are ended nevertheless
+                # the other members are ended nevertheless
                 let_through(error)
         self._started = []
         if failed:
             raise failed[0]
 
     def _called_off(self) -> list[str]:
-        """End a start that is under way; all members that may run, the last first."""
+        """End a start that is under way; the names of all members that may run, the last first."""
         graph_run = self._graph_run
         if graph_run is None:
             return self._started[::-1]
@@ -373,7 +373,7 @@ class Orchestrator(Copied, Group):
         try:
             yield from graph_run.steps(go_on=True)
         except BaseException:
-            # an interrupted stop still leaves nothing running
+            # after an interrupted stop, too, nothing is running
             graph_run.cancel()
             self._clear()
             raise
@@ -387,7 +387,7 @@ class Orchestrator(Copied, Group):
     def _stopping_of(self, key: str) -> Steps[None]:
         member = self._members[key]
         if not isinstance(member, Executor):
-            # it may not know that it has been stopped; threads and handlers stop at once
+            # several threads and signal handlers may stop the group: one of them stops a member
             if self._strike(key):
                 member.stop()
             return
@@ -400,7 +400,7 @@ class Orchestrator(Copied, Group):
         self._strike(key)
 
     def _strike(self, key: str) -> bool:
-        """Take a member off those that were started; whether nobody else has."""
+        """Take a member off the list of started ones; False if another thread has done so."""
         try:
             self._started.remove(key)
         except ValueError as error:
@@ -421,11 +421,11 @@ class orchestrated(contextlib.ContextDecorator):
     True
 
     A function may be a coroutine function or a generator function: the services run until the
-    coroutine, or the generator, ends.  They are started and stopped in the thread that calls,
-    which blocks an event loop for as long.  Calls within calls, or at the same time, share them.
+    coroutine, or the generator, ends.  The calling thread starts and stops them, and an event loop
+    in it is blocked meanwhile.  Calls within calls, or at the same time, share the services.
 
-    :raises InvalidArgument: if both kinds are given, or a class is decorated: a TestCase has its
-        services as class attributes, with the :class:`SummonMixin`.
+    :raises InvalidArgument: if both kinds of arguments are given, or a class is decorated: a
+        TestCase has its services as class attributes, with the :class:`SummonMixin`.
     """
 
     @boundary
@@ -446,7 +446,7 @@ class orchestrated(contextlib.ContextDecorator):
 
     def __call__(self, func: F) -> F:
         """Decorate a function."""
-        # one for all that is decorated; not before, since a lock cannot be pickled
+        # shared by all decorated functions; made here, since a lock cannot be pickled
         from .decorated import Shared, decorated
 
         shared = vars(self).setdefault("_shared", Shared(self))

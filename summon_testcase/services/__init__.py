@@ -1,1 +1,1 @@
-"""Ready-made services: what a server needs to be told, a file for each."""
+"""Ready-made services: executors that know how to run a certain server, a file for each."""

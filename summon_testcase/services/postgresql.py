@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..readiness.probe import Probe
     from ..supervision.lease import Lease
 
-#: the data are disposable: nothing has to survive a crash
+#: settings that switch durability off, since the data need not survive a crash
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -43,11 +43,11 @@ _SETTINGS = {
     "logging_collector": "off",
     "log_destination": "stderr",
 }
-#: a tmpfs in which a cluster is copied several times faster than on a disk
+#: a tmpfs, in which a cluster is copied several times faster than on a disk
 _MEMORY = "/dev/shm"
-#: bytes that must be free there
+#: bytes that must be free in the tmpfs
 _ENOUGH = 512 << 20
-#: has it shut down at once, and recover from its log at the next start
+#: the signal at which the server shuts down at once, to recover from its log at the next start
 _AT_ONCE = signal.SIGQUIT
 #: seconds that one initdb may take
 _INITDB_TIMEOUT = 120
@@ -56,10 +56,10 @@ _INITDB_TIMEOUT = 120
 class PostgreSQL(OutputCoordinatedExecutor):
     """A fresh, empty PostgreSQL server, with durability switched off.
 
-    Its data live as long as its port: ``restart()``, ``stopped()``, ``kill()`` and a start after
-    a death find them again.  A new scope, or ``start()`` after ``stop()``, begins empty.
+    Its data live as long as its port: they are still there after ``restart()``, ``stopped()``,
+    ``kill()`` and a death.  A new scope, or ``start()`` after ``stop()``, begins empty.
 
-    ``initdb`` runs once; each server gets a copy of what it made, in memory where
+    ``initdb`` runs once; each server gets a copy of its result, in memory where
     ``/dev/shm`` has room.  When the tests run as root, the server runs as the user
     ``postgres``, or ``nobody`` if there is none.
 
@@ -107,7 +107,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
         self._bindir = (
             None if bindir is None else arguments.path(label, "bindir", bindir, "a directory")
         )
-        # there is nothing to save
+        # at once, since no data have to be saved
         options.setdefault("stop_signal", _AT_ONCE)
         self._made = ""
         super().__init__(
@@ -144,7 +144,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
         self._binary("initdb")
 
     def _find_program(self, path: str | None, cwd: str) -> None:
-        """The command is not known before the start; ``check()`` has looked for its program."""
+        """Do nothing: the command is not known yet, and ``check()`` looks for its program."""
 
     def _texts(self) -> list[str]:
         return [*super()._texts(), *self._settings.values(), *self._initdb]
@@ -166,7 +166,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
             and (for_now or self._stays())
             and instance.limits.stop_signal == _AT_ONCE
         ):
-            # after an immediate shutdown tables that are not logged would be empty
+            # not at once: after an immediate shutdown unlogged tables would be empty
             instance.limits = copy.copy(instance.limits)
             instance.limits.stop_signal = signal.SIGINT
         yield from super()._stopping(for_now, number, timeout)
@@ -175,11 +175,11 @@ class PostgreSQL(OutputCoordinatedExecutor):
         lease = self._leased("directory")
         owner = _server_user()
         copy = "cp -ac" if MACOS else "cp -a --reflink=auto"
-        # copied by the service's own process, so that others start meanwhile
+        # the service's own process copies the cluster, so that others start meanwhile
         script = f'{copy} "$1/." "$2" && shift && exec "$0" -D "$@"'
         if lease.begun:
             script = 'shift && exec "$0" -D "$@"'
-            # of one that was killed: its number may be another's by now
+            # left by a server that was killed: another process may have its pid by now
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(lease.elsewhere, "postmaster.pid"))
         else:
@@ -206,7 +206,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
     def _binary(self, program: str) -> str:
         bindir, base = self._placed(self._bindir or ""), self._placed(self._cwd or "")
         if bindir:
-            # from where the server runs, as any path; by a link its user might not find it
+            # A relative path starts from the server's directory, as any other.  Links are
+            # resolved, since the server's user may not be allowed to follow them.
             base = "" if templates.there_are([base]) else base
             bindir = os.path.realpath(os.path.join(base, bindir))
         places = [bindir] if bindir else _bindirs()
@@ -230,7 +231,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
     def _template(self) -> Steps[str]:
         """The directory of a cluster made by ``initdb``, which no server ever runs on.
 
-        It is cached by version and options, for all processes of this user.
+        It is cached for all processes of this user, by version and options.
         """
         import hashlib
 
@@ -302,7 +303,7 @@ def _bindirs() -> Iterator[str]:
 
 
 def _server_user() -> pwd.struct_passwd | None:
-    """Who the server runs as when the tests run as root, which it refuses to do."""
+    """The user that runs the server if the tests run as root, since it refuses to run as root."""
     import pwd
 
     if os.geteuid() != 0:
@@ -316,7 +317,7 @@ def _server_user() -> pwd.struct_passwd | None:
 
 
 def _barrier(path: str, user: pwd.struct_passwd) -> str | None:
-    """The directory on the way to something in a path that a user may not pass through."""
+    """The first directory of a path that a user may not enter; None if there is none."""
     place = os.path.realpath(path)
     steps = [place]
     while steps[-1] != os.path.dirname(steps[-1]):
@@ -334,9 +335,9 @@ def _barrier(path: str, user: pwd.struct_passwd) -> str | None:
 
 
 def _place(label: str, owner: pwd.struct_passwd | None, *preferred: str) -> str:
-    """A directory for something that the server's user must reach: pytest's are ours alone.
+    """A directory that the server's user can reach; pytest's are for the user of the tests alone.
 
-    :raises SpawnFailed: naming what is in the way.
+    :raises SpawnFailed: naming the directory that is in the way.
     """
     from ..unpatched import temporary_directory
 

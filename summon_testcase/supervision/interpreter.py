@@ -1,4 +1,4 @@
-"""How the interpreter that runs the tests is started once more, for the warden."""
+"""The command and the environment of the Python interpreter that runs warden and keepers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from ..errors import SpawnFailed
 from ..unpatched import os
 
-#: what an interpreter may need to find its library
+#: variables that an interpreter may need to find its library
 _NEEDED = (
     *("PYTHONHOME", "PYTHONPLATLIBDIR"),
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH"),
 )
-#: as it was when this one was started; a test may have changed it since
+#: their values when this process was started; a test may have changed them since
 _given = {
     name: os.environ[name]
     for name in _NEEDED
@@ -21,9 +21,9 @@ _given = {
 
 
 def command() -> list[str]:
-    """The interpreter, and the options with which it looks at nothing of the user's.
+    """The interpreter, with options by which it ignores the user's modules and settings.
 
-    :raises SpawnFailed: if there is none that could be started.
+    :raises SpawnFailed: if there is no interpreter.
     """
     if getattr(sys, "frozen", False):
         raise SpawnFailed(
@@ -37,13 +37,13 @@ def command() -> list[str]:
             "summon_testcase needs a Python interpreter to run its warden, and "
             "sys.executable is empty"
         )
-    # -I would pass over PYTHONHOME as well
+    # -I would also ignore PYTHONHOME
     isolated = ("-s",) if any(name.startswith("PYTHON") for name in _given) else ("-I",)
     return [sys.executable, *isolated, "-S"]
 
 
 def environment() -> dict[str, str]:
-    """The environment for it: nothing tells it how to behave, but where its library is."""
+    """The environment, in which no variable but those that lead to its library is for Python."""
     others = {
         name: value
         for name, value in os.environ.items()

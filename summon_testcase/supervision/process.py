@@ -1,4 +1,4 @@
-"""One service as its keeper reports it, and what it can be told to do."""
+"""The client of a keeper: what it reports about its service, and the orders that it obeys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..unpatched import os, select, socket
 from . import warden
 from .lease import InstanceFiles
 
-#: those that have a channel; no weak references, whose callbacks would swallow an interrupt
+#: all that have a channel; not as weak references, whose callbacks would swallow Ctrl-C
 _processes: set[Process] = set()
 
 
@@ -30,60 +30,62 @@ def forget() -> None:
 class Process:
     """A service as its keeper reports it.
 
-    Facts are as of the last :meth:`pump`, which never blocks.
+    The attributes are as of the last :meth:`pump`, which never blocks.
     """
 
-    #: what is run
+    #: the command that :meth:`spawn` runs
     launch: Launch
 
     def __init__(self, files: InstanceFiles) -> None:
         self.files = files
         self.pid = 0
         self.keeper_pid = 0
-        #: the system does not let its keeper adopt what the service leaves
+        #: whether the system forbids the keeper to adopt processes that the service leaves
         self.keeps_no_orphans = False
         #: status of the main process once it has ended, as in subprocess
         self.exit_code: int | None = None
-        #: nothing of the service is alive
+        #: whether no process of the service is alive
         self.ended = False
-        #: others were, when the main process had ended
+        #: whether other processes of the service were alive when the main process had ended
         self.left_others = False
-        #: the keeper has nothing more to say: the service is gone
+        #: whether the keeper has ended, and with it the service
         self.gone = False
-        #: the keeper died before the service did
+        #: whether the keeper died before the service did
         self.lost = False
-        #: why there is no process: the stage that failed, and its errno
+        #: why there is no process: the stage of the start that failed, and its errno
         self.refused: tuple[str, int] | None = None
         #: how many messages of the keeper have been noted
         self.heard = 0
-        #: READY=1 was received
+        #: whether the keeper has received READY=1
         self.notified = False
-        #: it had ended when it was asked to; None before that
+        #: whether the service had ended before it was asked to; None before it was asked
         self.died_first: bool | None = None
-        #: the last order to signal everything that the keeper has carried out
+        #: the number of the last :meth:`signal_everything` that the keeper has carried out
         self.signalled = 0
-        #: of all input that was ever sent, how much has been taken, or been forgotten
+        #: positions in all input that was ever sent: its end, and up to where the service, or the
+        #: terminal or pipe in front of it, has taken it, or it was dropped
         self.sent = self.taken = 0
-        #: bytes of it that the service has really taken
+        #: bytes of input that were really taken
         self.written = 0
-        #: no more will be
+        #: whether no more input will be taken
         self.input_closed = False
-        #: who sends something, or waits until others have
+        #: the calls that are sending, or waiting for their turn
         self.senders: list[tuple[int, object]] = []
         #: status and last line of the probe command that ended last
         self.probed: tuple[int, str] | None = None
         #: errno of the first output that could not be stored
         self.log_errno = 0
-        #: at the stop: the main process, how many others, had to be killed; how many live on
+        #: at the stop: whether the main process had to be killed, how many others had to be, and
+        #: how many could not be killed
         self.killed = (False, 0, 0)
-        #: how the command that stops it ended, and what it said, if one was run
+        #: status and output of the stop command, if one was run
         self.stopper_said: tuple[int, str] | None = None
         self._owner = os.getpid()
         self._lock = threading.RLock()
-        #: whether it was asked to end: then that is no death
+        #: whether the service was asked to end, so that its end is no death
         self.ending = False
         self._launched = self._probing = self._watching = self._stopping = False
-        #: part of a message was sent, and the rest of it never will be
+        #: whether only a part of a message was sent, so that the channel is of no use any more
         self._torn = False
         self._orders = 0
         self._channel: socket.socket | None = None
@@ -96,7 +98,7 @@ class Process:
         return self.launch.fine
 
     def spawn(self, launch: Launch) -> None:
-        """Have a keeper spawn it: :attr:`pid`, or :attr:`refused`, tells when that is done."""
+        """Have a keeper spawn the service; then :attr:`pid` or :attr:`refused` is set."""
         self.launch, files = launch, self.files
         pairs = [f"{key}={value}" for key, value in launch.env.items()]
         fields = [files.lease, files.log.path, str(limit()), launch.cwd, str(int(launch.tty))]
@@ -120,20 +122,20 @@ class Process:
             finally:
                 self._let_go()
             if self.gone and self._channel is not None:
-                # a signal handler that ended it came in between
+                # a signal handler has ended the service in between
                 self._channel.close()
             self._launched = True
-            # one text is encoded much faster than dozens are
+            # joined, since one text is encoded much faster than dozens
             self._tell("launch", "\0".join(fields))
             self.farewell()
 
     def _let_go(self) -> None:
-        """Close the keeper's end of the channel, which was sent to it."""
+        """Close our copy of the keeper's end of the channel, which the keeper has by now."""
         if self._theirs is not None:
             self._theirs.close()
 
     def fileno(self) -> int:
-        """Readable when there is something to :meth:`pump`; -1 once there never will be."""
+        """A descriptor, readable when :meth:`pump` has something to do; -1 when it never will."""
         return -1 if self._channel is None else self._channel.fileno()
 
     def _tell(self, *fields: bytes | str | int | float) -> None:
@@ -146,7 +148,7 @@ class Process:
             if channel is None or self.gone:
                 return
             if self._torn:
-                # Ctrl-C, or a signal handler that calls this, came into a long message
+                # Ctrl-C, or a signal handler that sends a message, has interrupted a long one
                 self.abandon()
                 return
             try:
@@ -159,11 +161,11 @@ class Process:
                             return
             except (OSError, ValueError) as error:
                 let_through(error)
-                # its death is read from the same channel
+                # the keeper is dead; pump() will see that on the same channel
                 return
 
     def pump(self) -> None:
-        """Take in what the keeper said."""
+        """Receive the keeper's messages, without blocking."""
         with self._lock:
             if self.gone or self._mailbox is None:
                 return
@@ -204,7 +206,7 @@ class Process:
         elif verb == b"stopping":
             over = self.exit_code is not None and self.exit_code not in self.fine
             died = self.ended or over
-            # a signal handler that comes in between may see it to its end
+            # a signal handler may come in between, and note the message first
             if self.died_first is None:
                 self.died_first = died
         elif verb == b"gone":
@@ -224,33 +226,33 @@ class Process:
             warden.bury(self.keeper_pid)
 
     def forget(self) -> None:
-        """It is gone; may be called again, where Ctrl-C came in between."""
+        """Close the channel; may be called again, after Ctrl-C in here."""
         _processes.discard(self)
         self.gone = self.ended = True
         if self._channel is not None:
             self._channel.close()
 
     def watch(self, position: int) -> None:
-        """Ask to be woken once there is output beyond a position in the log."""
+        """Ask the keeper for a message when there is output beyond a position in the log."""
         if not self._watching:
             self._watching = True
             self._tell("watch", position)
 
     def send(self, text: bytes) -> None:
-        """Pass some input on, which is not much: :attr:`taken` tells how far that has come."""
+        """Send a small piece of input; :attr:`taken` tells how much has been taken."""
         with self._lock:
-            # counted first: what an interrupt leaves unsent is covered by what is sent next
+            # counted first: if Ctrl-C keeps it from being sent, the next text has a later position
             position = self.sent = self.sent + len(text)
             self._tell("send", position, text)
 
     def end_input(self) -> None:
-        """End the service's input: counted as one byte of it."""
+        """End the service's input; the end counts as one byte of input."""
         with self._lock:
             position = self.sent = self.sent + 1
             self._tell("eof", position)
 
     def forget_input(self) -> None:
-        """Have dropped what has not been taken."""
+        """Have the keeper drop input that has not been taken."""
         with self._lock:
             self._tell("forget", self.sent)
 
@@ -265,7 +267,7 @@ class Process:
         self._tell("signal", number, 0)
 
     def signal_everything(self, number: int) -> int:
-        """Signal all of the service: done once :attr:`signalled` is what is returned."""
+        """Signal all processes of the service; done when :attr:`signalled` has this result."""
         with self._lock:
             order = self._orders = self._orders + 1
             self._tell("signal", number, order)
@@ -274,40 +276,40 @@ class Process:
     def request_stop(
         self, number: int, grace: float, argv: tuple[str, ...] = (), elsewhere: bool = False
     ) -> None:
-        """Begin to stop, once only: :attr:`gone` tells the end.
+        """Begin to stop the service, once only; :attr:`gone` tells the end.
 
         :param number: the signal.
-        :param grace: seconds until it is killed.
-        :param argv: the command that stops it, if there is one; then the signal comes later.
-        :param elsewhere: what that command stops is no process of ours.
+        :param grace: seconds until the service is killed.
+        :param argv: the stop command, if there is one; the signal then comes later.
+        :param elsewhere: whether the command stops a server that is no process of ours.
         """
         with self._lock:
             self._forestall()
             if not self._stopping:
-                # first: a signal handler that comes after the message finds what this has ended
+                # set first: a signal handler that sees the end must not take it for a death
                 self.ending = True
                 self._tell("stop", number, grace, int(elsewhere), *argv)
                 self._stopping = True
 
     def farewell(self) -> None:
-        """Tell the keeper what to run if this process dies before the service is stopped."""
+        """Tell the keeper the stop command to run if this process dies without a stop."""
         if self.launch.farewell:
             self._tell("farewell", self.launch.farewell, *self.launch.stop)
 
     def request_kill(self) -> None:
-        """SIGKILL everything: :attr:`gone` tells the end."""
+        """Have the keeper SIGKILL all processes of the service; :attr:`gone` tells the end."""
         with self._lock:
             self._forestall()
             self.ending = self._stopping = True
             self._tell("kill")
 
     def _forestall(self) -> None:
-        """See that it is not spawned, if it has not been."""
+        """Keep the service from being spawned, if it has not been yet."""
         if not self._launched:
             self.forget()
 
     def abandon(self) -> None:
-        """Give up on a keeper that does not answer: the warden kills what it left."""
+        """Give up a keeper that does not answer: the warden kills the processes that it left."""
         with self._lock:
             if not self.gone:
                 if self.keeper_pid and os.getpid() == self._owner:
@@ -320,14 +322,14 @@ class Process:
                 self._finished(lost=True)
 
     def disown(self) -> None:
-        """In a forked child: close the copy of the channel and know nothing."""
-        # another thread may have held it when the child was forked
+        """In a forked child: close the copy of the channel, and own no service."""
+        # another thread may have held the lock when the child was forked
         self._lock = threading.RLock()
         self._let_go()
         self.forget()
 
     def mine(self) -> bool:
-        """Whether this process started it, rather than a parent that forked us."""
+        """Whether this process started the service, and not a parent that has forked this one."""
         return os.getpid() == self._owner
 
 

@@ -1,4 +1,4 @@
-"""The test process's side: it starts and stops services by message."""
+"""The client of the warden in the test process."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from ..system.mailbox import Mailbox
 from ..unpatched import os, socket, subprocess, time
 from . import interpreter, shutdown
 
-# "" would stand for the root, where anybody's modules may be
+# Without the empty path, which stands for the current directory: that is "/", where anybody may
+# have put modules.
 _BOOT, _ASKER = (
     "import sys; sys.path[:] = filter(None, sys.path); sys.path.append(sys.argv.pop(1)); "
     f"from {program}.program import main; main()"
     for program in ("keeper", "asker")
 )
-#: where the programs are
+#: the directory in which keeper and asker are
 _PROGRAMS = os.path.dirname(os.path.dirname(keeper.__file__))
-#: seconds within which warden and keepers answer what they do at once
+#: seconds within which warden and keepers must answer a message
 ANSWER = 10.0
 
 
@@ -42,12 +43,13 @@ class Warden:
         self._launcher: subprocess.Popen[bytes] | None = None
         self._control, theirs = socket.socketpair()
         self._control = moved_socket(self._control)
-        #: what dead keepers left has been killed: the messages that say so
+        #: messages by which the warden says that it has swept after a dead keeper
         self._synced: set[bytes] = set()
         self._mailbox = Mailbox(self._control, self._synced.add)
-        #: the process group of it and of the askers
+        #: the process group of the warden and the askers
         self._group = 0
-        #: what warden and keepers say of their own accord, which is why they could not do it
+        #: a descriptor of the file that is the standard error of warden and keepers: they write
+        #: to it only if they fail
         self._said = -1
         self._words = b""
         write = -1
@@ -56,11 +58,11 @@ class Warden:
             self._said = moved(self._said)
             for fd in (self._said, write):
                 os.set_blocking(fd, False)
-            # Popen takes the vfork path: copying the page tables of a large test process
-            # costs tens of milliseconds.  What it starts forks the warden and ends.
+            # Popen uses vfork() here: to copy the page tables of a large test process takes tens
+            # of milliseconds.  The process that it starts forks the warden and ends.
             self._launcher = subprocess.Popen(
                 [*command, "-c", _BOOT, _PROGRAMS, str(os.getpid()), directory],
-                # the one descriptor that gets through whatever numbers ours have
+                # as standard input, since its number is known in the other process
                 stdin=theirs.fileno(),
                 stdout=write,
                 stderr=write,
@@ -84,7 +86,7 @@ class Warden:
                 os.close(write)
 
     def said(self) -> str:
-        """The last lines that it, or its keepers, said on their standard error."""
+        """The last lines that warden and keepers have written to their standard error."""
         try:
             while self._said >= 0 and (more := os.read(self._said, 65536)):
                 self._words = (self._words + more)[-4096:]
@@ -94,7 +96,7 @@ class Warden:
 
     def reap_launcher(self) -> int:
         """Wait for the process that started the warden, which ends soon; its status."""
-        # a signal handler that comes here meanwhile must not wait for it too
+        # taken away first: a signal handler that comes here meanwhile must not wait for it, too
         launcher, self._launcher = self._launcher, None
         if launcher is None:
             return 0
@@ -105,20 +107,20 @@ class Warden:
             raise
 
     def alive(self) -> bool:
-        """Whether it still answers."""
+        """Whether the warden still runs."""
         return self._mailbox.collect()
 
     def keep(self, base: str, channel: socket.socket, patience: float = 0.0) -> None:
-        """Have a keeper forked that serves a channel."""
+        """Have the warden fork a keeper that serves a channel."""
         socket.send_fds(self._control, [pack("keep", base, patience)], [channel.fileno()])
 
     def ask(self, channel: socket.socket, said: int, paths: list[str]) -> None:
-        """Have an asker started that serves a channel."""
+        """Have the warden start an asker that serves a channel."""
         message = pack("ask", _ASKER, _PROGRAMS, *paths)
         socket.send_fds(self._control, [message], [channel.fileno(), said])
 
     def sync(self, keeper: int) -> None:
-        """Wait until what a dead keeper left has been killed."""
+        """Wait until the warden has killed what a dead keeper left."""
         deadline = Deadline(ANSWER)
         answer = pack("synced", keeper)[4:]
         try:
@@ -131,9 +133,9 @@ class Warden:
         self._synced.discard(answer)
 
     def close(self) -> bool:
-        """Let go of it: it sweeps what is left, and ends.
+        """Close the socket: the warden then sweeps what is left, and ends.
 
-        :returns: whether it was a child of ours.
+        :returns: whether the warden was a child of ours.
         """
         if self._control.fileno() >= 0:
             self._mailbox.collect()
@@ -152,12 +154,12 @@ class Warden:
         return ours
 
     def give_up(self) -> None:
-        """End what should start it: no Python interpreter, or one that does not get there."""
+        """Kill the process that should start the warden, but does not get there."""
         if self._launcher is not None:
             self._launcher.kill()
 
     def forget(self) -> None:
-        """In a forked child: close the copy; the warden is the parent's."""
+        """In a forked child: close the copy of the socket; the warden is the parent's."""
         self._control.close()
         if self._launcher is not None:
             self._launcher.returncode = 0
@@ -166,7 +168,7 @@ class Warden:
             os.close(self._said)
 
 
-#: for want of something that there may be again
+#: errors of a lack that may pass
 _PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
@@ -178,10 +180,10 @@ def ready(fd: int, event: int, seconds: float) -> bool:
 
 
 def _reap(which: int) -> bool:
-    """Wait for the end of what may be children of ours, since we are PID 1, or a sub-reaper.
+    """Wait for processes that are children of ours if we are PID 1, or a sub-reaper.
 
     :param which: a process, or a group if negative; 0 for none.
-    :returns: whether some were.
+    :returns: whether they were children of ours.
     """
     ours, deadline = False, Deadline(ANSWER)
     try:
@@ -196,13 +198,13 @@ def _reap(which: int) -> bool:
 
 
 _warden: Warden | None = None
-#: one that was a child of ours has been killed: so are, since then, the keepers that it had
+#: whether a warden that was a child of ours was killed, so that its keepers are children of ours
 _adopting = False
 _lock = threading.RLock()
 
 
 def _look() -> None:
-    """Let go of a warden that has died."""
+    """Forget a warden that has died."""
     global _warden, _adopting
     if _warden is not None and not _warden.alive():
         _adopting = _warden.close() or _adopting
@@ -210,7 +212,7 @@ def _look() -> None:
 
 
 def bury(keeper: int) -> None:
-    """A keeper has ended: wait for that if it is a child of ours."""
+    """Reap a keeper that has ended, if it is a child of ours."""
     with _lock:
         _look()
         if _adopting:
@@ -235,7 +237,7 @@ def warm_up() -> None:
 def keep(base: str, channel: socket.socket, patience: float = 0.0) -> None:
     """Have the warden of this process fork a keeper that serves a channel.
 
-    :param patience: seconds that the keeper may need when the test process has died.
+    :param patience: seconds that the keeper's sweep may take once the test process has died.
     :raises OSError: if no warden could be started.
     """
     _have(lambda warden: warden.keep(base, channel, patience))
@@ -260,7 +262,7 @@ def _have(order: Callable[[Warden], None]) -> None:
             let_through(error)
             if warden.alive():
                 raise
-            # it died just now: once more, with a new one
+            # the warden died just now: try once more, with a new one
             close()
             try:
                 order(_current())
@@ -273,7 +275,7 @@ def _have(order: Callable[[Warden], None]) -> None:
 
 
 def launched() -> int:
-    """A keeper has answered, or has not: reap what started the warden.
+    """After the first answer of a keeper, or without one: reap what started the warden.
 
     :returns: errno if the warden could not be forked, else 0.
     """
@@ -283,14 +285,14 @@ def launched() -> int:
 
 
 def give_up() -> None:
-    """Nobody has answered: if what should start the warden is still at it, end that."""
+    """Without an answer: kill the process that should start the warden, if it still runs."""
     with _lock:
         if _warden is not None:
             _warden.give_up()
 
 
 def no_answer() -> str:
-    """Why there is no keeper, in words."""
+    """In words, why no keeper has answered."""
     with _lock:
         said = _warden.said() if _warden is not None else ""
     also = f", and said:\n{said}" if said else ", and said nothing"
@@ -298,14 +300,14 @@ def no_answer() -> str:
 
 
 def sync(keeper: int) -> None:
-    """Wait until what a dead keeper left has been killed."""
+    """Wait until the warden has killed what a dead keeper left."""
     with _lock:
         if _warden is not None:
             _warden.sync(keeper)
 
 
 def close() -> None:
-    """End the warden of this process, and with it whatever still runs."""
+    """End the warden of this process, and with it all services that still run."""
     global _warden
     with _lock:
         if _warden is not None:

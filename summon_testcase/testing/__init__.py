@@ -1,1 +1,1 @@
-"""What knows test runners: TestCase mixins, scopes, reports of failing tests."""
+"""The part that depends on test runners: TestCase mixins, scopes, reports of failing tests."""

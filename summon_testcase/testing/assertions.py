@@ -1,4 +1,4 @@
-"""Assertions about what a service writes."""
+"""Assertions about the output of a service."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
 from ..tracebacks import hidden
 
-#: what fails is the test's own assertion
+#: has unittest end the traceback of a failure at the test's own line
 __unittest = True
 __tracebackhide__ = hidden
 
 
 class OutputAssertions:
-    """For a TestCase: a service wrote something, or it did not."""
+    """For a TestCase: assertions that a service wrote something, or that it did not."""
 
     failureException: Any
     _formatMessage: Any
@@ -28,15 +28,15 @@ class OutputAssertions:
     ) -> re.Match[str]:
         """Wait until a service writes something that matches.
 
-        It is looked for from where the last match ended, in what was written during this test
+        The output of this test is searched from the end of the last match on
         (see :meth:`~summon_testcase.SimpleExecutor.wait_for_output`).
 
         :param service: an executor that runs.
         :param pattern: a regular expression as text or compiled, or a list: any of them.
-        :param timeout: seconds to wait for it.
-        :param msg: what a failure says besides.
+        :param timeout: seconds to wait for a match.
+        :param msg: text that is added to the message of a failure.
         :returns: the match.
-        :raises AssertionError: if it does not come, or the service ends.
+        :raises AssertionError: if there is no match in time, or the service ends.
         :raises NotRunning: if the service was not started.
         """
         try:
@@ -49,11 +49,11 @@ class OutputAssertions:
     def assertNoOutput(
         self, service: Any, pattern: Pattern | list[Pattern], msg: Any = None
     ) -> None:
-        """See that a service wrote nothing that matches since the test began, up to now.
+        """Check that a service has written nothing that matches since the test began.
 
         :param service: an executor that runs.
         :param pattern: a regular expression as text or compiled, or a list: none of them.
-        :param msg: what a failure says besides.
+        :param msg: text that is added to the message of a failure.
         :raises AssertionError: with the line that matches.
         :raises NotRunning: if the service was not started.
         """

@@ -1,7 +1,7 @@
 """Services that live as long as a test, a class, a module or the whole run.
 
-A :class:`ServicePool` holds those of one class, or of one module, ...: it starts them, starts again
-what must be before a test, and stops them.
+A :class:`ServicePool` holds the services of one test, class or module, or of the run.  It starts
+them, starts them again before a test where that is needed, and stops them.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from .selection import afresh, is_in, parts, refuse_shorter_lives, resettable
 
 Reason = tuple[Exception, TracebackType | None]
 
-#: groups that have something up, in the order of their starts
+#: the pools that have services up, in the order of their starts
 holders: list[ServicePool] = []
 
 
 class _Tried:
-    """A start that failed, which no class of this process tries again."""
+    """A start that has failed: no class of this process tries it again."""
 
     def __init__(
         self,
@@ -49,12 +49,12 @@ class _Tried:
         self._others = _referred_to(executor, around)
 
     def referred_to(self, around: Mapping[str, Executor]) -> bool:
-        """Whether it would be the same start among other services, which may replace some."""
+        """Whether the start would be the same among the services of another class."""
         others = _referred_to(self.executor, around)
         return len(others) == len(self._others) and all(map(operator.is_, others, self._others))
 
     def again(self) -> Exception:
-        """The error for another class, which tells whose start it was."""
+        """The error for another class; it says whose start has failed."""
         error, said = afresh(self.error), f"tried {self.when}, and not again in this process"
         if isinstance(error, SummonError):
             error.consequences = (*(c for c in error.consequences if c != said), said)
@@ -70,35 +70,36 @@ def _referred_to(executor: Executor, around: Mapping[str, Executor]) -> list[Exe
     return [around.get(name) for name in sorted({*executor._needs(), *after})]
 
 
-#: once per process, also for other classes that inherit a declaration
+#: failed starts of this process, also for other classes that inherit the declarations
 _tried: list[_Tried] = []
 
 
 class ServicePool:
-    """Services that live and die together.
+    """Services that start and stop together.
 
     :param life: their scope.
     :param owner: the name of the class or of the module.
-    :param module: the module that it belongs to.
+    :param module: the module to which the class belongs.
     """
 
     def __init__(self, life: Scope, owner: str = "", module: str = "") -> None:
         self.life = life
         self.owner = owner
         self.module = module
-        #: no clean-up is sure to come: they may go when another class starts
+        #: whether the services may be stopped when another class starts, since the runner may call
+        #: no clean-up
         self.disposable = False
-        #: whether a clean-up of the module is to come
+        #: whether a clean-up of the module will stop them
         self.cleanup_due = False
-        #: how many tests that use them are inside run()
+        #: how many tests that use the services are inside run()
         self.inside = 0
-        #: the threads of those who are not done with them
+        #: the threads that still use the services
         self.users: list[turns.Somebody] = []
         self._batches: list[Orchestrator] = []
         self._up: list[Executor] = []
-        #: what cannot be started here, or not again, and why
+        #: executors that cannot be started, or not again, and the reasons
         self._failures: list[tuple[Executor, Reason]] = []
-        #: what a test has used since it was started
+        #: executors that a test has used since their start
         self._used: dict[int, Executor] = {}
         self._revived: Counter[int] = Counter()
 
@@ -109,7 +110,7 @@ class ServicePool:
         return bool(self._batches)
 
     def _parts(self, wanted: Sequence[Executor] | None = None) -> list[Executor]:
-        """What is up, those first that others may refer to."""
+        """The services that are up; those come first to which others may refer."""
         return [
             part
             for batch in self._batches
@@ -123,11 +124,11 @@ class ServicePool:
     def bring_up(
         self, wanted: Mapping[str, Executor], around: Mapping[str, Executor], when: str
     ) -> None:
-        """Have some services up: those that are not yet are started.
+        """Start those of some services that are not up yet.
 
         :param around: all services of the class, to which these may refer.
-        :param when: for messages, "before ShopTest".
-        :raises SummonError: or whatever a service raises; the same one at each call.
+        :param when: the moment in words, for messages: "before ShopTest".
+        :raises SummonError: or another exception of a service; the same one at each call.
         """
         if not wanted:
             return
@@ -136,14 +137,14 @@ class ServicePool:
             self._bring_up(wanted, everything, around, when)
 
     def _may_have(self, wanted: Sequence[Executor]) -> bool:
-        """Whether no test in another thread has for itself what is wanted here for one."""
+        """Whether no test in another thread has these services for itself (scope "test")."""
         return self.life != "test" or not any(
             group.life == "test" and group.shares(wanted) and turns.others(group.users)
             for group in list(holders)
         )
 
     def _take_part(self, wanted: Sequence[Executor]) -> None:
-        """Hold what another thread has up too, in a class that has the same declaration."""
+        """Share services that another thread has up, in a class with the same declarations."""
         with turns.lock:
             for other in list(holders):
                 if other is self or other.life != self.life or not turns.others(other.users):
@@ -203,7 +204,7 @@ class ServicePool:
         shutdown.at_exit(_at_exit)  # before executors see to themselves
 
     def _tell_what_is_ignored(self, missing: Mapping[str, Executor]) -> None:
-        """Say once which members of groups have a scope of their own."""
+        """Warn once of members of groups whose own scope has no effect."""
         for name, executor in missing.items():
             for part in parts(executor):
                 told = part is executor or part._may_be_scoped
@@ -217,12 +218,12 @@ class ServicePool:
         self, error: Exception, batch: Orchestrator, around: Mapping[str, Executor], when: str
     ) -> None:
         if isinstance(error, AlreadyRunning):
-            return  # for somebody else, who will stop it
+            return  # something else runs it, and will stop it: a later start may succeed
         missing: dict[str, Any] = batch._members
         name = batch._culprit or getattr(error, "executor", None)
         culprits = [e for key, e in missing.items() if name and name in (key, e.name)]
         if culprits and not isinstance(error, InvalidArgument):
-            # what was declared wrongly is wrong in this class, and costs no time
+            # not for a wrong declaration: another class may have it right, and finds out at once
             _tried.extend(_Tried(e, around, when, error, _below(error)) for e in culprits)
             return
         reason = error, _below(error)
@@ -231,15 +232,15 @@ class ServicePool:
     # -- between two tests --
 
     def may_revive(self, part: Executor) -> bool:
-        """Whether it is started again if it dies."""
+        """Whether a service may be started again after its death."""
         return self._revived[id(part)] < part._max_restarts
 
     def revive_dead(self, wanted: Sequence[Executor], when: str) -> list[str]:
-        """Start again what has died and may be, and what a test has stopped.
+        """Start services again that have died, if they may be, or that a test has stopped.
 
-        :param when: for the message, "before ShopTest.test_buys".
-        :returns: sentences about what had died.
-        :raises ProcessExited: for what has died and may not be started again.
+        :param when: the moment in words, for messages: "before ShopTest.test_buys".
+        :returns: sentences about the deaths.
+        :raises ProcessExited: for a service that has died and may not be started again.
         """
         if not self._batches:
             return []
@@ -277,7 +278,7 @@ class ServicePool:
         return said
 
     def _make_whole(self, wanted: Sequence[Executor]) -> None:
-        """Start again what a test has stopped as a group."""
+        """Start groups again that a test has stopped."""
         for batch in self._batches:
             for key in list(batch._started):
                 group = batch._members[key]
@@ -295,7 +296,7 @@ class ServicePool:
                     raise
 
     def reset(self, wanted: Sequence[Executor]) -> None:
-        """Reset what a test has used."""
+        """Reset services that a test has used."""
         if not self._used:
             return
         for whole, members in self._resettable(wanted):
@@ -306,12 +307,12 @@ class ServicePool:
                 del self._used[id(member)]
 
     def mark_used(self, wanted: Sequence[Executor]) -> None:
-        """Note that a test uses these."""
+        """Note that a test uses some services."""
         for _, members in self._resettable(wanted):
             self._used |= {id(member): member for member in members}
 
     def _resettable(self, wanted: Sequence[Executor]) -> list[tuple[Executor, list[Executor]]]:
-        """What is reset, and of each what that is done for: a group may reset all of it at once."""
+        """The objects to reset, each with the executors that it resets: a group may have many."""
         found = []
         for batch in self._batches:
             for whole in [w for key in batch._started for w in resettable(batch._members[key])]:
@@ -325,10 +326,10 @@ class ServicePool:
 
     @boundary
     def stop(self, deaths: bool = True) -> None:
-        """Stop what is up; nothing otherwise.
+        """Stop the services that are up.
 
-        :param deaths: whether what died is an error here; else others will report it.
-        :raises ProcessExited: for one that has died, unless a report has named it.
+        :param deaths: whether a death is an error here; otherwise the caller reports it.
+        :raises ProcessExited: for a service that has died, unless a report has named it.
         :raises StopFailed: if some did not stop as they should.
         """
         if turns.others(self.users) or not (self.users or self in holders):
@@ -338,7 +339,7 @@ class ServicePool:
 
     def _stop(self, deaths: bool) -> None:
         with turns.lock:
-            # the last one stops what several have
+            # of several pools with the same services the last one stops them
             held = [batch for group in holders if group is not self for batch in group._batches]
             self._batches = [batch for batch in self._batches if not is_in(batch, held)]
         everything = self._parts()
@@ -356,17 +357,17 @@ class ServicePool:
             part._in_testcase = False
         for batch in reversed(self._batches):
             try:
-                batch._stop()  # deaths have been seen to
+                batch._stop()  # not stop(), which would report deaths again
             except Exception as error:
                 errors.append(error)
         for part in reversed(everything):
-            # one of a group that a test has stopped: it may run again, and has its directory
+            # a member of a group that a test has stopped: it may run again, and has its directory
             if part._instance is not None and not part._instance.lease.over:
                 try:
                     part.stop()
                 except Exception as error:
                     errors.append(error)
-        self.forget()  # not when Ctrl-C broke in: then the exit of the process tries again
+        self.forget()  # not reached after Ctrl-C: then the exit of the process tries again
         if self.life == "test":
             self.leave()
         for problem in errors:
@@ -377,7 +378,7 @@ class ServicePool:
             raise errors[0]
 
     def forget(self) -> None:
-        """Hold nothing any more, without stopping it."""
+        """Drop all services without stopping them."""
         for part in self._parts():
             part._in_testcase = False
         self._batches, self._up, self._used = [], [], {}
@@ -385,30 +386,30 @@ class ServicePool:
             holders.remove(self)
 
     def enter(self) -> None:
-        """This thread uses it, until it leaves."""
+        """Note that this thread uses the pool, until it calls :meth:`leave`."""
         me = threading.current_thread()
         with turns.lock:
             if not is_in(me, self.users):
                 self.users.append(me)
 
     def come_in(self) -> None:
-        """A test that uses it is inside run()."""
+        """Note that a test that uses the pool is inside run()."""
         with turns.lock:
             self.inside += 1
 
     def go_out(self) -> None:
-        """It is no longer."""
+        """Note that such a test has left run()."""
         with turns.lock:
             self.inside -= 1
 
     def leave(self) -> None:
-        """This thread is done with it."""
+        """Note that this thread does not use the pool any more."""
         me = threading.current_thread()
         with turns.lock:
             self.users = [user for user in self.users if user is not me]
 
     def shares(self, services: Iterable[Executor]) -> bool:
-        """Whether some services are among those that are up."""
+        """Whether one of some services is up in this pool."""
         return any(is_in(executor, self._up) for executor in services)
 
 
@@ -417,7 +418,7 @@ _modules: dict[str, ServicePool] = {}
 
 
 def groups_for(owner: str, module: str) -> list[ServicePool]:
-    """The groups that a class has its services in, the longest life first."""
+    """The pools for the services of a class, the longest scope first."""
     shared = _modules.setdefault(module, ServicePool("module", module, module))
     return [_run, shared, ServicePool("class", owner, module), ServicePool("test", owner, module)]
 
@@ -425,7 +426,7 @@ def groups_for(owner: str, module: str) -> list[ServicePool]:
 def by_life(services: Mapping[str, Executor]) -> defaultdict[str, dict[str, Executor]]:
     """For each scope the services that have it.
 
-    :raises InvalidArgument: for what is no scope.
+    :raises InvalidArgument: if one of them has a scope that does not exist.
     """
     found: defaultdict[str, dict[str, Executor]] = defaultdict(dict)
     for name, executor in services.items():
@@ -434,15 +435,15 @@ def by_life(services: Mapping[str, Executor]) -> defaultdict[str, dict[str, Exec
 
 
 def _below(error: Exception) -> TracebackType | None:
-    """The traceback without the frame that caught it, which will be there again."""
+    """The traceback without the frame that has caught the error, which another raise adds again."""
     return error.__traceback__ and error.__traceback__.tb_next
 
 
-# -- those that are left over --
+# -- services that are left over --
 
 
 def make_room(module: str, mine: Sequence[ServicePool], services: Iterable[Executor]) -> None:
-    """Stop, before the services of a class start, what is left over or in the way."""
+    """Before the services of a class start, stop services that are left over or in the way."""
     others = [
         group
         for group in list(holders)
@@ -457,7 +458,7 @@ def make_room(module: str, mine: Sequence[ServicePool], services: Iterable[Execu
 
 
 def stop_all(groups: Sequence[ServicePool] = holders) -> None:
-    """Stop some groups, or all; those that others may refer to last."""
+    """Stop some pools, or all; services to which others may refer stop last."""
     problems = []
     latest = list(groups)
     latest.reverse()
@@ -467,13 +468,13 @@ def stop_all(groups: Sequence[ServicePool] = holders) -> None:
         except Exception as error:
             let_through(error)
             problems.append(f"services of {group.owner}: {error}")
-    for problem in problems:  # no test of theirs is left to report it
+    for problem in problems:  # no test is left that could report it
         warnings.warn(problem, RuntimeWarning, stacklevel=2)
 
 
 def _at_exit() -> None:
     for group in list(holders):
-        group.users = []  # a thread that still runs now is no reason to leave it
+        group.users = []  # stopped even if a thread still uses it
     stop_all()
 
 
@@ -489,7 +490,7 @@ def _stop_all_at_exit_of(pid: int) -> None:
 
 
 def _own_nothing() -> None:
-    """After a fork, in the child: the services belong to the parent."""
+    """In a forked child: drop all services, which belong to the parent."""
     for group in list(holders):
         group.users = []
         group.forget()

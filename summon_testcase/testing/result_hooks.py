@@ -1,7 +1,7 @@
-"""Words of ours in the reports of others: what a runner's result object is told.
+"""Adds what services wrote, and their deaths, to the reports that test runners print.
 
-Runners print tests that fail in ways of their own, but all of them are told by methods of the
-result object, with the exception.  While a test runs these methods are ours.
+Each runner prints failing tests in its own way, but all learn of them by methods of the result
+object, which get the exception.  While a test runs, these methods are replaced by ours.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _MISSING = object()
 
 
 class _Note(str):
-    """A note of ours, to be found again on an exception that is raised by several tests."""
+    """A note of ours; its type tells it from others if several tests raise one exception."""
 
 
 class _Hook:
-    """A method of a result object, while a test runs."""
+    """Takes the place of a method of a result object while a test runs."""
 
     def __init__(self, name: str, result: Any, call: Callable[..., Any]) -> None:
         self.name, self._result, self._call = name, result, call
-        #: what the result object had in its place, and whether the test is over
+        #: what the result object had in its place; below: whether the test is over
         self.former: object = getattr(result, "__dict__", {}).get(name, _MISSING)
         self.over = False
 
@@ -51,7 +51,7 @@ class _Hook:
 
 @contextmanager
 def reported(test: object, result: Any, watch: Watch) -> Iterator[None]:
-    """While a test runs: what is reported of it has the words about its services."""
+    """While a test runs, add the words about its services to all reports about it."""
     reporter = _Reporter(test, result, watch)
     hooks: list[_Hook] = []
     for name in (*_FAILURES, *_PASSES):
@@ -62,7 +62,7 @@ def reported(test: object, result: Any, watch: Watch) -> Iterator[None]:
         hook = _Hook(name, result, functools.partial(told, original))
         try:
             setattr(result, name, hook)
-        except AttributeError:  # it has slots
+        except AttributeError:  # the result object has slots
             continue
         hooks.append(hook)
     try:
@@ -70,7 +70,7 @@ def reported(test: object, result: Any, watch: Watch) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.over = True
-            # another thread, whose test is not over yet, may have put one in its place
+            # another thread, whose test is not over yet, may have put its hook above ours
             while isinstance(now := getattr(result, hook.name, None), _Hook) and now.over:
                 if now.former is _MISSING:
                     delattr(result, hook.name)
@@ -81,18 +81,18 @@ def reported(test: object, result: Any, watch: Watch) -> Iterator[None]:
 class _Reporter:
     def __init__(self, test: object, result: Any, watch: Watch) -> None:
         self._test, self._result, self._watch = test, result, watch
-        #: what has been told, and in which words: green reports a failed subTest twice
+        #: errors, and what we made of them: green reports a failed subTest twice
         self._seen: list[tuple[object, object]] = []
 
     def failed(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """In place of addError, addFailure and addSubTest."""
+        """Takes the place of addError, addFailure and addSubTest."""
         if args and args[0] is self._test:
             args = tuple(self._told(value) for value in args)
             kwargs = {key: self._told(value) for key, value in kwargs.items()}
         return original(*args, **kwargs)
 
     def passed(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """In place of addSuccess and its like: a death is an error nevertheless."""
+        """Takes the place of addSuccess and the like: a death makes an error of the success."""
         if args and args[0] is self._test:
             self._watch.look(ask_too=True)
             death = self._watch.fatal()
@@ -105,7 +105,7 @@ class _Reporter:
         return original(*args, **kwargs)
 
     def _told(self, value: Any) -> Any:
-        """An argument of such a method; if it is an exception, with our words."""
+        """An argument for the original method; an exception gets our words."""
         seen = next((told for thing, told in self._seen if thing is value), None)
         if seen is not None:
             return seen
@@ -115,14 +115,14 @@ class _Reporter:
         elif isinstance(getattr(value, "value", None), BaseException):  # trial's Failure
             value.value = self._explained(value.value)
         elif isinstance(value, dict) and value and "testtools.content" in sys.modules:
-            # its exceptions are text by now
+            # testtools has made text of its exceptions by now
             self._watch.look(PATIENCE, ask_too=True)
             text = self._fit(self._watch.text())
             text_content = sys.modules["testtools.content"].text_content
             if text and self._watch.reason is None:
                 value["services"] = text_content(text)
             for name, content in value.items():
-                with suppress(Exception):  # it may be no text
+                with suppress(Exception):  # the content may be no text
                     said = content.as_text()
                     if self._fit(said) != said:
                         value[name] = text_content(self._fit(said))
@@ -146,12 +146,12 @@ class _Reporter:
         return told
 
     def _fit(self, text: str) -> str:
-        """Text that the runner can write."""
+        """The text in characters that the runner can write."""
         stream = getattr(self._result, "stream", None) or getattr(self._result, "_stream", None)
         return encodable(text, stream)
 
     def _style(self) -> str:
-        """How this runner prints what is said beside an exception's own message."""
+        """How this runner prints more than an exception's message; see :func:`explained`."""
         modules = {kind.__module__ for kind in type(self._result).__mro__}
         if any(module.startswith("twisted.trial") for module in modules):
             return "message"
@@ -166,12 +166,13 @@ def explained(
     style: str = "notes",
     fit: Callable[[str], str] = encodable,
 ) -> BaseException:
-    """An exception that names a death as its cause, and tells what the services wrote.
+    """An exception with a death as its cause, and with the output of services.
 
-    :param style: "notes" where notes and causes are printed; "notes alone" where causes are
-        not; "message" where only the message is sure to be, for which a copy of the exception
-        is made.
-    :param fit: makes a text one that the runner can write; default: one for standard output.
+    :param style: what the runner prints. "notes": notes and causes; "notes alone": notes, but no
+        causes; "message": surely only the message, so that a copy of the exception gets a longer
+        one.
+    :param fit: spells out characters that the runner cannot write; default: those that standard
+        output cannot.
     """
     deaths = watch.deaths
     if style != "message":
@@ -179,7 +180,7 @@ def explained(
         text = fit(watch.text(in_short=cause if style == "notes" else None, without=error))
         former = getattr(error, "__notes__", [])
         notes = [note for note in former if not isinstance(note, _Note)]
-        with suppress(AttributeError):  # of a frozen dataclass
+        with suppress(AttributeError):  # the exception may be a frozen dataclass
             if cause is not None and not any(earlier is cause for earlier in _chain(error)):
                 list(_chain(error))[-1].__cause__ = cause
             if text or notes != former:
@@ -191,7 +192,7 @@ def explained(
 
 
 def _make_fit(error: BaseException, fit: Callable[[str], str]) -> None:
-    """Spell out, in what an exception says, what cannot be written."""
+    """Spell out characters in the texts of an exception that the runner cannot write."""
 
     def fitted(value: Any) -> Any:
         if isinstance(value, str):
@@ -210,7 +211,7 @@ def _make_fit(error: BaseException, fit: Callable[[str], str]) -> None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception, and those that led to it."""
+    """An exception, its causes and its contexts."""
     seen: list[BaseException] = []
     following: BaseException | None = error
     while following is not None and not any(following is earlier for earlier in seen):
@@ -221,7 +222,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _copied(error: BaseException, text: str, first: bool) -> BaseException:
-    """The same exception with more to say; the same one where it cannot be copied."""
+    """A copy of an exception with a longer message; the exception itself if it has no copies."""
     kind = type(error)
     said = str(error)
     words = f"{text}\n\n{said}" if first else f"{said}\n\n{text}"

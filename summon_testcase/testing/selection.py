@@ -1,4 +1,4 @@
-"""What declared services are made of, what they refer to, and which of them have died."""
+"""Selects executors among declared services: members of groups, those that are reset, …"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..orchestration.orchestrator import Orchestrator
 
 
 def parts(executor: object) -> list[Executor]:
-    """The executors that a declared one is made of: itself, or the members of a group."""
+    """The executors of a declaration: itself, or the members of a group."""
     if isinstance(executor, Orchestrator):
         keys = executor._order or executor._members
         return [part for key in keys for part in parts(executor._members[key])]
@@ -24,7 +24,7 @@ def parts(executor: object) -> list[Executor]:
 
 
 def resettable(executor: object) -> list[Executor]:
-    """Those in a declared one whose reset() is called: of a group its members', or its own."""
+    """The executors of a declaration whose reset() is called: a group, or its members."""
     if isinstance(executor, Orchestrator) and not overridden(executor, "reset"):
         keys = executor._order or executor._members
         return [whole for key in keys for whole in resettable(executor._members[key])]
@@ -32,7 +32,7 @@ def resettable(executor: object) -> list[Executor]:
 
 
 def refuse_shorter_lives(name: str, executor: Executor, around: Mapping[str, Executor]) -> None:
-    """A service may refer to those that live as long as itself, or longer."""
+    """Refuse a service that refers to one that lives less long than itself."""
     for used, other in around.items():
         if SCOPES.index(other.scope) >= SCOPES.index(executor.scope):
             continue
@@ -46,15 +46,15 @@ def refuse_shorter_lives(name: str, executor: Executor, around: Mapping[str, Exe
 
 
 def is_in(thing: object, things: Iterable[object]) -> bool:
-    """Whether it is one of them: the same, not only equal."""
+    """Whether an object is one of some objects: the same, not only equal."""
     return id(thing) in map(id, things)
 
 
 def afresh(error: Exception) -> Exception:
-    """The same error to be raised by another test, without what was told of it in the first."""
+    """A copy of an error for another test, without the notes that the first test has added."""
     try:
         copied = copy.copy(error)
-    except Exception as error:  # not all can be
+    except Exception as error:  # some exceptions cannot be copied
         let_through(error)
         return error
     vars(copied).pop("__notes__", None)

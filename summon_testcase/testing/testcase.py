@@ -1,9 +1,10 @@
 """Services as class attributes of a TestCase: the only module that knows unittest.
 
-Runners differ in which hooks they call (``docs`` has the table), so none is relied on alone.
-``setUpClass`` and ``tearDownClass`` are wrapped on every class, which a forgotten ``super()``
-cannot undo; ``run()`` starts what no ``setUpClass`` started; and what no class clean-up stopped
-is stopped when another class starts, or when the process ends.
+Runners differ in which hooks they call (``docs`` has the table), so we rely on none alone.
+``setUpClass`` and ``tearDownClass`` are wrapped on every class, so that they work even if a
+subclass forgets ``super()``.  ``run()`` starts services that no ``setUpClass`` has started.
+Services that no class clean-up has stopped are stopped when another class starts, or when the
+process ends.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from .selection import parts
 
 __all__ = ["REMOVED", "SummonMixin", "SummonTestCase", "summoned"]
 
-#: unittest and pytest leave the frames of a module with these out of the tracebacks they print
+#: have unittest and pytest leave the frames of this module out of the tracebacks that they print
 __unittest = True
 __tracebackhide__ = hidden
 
@@ -43,18 +44,18 @@ REMOVED: Any = None
 #: a variable that, set and not ``0``, turns the skips of missing programs into failures
 FORBID_SKIPS = "SUMMON_FORBID_SKIPS"
 
-# what is needed only once a test runs is imported then; as ``from . import``, which finds it even
-# where a test has removed modules (pyfakefs)
+# Modules that only a running test needs are imported then.  ``from . import`` finds them even if a
+# test has removed them from sys.modules (pyfakefs).
 if TYPE_CHECKING:
     from .watch import Watch
 
     _TestCase = TestCase
 else:
-    _TestCase = object  # a mixin: TestCase comes from its right
+    _TestCase = object  # TestCase is the base to the right of the mixin
 
 
 class _ClassServices:
-    """The services of one TestCase class: whether they are up, and why not."""
+    """The services of one TestCase class: their pools, and why they cannot start."""
 
     def __init__(self, case: type[TestCase]) -> None:
         self.case = case
@@ -62,27 +63,27 @@ class _ClassServices:
 
         self.groups = pool.groups_for(case.__qualname__, case.__module__)
         _, self.of_module, self.of_class, self.of_test = self.groups
-        #: why no test of the class can run, as found out before setUpClass
+        #: the error, found before setUpClass, for which no test of the class can run
         self.failure: Exception | None = None
-        #: setUpClass was left out, since no test can run: so is tearDownClass
+        #: whether setUpClass was left out because of that, so that tearDownClass must be, too
         self.cannot_run = False
-        #: the threads in which tearDownClass is over; nose2's mp plugin may call it once more
+        #: threads in which tearDownClass is over; nose2's mp plugin may call it once more
         self.torn_down: set[int] = set()
-        #: those in which clean-ups of the class are to come
+        #: threads in which clean-ups of the class are still to come
         self.entered: set[int] = set()
 
     def enter(self) -> bool:
-        """Start for setUpClass; answer whether its body should run.
+        """Start the services for setUpClass; whether its body should run.
 
-        A failure is not raised here: green drops errors of setUpClass, and others report one
-        error for the class. Every test raises it instead (:meth:`during`).
+        A failure is not raised here: green drops errors of setUpClass, and other runners report
+        one error for the class. Every test raises it instead (:meth:`during`).
         """
         services = declared(self.case)
         self.cannot_run = bool(services) and _all_skipped(self.case)
         self.failure = None
         self.torn_down.discard(threading.get_ident())
         if services and not self.cannot_run:
-            # before the start and before the body: so it is the last clean-up to run
+            # added before the start and before the body, and so the last clean-up to run
             self.case.addClassCleanup(self.leave)
             self.entered.add(threading.get_ident())
             try:
@@ -97,9 +98,9 @@ class _ClassServices:
         return not self.cannot_run
 
     def start(self, services: dict[str, Executor], when: str, disposable: bool) -> list[str]:
-        """Start what is not up, but for what each test has for itself, or start it again.
+        """Start services that are not up, or start them again; not those with scope "test".
 
-        :returns: sentences about what had died.
+        :returns: sentences about deaths.
         """
         for group in self.groups[:-1]:
             group.enter()
@@ -109,7 +110,7 @@ class _ClassServices:
         wanted, everything = pool.by_life(services), self.parts(services)
         said: list[str] = []
         for group in self.groups[:-1]:
-            # what goes first is the first to be told that it may
+            # a pool that has services up stays as it is: its clean-up may be due already
             fresh = not group
             group.bring_up(wanted[group.life], services, when)
             group.disposable = disposable and (fresh or group.disposable)
@@ -118,7 +119,7 @@ class _ClassServices:
         return said
 
     def leave(self) -> None:
-        """As the last of the class clean-ups: its services go, unless another thread has them."""
+        """The last class clean-up: stop the services, unless another thread uses them."""
         self.entered.discard(threading.get_ident())
         for group in self.groups[:-1]:
             group.leave()
@@ -126,12 +127,12 @@ class _ClassServices:
         self.of_class.stop()
 
     def be_left(self) -> None:
-        """tearDownClass is over."""
+        """Note that tearDownClass is over."""
         self.torn_down.add(threading.get_ident())
         self.of_class.disposable = True
         due = [call[0] for call in getattr(self.case, "_class_cleanups", ())]
         if threading.get_ident() in self.entered and self.leave not in due:
-            # another thread that runs tests of the class has done the clean-ups of both
+            # another thread that runs tests of the class has run the clean-ups of this one, too
             self.case.addClassCleanup(self.leave)
 
     def _see_to_module(self) -> None:
@@ -141,23 +142,23 @@ class _ClassServices:
 
     def _stop_module(self) -> None:
         self.of_module.cleanup_due = False
-        if not self.of_module.inside:  # a suite that is run inside a test calls it too
+        if not self.of_module.inside:  # a suite that a test runs inside itself calls this, too
             self.of_module.stop()
 
     @staticmethod
     def parts(services: dict[str, Executor]) -> list[Executor]:
-        """All executors among some services, those in groups too."""
+        """All executors among some services, also those in groups."""
         return [part for service in services.values() for part in parts(service)]
 
     @staticmethod
     def verdict(error: Exception) -> Exception:
-        """What is to be raised for a start that failed: a skip if what is missing is optional."""
+        """The exception for a failed start: a skip if the missing program is optional."""
         if isinstance(error, CommandNotFound) and error.optional and not switched_on(FORBID_SKIPS):
             return SkipTest(error.message)
         return error
 
     def watch(self, everything: list[Executor], label: str) -> Watch:
-        """What is to be noticed of some executors while something runs."""
+        """A Watch that notices output and deaths of some executors during a test."""
         from .watch import Watch
 
         return Watch(everything, label, self._may_revive)
@@ -167,7 +168,7 @@ class _ClassServices:
 
     @contextmanager
     def during(self, test: TestCase, result: TestResult | None) -> Iterator[None]:
-        """While one test runs: with its services, or else its setUp raises the reason."""
+        """While one test runs, have its services up; if they are not, its setUp raises why."""
         services = declared(self.case)
         if not services:
             yield
@@ -180,7 +181,7 @@ class _ClassServices:
         reason = self.failure
         try:
             if self.of_test and not self.of_test.inside:
-                self.of_test.stop()  # whoever postponed tearDown has left it out
+                self.of_test.stop()  # a tearDown that was postponed has not been called
             if reason is None:
                 watch.remarks = self.start(services, f"before {label}", disposable=True)
                 self.of_test.bring_up(pool.by_life(services)["test"], services, f"before {label}")
@@ -204,7 +205,7 @@ class _ClassServices:
         if self.of_test and postponed is None:
             test.addCleanup(self._leave_test, test, watch)
         elif self.of_test:
-            # pytest --pdb: tearDown is called once the debugger is left, and nothing after it
+            # pytest --pdb calls tearDown when the debugger is left, and nothing after it
             vars(result)["_explicit_tearDown"] = functools.partial(self._torn_down, postponed)
         try:
             with nullcontext() if result is None else result_hooks.reported(test, result, watch):
@@ -217,7 +218,7 @@ class _ClassServices:
                 group.go_out()
             try:
                 if postponed is None:
-                    self.of_test.stop()  # where clean-ups are left out
+                    self.of_test.stop()  # for runners that leave out clean-ups
             except Exception as error:
                 if is_foreign(error) and result is not None:
                     result.addError(test, sys.exc_info())
@@ -227,17 +228,17 @@ class _ClassServices:
             self._see_to_module()
 
     def _torn_down(self, tear_down: Callable[[], None]) -> None:
-        """Call a tearDown that was postponed, then stop what the test has for itself."""
+        """Call a tearDown that was postponed, then stop services with scope "test"."""
         try:
             tear_down()
         finally:
             self.of_test.stop()
 
     def _leave_test(self, test: TestCase, watch: Watch) -> None:
-        """Stop what this test has for itself; what is to be said of it is known afterwards."""
+        """Stop services with scope "test"; first note what the report says about them."""
         from .watch import PATIENCE
 
-        # up to Python 3.10 errors are reported when all is over
+        # up to Python 3.10 unittest reports errors only after all clean-ups
         errors = getattr(getattr(test, "_outcome", None), "errors", None) or ()
         failed = any(error for _, error in errors)
         watch.look(PATIENCE if failed else 0, ask_too=True)
@@ -246,18 +247,18 @@ class _ClassServices:
         self.of_test.stop(deaths=False)
 
 
-#: by class; an attribute of the class would be copied by decorators that rebuild it
+#: by class; decorators that rebuild a class would copy an attribute of the class
 _known: dict[type[TestCase], _ClassServices] = {}
 shutdown.at_reset(_known.clear)
 
 
 class _Under(threading.local):
-    """What is under way in a thread."""
+    """The class hooks that are running in a thread."""
 
     def __init__(self) -> None:
         #: the classes whose setUpClass is running
         self.entering: list[type[TestCase]] = []
-        #: those whose tearDownClass is
+        #: the classes whose tearDownClass is running
         self.leaving: list[type[TestCase]] = []
 
 
@@ -278,7 +279,7 @@ def declared(case: type) -> dict[str, Executor]:
 
 
 def _wrap(cls: type[TestCase], hook: str, wrapper: Callable[..., None]) -> None:
-    """Put a class's own hook inside ours; where it has none, the one that it inherits."""
+    """Wrap the hook of a class, its own or the one that it inherits, in ours."""
     own = cls.__dict__.get(hook)
 
     @functools.wraps(getattr(cls, hook))
@@ -290,7 +291,7 @@ def _wrap(cls: type[TestCase], hook: str, wrapper: Callable[..., None]) -> None:
 
 def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
     if any(issubclass(outer, case) for outer in _under_way.entering):
-        return body()  # reached by super(), or by name: the outer one has seen to it
+        return body()  # called by super(), or by name: the outer hook has started the services
     if not _services_of(case).enter():
         return
     _under_way.entering.append(case)
@@ -306,10 +307,10 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
 
             watch.look(PATIENCE, ask_too=True)
             result_hooks.explained(error, watch)
-        # some runners would call the class clean-ups now, none after a KeyboardInterrupt
+        # some runners call the class clean-ups now, but none does after a KeyboardInterrupt
         case.doClassCleanups()
         for _, error, traceback in getattr(case, "tearDown_exceptions", ()):
-            case.addClassCleanup(_raise, error, traceback)  # for the runner to report
+            case.addClassCleanup(_raise, error, traceback)  # so that the runner reports it
         raise
     finally:
         _under_way.entering.pop()
@@ -318,7 +319,7 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
 def _tear_down_class(case: type[TestCase], body: Callable[[], None]) -> None:
     services = _services_of(case)
     if case in _under_way.leaving:
-        return body()  # reached by super()
+        return body()  # called by super()
     if services.cannot_run or threading.get_ident() in services.torn_down:
         return
     _under_way.leaving.append(case)
@@ -339,16 +340,16 @@ def _is_skipped(thing: object) -> bool:
 
 
 def _all_skipped(case: type[TestCase]) -> bool:
-    """Whether no test can run. setUpClass is called nevertheless, by most runners."""
+    """Whether all tests of a class are skipped; most runners call setUpClass nevertheless."""
     methods = [getattr(case, name) for name in defaultTestLoader.getTestCaseNames(case)]
     return _is_skipped(case) or (methods != [] and all(map(_is_skipped, methods)))
 
 
 def _looks_collected(cls: type) -> bool:
-    """Whether pytest, and its like, take a class for one with tests though it is no TestCase.
+    """Whether pytest, and the like, collect the tests of a class that is no TestCase.
 
-    By the rule that they have unless they are told another: its name begins with Test. What is
-    for others to inherit is called otherwise, or it would be collected for itself.
+    By their default rule they do if its name begins with Test. A class that only others inherit
+    must have another name.
     """
     tests = (name for name in dir(cls) if name.startswith("test"))
     return (
@@ -359,10 +360,11 @@ def _looks_collected(cls: type) -> bool:
 
 
 def _warn_of_what_is_left_alone(cls: type) -> None:
-    """Say that an attribute looks like a service, and is none: it would be found out too late.
+    """Warn of class attributes that look like services, but are not started.
 
-    A class is meant as such where its name says so (``server_class``, ``Server``), and where it
-    cannot be called without arguments.
+    No warning comes for the class of an executor whose attribute has the name of a class
+    (``server_class``, ``Server``), or that cannot be called without arguments: the user means
+    the class itself.
     """
     for name, value in vars(cls).items():
         if isinstance(value, orchestrated):
@@ -396,7 +398,7 @@ def _callable_without_arguments(kind: type) -> bool:
 
 
 def _travels(executor: Executor) -> bool:
-    """Whether a worker can be told where it is."""
+    """Whether a test that goes to a worker can take an executor with it."""
     if isinstance(executor, Orchestrator):
         return executor.running() and all(isinstance(part, Copied) for part in parts(executor))
     return isinstance(executor, Copied) and getattr(executor, "_instance", None) is not None
@@ -410,19 +412,20 @@ class SummonMixin(OutputAssertions, _TestCase):
 
     Write it to the left of the TestCase. Every class attribute that is an executor is started
     before ``setUpClass`` and stopped after the last class clean-up, unless its ``scope`` says
-    otherwise. Executors are inherited like any attribute; ``name = REMOVED`` takes one away.
+    otherwise. Executors are inherited like any attribute; ``name = REMOVED`` removes one.
     With ``scope="run"`` each process, so each worker of a parallel runner, has its own.
 
-    If one cannot start, each test errors with the reason, which is found out only once per
-    process; if a program is not installed, and the executor was declared with ``optional=True``,
-    each test skips, unless the variable ``SUMMON_FORBID_SKIPS`` is set. If one dies, the test in
-    which it
-    does errors, and names it; so do those after it that would need it, at once, unless
-    ``restart`` says to start it again. One that a test stops or kills by its methods is no
-    such death: it is started again before the next test. A test that means a service to die of
-    itself calls its ``stop()`` or ``restart()`` afterwards.
+    If a service cannot start, each test errors with the reason; the start is tried only once per
+    process. If a program is not installed, and the executor was declared with ``optional=True``,
+    each test skips, unless the variable ``SUMMON_FORBID_SKIPS`` is set.
 
-    A test that fails has in its report what each service wrote during it.
+    If a service dies, the test in which it does so errors, and its report names the service.
+    Later tests that need it error at once, unless ``restart`` says to start it again. It is no
+    death if a test stops or kills a service by its methods: it is started again before the next
+    test. A test that wants a service to end by itself calls its ``stop()`` or ``restart()``
+    afterwards.
+
+    The report of a failing test shows what each service wrote during that test.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -450,8 +453,8 @@ class SummonMixin(OutputAssertions, _TestCase):
         _wrap(cls, "tearDownClass", _tear_down_class)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What goes to a spawned worker with a test, or with one of its methods."""
-        # what the runner, and what it replaces while the test runs, stays here
+        """The state that a spawned worker gets with a test, or with one of its methods."""
+        # attributes that the runner, or this module, has set for the run stay here
         left = {"_outcome", "_cleanups", "_subtest", "setUp", "tearDown", self._testMethodName}
         state = {name: value for name, value in vars(self).items() if name not in left}
         running = {n: e for n, e in declared(type(self)).items() if _travels(e)}
@@ -470,13 +473,13 @@ class SummonMixin(OutputAssertions, _TestCase):
     def run(self, result: TestResult | None = None) -> TestResult | None:
         """Run the test; start its services first where no ``setUpClass`` has done so."""
         marked = _is_skipped(self) or _is_skipped(getattr(self, self._testMethodName, None))
-        if marked or any(getattr(self, "getSkip", tuple)()):  # trial's: whether, and why
+        if marked or any(getattr(self, "getSkip", tuple)()):  # getSkip() is trial's
             return super().run(result)
         with _services_of(type(self)).during(self, result):
             return super().run(result)
 
     def debug(self) -> None:
-        """Run the test without collecting its errors, with its services likewise."""
+        """Run the test with its services, without collecting its errors."""
         with _services_of(type(self)).during(self, None):
             super().debug()
 

@@ -1,4 +1,4 @@
-"""Threads that start, or stop, the same services take turns."""
+"""Has threads that start or stop the same services take turns."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ class Somebody(Protocol):
     def is_alive(self) -> bool: ...
 
 
-#: guards what is known of other threads
+#: guards the state below, and the users of pools
 lock = threading.RLock()
 _changed = threading.Condition(lock)
-#: for each block that a thread is in: which thread, and what it starts or stops there
+#: for each block under way: its thread, and the objects that it starts or stops
 _claims: dict[object, tuple[Somebody, Sequence[object]]] = {}
-#: seconds after which a waiting thread looks again: the one that it waits for may have died
+#: seconds after which a waiting thread looks again, since the other thread may have died
 _LOOK = 0.5
 
 
 def others(users: Sequence[Somebody]) -> bool:
-    """Whether some of the threads are alive, and not this one."""
+    """Whether one of some threads is alive and is not this one."""
     me = threading.current_thread()
     return any(user is not me and user.is_alive() for user in list(users))
 
 
 def _taken(things: Sequence[object]) -> bool:
-    """Whether another thread is in a block in which it starts or stops one of some things."""
+    """Whether another thread is in a block that has claimed one of some things."""
     me = threading.current_thread()
     return any(
         other is not me and other.is_alive() and any(thing is t for thing in things for t in theirs)
@@ -44,10 +44,10 @@ def _taken(things: Sequence[object]) -> bool:
 def claimed(things: Sequence[object], free: Callable[[], bool] | None = None) -> Iterator[None]:
     """A block in which no other thread starts or stops some things.
 
-    All are claimed at once, so that no two threads wait for each other.  What another thread
-    does with them has limits of its own, so that there is none here.
+    All are claimed at once, so that no two threads wait for each other.  The wait has no limit
+    of its own, since the starts and stops of the other thread have theirs.
 
-    :param free: what must be so too, before it begins.
+    :param free: a further condition that must be true before the block begins.
     """
     block = object()
     try:

@@ -1,14 +1,14 @@
-"""What runs instead of a test whose services are not up: the one frame that its report shows."""
+"""Runs in the place of a test whose services are not up; its report shows this one frame."""
 
 from __future__ import annotations
 
 from types import TracebackType
 
-#: unittest does not show this module; pytest, which looks whether it is true, has to show something
+#: unittest hides modules that have this name; pytest only if it is true, and has to show one frame
 __unittest = False
 
 
 def services_not_up(reason: BaseException, traceback: TracebackType | None) -> None:
-    """Raise why not."""
-    # with the traceback that it had: raised again and again, an error piles them up
+    """Raise the reason why the services are not up."""
+    # with the traceback of the beginning: each raise adds frames to that of an error
     raise reason.with_traceback(traceback)
