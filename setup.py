@@ -1,4 +1,4 @@
-"""For tools that still ask for a setup.py: everything is said in setup.cfg."""
+"""For tools that still need a setup.py: everything is in setup.cfg."""
 
 from setuptools import setup
 

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sorted(set(chosen.suites) - set(SUITES))
     if unknown:
         parser.error(f"there is no suite {', '.join(unknown)}")
-    # else every process would compile us anew, and only us
+    # otherwise every process would compile this package anew, but not its peers
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     ground = Ground()
     settings = Settings(chosen.runs, ground, chosen.budget)
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             try:
                 result = importlib.import_module(f"benchmarks.suites.{name}").run(settings)
             except Exception:
-                # the others take hours, too
+                # published now, since the other suites take hours, too
                 traceback.print_exc()
                 failed.append(name)
                 continue

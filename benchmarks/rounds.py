@@ -25,7 +25,7 @@ class Settings(NamedTuple):
     budget: float = 300.0
 
     def rounds(self) -> Iterator[int]:
-        """Count the rounds, and tell on a terminal."""
+        """Count the rounds, and show the count on a terminal."""
         for number in range(self.runs):
             if sys.stderr.isatty():
                 print(f"\rround {number + 1} of {self.runs}  ", end="", file=sys.stderr)
@@ -45,7 +45,7 @@ class Budget:
         return self._spent.get(cell, 0) < self._seconds
 
     def spend(self, cell: object, began: float) -> None:
-        """Charge what passed since a moment of time.monotonic()."""
+        """Charge the time since a moment of time.monotonic() to a cell."""
         self._spent[cell] = self._spent.get(cell, 0) + time.monotonic() - began
 
 

@@ -121,7 +121,7 @@ class Ground:
         return (self.stamp(service, BEFORE) - self.stamp(service, MAIN)) / 1e6
 
     def clear(self, service: Service) -> None:
-        """SIGKILL it if it is still there; nothing is measured any more."""
+        """SIGKILL the service if it is still there, after the measurement."""
         pid = self.stamp(service, PID)
         if pid and _is_ours(pid, self.server):
             os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A process of its own in which something is measured.
+"""Runs a measurement in a process of its own.
 
 It is started as ``python -m benchmarks.worker MODULE FUNCTION PARAMETERS``.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-#: tells something to the process that started a worker
+#: sends a value to the process that started a worker
 Say = Callable[[object], None]
 #: what runs in a worker: a function of a suite, which is called with its parameters and a Say
 Work = Callable[[dict[str, Any], Say], None]
@@ -53,13 +53,13 @@ class Worker:
         self.pid = self._process.pid
 
     def tell(self, text: str) -> None:
-        """Write one line to it."""
+        """Write one line to the worker."""
         stream: IO[str] = self._process.stdin  # type: ignore[assignment]
         stream.write(text + "\n")
         stream.flush()
 
     def hear(self) -> Any:
-        """The next thing that it says.
+        """The next value that the worker sends.
 
         :raises WorkerFailed: if it said that it failed, or ended.
         """
@@ -73,7 +73,7 @@ class Worker:
         return said
 
     def close(self) -> None:
-        """Wait for its end."""
+        """Wait for the end of the worker."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
@@ -87,17 +87,17 @@ class Worker:
 
 
 class WorkerFailed(Exception):
-    """What was to be measured raised an error."""
+    """The code that was to be measured has raised an error."""
 
 
 def once(work: Work, parameters: dict[str, Any], **options: Any) -> Any:
-    """Run a worker that says one thing."""
+    """Run a worker that sends one value; the value."""
     with Worker(work, parameters, **options) as worker:
         return worker.hear()
 
 
 def say(thing: Any) -> None:
-    """Tell the process that started this worker."""
+    """Send a value to the process that started this worker."""
     print(json.dumps(thing), flush=True)
 
 
@@ -108,5 +108,5 @@ if __name__ == "__main__":
     except Exception as error:
         say({"error": f"{type(error).__name__}: {error}"[:200]})
         traceback.print_exc()
-        # no __del__ of a contender has anything to add
+        # at once, without running any __del__ of a contender
         os._exit(1)

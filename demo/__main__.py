@@ -12,7 +12,7 @@ from demo.test_shop import ShopTest
 
 
 class Story:
-    """Prints what it is told, and keeps it for the report. A stream, so a runner can tell too."""
+    """Prints lines and keeps them for the report; a stream, so that a runner can write to it."""
 
     def __init__(self):
         self.text = ""
@@ -39,7 +39,7 @@ class Story:
 
 
 class Witness(logging.Handler):
-    """Hears the library's own log, and notes each service that becomes ready."""
+    """Handles the library's own log records, and notes each service that becomes ready."""
 
     def __init__(self, story):
         super().__init__(logging.INFO)
@@ -86,7 +86,7 @@ def main():
     story.say()
     story.say(f"Still alive: {', '.join(left) or 'none'}")
 
-    # Without both names above there was nothing to see, whatever the tests say.
+    # Unless both services were ready, nothing was shown, whatever the tests say.
     complete = {"store", "web"} <= {name for name, *_ in witness.seen}
     fine = result.wasSuccessful() and complete and not left
     story.say(f"Tests: {result.testsRun} run, {'all is well' if fine else 'something is wrong'}")

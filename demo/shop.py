@@ -77,14 +77,14 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Says nothing of each request: the shop's own words are what its log is for."""
+    """Does not log requests: the log is for the shop's own words."""
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
 def main() -> None:
-    store = os.environ["STORE"]  # missed before anybody can ask
+    store = os.environ["STORE"]  # read here, so that the shop does not start without it
     with make_server("127.0.0.1", int(sys.argv[1]), app, handler_class=QuietHandler) as server:
         print(f"shop open, orders go to {store}", flush=True)
         server.serve_forever()

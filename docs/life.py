@@ -10,10 +10,10 @@ from pathlib import Path
 
 PICTURE = Path(__file__).with_suffix(".svg")
 
-#: who takes part, from left to right
+#: the processes, from left to right
 LANES = ("test process", "warden", "keeper", "service")
-#: a phase: its name, the rooms that it happens in, and its lines.  A line is what the test process
-#: does by itself, or a message: from which lane, to which lane, and what it says.
+#: A phase: its name, its rooms, and its lines.  A line is either something that the test process
+#: does by itself, or a message: the lane that sends it, the lane that gets it, and its words.
 Line = str | tuple[int, int, str]
 PHASES: tuple[tuple[str, str, tuple[Line, ...]], ...] = (
     (
@@ -92,7 +92,7 @@ def text(x: float, y: float, said: str, more: str = "") -> str:
 
 
 def message(y: float, start: int, end: int, said: str) -> list[str]:
-    """An arrow between two lanes, and what it says above it."""
+    """An arrow between two lanes, with the words of the message above it."""
     begin, tip = _LANE_AT[start], _LANE_AT[end]
     way = 1 if tip > begin else -1
     return [

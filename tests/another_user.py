@@ -1,4 +1,4 @@
-"""What a test needs that runs a program as a user without rights."""
+"""For tests that run a program as a user without rights."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _reachable(program: str) -> bool:
 
 @functools.cache
 def packages_for_all() -> str:
-    """A directory with the package, and what it needs to start services.
+    """A directory with the package and its dependencies, which every user may read.
 
     The checkout, or the environment of these tests (tox's), may be for their owner only.
     """

@@ -1,4 +1,4 @@
-"""TestCases that are run in a test."""
+"""Runs TestCases inside a test."""
 
 from __future__ import annotations
 

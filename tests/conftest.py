@@ -1,4 +1,4 @@
-"""What all tests have: a directory for temporary files, and a mark for processes.
+"""Fixtures for all tests: a directory for temporary files, and a mark for processes.
 
 All temporary files of the suite, those of its subprocesses too, go into one directory.
 """
@@ -18,23 +18,23 @@ _PLACE = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make it; the name is short, since unix sockets are put below it."""
+    """Make the directory; its name is short, since unix sockets are put below it."""
     hear_signals()
     config.stash[_PLACE] = tempfile.mkdtemp(prefix="s-")
-    # the user of a test that has no privileges must pass through
+    # tests also run programs as a user without rights, who must pass through
     os.chmod(config.stash[_PLACE], 0o711)
     os.environ["TMPDIR"] = config.stash[_PLACE]
     tempfile.tempdir = None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove it, with the logs that failed starts have left for their readers."""
+    """Remove the directory, with the logs that failed starts have left for their readers."""
     shutil.rmtree(config.stash[_PLACE], ignore_errors=True)
 
 
 @pytest.fixture
 def mark() -> Iterator[str]:
-    """A word in the command line of every process of a test, all of which are killed in the end."""
+    """A word in the command line of every process of a test; all of them are killed at the end."""
     word = marker()
     yield word
     kill_marked(word)
@@ -42,7 +42,7 @@ def mark() -> Iterator[str]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """The temporary directory of a test's program, which nobody else uses."""
+    """The directory for temporary files of a test's program, which no other process uses."""
     path = tmp_path / "t"
     path.mkdir()
     return path

@@ -1,8 +1,8 @@
-"""What stands in for a service in tests, and all that tests ask of it which users cannot.
+"""Objects that stand in for a service in tests, and all access of tests to private names.
 
-No other file uses what another room of the package has given a name with an underscore:
-``tests/test_layering.py`` sees to that. So whoever renames it there renames it here, once. Programs
-that a test runs in an interpreter of their own are text, and may use such names.
+No other test file uses names with an underscore of another room; ``tests/test_layering.py`` checks
+that. So whoever renames a private name has one place to change here. Programs that a test runs in
+an interpreter of their own are text, and may use such names.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from summon_testcase.supervision.instance import Instance
 from summon_testcase.supervision.warden import Warden
 from summon_testcase.system import ports
 
-if TYPE_CHECKING:  # a program that counts what it has uses this too
+if TYPE_CHECKING:  # only then: a program that counts its own objects imports this file, too
     import pytest
 
     from summon_testcase import PostgreSQL
 
 
 class Recorder(Executor):
-    """A service that only writes down what is done to it."""
+    """A service that only records the calls of its methods."""
 
     def __init__(
         self,
@@ -70,26 +70,26 @@ class Recorder(Executor):
         return self.up
 
 
-# What is declared
+# Declarations
 
 
 def command_of(executor: SimpleExecutor) -> tuple[str, ...]:
-    """Its words, with templates."""
+    """The words of its command, with templates that are not filled in."""
     return executor._command
 
 
 def env_of(executor: SimpleExecutor) -> Mapping[str, str | None]:
-    """The variables that it was given, with templates."""
+    """The variables that it was given, with templates that are not filled in."""
     return executor._env
 
 
 def request_of(executor: Any) -> dict[str, Any]:
-    """What it says when it asks by HTTP: method, headers, auth and so on."""
+    """Its HTTP request: method, headers, auth and so on."""
     return executor._ask  # type: ignore[no-any-return]
 
 
 def limits_of(executor: SimpleExecutor) -> Limits:
-    """Its timeouts and its ways to end, which a test may change."""
+    """Its timeouts, stop signal and accepted statuses, which a test may change."""
     return executor._limits
 
 
@@ -104,36 +104,36 @@ def program_of(server: PostgreSQL, name: str) -> str:
 
 
 def redeclare(executor: Executor, **arguments: object) -> None:
-    """Change arguments of one that has been made, which no user can."""
+    """Change arguments of an executor that exists, which no user can."""
     for name, value in arguments.items():
         assert hasattr(executor, f"_{name}"), name
         setattr(executor, f"_{name}", value)
 
 
 def bind(executor: Executor, services: Mapping[str, object]) -> None:
-    """Tell it to which services its references may refer, as an orchestrator does."""
+    """Tell an executor which services exist around it, as an orchestrator does."""
     executor._bind(services)
 
 
 def check_declared(executor: Executor) -> None:
-    """Raise what is wrong with its declaration, as is done before anything is started."""
+    """Check its declaration, as orchestrators do before they start any member."""
     executor._check()
 
 
 def launch_of(executor: SimpleExecutor) -> Launch:
-    """What it would run, templates filled in."""
+    """The command that it would run, with its templates filled in."""
     return executor._launch()
 
 
 def probes_of(executor: SimpleExecutor) -> list[Probe]:
-    """What it would be asked until it is ready."""
+    """The probes that its start would ask."""
     if not has_lease(executor):
         begin_lease(executor)
     return list(executor._readiness())
 
 
 def ask_first(executor: SimpleExecutor, probe: Probe) -> None:
-    """Have one more probe asked, before its own."""
+    """Have its start ask one more probe before its own."""
     own = executor._readiness
     executor._readiness = lambda: [probe, *own()]  # type: ignore[method-assign]
 
@@ -143,11 +143,11 @@ def members_of(group: Orchestrator) -> dict[str, Any]:
     return group._members
 
 
-# What runs
+# Running services
 
 
 def has_instance(executor: SimpleExecutor) -> bool:
-    """Whether it has been spawned, and not stopped since."""
+    """Whether it was started, and has not been stopped since."""
     return executor._instance is not None and executor._instance.in_use
 
 
@@ -159,22 +159,22 @@ def instance_of(executor: SimpleExecutor) -> Instance:
 
 
 def keeper_pid(executor: SimpleExecutor) -> int:
-    """The keeper of its run."""
+    """The pid of its keeper."""
     return instance_of(executor).process.keeper_pid
 
 
 def has_started(group: Orchestrator) -> bool:
-    """Whether it has started any member that it would stop."""
+    """Whether it has started members, and would stop them."""
     return bool(group._started)
 
 
 def death_of(executor: Executor) -> Exception | None:
-    """What a TestCase would say if it has died, or hangs."""
+    """The error that a TestCase would report if it has died, or hangs."""
     return deaths.death_of(executor, "now")
 
 
 def stands_idle(executor: Executor) -> bool:
-    """Whether it has ended as was expected, so that a TestCase may start it again."""
+    """Whether it has ended as expected, so that a TestCase may start it again."""
     return executors.stands_idle(executor)
 
 
@@ -188,11 +188,11 @@ def begin_lease(executor: SimpleExecutor) -> None:
     executor._instance = Instance(executor._called, executor._limits)
 
 
-# What there is once in a process
+# State that exists once in a process
 
 
 def reset() -> None:
-    """Stop whatever runs in this process, and forget whatever is remembered."""
+    """Stop all services of this process, and forget all state."""
     shutdown.reset()
 
 
@@ -207,24 +207,24 @@ def requests_under_way() -> int:
 
 
 def held_locks() -> int:
-    """How many locks of the package this thread holds: for ever would hinder all others."""
+    """How many locks of the package this thread holds; held too long, they block all others."""
     locks = ports._leases._mutex, warden._lock, asking._asker._lock, running.handover
     return sum(lock._is_owned() for lock in locks)  # type: ignore[attr-defined]
 
 
 def control_of(client: Warden) -> socket.socket:
-    """The socket at which a warden is told what to do."""
+    """The socket on which a warden gets its orders."""
     return client._control
 
 
 def last_words_of_warden() -> int:
-    """The descriptor from which is read why a warden, or a keeper, could not go on."""
+    """The descriptor of the file in which a warden, or a keeper, says why it could not go on."""
     assert warden._warden is not None
     return warden._warden._said
 
 
 def put_run_directory(place: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where this process keeps the directories and logs of its services, for one test."""
+    """Set where this process keeps the directories and logs of its services, for one test."""
     monkeypatch.setattr(log, "_run_directory", (os.getpid(), str(place)))
 
 
@@ -232,7 +232,7 @@ def put_run_directory(place: object, monkeypatch: pytest.MonkeyPatch) -> None:
 POSTGRESQL_MEMORY = "summon_testcase.services.postgresql._MEMORY"
 
 
-# What the keeper stores of an output
+# The keeper's log
 
 #: the least number of bytes to which a log may be limited
 LEAST_STORED = capture._LEAST
@@ -246,5 +246,5 @@ def punch(fd: int, start: int, length: int) -> bool:
 
 
 def without_holes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this system, for one test, be one that cannot punch holes into files."""
+    """Make this system, for one test, one that cannot punch holes into files."""
     monkeypatch.setattr(capture, "_fallocate", None)

@@ -62,7 +62,7 @@ def needs(name: str, package: str | None = None) -> Callable[[Decorated], Decora
         if not skips_are_forbidden():
             return unittest.skip(reason)(decorated)
         if isinstance(decorated, type):
-            # Not at import: the other tests of the module shall still run.
+            # not at import, so that other tests of the module still run
             decorated.setUpClass = classmethod(lambda cls: give_up(reason))  # type: ignore[attr-defined]
             return decorated
 

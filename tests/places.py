@@ -1,4 +1,4 @@
-"""What tests need of the place where they run, other than servers: skip where it is not so."""
+"""Conditions, other than servers, that tests need; without them they are skipped."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import unittest
 
 import pytest
 
-#: for what asks /proc, netlink, abstract sockets
+#: for tests with /proc, netlink or abstract sockets
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do that")
 
 
 def require(met: object, reason: str) -> None:
-    """Skip the test that asks if the place, where no server is missing, is not as it needs it."""
+    """Skip the calling test if a condition is not met; not for missing servers."""
     if not met:
         raise unittest.SkipTest(reason)
 
 
 def can_bind(host: str) -> bool:
-    """Whether an address, of IPv4 or IPv6, is there to be listened at."""
+    """Whether a server can listen at an address of IPv4 or IPv6."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
             sock.bind((host, 0))
@@ -32,7 +32,7 @@ def can_bind(host: str) -> bool:
 
 
 def unshare(*options: str) -> list[str]:
-    """The command that runs another in namespaces of its own; without the right to, skip."""
+    """The beginning of a command that runs in namespaces of its own; skip if that is forbidden."""
     flags = [option for option in options if option.startswith("--")]
     done = subprocess.run(["unshare", *flags, "true"], capture_output=True)
     require(done.returncode == 0, f"unshare {' '.join(flags)} is not permitted here")

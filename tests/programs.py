@@ -1,4 +1,4 @@
-"""Programs in an interpreter of their own, which tests run, and what is left of them."""
+"""Runs programs in an interpreter of their own, and checks that they leave nothing behind."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def program(
 ) -> Iterator[subprocess.Popen[str]]:
     """A Python that runs some source after the preamble, under the strictest settings.
 
-    :param before: what it runs first of all.
-    :param within: the beginning of a command that runs the rest of it.
+    :param before: source that runs before the preamble.
+    :param within: the beginning of a command that runs the interpreter.
     """
     strict = [sys.executable, "-X", "dev", "-W", "error"]
     command = [*within, *strict, "-c", before + PREAMBLE + source]
     with subprocess.Popen(
         command,
-        # not an argument: those mark the services
+        # not an argument: the mark in an argument would make the program look like a service
         env={**os.environ, "TMPDIR": str(place), "MARK": mark},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -78,7 +78,7 @@ def program(
 
 
 def run(source: str, mark: str, place: Path, before: str = "") -> list[str]:
-    """The lines that a program says before it ends well, silently."""
+    """The lines of output of a program that exits with 0, and writes nothing to standard error."""
     with program(source, mark, place, before) as process:
         said, complaints = process.communicate(timeout=PATIENCE * 4)
     assert (complaints, process.returncode) == ("", 0)
@@ -86,14 +86,14 @@ def run(source: str, mark: str, place: Path, before: str = "") -> list[str]:
 
 
 def assert_nothing_left(mark: str, place: Path) -> None:
-    """No process of the program, of its keepers or of its warden, and no file."""
+    """Check that no process of the program, its keepers or its warden is left, and no file."""
     eventually(lambda: not marked(mark), "its processes are gone")
     eventually(lambda: not marked(str(place)), "its warden is gone")
     eventually(lambda: not os.listdir(place), f"its files are gone from {place}")
 
 
 def line(process: subprocess.Popen[str]) -> list[str]:
-    """The words of the next line that a program says."""
+    """The words of the next line of output of a program."""
     assert process.stdout is not None
     said = process.stdout.readline()
     if not said:

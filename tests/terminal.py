@@ -1,4 +1,4 @@
-"""Signals, wherever the suite is run from."""
+"""Makes signals work in the same way wherever the suite is started."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import signal
 
 
 def hear_signals() -> None:
-    """Have signals do what they do to what is started at a terminal.
+    """Have signals do what they do to programs that are started at a terminal.
 
-    A shell's background job ignores some, so does what nohup starts, and so would every
-    process that is started here.
+    A background job of a shell ignores some signals, and so does a program under nohup; each
+    process that is started here would inherit that.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):

@@ -109,7 +109,7 @@ class ExecutorsTest(AncestorTest):
 
 
 class Recorder:
-    """A foreign executor that writes down what is done to it."""
+    """A foreign executor that records the calls of its methods."""
 
     def __init__(self, label: str, events: list[str], fails: bool = False) -> None:
         self.label, self.events, self.fails = label, events, fails

@@ -1,4 +1,4 @@
-"""What ``make bench`` counts is what there is, and what it measures is not its own weight."""
+"""``make bench`` counts calls correctly, and does not measure its own cost."""
 
 from __future__ import annotations
 

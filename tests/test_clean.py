@@ -1,4 +1,4 @@
-"""Text without what steers a terminal, cut anywhere."""
+"""Removing terminal control sequences from text that is cut anywhere."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def in_pieces(text: str, places: list[int]) -> str:
     ],
 )
 def test_each_sequence(sequence: str) -> None:
-    """Nothing is left of it, whole or cut anywhere; what is around it stays."""
+    """A sequence is removed, whole or cut anywhere; the text around it stays."""
     text = f"before{sequence}after\r\n"
     assert clean(text) == "beforeafter\n"
     for place in range(len(text)):
@@ -64,7 +64,7 @@ def test_each_sequence(sequence: str) -> None:
 @example("\x1b]0;t\x1b\\x", [5])
 @example("\r" * 9 + "\r\x1b[K\r\n", [2, 6, 8, 9, 11, 13])
 def test_cuts_make_no_difference(text: str, places: list[int]) -> None:
-    """What arrives in pieces is cleaned to the same as the whole."""
+    """Text that arrives in pieces becomes the same as the whole text."""
     assert in_pieces(text, places) == clean(text)
     assert "\x1b" not in clean(text)
 
@@ -81,7 +81,7 @@ def test_where_characters_come_from(text: str) -> None:
 
 
 def test_ends_of_lines() -> None:
-    """Each terminal that output passes through adds a return; one alone stays."""
+    """Each terminal that output passes through adds a return to line ends; one alone stays."""
     assert clean("one\r\r\ntwo\r\n\rthree\r\r\x1b[K\r\r\n") == "one\ntwo\n\rthree\n"
     assert clean("50%\r\r60%\r") == "50%\r\r60%\r"
     assert origin("one\r\x1b[K\r\ntwo", 4) == 9
@@ -93,13 +93,13 @@ def test_ends_of_lines() -> None:
         ("^done", "10%\r50%\rdone\n", "done"),
         (r"(?i)^(DONE) (\d)", "10%\rdone 7\n", "done 7"),
         ("x|^done", "10%\rdone", "done"),
-        # no beginning of a line
+        # here "^" is no beginning of a line
         (r"\^done|[^ d]one|[]^]done|done[\]^]", "one\rdone \rgone\n^done", "gone"),
         ("(?x) ^done  # [", "10%\rdone\n", None),
-        # a \r is no end of one
+        # a \r is no end of a line
         ("^10%$|10%\n", "10%\r50%\n", None),
         ("10%.50%", "10%\r50%\n", "10%\r50%"),
-        # what is of another kind stays as it is
+        # a pattern without MULTILINE stays as it is
         (re.compile("^done"), "10%\rdone\n", None),
         (re.compile("^done", re.MULTILINE), "10%\rdone\n", "done"),
         ("(?<=^)done(?!^)", "10%\rdone\n", "done"),
@@ -114,7 +114,7 @@ def test_lines_that_were_written_over(
 
 
 def test_many_sequences_that_break_off() -> None:
-    """Each can be read in one way, so that all of them take no time."""
+    """Many broken sequences take no time, since each can be read in one way only."""
     for begun in ("\x1b[", "\x1b]", "\x1bP", "\x1b", "\x1b(", "\x9b"):
         text = "\r" + begun * 2000 + "\x0c"
         assert clean(text) == "\r\x0c"
@@ -134,7 +134,7 @@ def test_what_has_no_end() -> None:
 
 
 def test_for_people() -> None:
-    """Nothing is left that a terminal obeys; of a line the last state is shown."""
+    """No control character is left; a line shows its last state."""
     everything = "".join(map(chr, range(0x110)))
     assert {*visible(everything)}.isdisjoint([*map(chr, range(9)), *"\x1b\x9b\x85\x7f"])
     assert visible("\u202ereversed\u2028") == "\\u202ereversed\\u2028"

@@ -91,7 +91,7 @@ class CodeBlock(Directive):
 
 
 class Ignored(Directive):
-    """What only Sphinx can do."""
+    """A directive that only Sphinx can handle."""
 
     optional_arguments = 1
     final_argument_whitespace = True
@@ -191,7 +191,7 @@ class Page:
         }
 
     def run(self, blocks: list[Block]) -> int:
-        """Run all; how many were run."""
+        """Run all blocks; how many were run."""
         ran = 0
         self.commands = "\n".join(b.text for b in blocks if b.language == "console")
         for block in blocks:
@@ -260,7 +260,7 @@ def processes_with(word: str) -> list[str]:
 
 
 class PageTest(unittest.TestCase):
-    """What running pages needs: an empty directory, and ``python3`` meaning this Python."""
+    """Runs pages in an empty directory, with ``python3`` meaning this Python."""
 
     def setUp(self) -> None:
         directory = tempfile.TemporaryDirectory()
@@ -276,7 +276,7 @@ class PageTest(unittest.TestCase):
         patch = mock.patch.dict(os.environ, changed)
         patch.start()
         self.addCleanup(patch.stop)
-        # what commands of a page show does not depend on who runs the suite
+        # the output of a page's commands must not depend on the user's environment
         for name in ("SUMMON_FORBID_SKIPS", "FORCE_COLOR", "PYTHON_COLORS"):
             os.environ.pop(name, None)
 
@@ -377,7 +377,7 @@ class DocstringTest(PageTest):
 
 
 class RunningPagesTest(PageTest):
-    """That what is wrong in a page is found."""
+    """Errors in a page are found."""
 
     def wrong(self, source: str, says: str) -> None:
         with self.assertRaisesRegex((AssertionError, BadPage), says):

@@ -1,4 +1,4 @@
-"""What errors say, in which order; and what is refused before anything is spawned."""
+"""The messages of errors, and refusals before anything is spawned."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def lines_of_output(first: int, last: int) -> list[str]:
 
 
 class TestMessages:
-    """Of each kind: what is said, and in which order."""
+    """What the message of each kind of error says, and in which order."""
 
     def test_timeout(self, mark: str) -> None:
-        """TimeoutExpired: who, what for, last answer, how long, command, directory, log."""
+        """TimeoutExpired: name, condition, last answer, time, command, directory, log."""
         script = "for i in $(seq 30); do echo line $i; done; sleep 1000"
         executor = TCPCoordinatedExecutor(
             ["sh", "-c", script, mark],
@@ -193,7 +193,7 @@ class TestMessages:
         )
 
     def test_port_in_use(self, mark: str) -> None:
-        """PortInUse: which, by whom, and that one's command."""
+        """PortInUse: the port, its owner, and the owner's command."""
         with TCPCoordinatedExecutor(
             service("serves.py", "tcp", "{port}", "{tmpdir}/s", mark)
         ) as holder:
@@ -207,7 +207,7 @@ class TestMessages:
             assert str(holder.pid) in error.message and mark in error.message
 
     def test_port_taken_meanwhile(self, mark: str, tmp_path: Path) -> None:
-        """PortInUse also when a stranger is quicker than the service, with its command."""
+        """PortInUse also if another process takes the port during the start; with its command."""
         port, go = ports.lease(), str(tmp_path / "go")
         try:
             with OutputCoordinatedExecutor(
@@ -227,7 +227,7 @@ class TestMessages:
         )
 
     def test_command_not_found(self) -> None:
-        """CommandNotFound: what was written, and for a known server its package."""
+        """CommandNotFound: the program as written, and for a known server its package."""
         error = failed_start(SimpleExecutor("redis-servr --port 1", name="redis"))
         assert isinstance(error, CommandNotFound)
         assert (error.program, error.package) == ("redis-servr", None)
@@ -242,7 +242,7 @@ class TestMessages:
         assert error.message.endswith("install the Debian package redis-server")
 
     def test_spawn_failed(self, tmp_path: Path) -> None:
-        """SpawnFailed: what the system said, and what may be done."""
+        """SpawnFailed: the system's message, and what the user may do."""
         program = tmp_path / "program"
         program.write_text("no #! line\n")
         program.chmod(0o755)
@@ -256,7 +256,7 @@ class TestMessages:
         )
 
     def test_stop_failed(self, mark: str) -> None:
-        """StopFailed: what it did not do, within which time, and what to declare."""
+        """StopFailed: what the service did not do, within which time, and what to declare."""
         executor = OutputCoordinatedExecutor(
             service("deaf.py", mark),
             "deaf",
@@ -293,7 +293,7 @@ class TestMessages:
         assert all(str(e) in str(error) for e in error.errors)
 
     def test_stop_errors_of_the_users(self) -> None:
-        """What is not of this package is told with its kind, and by whose line."""
+        """An error of other code is shown with its kind, and with its line of the user's."""
 
         class Broken(summon_testcase.Executor):
             def start(self) -> Broken:
@@ -308,7 +308,7 @@ class TestMessages:
         assert error.__cause__ is error.errors[0]
 
     def test_a_constructor_that_forgets(self) -> None:
-        """One that does not call its base's is refused at once; later it would end the runner."""
+        """A constructor that does not call its base's is refused at once, not in the runner."""
 
         class Mine(SimpleExecutor):
             def __init__(self) -> None:
@@ -328,13 +328,13 @@ class TestMessages:
             )
 
     def test_not_running(self) -> None:
-        """NotRunning: what it has not, and what to call first."""
+        """NotRunning: the attribute that is missing, and what to call first."""
         error = failure(SimpleExecutor("sleep 1", name="web").tail)
         assert isinstance(error, NotRunning)
         assert str(error) == ("web: has no output, since it is not running: call start() first")
 
     def test_wait_for_output(self, mark: str) -> None:
-        """Output that does not come: what for, how long, and what came instead."""
+        """Output that does not come: the pattern, the time, and the output instead."""
         with OutputCoordinatedExecutor(
             ["sh", "-c", "echo up; echo other; sleep 1000", mark], "up", name="web"
         ) as executor:
@@ -353,7 +353,7 @@ class TestMessages:
         assert Path(log).read_text() == "up\nother\n"
 
     def test_a_keeper_that_is_killed(self, mark: str) -> None:
-        """A service that dies with its keeper is reported so, not as its own failure."""
+        """If a service dies with its keeper, the error says so, and does not blame the service."""
         killed: list[int] = []
 
         def kill_keeper(executor: SimpleExecutor) -> None:
@@ -419,7 +419,7 @@ class TestLogs:
         assert Path(error.report.log_path).read_bytes() == b"a\xffb\n\x1b[31mred\n"
 
 
-#: a program that starts what it is told, and says how it was refused and what came of it
+#: a program that starts an executor, and prints the refusal and what was spawned
 REFUSED = """
 import json, os, pathlib, sys, tempfile
 sys.path.insert(0, sys.argv[1])
@@ -699,7 +699,7 @@ BAD: dict[str, tuple[str, str, str]] = {
 
 
 class TestRefusals:
-    """What is refused before anything is spawned: no warden, no directory."""
+    """Declarations that are refused before anything is spawned: no warden, no directory."""
 
     def refused(self, source: str, tmp_path: Path, **env: str) -> tuple[str, str]:
         done = subprocess.run(
@@ -739,7 +739,7 @@ class TestRefusals:
                 assert str(holder.pid) in said and mark in said
 
     def test_socket_in_use(self, tmp_path: Path) -> None:
-        """A unix socket that somebody serves already is refused."""
+        """A unix socket at which another process listens is refused."""
         with socket.socket(socket.AF_UNIX) as server:
             place = f"/tmp/{marker()[:20]}"
             server.bind(place)

@@ -1,4 +1,4 @@
-"""What a signal handler raises arrives at who called us, and not as an error of ours."""
+"""An exception of a signal handler arrives at the caller, and is not taken for our own error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .reliability.scene import run_program
 
 
 class Late(TimeoutError):
-    """What a handler of these tests raises."""
+    """The exception that handlers of these tests raise."""
 
 
 @contextlib.contextmanager
@@ -80,7 +80,7 @@ HANDLERS = {
 
 @pytest.mark.parametrize("kind", HANDLERS)
 def test_a_handler_is_known_by_its_frame(kind: str) -> None:
-    """Whatever kind of callable it is."""
+    """Exceptions of a handler are recognised, whatever kind of callable it is."""
     with alarm(HANDLERS[kind], 0.02):
         try:
             signal.pause()
@@ -92,7 +92,7 @@ def test_a_handler_is_known_by_its_frame(kind: str) -> None:
 
 
 def test_errors_of_calls_are_not_foreign() -> None:
-    """Neither those of the system, nor those that a function raises."""
+    """Errors of the system, and exceptions that a function raises, are not foreign."""
     with suppress(OSError):
         os.stat("/nonexistent")
     with suppress(TimeoutError):
@@ -104,11 +104,11 @@ def test_errors_of_calls_are_not_foreign() -> None:
 
 
 def other(number: int, frame: object) -> None:
-    """A handler that waits for something else, which does not come."""
+    """A handler that waits for the output of another service, which does not come."""
     raise TimeoutExpired("other: too slow")
 
 
-#: prints the files that Python's import looks for in a first start, where a handler may come
+#: prints the files that Python's import looks for in a first start; a handler may run at each
 IMPORTS = """
 import os, signal, sys
 from summon_testcase import *
@@ -153,7 +153,7 @@ MADE = pytest.mark.parametrize(
 
 @MADE
 def test_a_limit_of_the_test_ends_a_start(make: Callable[[], Any]) -> None:
-    """Also in the user's own callable; nothing is left running."""
+    """A limit of time ends a start, also in the user's own callable; nothing is left running."""
     it = make()
     with pytest.raises(Late, match=r"^too slow$"), alarm(plain):
         it.start()
@@ -162,7 +162,7 @@ def test_a_limit_of_the_test_ends_a_start(make: Callable[[], Any]) -> None:
 
 @MADE
 def test_an_error_of_another_service_ends_a_start(make: Callable[[], Any]) -> None:
-    """What a handler raises may be of this package's kinds: it is none of this service."""
+    """A handler may raise an error of this package, about another service."""
     it = make()
     with pytest.raises(TimeoutExpired) as caught, alarm(other):
         it.start()
@@ -173,13 +173,13 @@ def test_an_error_of_another_service_ends_a_start(make: Callable[[], Any]) -> No
 
 @pytest.mark.parametrize("flavour", ["tcp", "output", "http", "file", "group"])
 def test_no_handler_comes_into_an_import(flavour: str, place: Path) -> None:
-    """Python takes what it raises there for a file that is not found, if it is an OSError."""
+    """Python's import takes an OSError of a handler for a missing file; ours arrives."""
     done = run_program(IMPORTS, place, flavour)
     assert (done.stdout, done.stderr) == ("True []\n", "")
 
 
 def test_what_until_raises_itself_counts_as_not_yet() -> None:
-    """A request of the callable that took too long, say."""
+    """A TimeoutError of the user's callable, as of a request, is not taken for a handler's."""
 
     def until(it: SimpleExecutor) -> bool:
         raise TimeoutError("no answer")
@@ -189,7 +189,7 @@ def test_what_until_raises_itself_counts_as_not_yet() -> None:
 
 
 def test_a_limit_of_the_test_ends_a_stop() -> None:
-    """Which kills then."""
+    """An exception of a handler ends the stop, which then kills."""
     it = OutputCoordinatedExecutor(
         ["sh", "-c", 'trap "" TERM; echo up; while :; do sleep 0.1; done'], "up\n", stop_timeout=60
     )
@@ -201,7 +201,7 @@ def test_a_limit_of_the_test_ends_a_stop() -> None:
 
 
 class Slow(Executor):
-    """One that a handler may come into before the first member has been asked to stop."""
+    """A slow member, so that a handler can run before the first member was asked to stop."""
 
     stops = False
 
@@ -220,7 +220,7 @@ class Slow(Executor):
 
 @pytest.mark.parametrize("leave", [False, True], ids=["stop", "with"])
 def test_an_error_of_another_service_ends_a_stop(leave: bool) -> None:
-    """Which kills then, also if it had hardly begun."""
+    """The stop of a group then kills, even if it had hardly begun."""
     it, slow = SimpleExecutor("sleep 600"), Slow()
     group = Orchestrator({"it": it, "slow": slow}).start()
     with pytest.raises(TimeoutExpired, match=r"^other: too slow$"), alarm(other, 60):
@@ -234,14 +234,14 @@ def test_an_error_of_another_service_ends_a_stop(leave: bool) -> None:
 
 
 class InATestCase(unittest.TestCase):
-    """Where a runner collects the errors."""
+    """In a TestCase the runner collects the errors."""
 
     def outcome(self, case: type[unittest.TestCase]) -> unittest.TestResult:
         suite = unittest.defaultTestLoader.loadTestsFromTestCase(case)
         return unittest.TextTestRunner(io.StringIO()).run(suite)
 
     def test_of_the_class(self) -> None:
-        """It is the error of setUpClass, and no reason not to try again."""
+        """It is the error of setUpClass, and the start is tried again later."""
         slow = True
 
         class SlowTest(SummonTestCase):

@@ -33,34 +33,34 @@ ROWS = [
     {"asker", "clean", "foreign", "keeper"},
 ]
 LEAVES = {"clean", "errors", "foreign", "tracebacks", "unpatched", "wording"}
-#: import nothing of the package around them, and nothing but the standard library and this
+#: programs of their own: beside the standard library they import only these packages
 PROGRAMS: dict[str, set[str]] = {"keeper": set(), "asker": {"requests", "urllib3"}}
-#: what only one file or room may import
+#: modules that only one file or room may import
 ONLY = {
     "unittest": "testing/testcase",
     "requests": "asker/",
     "urllib3": "asker/",
     "pexpect": "readiness/output",
 }
-#: what tests replace, and the package has from this module instead
+#: names that tests replace, which the package imports from this module instead
 UNPATCHED = "unpatched"
 REPLACED = {
     *("fcntl", "io", "os", "select", "shutil", "socket", "subprocess", "tempfile", "time"),
     *("glob", "pathlib"),
 }
-#: tells what signal handlers raise, which may be any of these
+#: the module that recognises exceptions of signal handlers, which may be of any of these types
 FOREIGN = "foreign"
 WIDE = {
     *("OSError", "Exception", "TimeoutError", "ValueError"),
-    # a handler may stop another service, and raise what that says
+    # a handler may stop another service, and raise the error of that
     *(name for name, kind in vars(errors).items() if isinstance(kind, type)),
 }
-#: the test process starts no thread and forks nothing: that is the trade of the programs
+#: the test process starts no thread and forks nothing: only keeper and asker do
 FORBIDDEN_NAMES = {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "fork", "forkpty"}
 FORBIDDEN_MODULES = {"pty", "concurrent.futures"}
-#: registers what happens at a fork and at the end of the process: in one order, which it explains
+#: the one module that registers functions for a fork and for the end of the process
 SHUTDOWN = "supervision/shutdown.py"
-#: what takes long to import, and is not needed to declare a service
+#: modules that take long to import, and are not needed to declare a service
 HEAVY = {
     *("requests", "urllib3", "pexpect", "ssl", "http", "asyncio", "concurrent", "multiprocessing"),
     *("socket", "subprocess", "logging", "tempfile", "random", "hashlib", "shutil"),
@@ -194,7 +194,7 @@ def check_exclusive_imports(source: Source) -> Iterator[str]:
 
 
 def check_replaced(source: Source) -> Iterator[str]:
-    """Nothing is used that a test may have replaced."""
+    """No name is used that a test may have replaced."""
     if source.module in {*PROGRAMS, UNPATCHED}:
         return
     opens = False
@@ -210,7 +210,7 @@ def check_replaced(source: Source) -> Iterator[str]:
 
 
 def check_foreign(source: Source) -> Iterator[str]:
-    """What a signal handler raises is not taken for an error of ours (TimeoutError: OSError)."""
+    """No exception of a signal handler is taken for one of ours (TimeoutError is an OSError)."""
     if source.module in PROGRAMS or source.module == FOREIGN:
         return
     for node, name in source.imports():
@@ -263,7 +263,7 @@ def check_hooks(source: Source) -> Iterator[str]:
 
 
 def private_names(room: Path) -> set[str]:
-    """What a room, or a leaf, gives a name that begins with one underscore."""
+    """The names in a room, or a leaf, that begin with one underscore."""
     found = set()
     for path in [room, *room.rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())) if path.suffix == ".py" else ():
@@ -302,7 +302,7 @@ class LayeringTest(unittest.TestCase):
             if not inspect.isclass(thing) and not inspect.isroutine(thing):
                 continue
             text = vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__
-            # What a dataclass writes for itself repeats its signature.
+            # the docstring that a dataclass gets by itself only repeats its signature
             if not text or text.startswith(f"{name}("):
                 bare.append(name)
         self.assertEqual(bare, [])
@@ -313,7 +313,7 @@ class LayeringTest(unittest.TestCase):
                 self.assertTrue(list((ROOT / "tests" / room).glob("test_*.py")))
 
     def test_what_is_private_is_asked_by_the_doubles_of_tests_only(self):
-        """But for tests of the module itself, or of its room."""
+        """Except in tests of the module itself, or of its room."""
         names = {room.stem: private_names(room) for room in (ROOT / PACKAGE).iterdir()}
         reaches = []
         for path in (ROOT / "tests").rglob("*.py"):
@@ -340,7 +340,7 @@ class CheckerTest(unittest.TestCase):
     """The checker itself, on small trees with one mistake each."""
 
     def complaints(self, files: dict[str, str]) -> list[str]:
-        """What is said of a package with every module of the table, these among them."""
+        """The complaints about a package with every module of the table, these among them."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for module in {"__init__"} | LEAVES:

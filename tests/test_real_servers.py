@@ -45,7 +45,7 @@ from .needs import binary, locate, needs
 from .places import root
 from .samples import HERE, PATIENCE, eventually, text
 
-#: what the servers are given: their configuration, an application, small services
+#: files for the servers: their configuration, an application, small services
 SERVERS = HERE / "servers"
 ROOT = os.geteuid() == 0
 
@@ -80,7 +80,7 @@ def processes_of(directory: str) -> set[int]:
 
 
 class ServersTest(SummonMixin, unittest.TestCase):
-    """What the tests below have in common."""
+    """Assertions that the tests below share."""
 
     def assert_daemonized(self, service: Any) -> None:
         """It runs, though the process that was spawned has ended well."""
@@ -91,7 +91,7 @@ class ServersTest(SummonMixin, unittest.TestCase):
         """A stop of a daemon ends it, and all that it started."""
         directory = service.tmpdir
         path = Path(directory, pid_file)
-        # its port may be there before its pid file
+        # the server may listen before it writes its pid file
         eventually(lambda: text(path).endswith("\n"), "its pid file is written")
         pids = {int(path.read_text())}
         self.assertTrue(all(map(is_alive, pids)))
@@ -107,7 +107,7 @@ class ServersTest(SummonMixin, unittest.TestCase):
     def assert_keeps(
         self, service: Any, write: Callable[[int], object], read: Callable[[], int]
     ) -> None:
-        """What was written is there after each way to stop it and start it again."""
+        """Data are there after each way to stop the server and start it again."""
         place = service.port, service.tmpdir
 
         def stopped() -> None:
@@ -177,7 +177,7 @@ class RedisTest(ServersTest):
 
     @needs("redis-cli", package="redis-tools")
     def test_stopped_by_its_own_command(self) -> None:
-        """Instead of a signal, which would show in its status."""
+        """A stop command stops it instead of a signal, which would show in its status."""
         own = TCPCoordinatedExecutor(
             REDIS,
             stop_command="redis-cli -h {host} -p {port} shutdown nosave",
@@ -198,7 +198,7 @@ class RedisTest(ServersTest):
         self.assertEqual(self.redis.pid, pid)
 
     def test_output(self) -> None:
-        """Its log can be waited for."""
+        """A test can wait for a line of its log."""
         self.client.config_set("loglevel", "verbose")
         with redis_client(self.redis) as other:
             other.ping()
@@ -213,7 +213,7 @@ class RedisPersistentTest(ServersTest):
     )
 
     def test_1_keeps_its_data(self) -> None:
-        """Its file lies in a directory that lives as long as the class."""
+        """Its data file is in a directory that lives as long as the class."""
         with redis_client(self.redis) as client:
             self.assert_keeps(
                 self.redis, lambda n: client.set("n", n), lambda: int(client.get("n") or -1)
@@ -247,7 +247,7 @@ class RedisNotifyTest(ServersTest):
     )
 
     def test_answers(self) -> None:
-        """It is ready when it has told so by libsystemd's sd_notify."""
+        """It is ready when it has said so by libsystemd's sd_notify."""
         with redis_client(self.redis) as client:
             self.assertTrue(client.ping())
 

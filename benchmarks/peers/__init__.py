@@ -1,1 +1,1 @@
-"""Who is measured, and how each is started and stopped; the floors among them use no library."""
+"""The contenders: how each starts and stops services; the floors among them use no library."""

@@ -27,7 +27,7 @@ class Contender:
 
     name: ClassVar[str]
     kinds: ClassVar[frozenset[str]]
-    #: what must be installed
+    #: the packages that must be installed
     needs: ClassVar[str] = ""
 
     def __init__(self, service: Service) -> None:
@@ -35,7 +35,7 @@ class Contender:
         self.process: Any = None
 
     def start(self) -> None:
-        """Start it; block until it is ready."""
+        """Start the service; block until it is ready."""
         self.process = subprocess.Popen(self.service.argv, stdin=DEVNULL, stdout=DEVNULL)
         self.wait()
 
@@ -43,7 +43,7 @@ class Contender:
         """Block until it is ready."""
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the service."""
         self.process.terminate()
         self.process.wait()
         if self.process.stdout:
@@ -117,7 +117,7 @@ class Floor(Contender):
 
 
 class Loop(Contender):
-    """The loop that everyone writes: look, sleep 0.1 s, again."""
+    """The usual loop written by hand: look, sleep 0.1 s, look again."""
 
     name = "loop of 0.1 s"
     kinds = frozenset({"tcp", "http", "http503", "unix", "file"})
@@ -143,7 +143,7 @@ class Loop(Contender):
 
 
 class Pexpect(Contender):
-    """pexpect as it is: spawn, then expect."""
+    """Plain pexpect: spawn, then expect."""
 
     name = "pexpect"
     needs = "pexpect"
@@ -200,7 +200,7 @@ class Mirakuru(Contender):
 
 
 class XProcess(Contender):
-    """pytest-xprocess: a pattern for banners, startup_check for what can be looked at."""
+    """pytest-xprocess: a pattern for banners, startup_check for everything else."""
 
     name = "pytest-xprocess"
     needs = "xprocess"

@@ -14,7 +14,7 @@ from . import kernel
 
 
 class Peer:
-    """testing.postgresql as it is: initdb each time."""
+    """Plain testing.postgresql: initdb each time."""
 
     def start(self) -> int:
         import testing.postgresql
@@ -30,7 +30,7 @@ class Peer:
 
 
 class Cached(Peer):
-    """Its factory, which keeps the outcome of initdb."""
+    """The factory of testing.postgresql, which keeps the result of initdb."""
 
     def __init__(self) -> None:
         import testing.postgresql
@@ -64,7 +64,7 @@ class Ours:
 
 
 class Floor:
-    """cp, exec, and reading until it says that it is ready; killed at the end."""
+    """The floor: cp, exec, and reading until the server says that it is ready; then a kill."""
 
     def __init__(self) -> None:
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

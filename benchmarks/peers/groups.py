@@ -17,25 +17,25 @@ Needs = dict[int, list[int]]
 
 
 class Group:
-    """Starts many; returns when all are ready."""
+    """Starts many services; returns when all are ready."""
 
     name: ClassVar[str]
-    #: how many are worth trying
+    #: how many services it is tried with at most
     limit: ClassVar[int] = 10**6
-    #: how many files it may open
+    #: the limit of open files that it runs with
     files: ClassVar[int] = 1024
-    #: whether it can be told that services need each other
+    #: whether it knows that services need each other
     knows_needs: ClassVar[bool] = True
 
     def start(self, services: list[Service], needs: Needs) -> None:
         raise NotImplementedError
 
     def stop(self) -> None:
-        """End all, in its own way."""
+        """Stop all services, in its own way."""
 
 
 class FloorGroup(Group):
-    """posix_spawn all that may run, then one question to the kernel each 0.5 ms."""
+    """The floor: posix_spawn all that may run, then ask the kernel each 0.5 ms for all of them."""
 
     name = "floor"
 
@@ -82,7 +82,7 @@ class MirakuruInTurn(Group):
 
 
 class MirakuruThreads(MirakuruInTurn):
-    """A thread for each mirakuru, as people do."""
+    """mirakuru in a thread for each service, as people do."""
 
     name = "mirakuru in threads"
     limit = 500

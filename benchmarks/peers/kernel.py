@@ -1,4 +1,4 @@
-"""What the kernel offers, at its barest: the floors are made of it."""
+"""Plain system calls, of which the floors are made."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SockDiag:
 
 
 class Inotify:
-    """Names that appear in a directory.  Closing takes 14 ms, so nobody does it in time."""
+    """Names that appear in a directory (inotify); not closed while time is measured: 14 ms."""
 
     CLOSE_WRITE, CREATE = 0x8, 0x100
 
@@ -51,7 +51,7 @@ class Inotify:
             raise OSError(ctypes.get_errno(), "inotify")
 
     def wait_for(self, name: str) -> None:
-        """Block until the name is told."""
+        """Block until the kernel reports the name."""
         while os.fsencode(name) not in os.read(self.fd, 65536):
             pass
 

@@ -1,1 +1,1 @@
-"""What becomes of what was measured: samples, verdicts, tables on a terminal and in the docs."""
+"""Results: samples, verdicts, tables on a terminal and in the documentation."""

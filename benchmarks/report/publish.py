@@ -84,7 +84,7 @@ def _processor() -> str:
 
 
 def pages(directory: str, suites: Iterable[str]) -> None:
-    """Write what docs/performance.rst includes, from all results that there are."""
+    """Write the files that docs/performance.rst includes, from all results that exist."""
     found = {}
     for suite in suites:
         path = os.path.join(directory, f"{suite}.json")

@@ -1,4 +1,4 @@
-"""What a suite finds: tables, charts, and for each requirement whether it was met."""
+"""The result of a suite: tables, charts, and for each requirement whether it was met."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ US = "summon_testcase"
 
 
 class Verdict(NamedTuple):
-    """One requirement, and what was measured."""
+    """One requirement, and the value that was measured for it."""
 
     subject: str
     required: str
@@ -29,7 +29,7 @@ class Chart(NamedTuple):
 
 
 class Result:
-    """What one suite found."""
+    """The result of one suite."""
 
     def __init__(self, tables: Sequence[Table], charts: Sequence[Chart] = ()) -> None:
         self.tables, self.charts = tables, charts

@@ -49,7 +49,7 @@ class Table:
         self.cells.setdefault(group, {}).setdefault(row, []).append(value)
 
     def remark(self, group: str, row: str, text: str) -> None:
-        """Say why a cell has no sample, or fewer, or what is odd about it."""
+        """Note why a cell has no sample, or fewer, or is odd in another way."""
         self.cells.setdefault(group, {}).setdefault(row, [])
         self.remarks[group, row] = text
 
@@ -62,7 +62,7 @@ class Table:
         return median(values) if values else math.nan
 
     def summary(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """All that is told of each cell."""
+        """All figures of each cell."""
         out: dict[str, dict[str, dict[str, Any]]] = {}
         for group, rows in self.cells.items():
             base = next((rows[row] for row in self.base if rows.get(row)), [])

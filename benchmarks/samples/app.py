@@ -1,4 +1,4 @@
-"""What gunicorn serves: it asks redis."""
+"""The application that gunicorn serves: it asks redis."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ def app(environ, start_response):
 
 
 def ping(port):
-    """What redis answers to PING."""
+    """Answer with the answer of redis to PING."""
     with socket.create_connection(("127.0.0.1", port), 5) as connection:
         connection.sendall(b"PING\r\n")
         return connection.recv(100)

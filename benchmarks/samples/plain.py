@@ -1,4 +1,4 @@
-"""What one writes oneself beside any other library."""
+"""The code that a user of any other library has to write: ports, commands, a directory."""
 
 import os
 import shutil

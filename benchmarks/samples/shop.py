@@ -1,4 +1,4 @@
-"""The tests themselves, and the commands of the services: the same for all ways."""
+"""The tests themselves, and the commands of the services: the same for all libraries."""
 
 import sys
 from urllib.request import urlopen
@@ -8,7 +8,7 @@ from .app import ping
 REDIS = ["redis-server", "--bind", "127.0.0.1", "--save", "", "--port", "{port}"]
 APP = [sys.executable, "-m", "gunicorn", "benchmarks.samples.app:app", "--bind", "127.0.0.1:{port}"]
 NGINX = ["sh", "-c", 'printf "%s" "$CONF" >nginx.conf && exec nginx -p . -c nginx.conf -e stderr']
-#: {port} and {app.port} are to be filled in
+#: each library fills in {port} and {app.port}
 NGINX_CONF = """
 daemon off;
 error_log stderr;

@@ -1,4 +1,4 @@
-"""10: how much of the package one TestCase with one service goes through."""
+"""10: how many calls of functions of the package one TestCase with one service makes."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def run(settings: Settings) -> Result:
     dragged: list[float] = []
     candidates = [c for c in CANDIDATES if all(find_spec(m.strip()) for m in c.split(","))]
     for modules in candidates:
-        _python(f"import {modules}")  # leaves bytecode for the others
+        _python(f"import {modules}")  # writes the bytecode that the measured imports use
     for _ in settings.rounds():
         for modules in shuffled(candidates):
             took, requests = _python(_TIMED.format(modules=modules)).stdout.split()

@@ -1,4 +1,4 @@
-"""6: services that write a lot."""
+"""6: services with a lot of output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROOM = 8 << 30
 FILE = "8 files, no library"
 BESIDE = (FILE, "mirakuru", US)
 DEVNULL = subprocess.DEVNULL
-#: what each of eight services writes at most, and for how long
+#: how much each of eight services writes at most, and for how long
 _ENOUGH, _SECONDS = 300_000_000, 2.0
 
 
@@ -94,7 +94,7 @@ def _measured(
 
 
 class Raw(Contender):
-    """Read what comes, look for the banner, keep nothing."""
+    """The floor: read all output, look for the banner, keep nothing."""
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.service.argv, stdin=DEVNULL, stdout=subprocess.PIPE)
@@ -112,13 +112,13 @@ class RawTerminal(Contender):
 
 
 class Windowed(Pexpect):
-    """pexpect as it must be used here: without a window it is quadratic."""
+    """pexpect with a window, as it must be used here: without one it is quadratic."""
 
     options = {"searchwindowsize": 2000}
 
 
 class ToFile(Contender):
-    """The kernel takes the output, and nobody reads it."""
+    """The floor: the output goes to a file, and nobody reads it."""
 
     def start(self) -> None:
         path = os.path.join(os.path.dirname(self.service.argv[0]), f"out-{self.service.slot}")
@@ -192,7 +192,7 @@ def _beside(ground: Ground, row: type[Contender], services: list[Service]) -> di
 
 
 def _peak() -> float:
-    """VmHWM in MB; ru_maxrss would begin with what the parent had."""
+    """VmHWM in MB; not ru_maxrss, which begins with the value of the parent."""
     with open("/proc/self/status") as stream:
         for line in stream:
             if line.startswith("VmHWM"):

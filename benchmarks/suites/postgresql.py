@@ -24,7 +24,7 @@ from ..worker import ROOT, Say, Worker, WorkerFailed
 PEER, CACHED, FLOOR = "testing.postgresql", "testing.postgresql, initdb cached", "floor"
 AS_ROOT = f"{US}, as root"
 WHOLE = "start and stop"
-#: setpriv itself may execute what the user may not: ask from within
+#: setpriv may execute programs that the user may not: so ask from within, as that user
 _TRY = """
 import subprocess, sys
 import benchmarks.worker, testing.postgresql
@@ -118,7 +118,7 @@ def _reason_to_skip() -> str:
 
 @contextmanager
 def _user() -> Iterator[tuple[tuple[str, ...], str, dict[str, str]]]:
-    """How to run Python as somebody who is not root: a prefix, an interpreter, variables."""
+    """How to run Python as a user other than root: a prefix, an interpreter, variables."""
     if os.geteuid() != 0:
         yield (), sys.executable, {}
         return

@@ -20,7 +20,7 @@ LONGEST = 300
 def spread(count: int) -> list[float]:
     """Random delays, one in each of so many equal parts of the range, in random order.
 
-    Were they independent, the median of who polls each 100 ms would be a matter of luck.
+    If they were independent, the median of a contender that polls each 100 ms would be luck.
     """
     return shuffled([LONGEST * (part + random.random()) / count for part in range(count)])
 

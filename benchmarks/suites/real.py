@@ -26,7 +26,7 @@ SUITES = {
     "redis": ("Redis", ("redis-server",)),
     "redis, gunicorn and nginx": ("Shop", ("redis-server", "nginx")),
 }
-#: Debian has it where only root looks
+#: Debian's nginx is in a directory that is only on root's PATH
 _PATH = os.environ.get("PATH", os.defpath) + os.pathsep + "/usr/sbin"
 
 

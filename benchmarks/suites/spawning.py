@@ -1,4 +1,4 @@
-"""3: what is added to a start beyond the service's own time to readiness."""
+"""3: how much time each contender adds to the service's own time to readiness."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def _note(said: dict[str, float], added: Table, into_main: Table, group: str, ro
 
 
 def start_some(parameters: dict[str, Any], say: Say) -> None:
-    """Worker: in a process that has so much in memory, one start, or one for each line."""
+    """Worker: in a process of a certain size in memory, one start, or one for each line read."""
     ground = Ground(parameters["ground"])
     if parameters["mib"]:
         block = mmap.mmap(-1, parameters["mib"] << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         for at in range(0, len(block), 4096):
             block[at] = 1
     if "contender" in parameters:
-        # a test module has imported what it uses before the first start
+        # imported in advance, as a test module does
         __import__(named(parameters["contender"]).needs or "summon_testcase")
         say(_start(ground, parameters["contender"], parameters["kind"], parameters["delay"]))
         return

@@ -1,4 +1,4 @@
-"""1 and 2: what a long wait costs, how late it ends, and what is spent while nothing happens."""
+"""1 and 2: the CPU time of a long wait, how late it ends, and CPU while nothing happens."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(settings: Settings) -> Result:
 
 
 def dear(kind: str) -> bool:
-    """Whether each question is a request, which is therefore asked more rarely with time."""
+    """Whether each question is a request, so that questions get rarer with time."""
     return kind == "http503"
 
 
@@ -81,7 +81,7 @@ def wait_once(parameters: dict[str, Any], say: Say) -> None:
     """Worker: one start of a service that takes a while, and the CPU that its wait takes."""
     ground = Ground(parameters["ground"])
     contender, kind = named(parameters["contender"]), parameters["kind"]
-    # the first of a process imports things: that is not waiting
+    # a start before: the first one of a process imports modules, which is no waiting
     first = contender(ground.service(kind))
     first.start()
     first.stop()
@@ -100,7 +100,7 @@ def wait_once(parameters: dict[str, Any], say: Say) -> None:
 
 
 def _idle(settings: Settings) -> Table:
-    """CPU of everybody once three services are ready and the test process sleeps."""
+    """CPU time of all processes once three services are ready and the test process sleeps."""
     table = Table("CPU while three services are ready and nothing happens", "us")
     with Worker(do_nothing, {"ground": settings.ground.directory}) as worker:
         who = worker.hear()
@@ -116,7 +116,7 @@ def _idle(settings: Settings) -> Table:
 
 
 def do_nothing(parameters: dict[str, Any], say: Say) -> None:
-    """Worker: three services of ours that are ready, and a test process that waits."""
+    """Worker: start three services, then wait."""
     ground = Ground(parameters["ground"])
     services = [ground.service(kind) for kind in ("tcp", "http", "banner")]
     running = [Summon(service) for service in services]

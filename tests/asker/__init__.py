@@ -1,1 +1,1 @@
-"""Tests of the program that asks by requests what may block."""
+"""Tests of the program that asks servers and resolvers, which may take long to answer."""

@@ -1,4 +1,4 @@
-"""What is asked outside the test process: that it blocks nobody, ends in time, and is nobody's."""
+"""Questions to the asker delay no service, end in time, and are not affected by tests."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def idle(mark: str) -> list[str]:
 
 
 def requests_of(executor: SimpleExecutor) -> int:
-    """How many requests it has had."""
+    """How many requests the server has had."""
     instance_of(executor).catch_up()
     return sum("request " in line for line in executor.tail(10_000))
 
 
 def askers() -> list[int]:
-    """The askers that this process has had started."""
+    """The askers of this process."""
     return [pid for pid in marked("asker.program") if belongs_to(pid, os.getpid())]
 
 
@@ -114,7 +114,7 @@ def chain(length: int, mark: str) -> dict[str, Any]:
 
 
 def program_of(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What became of a program that can import the package."""
+    """Run a program that can import the package; the finished process."""
     return subprocess.run(
         [sys.executable, "-c", script, *arguments],
         env={**os.environ, "PYTHONPATH": ROOT},
@@ -125,7 +125,7 @@ def program_of(script: str, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def a_while() -> None:
-    """What a callable of the user's does that takes its time."""
+    """A callable of the user's that takes long."""
     time.sleep(0.3)
 
 
@@ -189,7 +189,7 @@ class TestNobodyWaits:
 class TestDeadlines:
     def expires(self, executor: SimpleExecutor, less: float) -> TimeoutExpired:
         """The error of a start that ends in time."""
-        # what is started for the first time takes its time
+        # a first start, which takes longer
         SimpleExecutor("true").start().stop()
         began = time.monotonic()
         with pytest.raises(TimeoutExpired) as caught:
@@ -207,7 +207,7 @@ class TestDeadlines:
         web = HTTPCoordinatedExecutor(how, url=URL, timeout=2, request_timeout=request_timeout)
         error = self.expires(web, 6)
         assert "no answer within " in str(error) and error.report
-        # who is given up is asked again
+        # a server whose request was given up is asked again
         asked = Path(error.report.log_path).read_text().count("request ")
         assert asked > 1 if request_timeout else asked == 1
 
@@ -227,12 +227,12 @@ class TestDeadlines:
         with pytest.raises(TimeoutExpired, match=said) as caught:
             broken.start()
         assert len(str(caught.value)) < 3000
-        # and whoever asks next is not disturbed
+        # and the next question is not disturbed
         with HTTPCoordinatedExecutor(answers(mark), url=URL):
             pass
 
     def test_until_that_is_asked_after_it(self, mark: str) -> None:
-        """Who refuses is told, and not that the answer before it is being asked for again."""
+        """The error has the refusal of the second condition, not that the first is asked again."""
         healthy = HTTPCoordinatedExecutor(
             answers(mark), url=URL, timeout=2, until=lambda e: a_while()
         )
@@ -240,7 +240,7 @@ class TestDeadlines:
             healthy.start()
 
     def test_status_that_raises(self, mark: str) -> None:
-        """As of other callables, what may be gone next time is waited for."""
+        """As with other callables, an exception that may not come again is waited for."""
         known = {200: True}
         late = HTTPCoordinatedExecutor(answers("busy=2", mark), url=URL, status=known.__getitem__)
         with late:
@@ -264,7 +264,7 @@ class TestDeadlines:
             assert requests_of(web) == 1
 
     def test_request_timeout(self, mark: str) -> None:
-        """Who says how long a request may take has others sent after it."""
+        """With request_timeout= a request that takes longer is followed by others."""
         how = answers("delay=1000", mark)
         web = HTTPCoordinatedExecutor(how, url=URL, timeout=6, request_timeout=0.3)
         error = self.expires(web, 12)
@@ -276,7 +276,7 @@ class TestDeadlines:
     @root
     @pytest.mark.parametrize("kind", ["TCP", "HTTP"])
     def test_a_resolver_that_is_silent(self, kind: str, mark: str, tmp_path: Path) -> None:
-        """A name that is being looked up ends no deadline, and delays nobody."""
+        """A slow look-up of a name extends no deadline, and delays no other service."""
         (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:8\n")
         (tmp_path / "nsswitch.conf").write_text("hosts: files dns\n")
         script = f"""
@@ -329,7 +329,7 @@ except TimeoutExpired as error:
 
 
 class TestTheAsker:
-    """The process itself: its birth, its deaths, its end."""
+    """The process of the asker: its start, its deaths, its end."""
 
     def test_it_is_nobodys_child_and_not_imported_here(self, mark: str) -> None:
         """The test process has no such child, and has not imported requests."""
@@ -348,7 +348,7 @@ except ChildProcessError:
 
     @linux
     def test_it_ends_with_the_test_process(self, mark: str) -> None:
-        """SIGKILL of the test process leaves no asker, also one that is busy."""
+        """SIGKILL of the test process leaves no asker behind, even if it is busy."""
         script = f"""
 import sys, threading
 from summon_testcase import *
@@ -371,7 +371,7 @@ HTTPCoordinatedExecutor({answers("delay=1000", mark)!r}, url={URL!r}).start()
     @linux
     @pytest.mark.parametrize("times", [1, 2])
     def test_it_is_killed(self, times: int, mark: str) -> None:
-        """It is started again, once; whoever kills it twice is told."""
+        """A killed asker is started again, once; if it is killed twice, an error says so."""
         killed: list[int] = []
         web = HTTPCoordinatedExecutor(answers("delay=5", mark), url=URL, timeout=60)
 
@@ -402,7 +402,7 @@ HTTPCoordinatedExecutor({answers("delay=1000", mark)!r}, url={URL!r}).start()
         assert len(killed) == times
 
     def test_it_cannot_boot(self, mark: str) -> None:
-        """What it says on its own standard error is in the message."""
+        """The asker's standard error is in the message."""
         script = f"""
 import sys
 sys.path[:] = [entry for entry in sys.path if "-packages" not in entry]
@@ -421,7 +421,7 @@ except StartFailed as error:
         ["raise ValueError('no OpenSSL')", "raise SystemExit('no OpenSSL')", "def no OpenSSL"],
     )
     def test_requests_is_broken(self, line: str, mark: str, tmp_path: Path) -> None:
-        """However its import fails, that is told at once."""
+        """However the import of requests fails, the error comes at once."""
         (tmp_path / "requests.py").write_text(line)
         script = f"""
 import sys
@@ -437,11 +437,11 @@ except StartFailed as error:
         assert "StartFailed " in done.stdout, done
         assert "ended by itself, twice; it said:" in done.stdout
         assert "no OpenSSL" in done.stdout
-        # once for each that asked, not by each to each
+        # once for each service that asked, and not in each other's error
         assert done.stdout.count("Traceback (") <= 6
 
     def test_modules_of_the_project_do_not_stand_in(self, mark: str, tmp_path: Path) -> None:
-        """A requests.py in the directory of the tests is not what asks."""
+        """A requests.py in the directory of the tests is not imported by the asker."""
         for name in ("requests", "urllib3", "idna"):
             (tmp_path / f"{name}.py").write_text("raise SystemExit('not this one')")
         script = f"""
@@ -455,7 +455,7 @@ with HTTPCoordinatedExecutor({answers(mark)!r}, url={URL!r}):
         assert done.stdout == "ready\n", done
 
     def test_a_fork_has_its_own(self, mark: str) -> None:
-        """A forked child asks over an asker of its own, and takes no answer of the parent's."""
+        """A forked child has an asker of its own, and takes no answers for the parent."""
         with HTTPCoordinatedExecutor(answers(mark), url=URL):
             (mine,) = askers()
             child = os.fork()
@@ -567,7 +567,7 @@ TOOLS = [
 def test_what_the_test_does_to_requests(
     tool: Any, scheme: str, certificate: str, mark: str, tmp_path: Path
 ) -> None:
-    """Tools that replace requests or sockets neither answer for the service nor hear of it."""
+    """Tools that replace requests or sockets neither answer a probe nor record its requests."""
     tls = [f"pem={certificate}"] if scheme == "https" else []
     web = HTTPCoordinatedExecutor(
         answers("busy=1", *tls, mark),
@@ -579,7 +579,7 @@ def test_what_the_test_does_to_requests(
 
 
 def test_a_relative_bundle(certificate: str, mark: str) -> None:
-    """It starts from the directory of the service, as all that the service is declared with."""
+    """A relative path starts from the directory of the service, as in other arguments."""
     folder, pem = os.path.split(certificate.split(",")[0])
     with HTTPCoordinatedExecutor(
         answers(f"pem={certificate}", mark),
@@ -612,7 +612,7 @@ class TestWhatIsAsked:
         assert seen == [(200, "1", "é1"), (200, "2", "é2"), (200, "3", "é3")]
 
     def test_a_callable_is_given_all_of_it(self, mark: str) -> None:
-        """What it looks for may come in the last part."""
+        """The text that a callable looks for may come in the last part."""
         seen: list[str] = []
 
         def up(status: int, headers: Mapping[str, str], body: str) -> bool:
@@ -624,7 +624,7 @@ class TestWhatIsAsked:
         with pytest.raises(TimeoutExpired, match=r"made answer= return False|has not ended"):
             broken.start()
         assert set(seen) == {"cache: up, db: down"}
-        # nor is half of it all of it when its time is over
+        # half of a body does not count as the whole when the time is over
         seen.clear()
         cut = HTTPCoordinatedExecutor(how, url=URL, timeout=2, request_timeout=0.2, answer=up)
         with pytest.raises(TimeoutExpired, match="body has not ended: 'cache: up'"):
@@ -637,14 +637,14 @@ class TestWhatIsAsked:
             assert requests_of(web) == 1
 
     def test_body_that_goes_on(self, mark: str) -> None:
-        """What is there of a body that never ends may be enough."""
+        """The first part of a body that never ends may be enough."""
         how = answers("body=tick ", "endless=0.1", mark)
         with HTTPCoordinatedExecutor(how, url=URL, timeout=60, answer="tick tick tick") as web:
             assert requests_of(web) == 1
 
     @pytest.mark.parametrize("where", ["/elsewhere", "http://[", "http://é.example/"])
     def test_redirects(self, where: str, mark: str) -> None:
-        """Are an answer, wherever they lead to, and have a body, which may never end."""
+        """Redirects are answers, wherever they lead to; their body may never end."""
         how = [f"moved={where}", "body=moved ", mark]
         with HTTPCoordinatedExecutor(answers(*how), url=URL, answer="^moved $"):
             pass
@@ -653,7 +653,7 @@ class TestWhatIsAsked:
 
     @pytest.mark.parametrize("charset", ["none", "hex", "idna", "undefined"])
     def test_encodings_that_are_none(self, charset: str, mark: str) -> None:
-        """A body is text, whatever it says."""
+        """A body is decoded as text, whatever encoding it claims to have."""
         how = answers(f"type=text/plain; charset={charset}", "body=ö", mark)
         with HTTPCoordinatedExecutor(how, url=URL, answer="^ö$"):
             pass
@@ -709,7 +709,7 @@ class TestWhatIsAsked:
 
     @pytest.mark.parametrize("end", ["\r\n", "\n"])
     def test_answers_before_the_answer(self, end: str, mark: str) -> None:
-        """102 and 103 are not the answer, and lines may end as curl takes them too."""
+        """102 and 103 are not the answer; lines may end in any way that curl accepts."""
         script = (
             "import socket, sys\n"
             "with socket.create_server(('127.0.0.1', int(sys.argv[1]))) as listener:\n"
@@ -795,7 +795,7 @@ class TestWhose:
 
     @pytest.mark.parametrize("flavour", ["TCP", "HTTP"])
     def test_foreign_listener(self, flavour: str, mark: str) -> None:
-        """Somebody else may open the port, once the service is spawned and not before."""
+        """Another process may open the port once the service is spawned, but not before."""
         port = ports.lease()
         stranger = answers(mark, where=str(port))
         docker = subprocess.Popen(

@@ -14,7 +14,7 @@ from ..places import unshare
 from ..programs import PREAMBLE, assert_nothing_left, run
 from ..samples import PATIENCE, text
 
-#: one of each kind that needs something of the process; what fails must fail in words
+#: one executor of each kind; if one fails, it must fail with a message
 ALL_KINDS = """
 serves = lambda kind: service("serves.py", kind, "{port}", "{tmpdir}/s", MARK)
 
@@ -39,7 +39,7 @@ def cycle():
 
 
 def outside(source: str, mark: str, place: Path, shell: str, *arguments: str) -> str:
-    """Have a shell start a program, ``"$@"``; what it writes into the file ``said``."""
+    """Have a shell start a program, ``"$@"``; the content of the file ``said`` that it writes."""
     wrapped = f"""
 def say(*words):
     with open({str(place.parent / "said")!r}, "a") as stream:
@@ -65,7 +65,7 @@ CLOSED = [set(each) for size in (1, 2, 3) for each in itertools.combinations((0,
 
 @pytest.mark.parametrize("closed", CLOSED, ids=str)
 def test_closed_standard_streams(closed: set[int], mark: str, place: Path) -> None:
-    """Services run without them; and what is put in their place later meets nothing of ours."""
+    """Services run without standard streams; files opened in their place later are not ours."""
     source = f"""
 {ALL_KINDS}
 cycle()
@@ -115,7 +115,7 @@ cycle()
 
 
 def refused(source: str, mark: str, place: Path, kind: str = "SimpleExecutor") -> str:
-    """What the error of a start says."""
+    """The message of the error of a start."""
     source = f"""
 {source}
 began = time.monotonic()
@@ -133,7 +133,7 @@ assert time.monotonic() - began < 30
 
 
 def test_a_frozen_program(mark: str, place: Path) -> None:
-    """One that would start itself again and again does not even begin to."""
+    """A frozen program, which would start itself again and again, is refused."""
     said = refused("sys.frozen = True; sys.executable = '/bin/false'", mark, place)
     assert said.startswith("web: ")
     assert "frozen program" in said
@@ -141,7 +141,7 @@ def test_a_frozen_program(mark: str, place: Path) -> None:
 
 
 def test_no_such_interpreter(mark: str, place: Path) -> None:
-    """It is named, and so is the variable that names it."""
+    """The error names the missing interpreter, and the variable that has its path."""
     said = refused("sys.executable = '/no/such/python'", mark, place)
     assert "sys.executable" in said
     assert "/no/such/python, could not be executed: No such file" in said
@@ -149,7 +149,7 @@ def test_no_such_interpreter(mark: str, place: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["SimpleExecutor", "HTTPCoordinatedExecutor"])
 def test_another_program_as_interpreter(kind: str, mark: str, place: Path, tmp_path: Path) -> None:
-    """An embedding program that is no interpreter: what it says is told."""
+    """If an embedding program is no interpreter, the error shows its output."""
     host = tmp_path / "uwsgi"
     host.write_text("#!/bin/sh\necho unknown option $1 >&2\nexit 1\n")
     host.chmod(0o755)
@@ -159,7 +159,7 @@ def test_another_program_as_interpreter(kind: str, mark: str, place: Path, tmp_p
 
 
 def test_an_interpreter_that_cannot_boot(mark: str, place: Path, tmp_path: Path) -> None:
-    """Its own words are in the message."""
+    """The interpreter's own message is in the error."""
     host = tmp_path / "python"
     host.write_text(f'#!/bin/sh\nPYTHONHOME=/nowhere exec {sys.executable} -S -c ""\n')
     host.chmod(0o755)
@@ -168,7 +168,7 @@ def test_an_interpreter_that_cannot_boot(mark: str, place: Path, tmp_path: Path)
 
 
 def test_python_home(mark: str, place: Path) -> None:
-    """What the interpreter was started with is handed on, though the test has cleared it."""
+    """The warden gets the variables of the start, even if the test has cleared them."""
     given = {"PYTHONHOME": sys.base_prefix, "LD_LIBRARY_PATH": f"{sys.base_prefix}/lib"}
     source = f"""
 assert sys.flags.ignore_environment == 0
@@ -190,7 +190,7 @@ with SimpleExecutor(["/bin/sh", "-c", "read it", before["MARK"]]) as up:
 
 
 def test_an_interpreter_that_hangs(mark: str, place: Path, tmp_path: Path) -> None:
-    """It is given up, and the test process ends."""
+    """A program that hangs is given up, and the test process ends."""
     host = tmp_path / "python"
     host.write_text("#!/bin/sh\nexec sleep 1000\n")
     host.chmod(0o755)
@@ -201,7 +201,7 @@ def test_an_interpreter_that_hangs(mark: str, place: Path, tmp_path: Path) -> No
 
 
 def test_keepers_that_are_killed_have_last_words(mark: str, place: Path) -> None:
-    """An exception in a keeper is told by the error of its service."""
+    """An exception in a keeper is in the error of its service."""
     source = """
 up = SimpleExecutor(["sh", "-c", "read it", MARK], name="web").start()
 up._instance.process._tell("nonsense")
@@ -220,7 +220,7 @@ ADOPTING = "import ctypes; assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0"
 
 @pytest.mark.parametrize("how", [FIRST, []], ids=["PID-1", "sub-reaper"])
 def test_first_process(how: list[str], mark: str, place: Path) -> None:
-    """The warden, which is a child of such a one, leaves no zombie when it ends, or is killed."""
+    """As a child of the test process the warden leaves no zombie when it ends, or is killed."""
     source = f"""
 {ADOPTING}
 from summon_testcase.supervision import warden

@@ -25,7 +25,7 @@ from ..samples import alive, eventually, parent
     ids=["SIGCHLD-blocked", "all-blocked", "SIGCHLD-ignored"],
 )
 def test_what_the_test_process_does_to_signals(before: str, mark: str, place: Path) -> None:
-    """Ends are seen, and stops take no grace, whatever it has blocked or ignored."""
+    """Whatever signals the test process blocks or ignores, it sees ends, and stops are quick."""
     source = f"""
 {before}
 with SimpleExecutor(["sh", "-c", "exit 0", MARK], one_shot=True, timeout=60):
@@ -50,8 +50,8 @@ assert time.monotonic() - began < 30
 
 
 def test_a_service_that_signals_its_parent(mark: str) -> None:
-    """One that tells its parent that it is ready (Xvfb: USR1) ends no keeper, nor stops it."""
-    # SIGTERM is what ends a keeper
+    """A service that signals its parent when it is ready (Xvfb: USR1) does not end its keeper."""
+    # SIGTERM is left out, since it ends a keeper
     numbers = sorted(map(int, SIGNALS - {signal.SIGTERM}))
     assert signal.SIGUSR1 in numbers and signal.SIGRTMAX in numbers
     script = "for n; do kill -$n $PPID; done; echo sent; read never"
@@ -59,7 +59,7 @@ def test_a_service_that_signals_its_parent(mark: str) -> None:
     with OutputCoordinatedExecutor(command, "sent", timeout=30) as service:
         keeper = parent(service.pid)
         service.sendline("")
-        # a keeper that is stopped, or dead, would tell nothing of it
+        # a keeper that is stopped, or dead, would not report this output
         eventually(lambda: not service.running(), "its end is told")
         assert service.exit_code == 0
     assert keeper != os.getpid()

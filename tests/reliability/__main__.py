@@ -26,13 +26,13 @@ CYCLES, SERVICES = 100, 500
 
 
 def matrix(count: int, jobs: int) -> bool:
-    """Play all cells so many times; whether nothing was left."""
+    """Play all cells ``count`` times; whether nothing was left."""
     users = [False] if unprivileged() else [False, True]
     began, good = time.monotonic(), True
     with ThreadPoolExecutor(jobs) as pool:
         for nobody in users:
             table = Table(count, nobody)
-            # all deaths once, then all of them again: who looks early sees all of them
+            # all deaths once, then all again: so an early look at the table shows all of them
             played = [(death, pool.submit(attempt, death, nobody)) for death in [*DEATHS] * count]
             for number, (death, future) in enumerate(played, 1):
                 table.add(death, *future.result())
@@ -47,7 +47,7 @@ def matrix(count: int, jobs: int) -> bool:
 
 
 def attempt(death: str, nobody: bool) -> tuple[Outcome | None, str]:
-    """What became of one runner, or why it did not get so far."""
+    """The result of one runner, or why there is none."""
     try:
         return play(death, nobody), ""
     except Exception as error:
@@ -55,7 +55,7 @@ def attempt(death: str, nobody: bool) -> tuple[Outcome | None, str]:
 
 
 class Table:
-    """What was found, by death and shape."""
+    """The results, by death and shape."""
 
     def __init__(self, count: int, nobody: bool) -> None:
         self.count = count
@@ -82,7 +82,7 @@ class Table:
         return not (self.troubles or self.survivors or any(self.late.values()))
 
     def tell_progress(self, rounds: int) -> None:
-        """Say how far it is, to who may be watching."""
+        """Show the progress on a terminal."""
         left = sum(sum(late.values()) for late in self.late.values())
         said = (
             f"as {self.who}: {rounds} of {self.count}, {left} late, {self.troubles or 'no trouble'}"
@@ -119,7 +119,7 @@ class Table:
 
 
 def cycles(count: int, services: int) -> bool:
-    """Start and stop so many services; whether all is as it was."""
+    """Start and stop services; whether descriptors, memory and so on are as before."""
     with tempfile.TemporaryDirectory(prefix="k-") as place:
         done = subprocess.run(
             [sys.executable, "-m", f"{__package__}.soak", str(count), str(services)],
@@ -155,7 +155,7 @@ def cycles(count: int, services: int) -> bool:
 
 
 def main() -> None:
-    """Run what is asked for; the status says whether it is well."""
+    """Run the forms that the arguments name; exit with 0 if nothing was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
     parser.add_argument("--count", type=int, default=100, help="repetitions of each cell")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runners at once")

@@ -28,7 +28,7 @@ from ..samples import PATIENCE, alive, eventually, marked
 from .scene import at_random, import_paths
 from .shapes import available, processes
 
-#: seconds after the death at which nothing may be left
+#: seconds after the death of the runner at which nothing may be left
 LATEST = 1.0
 #: seconds for which is looked at all
 GIVEN_UP = 10.0
@@ -63,7 +63,7 @@ def _by_itself(runner: Runner) -> None:
     pass
 
 
-#: what is done to the runner from outside; most of what it does itself is in ``runner.py``
+#: what is done to the runner from outside; its own ways to end are in ``runner.py``
 DEATHS: dict[str, Callable[[Runner], None]] = {
     "SIGKILL": _signal(signal.SIGKILL),
     "SIGTERM": _signal(signal.SIGTERM),
@@ -81,11 +81,11 @@ DEATHS: dict[str, Callable[[Runner], None]] = {
     "warden first": _by_itself,
     "starting": _at_random,
 }
-#: no cell of the matrix, but what it would look like: services that are children of the runner
+#: no cell of the matrix, but a counter-proof: the same services as children of the runner
 CONTROL = "unkept"
-#: those that end with a clean-up of their own, which may name a log in an error: it is kept
+#: deaths with a clean-up of the runner's own, which may name a log in an error, and so keep it
 POLITE = {"sigint twice", "return"}
-#: of all others only these leave something: an empty directory, where nobody is left to remove it
+#: of the other deaths only these leave something: an empty directory, which no process removes
 LEAVES_DIRECTORY = {"warden first", "starting"}
 
 
@@ -108,33 +108,33 @@ def unprivileged() -> str:
         extra_groups=[],
         check=False,
     )
-    # an old Python, or a checkout below a directory that is not for everybody
+    # perhaps an old Python, or a checkout below a directory that others may not enter
     return tried.stderr.strip().rpartition("\n")[2]
 
 
 @dataclass
 class Outcome:
-    """What became of the services of one runner."""
+    """What was left of the services of one runner."""
 
     death: str
     user: str
     shapes: list[str]
-    #: what lived one second after the death, by shape
+    #: processes that lived one second after the death, by shape
     late: dict[str, int] = field(default_factory=dict)
-    #: what lived when it was given up
+    #: processes that still lived at the end of the look
     survivors: dict[str, int] = field(default_factory=dict)
     #: seconds from the death until all was gone
     seconds: float = 0.0
-    #: what is left in the directory for temporary files, and should not be
+    #: files in the directory for temporary files that should not be there
     files: list[str] = field(default_factory=list)
 
 
 class Stage:
-    """Where one runner plays, and what can be found of it afterwards."""
+    """The directory and the mark of one runner, by which its processes and files are found."""
 
     def __init__(self, nobody: bool) -> None:
         self.word = f"w{uuid.uuid4().hex[:12]}"
-        # not below TMPDIR: that is the name which wardens and keepers are found by
+        # not below TMPDIR, by whose name wardens and keepers are found
         self.root = Path(tempfile.mkdtemp(prefix="k-"))
         self.work, self.tmp = self.root / "work", self.root / "tmp"
         os.chmod(self.root, 0o755)
@@ -184,11 +184,11 @@ class Stage:
         return line.split()
 
     def complaints(self) -> str:
-        """What the runner has to say to a user."""
+        """The standard error of the runner."""
         return (self.root / "stderr").read_text()
 
     def left(self, before: set[tuple[int, str]]) -> dict[str, int]:
-        """How many processes live, by shape: found by the word, or known from before."""
+        """How many processes live, by shape: found by the mark, or known from before."""
         found: dict[str, int] = {}
         by_word = processes(self.word)
         for shape in by_word.values():
@@ -206,9 +206,9 @@ class Stage:
         return found
 
     def files_left(self, death: str) -> list[str]:
-        """What is left in the directory for temporary files, and is not documented to be."""
+        """Files that are left in the directory for temporary files, and should not be."""
         found = []
-        # which takes no notice of what vanishes meanwhile
+        # os.walk() ignores files that vanish meanwhile
         for place, directories, files in os.walk(self.tmp):
             for name in directories + files:
                 path = Path(place, name)
@@ -219,8 +219,8 @@ class Stage:
         return sorted(found)
 
     def end(self, runner: Runner) -> None:
-        """Kill whatever is left, and remove it all."""
-        # at once: a chain that nobody keeps has left each pid by the time it is killed
+        """Kill all processes that are left, and remove the files."""
+        # at once: a chain of forks has left each pid by the time it is killed
         with contextlib.suppress(ProcessLookupError):
             os.killpg(runner.pid, signal.SIGKILL)
         runner.communicate()
@@ -257,7 +257,7 @@ def answers(address: str) -> bool:
 
 
 def below(ancestor: int) -> set[tuple[int, str]]:
-    """All that descends from a process, itself included, each with its birth."""
+    """A process and all its descendants, each with its time of birth."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -281,7 +281,7 @@ def play(death: str, nobody: bool = False, shapes: list[str] | None = None) -> O
     child = 0
     before: set[tuple[int, str]] = set()
     runner = stage.begin(death, [*shapes, *(["flood"] if death == "flood" else [])])
-    # a runner that hangs ends all waits for its next word
+    # kill a runner that hangs, which ends all waits for its next line
     watchdog = threading.Timer(HANGS, runner.kill)
     watchdog.start()
     try:
@@ -303,7 +303,7 @@ def play(death: str, nobody: bool = False, shapes: list[str] | None = None) -> O
             stage.tell(runner, "go on")
         DEATHS.get(death, _by_itself)(runner)
         if death == "execv":
-            # it has the same pid, and lives
+            # the new program has the same pid, and lives
             assert stage.said(runner) == ["other"]
         else:
             runner.wait(HANGS / 2)

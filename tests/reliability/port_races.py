@@ -63,7 +63,7 @@ def server(directory: str) -> list[str]:
 
 
 def work(command: list[str], starts: int) -> None:
-    """Start servers one after the other, now and then several at once; print what happened."""
+    """Start servers one after the other, now and then several at once; print the results."""
     seen: Counter[str] = Counter()
     examples: list[str] = []
     waiting: list[tuple[TCPCoordinatedExecutor, str]] = []
@@ -101,7 +101,7 @@ def work(command: list[str], starts: int) -> None:
 
 
 def answer(port: int) -> str:
-    """What is said by who listens at a port."""
+    """The words of the server at a port."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         received = b""
         while data := connection.recv(4096):
@@ -125,7 +125,7 @@ def disturb() -> None:
 
 
 def races(workers: int, starts: int, disturbers: int) -> dict[str, object]:
-    """Let them race; the sums of what the workers saw."""
+    """Run workers and disturbers; the sums of the workers' results."""
     module = [sys.executable, "-m", "tests.reliability.port_races"]
     began = time.monotonic()
     noise: list[subprocess.Popen[str]] = []

@@ -29,17 +29,17 @@ from .shapes import Shape
 
 
 def say(*words: object) -> None:
-    """Tell whoever watches."""
+    """Write a line to the process that watches."""
     print(*words, flush=True)
 
 
 def wait_for_death() -> None:
-    """It comes from outside, at the latest when nobody watches any more."""
+    """Wait for an end from outside; end at the latest when no process watches any more."""
     sys.stdin.read()
 
 
 def leak(services: list[SimpleExecutor]) -> None:
-    """Start them as most programs would, and end."""
+    """Start services as plain children, as most programs would, and end."""
     for each in services:
         begin_lease(each)
         launch = launch_of(each)
@@ -111,7 +111,7 @@ def die(death: str, group: Orchestrator, kept: list[int], warden: int) -> None:
 
 
 def main() -> None:
-    """Start them, say so, and die."""
+    """Start services, say so, and die."""
     death, *names = sys.argv[1:]
     hear_signals()
     word, work = input(), Path(input())
@@ -125,7 +125,7 @@ def main() -> None:
         leak(list(services.values()))
         os.kill(os.getpid(), signal.SIGKILL)
     for name, each in services.items():
-        # they leave little of the machine to others that start
+        # started last, since these shapes leave little of the processor to others
         if name.startswith("chain"):
             each.after = tuple(other for other in services if not other.startswith("chain"))
     group = Orchestrator(services)
@@ -135,7 +135,7 @@ def main() -> None:
     kept = keepers(list(services.values()))
     warden = parent(kept[0])
     if death == "forked child":
-        # by a library in C: it has no chance to close what it inherits
+        # forked in C, so that the child runs no hooks and closes none of its descriptors
         child = ctypes.PyDLL(None).fork()
         if child == 0:
             wait_for_death()
@@ -143,7 +143,7 @@ def main() -> None:
         say("child", child)
     if death != "starting":
         say("up", warden, *kept)
-        # until somebody has looked at it all
+        # lives until the watching process has looked at everything
         input()
     die(death, group, kept, warden)
 

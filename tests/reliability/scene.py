@@ -1,4 +1,4 @@
-"""What the tests of reliability have in common."""
+"""Functions that several tests of reliability use."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..another_user import packages_for_all
 from ..doubles import held_locks, leased_ports
 from ..samples import ROOT, eventually, marked
 
-#: the long form of a test: ``make soak``
+#: whether tests run in their long form, as by ``make soak``
 LONG = os.environ.get("SUMMON_SOAK", "") not in ("", "0")
 
-#: is up, and stays so without a child: the shell has the marker in its command line
+#: says "up" and lives on without a child; the shell has the marker in its command line
 UP = "echo up; read never"
 
 
@@ -30,7 +30,7 @@ def sh(script: str, mark: str, *arguments: str) -> list[str]:
 
 
 def at_random(limit: float) -> None:
-    """Let up to so many seconds pass."""
+    """Sleep for a random time, at most so many seconds."""
     time.sleep(random.uniform(0, limit))
 
 
@@ -40,7 +40,7 @@ def threads() -> int:
 
 
 class Belongings:
-    """What this process has, to be compared with what it has later."""
+    """Descriptors, threads and the like of this process, to compare them with those of later."""
 
     def __init__(self) -> None:
         gc.collect()
@@ -51,8 +51,8 @@ class Belongings:
         self.locks = held_locks()
 
     def lost(self) -> dict[str, object]:
-        """What there is more of now."""
-        # the system may have a thread for a moment longer than Python, which has joined it
+        """The things of which there are more now."""
+        # the system may list a thread for a moment after Python has joined it
         with suppress(AssertionError):
             eventually(lambda: threads() <= self.threads, "they have ended")
         now = Belongings()
@@ -75,7 +75,7 @@ def forget_log(error: BaseException) -> None:
 
 
 def nothing_left(mark: str, seconds: float = 10.0) -> None:
-    """Whatever has the marker ends."""
+    """Assert that all processes with the marker end."""
     eventually(lambda: not marked(mark), f"{mark}: its processes are gone", seconds)
 
 
@@ -107,6 +107,6 @@ def run_program(
 
 
 def import_paths() -> list[str]:
-    """Where another interpreter, and another user, finds the package and what it needs."""
+    """The paths of the package and its dependencies, for other interpreters and users."""
     installed = [path for path in sys.path if path.endswith(("site-packages", ".egg"))]
     return [packages_for_all(), ROOT, *installed]

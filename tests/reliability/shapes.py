@@ -1,4 +1,4 @@
-"""Services that are hard to get rid of, by the shape of what they start."""
+"""Services that are hard to get rid of, by the shape of their processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..samples import service
 
 HERE = Path(__file__).resolve().parent
 
-#: a server of Debian's that a shape needs, and its package
+#: servers that shapes need, and their Debian packages
 SERVERS = {"nginx": ("nginx", "nginx-light"), "redis": ("redis-server", "redis-server")}
 
 NGINX = """
@@ -38,7 +38,7 @@ http {
 }
 """
 
-# $0 is the marker, and so in the command line; "up" is said by the last to be there
+# $0 is the marker, which is thus in the command line; the process that starts last says "up"
 _SHELL = """
 sleep 1000 &
 (sleep 1000; :) &
@@ -78,7 +78,7 @@ class Shape:
         self.place.mkdir(exist_ok=True)
 
     def executor(self) -> SimpleExecutor:
-        """What starts it."""
+        """The executor that starts it."""
         make: Callable[[], SimpleExecutor] = getattr(self, self.name)
         return make()
 
@@ -169,7 +169,7 @@ def available() -> list[str]:
 
 
 def processes(word: str) -> dict[int, str]:
-    """The processes that have a word somewhere, and what follows it: the shape.
+    """The processes that have a word somewhere, and the shape, which follows the word.
 
     In the command line, the environment or the name of the directory.
     """

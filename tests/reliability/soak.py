@@ -1,4 +1,4 @@
-"""A test process that starts and stops services for a long time, and says what it has.
+"""A test process that starts and stops services for a long time, and prints what it holds.
 
 Run with the arguments CYCLES SERVICES: it prints what it and its warden have, as JSON: when
 warm, after so many cycles, with so many services at once, and after those.
@@ -31,12 +31,12 @@ from summon_testcase import (
 
 from ..samples import eventually, parent, service, status
 
-#: cycles after which memory is what it will be
+#: cycles after which memory does not grow any more
 WARM = 60
-#: what there may be more of after the soak than when it was warm: KiB that an allocator keeps
-#: of the most that there was, and objects in caches
+#: What may have grown when the soak is over, compared with the warm process: KiB that an
+#: allocator keeps, and objects in caches.
 ROOM = {"KiB": 8192, "objects": 100}
-#: descriptors that are allowed beside one for each service
+#: descriptors that the process may have beside one for each service
 RESERVE = 40
 
 
@@ -76,7 +76,7 @@ def tcp() -> None:
 def http() -> None:
     command = service("serves.py", "http", "{port}", "{tmpdir}/s")
     with HTTPCoordinatedExecutor(command, url="http://{host}:{port}/") as e:
-        # a start may need it, too: what it keeps for ever is there when we are warm
+        # used here, so that things that it keeps for ever are counted as warm
         requests.get(e.url, timeout=30).close()
 
 
@@ -102,7 +102,7 @@ def resident(pid: int) -> int:
 
 
 def facts(warden: int) -> dict[str, object]:
-    """What this process and its warden have."""
+    """Descriptors, threads, memory and the like of this process and its warden."""
     gc.collect()
     families: dict[int, list[str]] = {}
     for name in os.listdir("/proc"):
@@ -125,7 +125,7 @@ def facts(warden: int) -> dict[str, object]:
 
 
 def place() -> str:
-    """The directory for temporary files, which nobody else uses."""
+    """The directory for temporary files, which no other process uses."""
     return tempfile.gettempdir()
 
 
@@ -144,7 +144,7 @@ def warden_of() -> int:
 
 
 def settled(warden: int) -> dict[str, object]:
-    """The facts, once keepers that have said goodbye are reaped."""
+    """The facts, once keepers that are ending have been reaped."""
 
     def calm() -> bool:
         children = [n for n in os.listdir("/proc") if n.isdigit() and parent(int(n)) == warden]
@@ -156,7 +156,7 @@ def settled(warden: int) -> dict[str, object]:
 
 
 def grown(report: dict[str, dict[str, dict[str, int]]]) -> list[str]:
-    """What there is more of than before."""
+    """The things of which there are more than before."""
     found = []
     for moment in ("after", "after many"):
         now, before = report[moment], report["warm"]
@@ -170,7 +170,7 @@ def grown(report: dict[str, dict[str, dict[str, int]]]) -> list[str]:
 
 
 def main() -> None:
-    """Go through it all."""
+    """Run all parts of the soak."""
     cycles, services = map(int, sys.argv[1:])
     allowed = 1024 if services > 400 else services + RESERVE
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
@@ -193,7 +193,7 @@ def main() -> None:
 
 
 def many(services: int, warden: int) -> dict[str, object]:
-    """Start so many at once, and stop them."""
+    """Start many services at once, and stop them."""
     group = Orchestrator(
         {
             f"s{number}": OutputCoordinatedExecutor("sh -c 'echo up; sleep 1000'", "up")

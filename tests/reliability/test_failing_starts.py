@@ -1,4 +1,4 @@
-"""Every way for a start to fail: its own error, in time, and nothing left running."""
+"""Each way for a start to fail has its own error, in time, and leaves nothing running."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from ..places import linux, require, root
 from ..samples import alive, eventually, marked, parent
 from .scene import UP, Belongings, forget_log, nothing_left, run_program, sh
 
-#: seconds within which a start that cannot succeed is given up, on a busy machine
+#: seconds within which a start that cannot succeed must end, on a busy machine
 IN_TIME = 8.0
 
 
@@ -72,14 +72,14 @@ def failing(
 
 class TestOne:
     def test_not_ready_in_time(self, mark: str) -> None:
-        """It is given up at its timeout."""
+        """A service that never gets ready: the start ends at its timeout."""
         it = OutputCoordinatedExecutor(sh(UP, mark), "never", timeout=0.3, name="it")
         with failing(TimeoutExpired, mark) as caught:
             it.start()
         assert caught[0].message == "it: not ready within 0.3 s"
 
     def test_dies(self, mark: str) -> None:
-        """Its end is seen at once, and its status told."""
+        """A service that ends: the start fails at once, and the error has the status."""
         it = OutputCoordinatedExecutor(sh("echo sorry; exit 3", mark), "never", name="it")
         with failing(ProcessExited, mark) as caught:
             it.start()
@@ -109,7 +109,7 @@ class TestOne:
         assert f"by process {os.getpid()} (" in error.message
 
     def test_port_taken_meanwhile(self, mark: str) -> None:
-        """Also if it was taken after the service was spawned."""
+        """The owner is also named if the port was taken after the service was spawned."""
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             port = taken.getsockname()[1]
@@ -137,7 +137,7 @@ class TestOne:
             it.start()
 
     def test_no_program(self, mark: str, tmp_path: Path) -> None:
-        """A file that cannot be executed is told from one that is not there."""
+        """The errors of a file that cannot be executed and of a missing one differ."""
         script = tmp_path / "script"
         script.write_bytes(b"\x7fELF, but not really")
         script.chmod(0o700)
@@ -182,7 +182,7 @@ class TestItsOwnersDie:
         assert caught[0].message == "it: its keeper was killed, and so was it before it was ready"
 
     def test_keeper_and_family_killed(self, mark: str) -> None:
-        """Also what the service has put into sessions of its own."""
+        """Processes of the service in sessions of their own are killed, too."""
         script = 'for i in 1 2; do setsid sh -c "sleep 1000; :" "$0" & done; echo up; wait'
 
         def kill(it: Any) -> bool:
@@ -219,7 +219,7 @@ class TestItsOwnersDie:
         assert not marked(mark)
 
     def test_warden_killed_while_it_starts(self, mark: str) -> None:
-        """What has a keeper is started, runs and is stopped without the warden."""
+        """A service that has its keeper is started, runs and is stopped without the warden."""
         killed = []
 
         def kill(it: Any) -> bool:
@@ -308,7 +308,7 @@ class TestFullDisk:
         nothing_left(mark)
 
     def test_after_it_was_ready(self, mark: str, disk: Path) -> None:
-        """A disk that fills up later is no reason to fail, but reports tell of it."""
+        """A disk that fills up later makes no start fail, but reports say so."""
         source = """
 import os, sys
 from summon_testcase import *
@@ -352,7 +352,7 @@ else:
 @linux
 class TestProcessLimit:
     def test_fork_refused(self, mark: str, tmp_path: Path) -> None:
-        """Wherever the limit strikes: warden, keeper, the service, what it forks itself."""
+        """At whatever fork the limit strikes: of warden, keeper, service, or by the service."""
         python = interpreter_for_all()
         require(python, "no interpreter that another user may run")
         user = 60000 + os.getpid() % 5000
@@ -364,7 +364,7 @@ class TestProcessLimit:
         place.mkdir()
         os.chown(place, user, user)
         seen = []
-        # the kernel also counts, for a while, processes that have ended
+        # for a while the kernel also counts processes that have ended
         for limit in range(1, 40):
             began = time.monotonic()
             done = run_program(LIMITED, place, mark, str(limit), interpreter=python, user=user)
@@ -400,7 +400,7 @@ class TestGraph:
         return Orchestrator(members)
 
     def test_several_fail_at_once(self, mark: str) -> None:
-        """The error is that of the first; the others are told in its consequences."""
+        """The error is that of the first failure; its consequences name the others."""
         culprits = {
             f"bad{n}": OutputCoordinatedExecutor(
                 sh(f"echo sorry; sleep 0.2; exit {40 + n}", mark), "never"
@@ -423,7 +423,7 @@ class TestGraph:
         self.discard(group)
 
     def test_every_way_at_once(self, mark: str) -> None:
-        """One of each kind: the first ends it all, in time."""
+        """One failure of each kind: the first ends all starts, in time."""
 
         def kill(it: Any) -> None:
             os.kill(keeper_pid(it), signal.SIGKILL)
@@ -462,7 +462,7 @@ class TestGraph:
             os.remove(os.path.join(run_directory(), name))
 
     def test_nothing_of_it_stays_started(self, mark: str) -> None:
-        """After it has failed the group can be started, once the culprit is well."""
+        """A group that has failed can be started again when the culprit is repaired."""
         marks = {"ill": True}
         it = SimpleExecutor(sh(UP, mark), until=lambda e: not marks["ill"] or 1 / 0, timeout=0.2)
         group = Orchestrator({"a": SimpleExecutor(sh(UP, mark)), "it": it})

@@ -42,7 +42,7 @@ from ..samples import eventually, marked, service, status
 from .scene import LONG, UP, Belongings, run_program, sh
 
 PACKAGE = str(Path(summon_testcase.__file__).parent)
-#: seconds that nothing may take, however busy the machine: less than any limit inside
+#: seconds within which each call must end, even on a busy machine; less than any limit inside
 IN_TIME = 8.0
 
 pytestmark = linux
@@ -50,7 +50,7 @@ pytestmark = linux
 
 @pytest.fixture(autouse=True)
 def no_resource_warnings() -> Iterator[None]:
-    """What an interrupt leaves half-made is closed by its end, which some classes tell of."""
+    """Ignore ResourceWarnings: objects that an interrupt has left half-made close themselves."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         yield
@@ -88,17 +88,17 @@ class AtLine:
 
 
 def interrupt() -> None:
-    """What the handler of SIGINT does."""
+    """Do what Python's handler of SIGINT does."""
     raise KeyboardInterrupt
 
 
-#: what handlers raise: that of SIGINT, and those with which tests limit their time
-#: and what another service says that a handler stops, or waits for
+#: exceptions of handlers: that of SIGINT, and those by which tests limit their time
+#: and errors of another service, which a handler stops, or waits for
 KINDS: list[type[BaseException]] = [KeyboardInterrupt, TimeoutError, RuntimeError, TimeoutExpired]
 
 
 class Interrupt:
-    """What a handler does: it raises one exception, which is to arrive as it was."""
+    """A handler that raises one exception, which must arrive unchanged."""
 
     def __init__(self, kind: type[BaseException]) -> None:
         self.error = kind("it took too long")
@@ -140,7 +140,7 @@ def four(mark: str) -> Any:
 
 
 def web(mark: str) -> Any:
-    """One that is asked by another process."""
+    """An executor that the asker asks."""
     return HTTPCoordinatedExecutor(
         service("answers.py", "{port}", "busy=2", mark), url="http://{host}:{port}/", name="it"
     )
@@ -150,7 +150,7 @@ MAKERS = [one, four]
 
 
 def numbers(short: int) -> Iterator[int]:
-    """The lines at which something is done: all in the long form, else one in so many."""
+    """The numbers of lines to interrupt: all in the long form, else one in so many."""
     begin = 1 if LONG else 1 + random.randrange(short)
     step = 1 if LONG else short
     while True:
@@ -159,7 +159,7 @@ def numbers(short: int) -> Iterator[int]:
 
 
 def interrupts(short: int) -> Iterator[tuple[int, Interrupt]]:
-    """Lines and what is raised there, one kind after the other."""
+    """The numbers of lines, each with an exception; the kinds take turns."""
     kinds = itertools.cycle(random.sample(KINDS, len(KINDS)))
     return ((number, Interrupt(next(kinds))) for number in numbers(short))
 
@@ -218,7 +218,7 @@ def test_interrupted_stop(make: Callable[[str], Any], short: int, mark: str) -> 
 
 
 def test_interrupted_lease() -> None:
-    """Of a port that needs another block of them nothing is kept."""
+    """If a port needs a new block, an interrupt leaves neither port nor block locked."""
     leases = ports.Leases()
     last = leases.lease()
     while leases.locked() == 1:
@@ -238,7 +238,7 @@ def test_interrupted_lease() -> None:
 
 
 def test_interrupted_pause(mark: str) -> None:
-    """Whatever comes between the signals: it goes on, and the interrupt comes through."""
+    """Wherever the interrupt comes: the service goes on, and the interrupt comes through."""
     it = one(mark).start()
     for number in numbers(3):
         began = time.monotonic()
@@ -259,7 +259,7 @@ def test_interrupted_pause(mark: str) -> None:
 
 
 def test_interrupted_send(mark: str) -> None:
-    """It comes through, and what is sent later arrives as a whole, after what was taken."""
+    """The interrupt comes through; text sent later arrives whole, after text already taken."""
     it = OutputCoordinatedExecutor(["sh", "-c", "echo up; tr -d x", mark], "up\n", tty=False)
     it.start()
     for number in numbers(31):
@@ -293,7 +293,7 @@ def test_interrupted_send(mark: str) -> None:
     ],
 )
 def test_stopped_by_a_handler(what: str, make: Callable[[str], Any], short: int, mark: str) -> None:
-    """A handler that stops it while it is started, stopped or waited for: no hang, no leak.
+    """A handler stops a service during its start, stop or wait: no hang, no leak.
 
     A start either fails, or (if the handler came before there was anything to stop) succeeds.
     """
@@ -371,7 +371,7 @@ def alarm(action: Callable[[], object], seconds: float) -> Iterator[list[bool]]:
 
 
 def quickest(it: Any) -> float:
-    """Seconds of the quickest start and stop of a few: no moment within them comes too late."""
+    """Seconds of the quickest of a few starts and stops: a moment within them is never too late."""
     taken = []
     for _ in range(5):
         began = time.monotonic()
@@ -435,13 +435,13 @@ def test_interrupted_at_a_random_moment(
             with alarm(interrupt, random.uniform(0.0001, usual * 1.2)):
                 interrupted += interrupt.arrived(start_and_stop)
         except kind as error:
-            # it came before the call, or after it and before the end of the block
+            # the signal came before the call, or after it and before the end of the block
             assert error is interrupt.error and done in ([], ["start", "stop"])
             error.__traceback__ = error.__context__ = None
-        # nobody has swallowed it
+        # the interrupt was not swallowed
         assert "stop" in done or interrupt.came
         if done == ["start"] and it.running():
-            # it came between the two
+            # the interrupt came between start and stop
             it.stop()
         assert not marked(mark), done
         lost = before.lost()

@@ -1,4 +1,4 @@
-"""The test process ends, in every way: nothing that it started lives on.
+"""However the test process ends, none of its services lives on.
 
 Once per cell; ``make soak COUNT=100`` does it a hundred times and prints the table.
 """
@@ -48,7 +48,7 @@ def test_the_matrix_sees_what_lives() -> None:
 
 
 def test_a_stopped_test_process_loses_nothing() -> None:
-    """While it is at a breakpoint services run on, and are not blocked on their output."""
+    """While the test process is at a breakpoint, services run on and never wait to write."""
     stage = Stage(nobody=False)
     runner = stage.begin("paused", [])
     try:

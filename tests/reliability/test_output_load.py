@@ -1,4 +1,4 @@
-"""Output: much of it, of any kind, complete; memory and disk stay bounded."""
+"""Much output, of any kind, is complete; memory and disk stay bounded."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def python(source: str, mark: str, *arguments: object) -> list[str]:
     return [sys.executable, "-S", "-c", preamble + source, *map(str, arguments), mark]
 
 
-#: for programs that are measured: what they and the keeper of ``it`` have needed at most
+#: the beginning of programs that print how much memory they and the keeper of ``it`` have needed
 MEASURED = """
 import os, re, sys, time
 from summon_testcase import *
@@ -67,7 +67,7 @@ def grown():
 
 
 def measured(source: str, mark: str, place: Path) -> list[int]:
-    """The numbers that such a program says."""
+    """The numbers that such a program prints."""
     done = run_program(MEASURED + source, place, mark, timeout=300)
     assert (done.stderr, done.returncode) == ("", 0)
     nothing_left(mark)
@@ -93,7 +93,7 @@ it.stop()
         assert runner < FLAT and keeper < FLAT
 
     def test_nobody_reads(self, mark: str, tmp_path: Path) -> None:
-        """10 MB/s while the test does nothing: the service is not held up, all is on disk."""
+        """10 MB/s while the test does nothing: the service never waits, all is on disk."""
         seconds = 30 if LONG else 3
         source = """
 source = "write(b'ready\\\\n'); pour(int(sys.argv[1])); signal.pause()"
@@ -173,7 +173,7 @@ class TestOfAnyKind:
                 assert it.match is not None and len(it.match.group()) == length
 
     def test_dies_at_once(self, mark: str) -> None:
-        """All that a service wrote before it died at once is in its error, and on disk."""
+        """The last output of a service that dies at once is in its error, and on disk."""
         script = 'echo "first $1"; seq 1 300; echo "last $1"; exit 7'
         for number in range(2000 if LONG else 200):
             it = OutputCoordinatedExecutor(
@@ -292,7 +292,7 @@ it.stop()
 
     @pytest.mark.parametrize("said", ["1G", "-1", "many", "1.5", "²"])
     def test_no_number(self, said: str, mark: str) -> None:
-        """What is no number of bytes is refused by name."""
+        """A limit that is no number of bytes is refused; the error names the variable."""
         with limited(said), pytest.raises(InvalidArgument, match=LIMIT_VARIABLE):
             SimpleExecutor(sh("echo up", mark)).start()
         assert not marked(mark)
@@ -321,7 +321,7 @@ it.stop()
     )
     @settings(deadline=None, max_examples=30)
     def test_whatever_is_written(self, writes: list[tuple[int, int]], limit: int) -> None:
-        """Never more on disk than the limit; all that is kept is what was written, in place."""
+        """The log never takes more than the limit; kept bytes are at their old positions."""
         with tempfile.TemporaryDirectory() as place:
             path = os.path.join(place, "log")
             storage = Storage(os.fsencode(path), limit)
@@ -353,7 +353,7 @@ it.stop()
                 assert different <= DROPPED_LINE
 
     def test_observers_pass_over_a_hole(self, tmp_path: Path) -> None:
-        """A search that is where the hole comes to be goes on behind it."""
+        """A search whose position is in a new hole goes on behind the hole."""
         path = tmp_path / "log"
         storage = Storage(os.fsencode(path), LEAST_STORED)
         require(punches(tmp_path), "no holes here")
@@ -373,7 +373,7 @@ it.stop()
 
 @root
 def test_room_again(tmp_path: Path) -> None:
-    """A disk that was full for a while: what was lost is told where it is missing."""
+    """A disk that was full for a while: the log says how much is missing, at the place."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(disk)]

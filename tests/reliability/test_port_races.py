@@ -60,7 +60,7 @@ def test_the_owner_is_named(mark: str) -> None:
 
 
 def test_a_port_that_is_bound_only() -> None:
-    """Bound, not listening: {port} never is such a one."""
+    """{port} is never a port that another process has bound, even without listening."""
     with socket.socket() as bound:
         port = ports.lease()
         ports.release(port)

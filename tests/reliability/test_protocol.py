@@ -34,7 +34,7 @@ NUMBERS = (
 
 
 class Kept:
-    """A service as it is started by messages, without the rest of the library."""
+    """A service that is started by messages to its keeper, without the rest of the library."""
 
     def __init__(self, warden: Warden, place: Path, mark: str) -> None:
         self.place, self.name = place, f"{mark}-{os.urandom(4).hex()}"
@@ -51,7 +51,7 @@ class Kept:
         self.pid, self.keeper = map(int, numbers[:2])
 
     def launch(self, mark: str) -> bytes:
-        """The message that starts it: it says "up", and has a child in another session."""
+        """The message to launch a service that says "up", and has a child in another session."""
         script = 'setsid sh -c "sleep 1000; :" "$0" & echo up; read never; wait'
         argv = ["/bin/sh", "-c", script, mark]
         fields = [self.base, self.base + ".log", "0", "/", "1", "0", "", argv[0], str(len(argv))]
@@ -66,7 +66,7 @@ class Kept:
         return message.split(b"\0")
 
     def said(self) -> set[bytes]:
-        """The verbs of all that a keeper said which has ended."""
+        """The verbs of all messages of a keeper that has ended."""
         verbs = set()
         with suppress(ConnectionResetError):
             while data := self.channel.recv(65536):
@@ -77,11 +77,11 @@ class Kept:
         return verbs
 
     def files(self) -> list[str]:
-        """What is there of its files."""
+        """Those of its files that exist."""
         return [name for name in os.listdir(self.place) if name.startswith(self.name)]
 
     def send(self, data: bytes) -> None:
-        """Write as far as it is taken: the keeper may have ended, or not read on."""
+        """Write as much as the socket takes: the keeper may have ended, or read no more."""
         send(self.channel, data)
 
 
@@ -96,7 +96,7 @@ def send(sock: socket.socket, data: bytes) -> None:
 
 @pytest.fixture
 def warden() -> Iterator[Warden]:
-    """One of this test's own."""
+    """A warden of this test's own."""
     found = Warden()
     yield found
     found.close()
@@ -110,7 +110,7 @@ def wakeups(pid: int) -> int:
 
 
 def assert_rests(pid: int) -> None:
-    """It does nothing while nobody asks it for anything."""
+    """Assert that a process sleeps while it gets no messages."""
     settled = time.monotonic() + PATIENCE
     while alive(pid) and time.monotonic() < settled:
         before = wakeups(pid)
@@ -120,7 +120,7 @@ def assert_rests(pid: int) -> None:
 
 
 def sequence(chance: random.Random, kept: Kept) -> list[bytes]:
-    """Messages of which no keeper should get any."""
+    """Messages that no keeper should ever get."""
     return [one(chance, kept) for _ in range(chance.randint(1, 6))]
 
 
@@ -162,7 +162,7 @@ def one(chance: random.Random, kept: Kept) -> bytes:
     if how == 0:
         return valid[: chance.randrange(len(valid) + 1)]
     if how == 1:
-        # the verb stays what it is: a mutilated path would be a path
+        # the verb stays: with a mutilated path the message would still be a valid one
         at = chance.randrange(min(len(valid), 8))
         return valid[:at] + bytes([valid[at] ^ (1 << chance.randrange(8))]) + valid[at + 1 :]
     if how == 2:
@@ -174,7 +174,7 @@ def one(chance: random.Random, kept: Kept) -> bytes:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_garbage_for_a_keeper(seed: int, warden: Warden, mark: str, tmp_path: Path) -> None:
-    """It kills its service and ends, or goes on, at rest, until the channel is closed."""
+    """A keeper kills its service and ends, or goes on quietly until the channel is closed."""
     chance = random.Random(seed)
     kept, other = Kept(warden, tmp_path, mark), Kept(warden, tmp_path, mark)
     for message in sequence(chance, kept):
@@ -185,7 +185,7 @@ def test_garbage_for_a_keeper(seed: int, warden: Warden, mark: str, tmp_path: Pa
     if chance.random() < 0.5:
         kept.channel.shutdown(socket.SHUT_WR)
         assert_rests(kept.keeper)
-    # not closed: what it said is still to be read
+    # not closed, since its messages are still to be read
     kept.channel.shutdown(socket.SHUT_WR)
     eventually(lambda: not alive(kept.keeper), "the keeper has ended")
     assert not alive(kept.pid)
@@ -197,7 +197,7 @@ def test_garbage_for_a_keeper(seed: int, warden: Warden, mark: str, tmp_path: Pa
     other.channel.close()
     eventually(lambda: not alive(other.keeper), "the other keeper has ended")
     if b"gone" not in kept.said():
-        # else they belong to the test process again
+        # otherwise the files belong to the test process again
         eventually(lambda: not kept.files(), "its files are gone")
     eventually(lambda: not other.files(), "the files of the other are gone")
     assert marked(mark) == []
@@ -205,13 +205,13 @@ def test_garbage_for_a_keeper(seed: int, warden: Warden, mark: str, tmp_path: Pa
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_garbage_for_the_warden(seed: int, warden: Warden, mark: str, tmp_path: Path) -> None:
-    """It ends and sweeps all, or goes on, at rest, until it is let go."""
+    """A warden ends and sweeps everything, or goes on quietly until its socket is closed."""
     chance = random.Random(seed)
     kept = Kept(warden, tmp_path, mark)
     pid = parent(kept.keeper)
     control = control_of(warden)
     for message in sequence(chance, kept):
-        # descriptors that nobody asked for, or none where one is needed
+        # unexpected descriptors, or none where one is needed
         with suppress(BrokenPipeError, ConnectionResetError):
             if chance.random() < 0.3:
                 spare = [os.open(os.devnull, os.O_RDONLY)] * chance.choice([1, 2, 16, 17, 40])
@@ -219,7 +219,7 @@ def test_garbage_for_the_warden(seed: int, warden: Warden, mark: str, tmp_path: 
                 os.close(spare[0])
             else:
                 send(control, message)
-        # what it answers is not for anybody
+        # its answers are not read
         with suppress(OSError):
             control.recv(65536, socket.MSG_DONTWAIT)
     assert_rests(pid)
@@ -235,7 +235,7 @@ def test_garbage_for_the_warden(seed: int, warden: Warden, mark: str, tmp_path: 
 
 
 def test_a_warden_is_not_kept_waiting(warden: Warden, mark: str, tmp_path: Path) -> None:
-    """Who asks for the end of a keeper that lives, and reads no answers, holds up nobody."""
+    """A client that asks about keepers that live, and reads no answers, blocks no one else."""
     kept = Kept(warden, tmp_path, mark)
     send(control_of(warden), pack("sync", kept.keeper))
     send(control_of(warden), pack("sync", 1) * 100_000)
@@ -248,7 +248,7 @@ def test_a_warden_is_not_kept_waiting(warden: Warden, mark: str, tmp_path: Path)
     while (message := inbox.take()) != wanted:
         if message is None:
             inbox.feed(control_of(warden).recv(65536))
-    # as it was: its end takes in whatever has come
+    # blocking again, since its end reads all messages that have come
     control_of(warden).setblocking(False)
     assert not alive(kept.pid)
     another.channel.close()
@@ -267,7 +267,7 @@ def test_no_duration(
     mark: str,
     tmp_path: Path,
 ) -> None:
-    """A time that cannot be waited for ends the keeper, and what it keeps, at once."""
+    """An impossible duration in a message ends the keeper and its service at once."""
     kept = Kept(warden, tmp_path, mark)
     kept.send(pack(*before, duration, *after))
     eventually(lambda: not alive(kept.keeper), "the keeper has ended")
@@ -276,7 +276,7 @@ def test_no_duration(
 
 
 def test_a_keeper_nobody_listens_to(warden: Warden, mark: str, tmp_path: Path) -> None:
-    """Answers that nobody reads keep it from nothing: the end of the test process is seen."""
+    """A keeper whose answers are not read still notices the end of the test process."""
     kept = Kept(warden, tmp_path, mark)
     for _ in range(50):
         kept.send(pack("watch", -1) * 2000)
@@ -288,7 +288,7 @@ def test_a_keeper_nobody_listens_to(warden: Warden, mark: str, tmp_path: Path) -
 
 
 def test_a_keeper_whose_service_reads_nothing(warden: Warden, mark: str, tmp_path: Path) -> None:
-    """Input that the service does not take is kept, up to a limit, at rest."""
+    """The keeper holds input that the service does not take, up to a limit, and sleeps."""
     kept = Kept(warden, tmp_path, mark)
     os.kill(kept.pid, signal.SIGSTOP)
     for text_ in (b"x" * 300_000, b"line\n" * 100_000):

@@ -1,4 +1,4 @@
-"""Who may read, write, listen and speak: nobody but who must."""
+"""No user or process can read, write, listen or answer that need not."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from ..samples import eventually, parent, service, text
 from .matrix import unprivileged
 from .scene import run_program
 
-#: is found wherever it should not be
+#: a secret, searched in all places where it must not be
 SECRET = "hunter2-4f1c9e"
 
 
@@ -73,23 +73,23 @@ def test_modes(umask: str, tmp_path: Path) -> None:
 
 
 class TestTraps:
-    """Somebody was there first, with a link that would lead our writes elsewhere."""
+    """Another user has put a link in our place that would lead our writes elsewhere."""
 
     @pytest.fixture
     def victim(self, tmp_path: Path) -> Path:
-        """What must stay as it is."""
+        """A file that must stay unchanged."""
         path = tmp_path / "victim"
         path.write_text("precious")
         return path
 
     @pytest.fixture
     def base(self) -> str:
-        """What the paths of the next service begin with: a name that can be guessed."""
+        """The common beginning of the next service's paths, which can be guessed."""
         number = int(Lease("trap").base.rpartition("-")[2]) + 1
         return os.path.join(run_directory(), f"trap-{number}")
 
     def refused(self, mark: str, kind: type[SimpleExecutor] = SimpleExecutor) -> str:
-        """Why a service is not started; with all that the error says."""
+        """The message of the error with which a start is refused."""
         with pytest.raises(SpawnFailed) as caught:
             kind(service("silent.py", "{tmpdir}", mark), name="trap").start()
         return str(caught.value)
@@ -103,7 +103,7 @@ class TestTraps:
         assert victim.read_text() == "precious"
 
     def test_dangling_at_the_log(self, base: str, victim: Path, mark: str) -> None:
-        """Nor is one that leads to where there is nothing yet."""
+        """A link to a path that does not exist is refused, too."""
         os.symlink(victim.with_name("new"), base + ".log")
         assert "its log could not be written: File exists" in self.refused(mark)
         assert not victim.with_name("new").exists()
@@ -147,16 +147,16 @@ class TestTraps:
     def test_removed_meanwhile(
         self, tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """It was removed, and nothing is there: it is made again, for this user only."""
+        """If the directory was removed, it is made again, for this user only."""
         place = tmp_path / "summon-known"
         put_run_directory(place, monkeypatch)
         with SimpleExecutor(service("silent.py", mark)):
             assert stat.S_IMODE(os.stat(place).st_mode) == 0o700
 
     def test_a_directory_for_everybody(self, tmp_path: Path, mark: str) -> None:
-        """What another user has put into a TMPDIR that all may write to is not touched."""
+        """Files of another user in a TMPDIR that all may write to are not touched."""
         require(not unprivileged(), unprivileged())
-        # pytest's own directories are not for everybody
+        # pytest's own directories are closed to other users
         place = Path(run_directory()).parent / f"all-{mark[-8:]}"
         place.mkdir()
         os.chmod(place, 0o1777)
@@ -224,7 +224,7 @@ def test_no_shell(tmp_path: Path, mark: str) -> None:
 
 @pytest.mark.parametrize("tty", [True, False])
 def test_a_service_has_three_streams(tty: bool, mark: str) -> None:
-    """It inherits no channel, no log, nothing of the test process."""
+    """A service inherits no channel, no log and no descriptor of the test process."""
     read, write = os.pipe()
     os.set_inheritable(read, True)
     os.set_inheritable(write, True)
@@ -236,7 +236,7 @@ def test_a_service_has_three_streams(tty: bool, mark: str) -> None:
             ) as it,
         ):
             assert sorted(os.listdir(f"/proc/{it.pid}/fd")) == ["0", "1", "2"]
-            # the keeper: it may tell us why it cannot go on, and none of ours is there
+            # the keeper has its standard error, and no descriptor of the test process
             keeper = Path(f"/proc/{parent(it.pid)}/fd")
             targets = {entry.name: os.readlink(entry) for entry in keeper.iterdir()}
             said = last_words_of_warden()
@@ -280,16 +280,16 @@ def test_nothing_of_ours_listens(mark: str) -> None:
         keepers = [parent(each.pid) for each in (http, notified, tcp)]
         for pid in [*keepers, parent(keepers[0])]:
             assert listening(pid) == []
-        # the counter-proof; 127.0.0.1 in the kernel's own order
+        # the counter-proof; 127.0.0.1 in the kernel's byte order
         assert listening(tcp.pid) == [f"tcp 0100007F:{tcp.port:04X}"]
         assert http.host == tcp.host == "127.0.0.1"
 
 
-# -- what is told -------------------------------------------------------------------------
+# -- messages -----------------------------------------------------------------------------
 
 
 def everything(error: BaseException) -> str:
-    """All that could be shown of an error."""
+    """All texts that could be shown of an error."""
     shown = [str(error), repr(error), "".join(traceback.format_exception(error))]
     seen: BaseException | None = error
     while seen is not None:
@@ -361,7 +361,7 @@ WAYS = sorted(failing("x"))
 def test_a_secret_is_in_no_error(
     way: str, mark: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Values of the environment are in no error, however it is looked at, and in no log."""
+    """Values of the environment are in no representation of an error, and in no log."""
     caplog.set_level(logging.DEBUG)
     with pytest.raises(SummonError) as caught:
         failing(mark)[way]()
@@ -372,7 +372,7 @@ def test_a_secret_is_in_no_error(
 
 
 def test_a_secret_is_in_no_representation(mark: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Nor in what shows an executor, in command lines, in the keeper's own environment."""
+    """They are not in representations of executors, command lines, the keeper's environment."""
     caplog.set_level(logging.DEBUG)
     command = ["sh", "-c", "echo up; sleep 1000", mark]
     executor = OutputCoordinatedExecutor(command, "up", env={"PASSWORD": SECRET})
@@ -410,7 +410,7 @@ unittest.main()
 
 
 def test_a_secret_is_in_no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor in what a test runner prints of a test that fails and of a service that died."""
+    """They are not in the report of a failing test, nor in that of a service that died."""
     monkeypatch.setenv("TOLD", SECRET)
     done = run_program(REPORT, tmp_path)
     assert "exited with status 3" in done.stderr
@@ -418,7 +418,7 @@ def test_a_secret_is_in_no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_templates_reach_what_is_documented(mark: str) -> None:
-    """Of another service every attribute but the documented ones is refused."""
+    """Templates cannot name any attribute of another service except the documented ones."""
     db = OutputCoordinatedExecutor(
         ["sh", "-c", "echo up 7; sleep 1000", mark], r"up (?P<number>\d+)\n"
     )
@@ -448,7 +448,7 @@ def test_templates_reach_what_is_documented(mark: str) -> None:
         assert asks.tail() == ["{db.port.__class__} {db.name!r} {db[0]} {db}"]
 
 
-# -- who may say that it is ready ---------------------------------------------------------
+# -- notices of readiness -----------------------------------------------------------------
 
 
 def test_only_its_own_may_say_ready(mark: str, tmp_path: Path) -> None:

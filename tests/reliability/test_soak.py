@@ -1,4 +1,4 @@
-"""Start and stop many times, and many at once: all is as it was before.
+"""After many starts and stops, also at the same time, all is as before.
 
 ``make soak COUNT=100`` does 10,000 cycles, and 500 services under ``ulimit -n 1024``.
 """

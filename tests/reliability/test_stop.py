@@ -40,12 +40,12 @@ def one(mark: str, **options: Any) -> OutputCoordinatedExecutor:
 
 
 def deaf(mark: str, **options: Any) -> OutputCoordinatedExecutor:
-    """A service that must be killed."""
+    """A service that ignores its signal, and must be killed."""
     return OutputCoordinatedExecutor(sh(DEAF, mark), "up\n", **{"stop_timeout": 0.3, **options})
 
 
 def at_once(*calls: Callable[[], object]) -> list[BaseException]:
-    """Call all in a thread of its own, at the same moment; what they raised."""
+    """Call each function in a thread of its own, at the same moment; the exceptions."""
     barrier = threading.Barrier(len(calls))
     errors: list[BaseException] = []
 
@@ -72,7 +72,7 @@ def rounds(short: int) -> range:
 
 class TestBounded:
     def test_killed_after_its_time(self, mark: str) -> None:
-        """What is deaf to its signal is killed after stop_timeout, and that is told."""
+        """A service that ignores its signal is killed after stop_timeout: StopFailed."""
         it = deaf(mark).start()
         began = time.monotonic()
         with pytest.raises(StopFailed, match=r"did not end within 0\.3 s of SIGTERM"):
@@ -127,7 +127,7 @@ class TestBounded:
 
 class TestIdempotent:
     def test_again_and_again(self, mark: str) -> None:
-        """A second stop does nothing, nor does one of what never ran."""
+        """A second stop does nothing, nor does the stop of an executor that never ran."""
         for it in (one(mark), Orchestrator([one(mark), one(mark)])):
             it.stop()
             it.start()
@@ -136,7 +136,7 @@ class TestIdempotent:
             assert not it.running() and not marked(mark)
 
     def test_after_it_has_ended(self, mark: str) -> None:
-        """What has ended by itself is stopped all the same: its leavings, its files."""
+        """The stop of a service that has ended by itself removes its processes and files."""
         before = Belongings()
         it = OutputCoordinatedExecutor(
             sh('sh -c "sleep 1000; :" "$0" & echo up', mark), "up\n"
@@ -159,7 +159,7 @@ class TestIdempotent:
 
 class TestThreads:
     def test_eight_stop_the_same(self, mark: str) -> None:
-        """It is stopped once, by one signal, and all of them return after it is gone."""
+        """Many threads stop a service once, by one signal; all return when it is gone."""
         script = 'trap "echo asked; exit 0" TERM; echo up; while :; do read never; done'
         it = OutputCoordinatedExecutor(sh(script, mark), "up\n", expected_exit=143)
         it.start().stop()
@@ -176,7 +176,7 @@ class TestThreads:
         assert before.lost() == {}
 
     def test_asked_once(self, mark: str, tmp_path: Path) -> None:
-        """Eight stops send one signal: more would cut short what some servers do at the first."""
+        """Eight stops send one signal: a second one would cut short the end of some servers."""
         asked = tmp_path / "asked"
         script = f'trap "echo x >> {asked}" TERM; echo up; read never; read never; sleep 0.3'
         it = OutputCoordinatedExecutor(sh(script, mark), "up\n", stop_timeout=30).start()
@@ -188,7 +188,7 @@ class TestThreads:
         assert not marked(mark)
 
     def test_eight_stop_what_is_deaf(self, mark: str) -> None:
-        """Each is told that it had to be killed; together they take the time of one."""
+        """Each call gets StopFailed; together they take the time of one."""
         it = deaf(mark, stop_timeout=1).start()
         began = time.monotonic()
         errors = at_once(*[it.stop] * 8)
@@ -234,7 +234,7 @@ class TestThreads:
             assert len(foreign.stops) == number + 1
 
     def test_start_and_stop_at_once(self, mark: str) -> None:
-        """Whoever is first: no hang, nothing lost, and a last stop leaves nothing."""
+        """Whichever call is first: no hang, nothing lost, and a last stop leaves nothing."""
         it = one(mark)
         it.start().stop()
         before = Belongings()
@@ -273,7 +273,7 @@ class TestThreads:
         assert set(before.lost()) <= {"files"}
 
     def test_two_start_the_same(self, mark: str) -> None:
-        """One of them is refused."""
+        """Of two starts at the same time one is refused."""
         for it in (one(mark, name="it"), Orchestrator({"a": one(mark), "b": one(mark)})):
             for _ in rounds(4):
                 errors = at_once(it.start, it.start)  # type: ignore[attr-defined]
@@ -312,7 +312,7 @@ class TestThreads:
         assert set(before.lost()) <= {"files"}
 
     def test_two_wait_for_the_same_output(self, mark: str) -> None:
-        """News that one thread has taken reaches the other."""
+        """A message of the keeper that one thread has read reaches the other."""
         script = "echo up; while read line; do echo $line; done"
         it = OutputCoordinatedExecutor(sh(script, mark), "up\n").start()
         for number in rounds(4):
@@ -354,7 +354,7 @@ if how == "error":
 
 @pytest.mark.parametrize("how", ["before", "after", "thread", "error", "nothing"])
 def test_at_exit(how: str, mark: str, tmp_path: Path) -> None:
-    """An atexit handler may stop it, registered before or after; without one it is stopped."""
+    """An atexit handler may stop it, whenever registered; without one it is stopped, too."""
     done = run_program(AT_EXIT, tmp_path, mark, how)
     assert done.stderr == ""
     assert done.stdout == ("stopped False\n" if how in ("before", "after") else "")
@@ -400,7 +400,7 @@ print("well")
 
 @pytest.mark.parametrize("threads", ["none", "threads"])
 def test_in_a_forked_child(threads: str, mark: str, tmp_path: Path) -> None:
-    """A child owns nothing: what it stops goes on; what it starts itself is its own."""
+    """A forked child cannot stop the parent's services, and owns those that it starts itself."""
     done = run_program(
         "import warnings; warnings.simplefilter('ignore')" + FORKED, tmp_path, mark, threads
     )
