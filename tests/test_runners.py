@@ -30,14 +30,14 @@ else:
 SAMPLE = Path(__file__).resolve().parent / "runners" / "sample"
 #: where the package under test is
 PACKAGE = str(Path(summon_testcase.__file__).resolve().parent.parent)
-#: what the service of the sample is asked by the tests that fail
+#: the words that failing tests of the sample send to its service
 REPORTED = ("body", "clean-up", "error", "set-up", "sub-test", "tear-down", "async", "own")
 #: the whole of a run; they take two seconds
 TIMEOUT = 60
 
 
 class Outcome(NamedTuple):
-    """What a run left behind."""
+    """The results of a run of the sample."""
 
     status: int
     output: str
@@ -51,7 +51,7 @@ class Outcome(NamedTuple):
         return Counter(line.split()[1] for line in self.log if line.startswith(f"{kind} "))
 
     def alive(self) -> set[int]:
-        """The processes of the run that live: services, keepers, whatever it started."""
+        """The processes of the run that live: services, keepers and all others."""
         marked = set()
         for environ in Path("/proc").glob("[0-9]*/environ"):
             try:
@@ -70,18 +70,18 @@ def is_installed(module: str) -> bool:
 
 
 class Checks(_TestCase):
-    """What holds under every runner; the classes below say how each is called."""
+    """The tests for every runner; the classes below say how each runner is called."""
 
     #: arguments for Python; ``{modules}``, ``{files}`` and ``{pattern}`` name what is to run,
     #: ``{tmpdir}`` a directory to write to
     command: list[str]
     #: what to install from PyPI
     package = ""
-    #: how it says that three tests were skipped
+    #: the words by which it reports three skipped tests
     skips = r"skipped=3"
     #: whether it ever calls setUpClass
     calls_set_up_class = True
-    #: what it says of tests whose output has odd characters
+    #: its report of tests whose output has odd characters
     unencodable = r"failures=5"
     #: its exit code after Ctrl-C
     interrupted = -signal.SIGINT
@@ -106,7 +106,7 @@ class Checks(_TestCase):
             ]
             log = Path(tmpdir, "log")
             log.touch()
-            # what a pytest around us has set is not for the one inside
+            # variables of a pytest that runs this test are not for the runner inside
             # "CI" changes what pytest prints
             foreign = ("PYTEST_", "CI", "BUILD_NUMBER")
             env = {key: os.environ[key] for key in os.environ if not key.startswith(foreign)}
@@ -168,7 +168,7 @@ class Checks(_TestCase):
             outcome.output,
         )
         self.assertRegex(outcome.output, self.skips)
-        # once per class that declares it; what is skipped never starts
+        # once per class that declares the service; services of skipped tests never start
         self.assertEqual(
             outcome.names("start"),
             Counter(front=1, back=1, lone=3, shared=3, extra=2, own=1),
@@ -255,7 +255,7 @@ class Checks(_TestCase):
         )
 
     def test_output_that_cannot_be_encoded(self) -> None:
-        """What the runner's output cannot take is spelt out; nothing else is."""
+        """Characters that the runner's output cannot encode are spelt out, and no others."""
         for encoding, cafe in {
             "ascii": r"caf\xe9 \u2713 \U0001f600",
             "utf-8": "caf\xe9 \u2713 \U0001f600",

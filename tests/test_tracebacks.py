@@ -1,4 +1,4 @@
-"""What the traceback of an error shows: the user's lines, as each runner prints them."""
+"""The traceback of an error shows the user's lines, under each runner."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ RUNNERS = {
 
 
 def printed(command: list[str], **env: str) -> str:
-    """What a runner prints of these tests."""
+    """The output of a runner for these tests."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "test_it.py").write_text(textwrap.dedent(TESTS))
         done = subprocess.run(
@@ -167,7 +167,7 @@ class ErrorsTest(unittest.TestCase):
         self.assertGreater(len(lines(error)), 6)
 
     def test_of_a_declaration(self) -> None:
-        """What is refused where it is declared shows the user's line too."""
+        """The error of a refused declaration shows the user's line, too."""
         wrong: list[Callable[[], object]] = [
             lambda: SimpleExecutor("redis-server 'unclosed"),
             lambda: TCPCoordinatedExecutor("redis-server", port=-1),
@@ -187,7 +187,7 @@ class ErrorsTest(unittest.TestCase):
                     self.fail("it was accepted")
 
     def test_with_variables(self) -> None:
-        """What is not declared yet can be shown, or the runner ends (``unittest --locals``)."""
+        """repr() works in an unfinished constructor, as ``unittest --locals`` needs it."""
         for kind in (TCPCoordinatedExecutor, HTTPCoordinatedExecutor, Orchestrator):
             try:
                 kind(3, name=3)  # type: ignore[call-arg, arg-type]
@@ -199,7 +199,7 @@ class ErrorsTest(unittest.TestCase):
             self.assertIn(kind.__name__, str(kind.__new__(kind)))
 
     def test_of_the_users_own_executors(self) -> None:
-        """What the user's own start() raises keeps its line; what is not ours keeps all."""
+        """An error of the user's own start() keeps that line; foreign errors keep all lines."""
         error = self.caught(SummonError, Failing(SummonError("mine")))
         self.assertEqual(lines(error), ["caught", "tracebacks", "start"])
         for kind in (KeyError, KeyboardInterrupt):

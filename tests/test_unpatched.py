@@ -1,4 +1,4 @@
-"""What a test does to its own process does not reach its services."""
+"""Patches in the test process do not reach its services."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOMENTS = [
 
 @pytest.mark.parametrize("tool, moment", MOMENTS)
 def test_promises_are_kept(tool: str, moment: str) -> None:
-    """The tool is active from the first import on, from the first start on, or came later."""
+    """The tool is active from the first import on, from the first start on, or later."""
     done = subprocess.run(
         [sys.executable, "-W", "error::ResourceWarning", PROGRAM, tool, moment],
         capture_output=True,
@@ -36,7 +36,7 @@ def test_promises_are_kept(tool: str, moment: str) -> None:
 
 
 def test_under_pytest() -> None:
-    """With the tools as their documentation has them: plugins, fixtures, decorated classes."""
+    """The tools are used as in their documentation: plugins, fixtures, decorated classes."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", PLUGGED],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""How an exit status is told."""
+"""How messages describe an exit status."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class TestStatus:
     @no_hurry
     @given(st.integers(0, 255))
     def test_exits(self, status: int) -> None:
-        """What a process returned is told as a number."""
+        """The exit status of a process is shown as a number."""
         assert describe_exit(status) == f"exited with status {status}"
 
     @no_hurry
     @given(st.integers(1, 64))
     def test_signals(self, number: int) -> None:
-        """What killed it is told by name, or by number where there is no name."""
+        """A signal is shown by its name, or by its number if it has none."""
         said = describe_exit(-number)
         name = re.fullmatch("was killed by (.+)", said)
         assert name is not None
@@ -48,7 +48,7 @@ class TestStatus:
         "name", ["HUP", "INT", "QUIT", "ABRT", "KILL", "SEGV", "PIPE", "ALRM", "TERM", "USR1"]
     )
     def test_a_real_signal(self, name: str) -> None:
-        """As subprocess tells it: negative, and by name in words."""
+        """A signal is a negative number, as in subprocess, and a name in words."""
         command = ["/bin/sh", "-c", f"ulimit -c 0; kill -{name} $$; sleep 9"]
         expected = subprocess.run(command).returncode
         it = OutputCoordinatedExecutor(command, "never", name="it")
@@ -58,7 +58,7 @@ class TestStatus:
 
     @pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="no such signals")
     def test_a_signal_without_a_name(self) -> None:
-        """Numbers between the named ones are told as such."""
+        """Real-time signals, which have no name, are shown as numbers."""
         number = int(signal.SIGRTMIN) + 3
         script = f"import os; os.kill(os.getpid(), {number})"
         it = OutputCoordinatedExecutor([sys.executable, "-S", "-c", script], "never")

@@ -1,1 +1,1 @@
-"""Tests of what is declared, and of what is refused of it."""
+"""Tests of declarations, and of arguments that are refused."""

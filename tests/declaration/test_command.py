@@ -1,4 +1,4 @@
-"""Declared commands turned into what is run."""
+"""Declared commands become commands that are run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TestSplit:
     @example("# no comment")
     @unhurried
     def test_as_shlex_does(self, command: str) -> None:
-        """A string is split exactly as shlex.split does; what that refuses is refused."""
+        """A string is split exactly as by shlex.split; a string that this refuses is refused."""
         try:
             expected = shlex.split(command)
         except ValueError:
@@ -181,7 +181,7 @@ class TestTemplates:
             assert fill(source, own, other) == source
 
     def test_fields(self) -> None:
-        """What may be reached is a fixed, short list without anything private."""
+        """Templates can name only a fixed, short list of fields, none of them private."""
         assert set(OWN_FIELDS) == {"port", "host", "url", "tmpdir", "name"}
         assert set(OTHER_FIELDS) == {*OWN_FIELDS, "pid", "log_path"}
 
@@ -245,12 +245,12 @@ class TestFindProgram:
         assert find_program(program.name, "/nowhere", "/", "x") == str(program)
 
     def test_what_only_a_shell_fills_in(self) -> None:
-        """A home directory in front is told as what it is."""
+        """The error of a path with ``~`` says that no shell fills it in."""
         with pytest.raises(CommandNotFound, match="no shell fills in the ~ of"):
             find_program("~/bin/it", "", "/", "x")
 
     def test_a_dangling_link(self, tmp_path: Path) -> None:
-        """A link to nothing is told as such, and is not absent."""
+        """The error of a broken link says so; the program does not count as absent."""
         (tmp_path / "it").symlink_to("/no/such")
         with pytest.raises(CommandNotFound, match="a link to /no/such") as caught:
             find_program("./it", "", str(tmp_path), "x", optional=True)
@@ -264,7 +264,7 @@ class TestFindProgram:
         assert find_program(str(path), "", "/", "x") == str(path)
 
     def test_without_permission(self, tmp_path: Path) -> None:
-        """A file that may not be executed is told from one that is missing."""
+        """The errors of a file that may not be executed and of a missing one differ."""
         (tmp_path / "it").write_text("")
         with pytest.raises(CommandNotFound, match="may not be executed"):
             find_program("./it", "", str(tmp_path), "x")

@@ -1,4 +1,4 @@
-"""What is declared, and what is refused of it before anything is spawned."""
+"""Declarations, and arguments that are refused before anything is spawned."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ from ..needs import needs
 from ..places import root
 from ..samples import BARE, ROOT, service
 
-#: what each constructor must be given
+#: the arguments that each constructor needs
 NEEDED: dict[Any, dict[str, Any]] = {
     SimpleExecutor: {"command": "x"},
     OutputCoordinatedExecutor: {"command": "x", "banner": "up"},
@@ -72,7 +72,7 @@ NEEDED: dict[Any, dict[str, Any]] = {
 
 
 def function(*given: object) -> None:
-    """A callable, which few arguments may be."""
+    """A callable, which few arguments accept."""
 
 
 #: values of many kinds
@@ -108,7 +108,7 @@ NUMBER = {"number", "fraction"}
 FLAG = {"True"}
 COMMAND = {"text", "path", "list", "list of numbers"}
 NAMES = {"text", "list", "set", "mapping"}
-#: which of these kinds each argument takes; all others are refused
+#: the kinds that each argument accepts; it refuses all others
 TAKES: dict[str, set[str]] = {
     "command": COMMAND,
     "probe": COMMAND,
@@ -172,16 +172,16 @@ def every_argument() -> list[tuple[Any, str]]:
 
 
 class TestKinds:
-    """What is of a wrong kind."""
+    """Arguments of a wrong kind."""
 
     @pytest.mark.parametrize("make, argument", dict.fromkeys(every_argument()))
     def test_arguments(self, make: Callable[..., Any], argument: str) -> None:
-        """Whatever is given is taken, or refused with the name of the argument."""
+        """Any value is accepted, or refused with the name of the argument."""
         for kind, value in KINDS.items():
             given = {**NEEDED[make], argument: value}
             if make is PostgreSQL and argument in ("one_shot", "shell"):
                 continue
-            if argument == "alive" and kind == "True":  # some can be asked again
+            if argument == "alive" and kind == "True":  # accepted where a probe can ask again
                 continue
             if kind in TAKES[argument]:
                 make(**given)
@@ -195,7 +195,7 @@ class TestKinds:
 
     @pytest.mark.parametrize("members", [[None], [3], ["db"], [SimpleExecutor], [b""], [[]]])
     def test_members(self, members: list[Any]) -> None:
-        """What cannot be started is no member, of whatever kind it is."""
+        """An object that cannot be started is refused as a member, of whatever kind it is."""
         for make in (Orchestrator, lambda things: orchestrated(*things)):
             with pytest.raises(InvalidArgument):
                 make(members)
@@ -211,7 +211,7 @@ class TestKinds:
             Orchestrator({1: SimpleExecutor("x")})
 
     def test_methods(self) -> None:
-        """What is sent, and what is waited for, is of the right kind."""
+        """Text to send, and patterns to wait for, must be of the right kind."""
         with SimpleExecutor("sleep 1000", name="web") as web:
             for wrong in (None, b"bytes", 3, ["a"], "a\ud800"):
                 with pytest.raises(InvalidArgument, match=r"^web: send\(\) "):
@@ -238,7 +238,7 @@ class TestKinds:
 
 
 class Colour(str, enum.Enum):
-    """Text that has another text."""
+    """An enumeration whose members are text, and are formatted as another text."""
 
     RED = "red"
 
@@ -261,7 +261,7 @@ class TestCommand:
         "word", [None, True, b"x", ["x"], {"x"}, object, 1j, "a\ud800", "a\0"], ids=repr
     )
     def test_no_words(self, word: Any) -> None:
-        """All else is refused, alone and among others, also in a probe."""
+        """Other values are refused, alone and among others, also in a probe."""
         for command in (["x", word], ["x", "y", word]):
             with pytest.raises(InvalidArgument, match=r"command= "):
                 SimpleExecutor(command)
@@ -272,14 +272,14 @@ class TestCommand:
                 SimpleExecutor(word)
 
     def test_variables(self) -> None:
-        """The same of the values of variables."""
+        """The same is true of the values of variables."""
         env = {"A": 6379, "B": 0.5, "C": Path("/a b"), "D": Colour.RED, "E": Number.TWO, "F": None}
         executor = SimpleExecutor("x", env=env)
         taken = {"A": "6379", "B": "0.5", "C": "/a b", "D": "red", "E": "2", "F": None}
         assert env_of(executor) == taken
 
     def test_in_a_locale_without_it(self) -> None:
-        """What the encoding of the locale has not is refused; no value is shown."""
+        """Characters that the locale's encoding does not have are refused; no value is shown."""
         code = (
             "from summon_testcase import *\n"
             "for give in ({'command': ['x', '\\xfc']}, {'command': 'x', 'env': {'A': 'hid\\xfc'}},"
@@ -302,7 +302,7 @@ class TestCommand:
             assert "ascii has not" in line and "PYTHONUTF8=1" in line and "hid" not in line
 
     def test_names_of_bytes_are_kept(self, tmp_path: Path) -> None:
-        """A file name that is no text in this locale can be given, as Python has it."""
+        """A file name that is no text in this locale is accepted in Python's form."""
         odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
         os.mkdir(odd)
         with SimpleExecutor(["pwd"], cwd=odd, env={"ODD": odd}, one_shot=True) as it:
@@ -310,7 +310,7 @@ class TestCommand:
 
 
 class TestPortTold:
-    """Whether a service is told the port that it is waited for at."""
+    """Whether a service gets to know the port at which its start waits."""
 
     @pytest.mark.parametrize(
         "executor",
@@ -336,7 +336,7 @@ class TestPortTold:
             check_declared(executor)
 
     def test_in_a_file(self) -> None:
-        """What a subclass writes into a file before the start is not known."""
+        """A subclass that writes a file before the start may put the port there."""
 
         class Configured(TCPCoordinatedExecutor):
             def prepare(self) -> None:
@@ -350,7 +350,7 @@ class TestPaths:
     """Where a relative path starts, and a current directory that is gone."""
 
     def test_file(self, tmp_path: Path) -> None:
-        """The path of a file is looked up where the service runs."""
+        """A relative path of a file starts from the directory of the service."""
         executor = FileCoordinatedExecutor(
             ["sh", "-c", "echo >ready; sleep 1000"], "ready", cwd=tmp_path, timeout=20
         )
@@ -365,14 +365,14 @@ class TestPaths:
             _ = inside.path
 
     def test_socket(self, tmp_path: Path) -> None:
-        """So is that of a socket."""
+        """So does the path of a socket."""
         command = service("serves.py", "unix", "s", "state", "x")
         with UnixSocketCoordinatedExecutor(command, "s", cwd=tmp_path, timeout=20) as server:
             assert server.path == f"{tmp_path}/s"
 
     @needs("postgres", package="postgresql")
     def test_no_current_directory(self, tmp_path: Path) -> None:
-        """One that was removed is told, and does not matter where cwd= is given."""
+        """The error names a removed current directory, which does not matter with cwd=."""
         code = (
             "import os, sys\n"
             "from summon_testcase import *\n"
@@ -412,7 +412,7 @@ class TestPaths:
 
 
 class TestScripts:
-    """Programs with a first line that names another."""
+    """Scripts, whose first line names an interpreter."""
 
     def script(self, place: Path, line: str) -> str:
         path = place / "server"
@@ -435,7 +435,7 @@ class TestScripts:
     def test_without_interpreter(
         self, tmp_path: Path, line: str, words: str, program: str | None
     ) -> None:
-        """The error names it; a line end of Windows is no reason to skip."""
+        """The error names the interpreter; a line end of Windows is no reason to skip."""
         executor = SimpleExecutor([self.script(tmp_path, line)], name="web", optional=True)
         with pytest.raises(CommandNotFound) as caught:
             executor.start()
@@ -447,19 +447,19 @@ class TestScripts:
         "line", ["#!/bin/sh", "#! /bin/sh -e", "#!/usr/bin/env sh", "#!/usr/bin/env -S sh -e"]
     )
     def test_with_one(self, tmp_path: Path, line: str) -> None:
-        """Those that there are run; what env is told beside a name is left to it."""
+        """Scripts with existing interpreters run; options of env are left to env."""
         with SimpleExecutor([self.script(tmp_path, line)], one_shot=True) as it:
             assert it.tail() == ["up"]
 
     @pytest.mark.parametrize("line", ["#!", "#!  \t", "#!\n/bin/sh", "#! \r"])
     def test_an_empty_first_line(self, tmp_path: Path, line: str) -> None:
-        """It names nobody: who cannot run it says so."""
+        """A first line without an interpreter: the error of the system says so."""
         with pytest.raises(SpawnFailed, match=r"web: not started: .*/server "):
             SimpleExecutor([self.script(tmp_path, line)], name="web").start()
 
     @pytest.mark.parametrize("by", ["{0}", "/usr/bin/env inner"])
     def test_a_script_for_an_interpreter(self, tmp_path: Path, by: str) -> None:
-        """Its own interpreter may be what is missing; one that runs itself ends as well."""
+        """An interpreter may be a script without its own; a script that runs itself ends."""
         inner = tmp_path / "inner"
         env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
         outer = self.script(tmp_path, f"#!{by.format(inner)}")
@@ -480,7 +480,7 @@ class TestScripts:
 
     @pytest.mark.skipif(shutil.which("cc") is None, reason="cc makes the program")
     def test_without_loader(self, tmp_path: Path) -> None:
-        """A program of another libc is there, but what loads it is not."""
+        """A program for another libc exists, but its loader does not."""
         (tmp_path / "it.c").write_text("int main(void) { return 0; }\n")
         loader = "-Wl,--dynamic-linker=/no/such/ld.so"
         subprocess.run(["cc", "it.c", "-o", "it", loader], cwd=tmp_path, check=True, timeout=60)
@@ -488,7 +488,7 @@ class TestScripts:
             SimpleExecutor("./it", cwd=tmp_path).start()
 
     def test_in_a_probe(self, tmp_path: Path) -> None:
-        """The same of a probe, and of what is required."""
+        """The same is true of a probe, and of programs in requires=."""
         script = self.script(tmp_path, "#!/no/such/sh")
         for executor in (
             CommandCoordinatedExecutor("sleep 9", [script]),
@@ -499,7 +499,7 @@ class TestScripts:
 
 
 class Clock(Executor):
-    """An executor of one's own that tells more than others."""
+    """An executor of the user's with template fields of its own."""
 
     template_fields = ("zone",)
     zone = "utc"
@@ -513,7 +513,7 @@ class Clock(Executor):
 
 
 class Watch(Clock):
-    """One that adds to that."""
+    """A subclass that adds a field."""
 
     template_fields: Any = "hands"
     hands = 2
@@ -530,7 +530,7 @@ class Other:
 
 class TestReferences:
     def test_fields_add_up(self) -> None:
-        """What a class names is offered beside what all and its bases offer."""
+        """Fields of a class are offered beside those of all executors and of its bases."""
         echo = SimpleExecutor("echo {watch.name} {watch.pid} {watch.zone} {watch.hands}")
         with orchestrated(watch=Watch(), first=Clock(), echo=echo):
             assert instance_of(echo).launch.argv[1:] == ("watch", "4711", "utc", "2")
@@ -571,7 +571,7 @@ class TestReferences:
         "group", ["match", "tmpdir", "name", "after", "scope", "_instance", "own"]
     )
     def test_groups_in_the_way(self, group: str) -> None:
-        """A group of a banner is no attribute that there is, nor one of a subclass."""
+        """A group of a banner must not have the name of an attribute, of a subclass either."""
 
         class Own(OutputCoordinatedExecutor):
             own = 1
@@ -580,7 +580,7 @@ class TestReferences:
             Own("x", f"up (?P<{group}>.)")
 
     def test_groups_that_are_not_told(self) -> None:
-        """Of a pattern that did not match, or an optional part: None, and no text for others."""
+        """A group that took no part in the match is None, and no value for other services."""
         told = OutputCoordinatedExecutor(
             "sh -c 'echo up 5; sleep 100'",
             [r"up (?P<count>\d)( at (?P<place>\w+))?\n", r"down (?P<reason>\w+)\n"],
@@ -596,7 +596,7 @@ class TestReferences:
 
     @pytest.mark.parametrize("port", ["http", "0", "99999"])
     def test_a_group_that_is_no_port(self, port: str) -> None:
-        """What is called port is used as one."""
+        """A group named port is used as the port."""
         web = OutputCoordinatedExecutor(
             f"sh -c 'echo port {port}; sleep 9'", r"port (?P<port>.+)\n"
         )
@@ -605,7 +605,7 @@ class TestReferences:
         assert not web.running()
 
     def test_groups_in_the_way_of_a_subclass(self) -> None:
-        """Also where its constructor makes the attribute afterwards; found when checked."""
+        """An attribute that the constructor makes afterwards is found before the start."""
 
         class Own(OutputCoordinatedExecutor):
             def __init__(self, *given: Any) -> None:
@@ -619,7 +619,7 @@ class TestReferences:
 
 class TestPostgreSQL:
     def test_checks(self) -> None:
-        """What is refused of all executors is refused of it."""
+        """PostgreSQL refuses the arguments that all executors refuse."""
         for wrong, words in (
             (PostgreSQL(cwd="/no/such"), "cwd='/no/such' is no directory"),
             (PostgreSQL(env={"A": "{nobody.port}"}), "names no declared service"),
@@ -660,7 +660,7 @@ class TestPostgreSQL:
             assert db.running()
 
 
-#: a module of its own: what it makes is declared there
+#: a module of its own, in which its functions declare executors
 ELSEWHERE = """
 from unittest import TestCase
 from summon_testcase import SimpleExecutor, SummonMixin, orchestrated
@@ -679,7 +679,7 @@ class Base(SummonMixin, TestCase):
 
 class TestHere:
     def test_here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The directory of the module whose code makes it, whoever uses or inherits it."""
+        """{here} is the directory of the module that makes it, whoever uses or inherits it."""
         (tmp_path / "elsewhere_of_summon.py").write_text(ELSEWHERE)
         monkeypatch.syspath_prepend(tmp_path)
         import elsewhere_of_summon as elsewhere  # type: ignore[import-not-found]
@@ -699,7 +699,7 @@ class TestHere:
                 assert os.path.samefile(instance_of(executor).launch.cwd, place)
 
     def test_in_any_text(self) -> None:
-        """In a command, its environment, a path, a requirement; before the start too."""
+        """{here} works in a command, its environment, a path, requires=; before the start too."""
         here = os.path.dirname(os.path.abspath(__file__))
         name = os.path.basename(__file__)
         executor = FileCoordinatedExecutor(
@@ -871,7 +871,7 @@ def test_until():
 
 class TestSecrets:
     def test_concealed_arguments_can_be_used(self) -> None:
-        """A constructor of the user's is given what it can use as what was written."""
+        """A constructor of the user's can use concealed values like the original ones."""
 
         class Own(HTTPCoordinatedExecutor):
             def __init__(self, env: Any, body: Any, auth: Any) -> None:
@@ -890,7 +890,7 @@ class TestSecrets:
 
     @pytest.mark.parametrize("given", [{"c": "d"}, ["c"], ("c", "d"), {"c"}])
     def test_messages_name_the_kind_that_was_written(self, given: Any) -> None:
-        """Not the one that a value has meanwhile, so that it is not shown."""
+        """Errors name the type that the user gave, not that of the concealed value."""
 
         class Own(HTTPCoordinatedExecutor):
             def __init__(self, body: Any, where: str) -> None:
@@ -910,7 +910,7 @@ class TestSecrets:
 
     def test_tracebacks(self, tmp_path: Path) -> None:
         """Tools that show the variables of each frame do not show those of a service."""
-        # inherited by all, since it may hold secrets too
+        # inherited variables may hold secrets, too
         inherited = {"INHERITED": "i" * 20, "SUMMON_DEBUG": "1"}
         (tmp_path / "test_secrets.py").write_text(SECRETS)
         done = subprocess.run(

@@ -15,7 +15,7 @@ from summon_testcase.declaration.programs import activate, find_program, is_prog
 
 from ..samples import ROOT
 
-#: says which Python its ``python3`` is, and what it was told of a virtual environment
+#: a service that prints which Python its ``python3`` is, and its variables for environments
 ASKED = """
 import json, os, sys
 sys.path[:0] = json.loads(sys.argv[1])
@@ -39,7 +39,7 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def ask(prefix: str, env: dict[str, str] | None = None, **environ: str) -> Any:
-    """What a service is, declared in a process that runs the Python of an environment."""
+    """The output of such a service, declared in a process with the Python of an environment."""
     known = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONHOME")}
     done = subprocess.run(
         [f"{prefix}/bin/python", "-c", ASKED, json.dumps([ROOT, *sys.path]), json.dumps(env)],
@@ -60,7 +60,7 @@ class TestVirtualEnvironment:
         assert path.split(":")[:2] == [f"{prefix}/bin", "/usr/local/bin"]
 
     def test_another_one_is_activated(self, prefix: str) -> None:
-        """The tests' own goes before one that the shell has activated."""
+        """The tests' own environment comes before one that the shell has activated."""
         found, told, _ = ask(prefix, VIRTUAL_ENV="/no/such", PATH="/no/such/bin:/usr/bin:/bin")
         assert (found, told) == (prefix, prefix)
 
@@ -75,7 +75,7 @@ class TestVirtualEnvironment:
         assert found != prefix and (told, path) == (None, "/usr/bin:/bin")
 
     def test_a_home(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """PYTHONHOME is that of another Python, as activate knows."""
+        """PYTHONHOME is removed, as activate does, since it belongs to another Python."""
         monkeypatch.setattr(sys, "prefix", "/v")
         env = {"PATH": "/bin", "PYTHONHOME": "/h"}
         activate(env)

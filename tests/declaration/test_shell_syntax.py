@@ -1,4 +1,4 @@
-"""What was written for a shell is told from what only looks like it."""
+"""Commands for a shell are refused, and commands that only look like that are not."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ FOR_A_SHELL = {
     "diff <(sort a) b": "has '<(sort'",
     "server --config=<(cat a)": "has '<('",
 }
-#: commands that look like it, and are none
+#: commands that only look as if they were for a shell
 FOR_NONE = [
     "bash -c 'cd /tmp && exec server >log 2>&1 &'",
     'bash -c "echo $HOME; sleep 1"',
@@ -93,7 +93,7 @@ class TestCommands:
 
     @pytest.mark.parametrize("command", FOR_NONE)
     def test_for_none(self, command: str) -> None:
-        """Quotes, and what is no word of its own, take the meaning from it."""
+        """Operators mean nothing in quotes, or as a part of a word."""
         assert list(command_of(SimpleExecutor(command))) == shlex.split(command)
 
     def test_lines(self) -> None:
@@ -121,7 +121,7 @@ class TestCommands:
         assert "'A=… PASSWORD=… server C=3'" in str(caught.value)
 
     def test_without_values(self) -> None:
-        """Only what is set in front is left out."""
+        """Only values that are set in front of the command are left out."""
         assert without_values("A=1 B='x y'z server C=3") == "A=… B=… server C=3"
         assert without_values("server C=3") == "server C=3"
 

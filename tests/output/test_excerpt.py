@@ -1,4 +1,4 @@
-"""What is shown of a log: its ends, and what is alike once."""
+"""The lines of a log that are shown: its ends, with similar lines folded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import unittest
 from summon_testcase.output.excerpt import excerpt, shorten
 from summon_testcase.output.log import Log
 
-#: lines that are not alike
+#: lines that are not similar
 WORDS = [f"{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(26 * 26)]
 
 
@@ -29,14 +29,14 @@ class ExcerptTest(unittest.TestCase):
         self.assertEqual(self.excerpt(b"before\x1b[1;31mafter", 9), ["after"])
 
     def test_the_middle_is_cut_out(self) -> None:
-        """Of more lines the first quarter and the last are shown, and how many are missing."""
+        """Of more lines the first quarter and the last are shown, with a count of the others."""
         data = "\n".join(WORDS[:100]).encode()
         expected = [*WORDS[:10], "[61 lines left out]", *WORDS[71:100]]
         self.assertEqual(self.excerpt(data), expected)
         self.assertEqual(len(self.excerpt(data, limit=20)), 20)
 
     def test_long_lines_are_cut_out(self) -> None:
-        """Of long lines the middle is missing, of a long log that was not read too."""
+        """Long lines lose their middle, and so does a long log, whose middle is not read."""
         (line,) = self.excerpt(b"begin" + b"x" * 1_000 + b"end")
         self.assertRegex(line, r"^begin.* \[508 characters left out\] .*end$")
         first, left_out, last = self.excerpt(b"begin" + b"x" * 1_000_000 + b"end")
@@ -59,22 +59,22 @@ class ExcerptTest(unittest.TestCase):
         self.assertTrue(any(line.endswith("bytes left out]") for line in shown), shown)
 
     def test_nothing_that_a_terminal_obeys(self) -> None:
-        """Escape sequences are gone, what is left of controls is spelt out."""
+        """Escape sequences are removed, other control characters are spelt out."""
         data = b"\x1bc\x1b[31mred\x1b[0m\tb\x00\xff\x07\x08\xc2\x9b2J\xc2\x85\n"
         shown = "red\tb\\x00\N{REPLACEMENT CHARACTER}\\x07\\x08\\x85"
         self.assertEqual(self.excerpt(data), [shown])
 
     def test_a_progress_bar(self) -> None:
-        """Of a line that was written over the last state is shown."""
+        """A line that was overwritten shows its last state."""
         data = b"".join(b"%d%%\r" % number for number in range(101)) + b"\ndone\n"
         self.assertEqual(self.excerpt(data), ["100%", "done"])
 
     def test_blank_lines(self) -> None:
-        """One stays of several, none at the ends."""
+        """Several blank lines become one, and none stays at the ends."""
         self.assertEqual(self.excerpt(b"\n\none\n\n \r\n\ntwo\n\n\n"), ["one", "", "two"])
 
     def test_lines_alike(self) -> None:
-        """Lines that differ in numbers alone are folded; what stands between is shown."""
+        """Lines that differ only in numbers are folded; other lines between them are shown."""
         asked = [f'127.0.0.1:{port} - "GET /health HTTP/1.1" 503' for port in range(5000)]
         traceback = ["Traceback:", *(f"  in {word}" for word in WORDS[:10]), "KeyError: 'x'"]
         data = "\n".join([*asked[:234], *traceback, *asked[234:]]).encode()

@@ -1,4 +1,4 @@
-"""How a probe is asked, and the services that it is asked about."""
+"""Asks probes, and makes the services that they are asked about."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..programs import running as program_running
 
 @dataclass(frozen=True)
 class Service:
-    """The view of a process that keeps itself."""
+    """A Target for a process without a keeper."""
 
     pid: int
     keeper_pid: int
@@ -69,7 +69,7 @@ both_ways = pytest.mark.parametrize("ask_kernel", [True, False])
 
 
 def check(probe: Probe) -> Probe:
-    """The probe, if it is one for mypy and by its own word."""
+    """The same probe, after its check(); mypy checks that it is one."""
     probe.check()
     assert 0 < probe.shortest <= probe.longest <= 0.020
     return probe
@@ -89,5 +89,5 @@ def look(probe: Probe, view: Any, left: float = 60) -> str | None:
 
 
 def occupied(probe: Probe, name: str) -> PortInUse | None:
-    """Who has what the service needs."""
+    """The error of :meth:`Probe.occupied`, if any."""
     return run(probe.occupied(name))

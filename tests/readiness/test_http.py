@@ -1,4 +1,4 @@
-"""What a real HTTP server answers."""
+"""HTTP probes, asked about real HTTP servers."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_http_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_http_silence_is_a_refusal_in_time() -> None:
-    """Who listens but does not answer is refused after the time for an answer."""
+    """A server that listens but does not answer is refused after the time for an answer."""
     with leased() as port, running(LISTENING, "127.0.0.1", port) as (service, _):
         url = f"http://127.0.0.1:{port}/"
         with closing(HTTPProbe(url, request_timeout=0.1)) as probe:
@@ -130,7 +130,7 @@ def test_http_silence_is_a_refusal_in_time() -> None:
 
 
 def test_http_hang_up_is_a_refusal() -> None:
-    """Who closes the connection without an answer is refused in one line."""
+    """A server that closes the connection without an answer is refused in one line."""
     script = LISTENING.replace("sys.stdin.read()", "while True: sock.accept()[0].close()")
     with leased() as port, running(script, "127.0.0.1", port) as (service, _):
         with closing(HTTPProbe(f"http://127.0.0.1:{port}/")) as probe:

@@ -71,7 +71,7 @@ def look(watcher: Observer, view: Any) -> re.Match[str] | None:
 
 
 def at_last(watcher: Observer, view: Any) -> re.Match[str] | None:
-    """Search until a match that was held back is given."""
+    """Search until a match that is held back is returned."""
     found = [look(watcher, view)]
 
     def given() -> bool:
@@ -88,7 +88,7 @@ def in_pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in itertools.pairwise(places)]
 
 
-#: what surrounds a banner: multi-byte characters, and bytes that are no UTF-8
+#: text around a banner: multi-byte characters, and bytes that are no UTF-8
 noise = st.one_of(
     st.binary(max_size=40),
     st.text("aé€😀\n", max_size=20).map(str.encode),
@@ -212,7 +212,7 @@ class TestLongOutput:
         assert look(watcher, view) is None
 
     def test_memory_does_not_grow(self, view: Growing) -> None:
-        """What was read is not kept: 20 MB of output leave less than 2 MB in the observer."""
+        """An observer drops text that it has searched: of 20 MB it keeps less than 2 MB."""
         import tracemalloc
 
         watcher = observer(view, "READY")
@@ -286,7 +286,7 @@ class TestUnfinishedLines:
 
 class TestOffsets:
     def test_it_begins_at_a_position(self, view: Growing) -> None:
-        """What is before the position is not seen."""
+        """Output before the position is not searched."""
         view.write(b"READY\nREADY\n")
         watcher = observer(view, "READY\n", position=6)
         assert look(watcher, view)
@@ -318,7 +318,7 @@ class TestOffsets:
         assert probe.match is not None and probe.match.group() == "b"
 
 
-#: what colours, titles and links are made of, also in pieces, and ends of lines
+#: parts of escape sequences for colours, titles and links, and line ends
 coloured = st.lists(
     st.sampled_from(
         [
@@ -333,7 +333,7 @@ coloured = st.lists(
 
 
 class TestCleanText:
-    """What is matched has no escape sequences; offsets are those of the bytes."""
+    """Patterns match text without escape sequences; offsets count the bytes of the log."""
 
     @given(coloured, coloured, cuts)
     @unhurried
@@ -403,7 +403,7 @@ class TestCleanText:
         assert at_last(observer(view, "READY", position=watcher.after_match()), view)
 
     def test_the_end_of_output(self, view: Growing) -> None:
-        """What is unfinished when the service ends is not waited for."""
+        """When the service has ended, the rest of a line or sequence is not waited for."""
         view.write(b"100%\r")
         watcher = observer(view, "100%\r")
         assert look(watcher, view) is None
@@ -412,7 +412,7 @@ class TestCleanText:
         assert watcher.after_match() == 5
 
     def test_lines_that_were_written_over(self, view: Growing) -> None:
-        """What stands over a progress bar is at the beginning of a line; not in raw output."""
+        """Text over a progress bar is at the beginning of a line, but not with raw=True."""
         watcher = observer(view, r"^READY (\d+)\n")
         raw = Observer(view.log, compile_patterns("^READY", "x", "pattern"), 0, raw=True)
         for piece in (b"10%\r", b"\x1b[2K50%\r\x1b[", b"KREA", b"DY 7\n"):
@@ -424,12 +424,12 @@ class TestCleanText:
         assert look(raw, view) is None
 
     def test_from_the_middle_of_a_sequence(self, view: Growing) -> None:
-        """What a sequence has beyond the position is no text."""
+        """If the position cuts a sequence, the rest of the sequence is no text."""
         view.write(b"before\x1b[1;31mREADY\n")
         assert look(observer(view, "^READY", position=9), view)
 
     def test_raw(self, view: Growing) -> None:
-        """With raw=True patterns match what was written."""
+        """With raw=True patterns match the output as the service wrote it."""
         view.write(b"x\x1b[31mREADY\r\n\x1b[")
         watcher = Observer(view.log, compile_patterns("m(READY\r)\n", "x", "pattern"), 1, raw=True)
         assert look(watcher, view)
@@ -454,7 +454,7 @@ class TestPatterns:
     @given(st.text(min_size=1))
     @unhurried
     def test_the_hint_works(self, said: str) -> None:
-        """What is escaped as the error recommends is accepted, and matches literally."""
+        """A pattern that is escaped as the error recommends is accepted, and matches literally."""
         (pattern,) = compile_patterns(re.escape(said), "x", "banner")
         found = pattern.search(said)
         assert found is not None and found.group() == said
@@ -483,7 +483,7 @@ class TestStream:
         assert list(self.stream(view)) == ["a\r\n", "b\rc\n"]
 
     def test_a_line_as_soon_as_it_is_there(self, view: Growing) -> None:
-        """A line is given while the service lives; what is not there in time raises."""
+        """A line is read while the service lives; if none comes in time, that is an error."""
         view.write(b"one\ntw")
         stream = self.stream(view)
         assert stream.readline() == "one\n"

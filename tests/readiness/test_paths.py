@@ -1,4 +1,4 @@
-"""Unix sockets and files: whether they are there, and of this start."""
+"""Unix sockets and files: whether they exist, and are of this start."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_unix_socket_refusals_in_order(short_path: str) -> None:
 
 @linux
 def test_unix_socket_with_full_queue(short_path: str) -> None:
-    """A listener that does not come to accept is refused in words, at once."""
+    """A listener whose queue is full is refused in words, at once."""
     with socket.socket(socket.AF_UNIX) as sock, socket.socket(socket.AF_UNIX) as first:
         sock.bind(short_path)
         sock.listen(0)
@@ -62,7 +62,7 @@ def test_unix_socket_with_full_queue(short_path: str) -> None:
 
 
 def test_unix_socket_occupied(short_path: str) -> None:
-    """Who accepts before the start is in the way; a file left by the dead is not."""
+    """A process that accepts before the start is an obstacle; a left-over socket file is none."""
     probe = UnixSocketProbe(short_path)
     assert occupied(probe, "app") is None
     with socket.socket(socket.AF_UNIX) as sock:
@@ -130,7 +130,7 @@ def test_pid_file_must_name_a_live_process(tmp_path: Path) -> None:
 
 
 def test_pid_file_that_is_no_file(tmp_path: Path) -> None:
-    """What would have to be waited for, a pipe or a terminal, is not read."""
+    """A pipe or a terminal, from which reading could block, is not read."""
     path = tmp_path / "app.pid"
     ends = os.openpty()
     path.symlink_to(os.ttyname(ends[1]))
@@ -143,7 +143,7 @@ def test_pid_file_that_is_no_file(tmp_path: Path) -> None:
 
 
 def test_file_that_is_a_directory_or_nowhere(tmp_path: Path) -> None:
-    """What cannot be read is a refusal in words."""
+    """A file that cannot be read is a refusal in words."""
     path = tmp_path / "dir.pid"
     path.mkdir()
     assert FileProbe(str(path)).look(ME) == f"cannot read {path}: Is a directory"

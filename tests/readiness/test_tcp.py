@@ -1,4 +1,4 @@
-"""Whether a port is listened at, put to real sockets."""
+"""TCP probes, asked about real sockets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_tcp_ready_when_the_service_listens(listens: str, asked: str, ask_kernel
 
 @both_ways
 def test_tcp_refusal_names_the_address(ask_kernel: bool) -> None:
-    """Where nobody listens the refusal names host and port, of each address of a name."""
+    """Without a listener the refusal names host and port, for each address of a name."""
     with leased() as port:
         refusal = look(TCPProbe("127.0.0.1", port, ask_kernel), ME)
         assert refusal == f"connection refused by 127.0.0.1:{port}"

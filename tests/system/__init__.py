@@ -1,1 +1,1 @@
-"""Tests of what the kernel is asked."""
+"""Tests of the questions to the kernel."""

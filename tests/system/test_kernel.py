@@ -1,4 +1,4 @@
-"""What the operating system says about listeners and processes."""
+"""Questions to the operating system about listeners and processes."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ print(inode != 0, set(told) == set(heard) == {inode}, len(heard) > 20)
 
 
 def test_a_signal_handler_asks_too() -> None:
-    """Whatever moment of a question it comes at, both are answered."""
+    """A signal handler may ask at any moment of a question: both get their answers."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", INTERRUPTED],
         env={**os.environ, "PYTHONPATH": ROOT},
@@ -282,7 +282,7 @@ def test_a_signal_handler_asks_too() -> None:
 
 
 def test_dead_process_has_neither_parent_nor_command() -> None:
-    """A process that was reaped is unknown; one that was not is not alive."""
+    """A reaped process is unknown; a zombie is known, but not alive."""
     process = subprocess.Popen(["/bin/true"])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert not procfs.is_alive(process.pid)

@@ -1,4 +1,4 @@
-"""Ports that connections of a server which has ended keep for a minute."""
+"""Ports that the connections of a former server keep for a minute."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..samples import eventually, marked
 
 pytestmark = linux
 
-#: closes each connection first, and so keeps it in TIME_WAIT
+#: a server that closes each connection first, and so keeps it in TIME_WAIT
 SERVER = """
 import signal, socket, sys, traceback
 port, reuses, otherwise = int(sys.argv[1]), sys.argv[2] == "1", sys.argv[3]
@@ -59,7 +59,7 @@ def words(mark: str, reuses: bool = False, otherwise: str = "raise") -> list[str
 
 
 def use(port: int, host: str = "127.0.0.1") -> None:
-    """Have connections left behind."""
+    """Make connections that linger after the end of the server."""
     for _ in range(5):
         with socket.create_connection((host, port), 5) as client:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -84,7 +84,7 @@ def test_restart(mark: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("flavour", ["TCP", "HTTP"])
 def test_whatever_is_asked(flavour: str, host: str, mark: str) -> None:
-    """By HTTP, and over IPv6; a request that asks leaves a connection too."""
+    """The same for HTTP, and over IPv6; the request of a probe leaves a connection, too."""
     server = (
         HTTPCoordinatedExecutor(words(mark), url="http://{host}:{port}/", host=host)
         if flavour == "HTTP"
@@ -98,7 +98,7 @@ def test_whatever_is_asked(flavour: str, host: str, mark: str) -> None:
 
 @pytest.mark.parametrize("otherwise", ["exit", "stay"])
 def test_it_does_not_say_so(otherwise: str, mark: str) -> None:
-    """Nor may the server: then it is only told what was seen."""
+    """If the server does not say why it fails, the error only has what was seen at the start."""
     command = words(mark, otherwise=otherwise)
     server = TCPCoordinatedExecutor(command, name="web", timeout=2).start()
     use(server.port)
@@ -109,7 +109,7 @@ def test_it_does_not_say_so(otherwise: str, mark: str) -> None:
 
 
 def test_a_port_that_is_given(mark: str) -> None:
-    """Also when it is the first start, of an executor that does not ask at the port."""
+    """The error also comes at a first start, and for an executor that does not probe the port."""
     port = ports.lease()
     first = TCPCoordinatedExecutor(words(mark), port=port)
     with first:
@@ -128,7 +128,7 @@ def test_a_port_that_is_given(mark: str) -> None:
 
 
 def test_a_server_that_sets_it(mark: str) -> None:
-    """It can restart, and nothing is said; nor when it fails for another reason."""
+    """A server with SO_REUSEADDR restarts; other failures do not mention connections."""
     with TCPCoordinatedExecutor(words(mark, reuses=True)) as server:
         use(server.port)
         server.restart()
@@ -142,7 +142,7 @@ def test_a_server_that_sets_it(mark: str) -> None:
 
 
 def test_somebody_else_listens(mark: str) -> None:
-    """Then the port is in use, which is another error."""
+    """If a process listens at the port, the error is PortInUse."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert ports.lingering(port) == "" and not ports.is_free(port)

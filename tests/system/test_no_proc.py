@@ -1,4 +1,4 @@
-"""Where the system does not tell who is who: missing evidence is not evidence."""
+"""Systems that do not tell which process is whose: missing evidence is not evidence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..places import require, unshare
 from ..programs import line, program, run
 from ..samples import PATIENCE, eventually, marked
 
-#: what is in the way of /proc; the program follows
+#: commands that hide /proc; the program follows them
 HIDDEN = ["--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "-"]
 OTHERS = ["--pid", "--fork", "--kill-child"]
 KINDS = pytest.mark.parametrize("how", [HIDDEN, OTHERS], ids=["hidden", "of-another-namespace"])
@@ -44,7 +44,7 @@ def four():
 
 @KINDS
 def test_nothing_is_left(how: list[str], mark: str, place: Path) -> None:
-    """stop(), kill() and the end of the program leave nothing, and nothing takes its grace."""
+    """stop(), kill() and the end of the program leave no process, and need no grace period."""
     source = f"""{STARTED}
 began = time.monotonic()
 for each in four():
@@ -72,7 +72,7 @@ os._exit(0)
         said, seconds = line(process)
         assert said == "killed"
         assert marked(mark) == []
-        # each that cannot be found is waited for for 5 s
+        # a process that cannot be found would cost 5 s
         assert float(seconds) < 20
         process.stdin.write("\n")
         process.stdin.flush()
@@ -83,7 +83,7 @@ os._exit(0)
 
 @KINDS
 def test_the_main_process_is_dead_for_sure(how: list[str], mark: str, place: Path) -> None:
-    """Nothing of a start that fails lives on, and the group gets the stop signal."""
+    """A failed start leaves no process, and the process group gets the stop signal."""
     source = """
 try:
     TCPCoordinatedExecutor(service("silent.py", "{port}", MARK), timeout=0.2).start()
@@ -98,7 +98,7 @@ input()
 
 @KINDS
 def test_what_is_its_own(how: list[str], mark: str, place: Path) -> None:
-    """The listener of a service is not called a stranger's, and its READY=1 counts."""
+    """The listener of a service is not taken for a stranger's, and its READY=1 counts."""
     source = """
 serves = lambda kind: service("serves.py", kind, "{port}", "{tmpdir}/s", MARK)
 daemon = ["sh", "-c", '(setsid "$@" &) ; exit 0', MARK]
@@ -151,7 +151,7 @@ refuse_subreapers()
 
 
 def test_a_refused_subreaper(mark: str, place: Path) -> None:
-    """It is said once, and what is in the session of the service is stopped nevertheless."""
+    """One warning says so; processes in the session of the service are stopped nevertheless."""
     source = f"""{REFUSED}
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

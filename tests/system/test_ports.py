@@ -1,4 +1,4 @@
-"""Ports that no two processes get."""
+"""Ports: no two processes get the same."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_lease_is_free_and_ordinary() -> None:
 
 @linux
 def test_lease_is_outside_the_ephemeral_range() -> None:
-    """The kernel's own choices lie elsewhere, if there is room elsewhere."""
+    """Leased ports are outside the range from which the kernel chooses, if there is room."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
         low, high = map(int, file.read().split())
     room = low >= ports.LOWEST + ports.ENOUGH or high <= 65535 - ports.ENOUGH
@@ -119,7 +119,7 @@ def test_few_descriptors_for_many_ports() -> None:
 
 
 def test_blocks_are_given_back() -> None:
-    """Of all blocks one stays when everything is released."""
+    """When all ports are released, one block stays locked."""
     leases = ports.Leases()
     leased = [leases.lease() for _ in range(100)]
     assert leases.locked() >= 4
@@ -209,7 +209,7 @@ def test_impossible_ports_are_not_free() -> None:
 
 
 def test_lease_passes_over_a_port_in_use() -> None:
-    """A port that somebody outside the protocol has bound is never handed out."""
+    """A port that another program has bound, without our lock, is never handed out."""
     leases = ports.Leases(APART)
     taken = next(port for port in APART if ports.is_free(port))
     with socket.socket() as sock:
