@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..declaration.arguments import perform
 from ..errors import PortInUse, SummonError
 from ..foreign import let_through
-from ..scheduling.steps import Asked, Steps
+from ..scheduling.steps import Steps
 from ..unpatched import os, time
 from ..wording import describe_exit
 from .probe import Probe, Target, never, wider
@@ -221,19 +221,9 @@ class AllOf(Probe):
         self._refusing = self._probes[-1]
 
     @property
-    def shortest(self) -> float:
-        """As the question that was refused last."""
-        return self._refusing.shortest
-
-    @property
-    def longest(self) -> float:
-        """As the question that was refused last."""
-        return self._refusing.longest
-
-    @property
-    def asked(self) -> tuple[Asked, ...]:
-        """The questions to the asker that the probe which refused last waits for."""
-        return self._refusing.asked
+    def refusing(self) -> Probe:
+        """See :attr:`Probe.refusing`."""
+        return self._refusing
 
     def check(self) -> None:
         """Check all probes."""

@@ -22,7 +22,7 @@ from ..unpatched import os, time
 from ..wording import at
 from .asking import BODY, Question, ask, tell
 from .paths import UnixSocketProbe
-from .probe import Looking, Probe, Target, go_on, never, wider
+from .probe import AskingProbe, Looking, Target, never, wider
 from .tcp import TCPProbe
 
 #: the statuses that an HTTP probe accepts
@@ -80,7 +80,7 @@ class _Held:
 
 
 @dataclass(frozen=True)
-class HTTPProbe(Probe):
+class HTTPProbe(AskingProbe):
     """Ready when the answer to a request has an accepted status and body.
 
     Redirects are not followed; proxies and netrc of the environment are not used.
@@ -169,13 +169,6 @@ class HTTPProbe(Probe):
         where = UnixSocketProbe(self.path) if self.path else self._tcp()
         return (yield from where.occupied(name, until))
 
-    def look(self, target: Target, left: float = math.inf) -> str | None:
-        """See :meth:`Probe.look`.
-
-        :raises PortInUse: when another process listens there.
-        """
-        return go_on(self._held, self._looking, target, left)
-
     def astray(self, target: Target) -> str:
         """See :meth:`TCPProbe.astray`."""
         return "" if self.path else self._tcp().astray(target)
@@ -195,7 +188,11 @@ class HTTPProbe(Probe):
             self._held.tcp = TCPProbe(parts.hostname or "", port, self.ask_kernel)
         return self._held.tcp
 
-    def _looking(self, target: Target, left: float) -> Looking[str | None]:
+    def looking(self, target: Target, left: float) -> Looking[str | None]:
+        """One look, as a generator that yields wherever it has to wait.
+
+        :raises PortInUse: when another process listens there.
+        """
         held = self._held
         if not held.told:
             held.told, held.began = True, time.monotonic()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Protocol, TypeVar
 
 from ..errors import InvalidArgument, PortInUse, StartFailed, SummonError
@@ -156,6 +156,11 @@ class Probe:
         """
         return ""
 
+    @property
+    def refusing(self) -> Probe:
+        """The question that was refused last: of several that are one probe, one of those."""
+        return self
+
     def close(self) -> None:
         """Close what the probe has open; it may be used again."""
 
@@ -166,23 +171,28 @@ class Held(Protocol):
     looking: Looking[str | None] | None
 
 
-def go_on(
-    held: Held,
-    begin: Callable[[Target, float], Looking[str | None]],
-    target: Target,
-    left: float,
-) -> str | None:
-    """Go on with the look that is under way, or begin one."""
-    looking, held.looking = held.looking, None
-    if looking is None:
-        looking = begin(target, left)
-    try:
-        refusal = next(looking)
-    except StopIteration as end:
-        answer: str | None = end.value
-        return answer
-    held.looking = looking
-    return refusal
+class AskingProbe(Probe):
+    """A question that others have to answer, so that one look may take several calls."""
+
+    _held: Held
+
+    def looking(self, target: Target, left: float) -> Looking[str | None]:
+        """One look, as a generator that yields wherever it has to wait."""
+        raise NotImplementedError
+
+    def look(self, target: Target, left: float = math.inf) -> str | None:
+        """Go on with the look that is under way, or begin one; see :meth:`Probe.look`."""
+        held = self._held
+        looking, held.looking = held.looking, None
+        if looking is None:
+            looking = self.looking(target, left)
+        try:
+            refusal = next(looking)
+        except StopIteration as end:
+            answer: str | None = end.value
+            return answer
+        held.looking = looking
+        return refusal
 
 
 def wider(since: float) -> float:

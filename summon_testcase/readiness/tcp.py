@@ -13,7 +13,7 @@ from ..system.addresses import refusal as told
 from ..unpatched import time
 from ..wording import at
 from .asking import Question, ask
-from .probe import Looking, Probe, Target, V, go_on, in_use, wider
+from .probe import AskingProbe, Looking, Target, V, in_use, wider
 
 #: seconds that one attempt to connect may take
 _CONNECTION = 5.0
@@ -49,7 +49,7 @@ class _Held:
 
 
 @dataclass(frozen=True)
-class TCPProbe(Probe):
+class TCPProbe(AskingProbe):
     """Ready when the service, and no other process, listens on a TCP address.
 
     On Linux the probe asks the kernel.  That does not disturb the service, takes less than 10
@@ -108,15 +108,11 @@ class TCPProbe(Probe):
             )
         return None
 
-    def look(self, target: Target, left: float = math.inf) -> str | None:
-        """See :meth:`Probe.look`.
+    def looking(self, target: Target, left: float) -> Looking[str | None]:
+        """One look, as a generator that yields wherever it has to wait.
 
         :raises PortInUse: when another process listens there.
         """
-        return go_on(self._held, self.looking, target, left)
-
-    def looking(self, target: Target, left: float) -> Looking[str | None]:
-        """One look, as a generator that yields wherever it has to wait."""
         listeners, refusals = yield from self._who_listens(left)
         stranger: PortInUse | None = None
         for address, inode in listeners:

@@ -62,7 +62,8 @@ def until_ready(
         # this order matters: if it has ended here, the probe below sees all of its output
         over = failed(target, outlasts)
         answer = probe.look(target, deadline.left())
-        asked = probe.asked
+        refusing = probe.refusing
+        asked = refusing.asked
         # a question that is still under way is not counted twice
         attempts += not asked
         if answer is None and (target.exit_code is None or target.exit_code in target.fine):
@@ -75,7 +76,7 @@ def until_ready(
             return Outcome(Verdict.EXPIRED, refusal, attempts + bool(asked))
         step = _ASKED
         if not asked:
-            step = min(max((now - deadline.began) * _SHARE, probe.shortest), probe.longest)
+            step = min(max((now - deadline.began) * _SHARE, refusing.shortest), refusing.longest)
         until = min(now + step, deadline.at)
         heard = target.heard
         while True:
