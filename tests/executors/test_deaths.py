@@ -33,7 +33,7 @@ from ..samples import alive, eventually, service
 
 
 def serving() -> TCPCoordinatedExecutor:
-    """A server that ends well when it is told a line."""
+    """A server that exits with 0 when it gets a line."""
     source = (
         "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
         "sys.stdin.readline()"
@@ -42,7 +42,7 @@ def serving() -> TCPCoordinatedExecutor:
 
 
 def dying(name: str = "it", **options: Any) -> OutputCoordinatedExecutor:
-    """A service that ends with the status that it is told."""
+    """A service that exits with the status that a test sends."""
     script = "echo up; read status; echo ending; exit $status"
     return OutputCoordinatedExecutor(["/bin/sh", "-c", script], "up", name=name, **options)
 
@@ -78,7 +78,7 @@ WAYS: list[Any] = [
 
 
 def test_a_daemon_that_was_ready_before_its_starter_ended() -> None:
-    """It is the daemon that has died, not who has started it and ended as it should."""
+    """The daemon has died, and not the process that started it and has ended as expected."""
     script = "setsid sh -c 'echo $$ >$0; sleep 1000' $0 & read line"
     path = "{tmpdir}/it.pid"
     with pytest.raises(ProcessExited) as caught:
@@ -107,7 +107,7 @@ class TestBlocks:
         assert caught.value.exit_code == 3
 
     def test_a_server_that_ended(self, way: Callable[[Any], Any]) -> None:
-        """One that is there for others is missed also if it ended with status 0."""
+        """The end of a server is a death even with status 0."""
         it = serving()
         with pytest.raises(ProcessExited, match="it: exited with status 0 before it was stopped"):
             with way(it):
@@ -122,7 +122,7 @@ class TestBlocks:
                     os.kill(it.pid, signal.SIGKILL)
 
     def test_a_server_at_the_last_moment(self, way: Callable[[Any], Any]) -> None:
-        """Its keeper knows that it had ended before it was asked to, which nobody has told yet."""
+        """The keeper knows that it had ended before the stop, though the test process does not."""
         it = serving()
         with pytest.raises(ProcessExited, match="it: exited with status 0 before it was stopped"):
             with way(it):
@@ -148,7 +148,7 @@ class TestBlocks:
         for it in (dying(), SimpleExecutor(["/bin/sh", "-c", "read x"])):
             with way(it):
                 end(it, 0)
-            for _ in range(10):  # also at the moment in which it is looked at
+            for _ in range(10):  # so that it also ends just when its state is read
                 with way(it):
                     it.sendline("0")
         it = SimpleExecutor(["/bin/sh", "-c", "read x; exit 3"])
@@ -157,7 +157,7 @@ class TestBlocks:
                 end(it, 0)
 
     def test_beside_an_error(self, way: Callable[[Any], Any]) -> None:
-        """The exception that leaves the block stays what it is, and tells of the death."""
+        """An exception that leaves the block stays the same, and names the death."""
         for error in (ConnectionRefusedError("mine"), KeyboardInterrupt()):
             it = dying()
             with pytest.raises(type(error)) as caught:
@@ -182,7 +182,7 @@ class TestBlocks:
 
 
 def test_at_once() -> None:
-    """One that fails in the moment in which it is ready, as spawned, has left nothing running."""
+    """A service that fails just when it is ready, since spawned, leaves nothing running."""
     said = set()
     for _ in range(30):
         try:
@@ -205,7 +205,7 @@ def test_an_orchestrator_is_stopped() -> None:
 
 
 def test_several() -> None:
-    """The first is raised, and tells of the others, and of a stop that failed."""
+    """The first death is raised, and names the others, and a stop that failed."""
     a, b = dying("a"), dying("b")
     deaf = OutputCoordinatedExecutor(
         ["/bin/sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done"],
@@ -244,7 +244,7 @@ def test_frozen_errors() -> None:
 
 
 def test_in_a_testcase() -> None:
-    """A group that a test stops is the TestCase's: it tells of a death as ever, once."""
+    """If a test stops a group of its TestCase, a death in it is reported once."""
 
     class Case(SummonTestCase):
         group = Orchestrator({"it": dying()})

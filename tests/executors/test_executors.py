@@ -157,7 +157,7 @@ FLAVOURS = [
     ),
 ]
 every_flavour = pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda f: f.name)
-#: one without a readiness of its own cannot fail to become ready
+#: a SimpleExecutor is ready when spawned, so it cannot fail to become ready
 waiting_flavour = pytest.mark.parametrize("flavour", FLAVOURS[2:], ids=lambda f: f.name)
 
 
@@ -292,7 +292,7 @@ class TestContract:
         assert caught.value.report.output == ("line 1", "line 2")
 
 
-# -- what each waits for ------------------------------------------------------------------
+# -- readiness ----------------------------------------------------------------------------
 
 
 class TestSimple:
@@ -346,7 +346,7 @@ class TestOutput:
             executor.edon  # noqa: B018
 
     def test_a_silent_service(self, mark: str) -> None:
-        """Who says nothing is told so: 0 bytes of output."""
+        """The error of a silent service says so: 0 bytes of output."""
         executor = OutputCoordinatedExecutor(service("silent.py", mark), "up", timeout=0.2)
         with pytest.raises(TimeoutExpired, match="0 bytes of output"):
             executor.start()
@@ -411,7 +411,7 @@ class TestAddresses:
         assert f": web listens on {shown}:{said[1]}, not on 127.0.0.1:" in first
 
     def test_a_service_behind_a_wall(self, mark: str) -> None:
-        """One that listens in a network namespace of its own is said to."""
+        """The error says if the service listens in a network namespace of its own."""
         inside = ["sh", "-c", 'ip link set lo up; exec "$@"', mark, *serves("tcp", "{port}", mark)]
         executor = TCPCoordinatedExecutor([*unshare("--net"), *inside], timeout=3, name="web")
         with pytest.raises(TimeoutExpired) as caught:
@@ -551,7 +551,7 @@ class TestNotifyAndCommand:
         assert marked(mark) == []
 
     def test_a_probe_command_that_refuses_gets_rarer(self, mark: str, tmp_path: Path) -> None:
-        """It ran a thousand times a second, for as long as the service was not ready."""
+        """Probe commands do not run a thousand times a second while the service is not ready."""
         executor = CommandCoordinatedExecutor(
             service("silent.py", mark),
             probe=["sh", "-c", 'echo >>"$1"; false', mark, tmp_path / "runs"],
@@ -612,7 +612,7 @@ class TestCommonArguments:
         assert marked(mark) == []
 
     def test_fails_on_of_what_waits_for_nothing(self) -> None:
-        """There is no answer to tell of."""
+        """The error then has no last answer."""
         for number in range(10):
             executor = SimpleExecutor(["sh", "-c", f"exit {number % 3 + 1}"], fails_on="FATAL")
             try:
@@ -948,7 +948,7 @@ class TestStop:
         assert marked(mark) == []
 
     def test_an_orphan_that_becomes_a_program(self, mark: str) -> None:
-        """What its parent's handler took from a child that was just forked is sent once more."""
+        """If a parent's handler has taken the signal of a child, the signal is sent once more."""
         sleeper = service("silent.py", mark)
         script = f"""
         import os, signal
@@ -992,7 +992,7 @@ class TestStop:
         assert marked(mark) == []
 
     def test_the_main_process_is_asked_once(self, mark: str, tmp_path: Path) -> None:
-        """At half the grace period the others of its group are asked, and not it again.
+        """At half the grace period the others of the group are asked, not the main process.
 
         To uvicorn and others a second signal means "at once": they would cut their clients off.
         """

@@ -1,4 +1,4 @@
-"""Launchers: what exits with 0 and leaves its server to somebody else."""
+"""Launchers: commands that exit with 0 and leave their server to another program."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ..samples import alive, eventually, marked, service, stays
 
 @pytest.fixture
 def engine(mark: str, tmp_path: Path) -> Iterator[str]:
-    """The socket of a daemon that runs servers, and is nothing of ours."""
+    """The socket of a daemon that runs servers, and that this library did not start."""
     path = tmp_path / "engine"
     with subprocess.Popen(service("engine.py", "serve", path, mark)) as process:
         eventually(path.exists, "the engine runs")
@@ -42,7 +42,7 @@ def engine(mark: str, tmp_path: Path) -> Iterator[str]:
 
 
 def listens(port: int) -> bool:
-    """Whether anybody does."""
+    """Whether any process listens."""
     try:
         with socket.create_connection(("127.0.0.1", port), 5):
             return True
@@ -51,7 +51,7 @@ def listens(port: int) -> bool:
 
 
 def up(engine: str, seconds: float = 0.3, **options: Any) -> TCPCoordinatedExecutor:
-    """A server that the engine has, and that begins to listen after some time."""
+    """The command that has the engine run a server, which listens after some time."""
     return TCPCoordinatedExecutor(
         service("engine.py", "up", engine, "{port}", seconds),
         launcher=True,
@@ -89,7 +89,7 @@ class TestElsewhere:
 
     @pytest.mark.parametrize("how", ["stop", "kill"])
     def test_a_signal_does_not_reach_it(self, how: str, engine: str) -> None:
-        """So that the command is run also if a test chooses a signal."""
+        """The command is also run if a test chooses a signal."""
         server = up(engine).start()
         port = server.port
         getattr(server, how)(signal.SIGQUIT)
@@ -110,7 +110,7 @@ class TestElsewhere:
         assert "hello" in str(caught.value)
 
     def test_a_failed_start_leaves_nothing(self, engine: str) -> None:
-        """What was launched, but not ready in time, is ended by the command."""
+        """If a launched server is not ready in time, the command stops it."""
         ports = []
         server = up(engine, 0, timeout=0.5, until=lambda e: ports.append(e.port))
         with pytest.raises(TimeoutExpired, match=r"not ready within 0\.5 s"):
@@ -118,7 +118,7 @@ class TestElsewhere:
         assert ports and not listens(ports[0])
 
     def test_not_in_time(self, engine: str, caplog: pytest.LogCaptureFixture) -> None:
-        """If the command fails as well, that is told."""
+        """If the command fails as well, the error says so."""
         with caplog.at_level(logging.WARNING), pytest.raises(TimeoutExpired):
             up(engine, 100, timeout=0.5).start()
         assert "exited with status 1: no such server" in caplog.text
@@ -134,7 +134,7 @@ class TestElsewhere:
 
     @pytest.mark.parametrize("command", [None, ["true"]])
     def test_what_goes_on(self, command: list[str] | None, engine: str) -> None:
-        """A server that nothing has ended is told, with who it is, by all that should end it."""
+        """All ways to stop report a server that still listens, and name its process."""
         said = r"server: what it left goes on: 127.0.0.1:\d+ is in use already: by process \d+ \("
         for end in (SimpleExecutor.stop, SimpleExecutor.kill):
             server = up(engine, name="server", stop_command=command, stop_timeout=1).start()
@@ -146,7 +146,7 @@ class TestElsewhere:
             server.stop()
 
     def test_a_failed_start_that_leaves_something(self, engine: str) -> None:
-        """It tells of that too."""
+        """A failed start reports that, too."""
 
         def mistaken(_: object) -> None:
             raise NameError
@@ -156,7 +156,7 @@ class TestElsewhere:
         assert "what it left goes on: 127.0.0.1:" in "".join(caught.value.consequences)
 
     def test_a_command_that_returns_early(self, engine: str) -> None:
-        """The server may take its time: a restart would find it there."""
+        """Stops wait for a server that takes its time: otherwise a restart would find it."""
         late = service("engine.py", "down", engine, "{port}", 0.5)
         with up(engine, stop_command=late) as server:
             port = server.port
@@ -173,14 +173,14 @@ class TestElsewhere:
             assert server.running() and server.exit_code == 4
 
     def test_it_stays(self, mark: str) -> None:
-        """One that does not exit is not ready, and the message says so."""
+        """A launcher that does not exit is not ready, and the message says so."""
         with pytest.raises(TimeoutExpired, match=r"\(launcher=True\)") as caught:
             SimpleExecutor(["sh", "-c", "sleep 1000", mark], launcher=True, timeout=0.3).start()
         assert "it still runs" in str(caught.value)
         assert not marked(mark)
 
     def test_not_both(self) -> None:
-        """A one-shot is something else."""
+        """launcher= and one_shot= exclude each other."""
         with pytest.raises(InvalidArgument, match=r"one_shot=True and launcher=True"):
             SimpleExecutor("x", one_shot=True, launcher=True)
         with pytest.raises(InvalidArgument, match="launcher='yes'"):
@@ -188,7 +188,7 @@ class TestElsewhere:
 
 
 class TestBesideUs:
-    """A launcher whose server has not escaped us: ``pg_ctl start``."""
+    """A launcher whose server descends from it: ``pg_ctl start``."""
 
     def daemon(self, mark: str, **options: Any) -> FileCoordinatedExecutor:
         script = (
@@ -201,7 +201,7 @@ class TestBesideUs:
         )
 
     def test_its_death_is_seen(self, mark: str) -> None:
-        """It is ours, so it is known that it has ended."""
+        """The server descends from the keeper, which notices its end."""
         server = self.daemon(mark, stop_command=["false"]).start()
         pid = int(Path(server.path).read_text())
         assert server.running() and alive(pid)
@@ -221,7 +221,7 @@ class TestBesideUs:
             assert not path.exists() and not marked(mark)
 
     def test_a_straggler(self, engine: str, mark: str) -> None:
-        """What the launcher has left behind for a while is not the server."""
+        """A process that the launcher leaves behind for a while is not the server."""
         words = service("engine.py", "up", engine, "{port}", 0)
         with TCPCoordinatedExecutor(
             ["sh", "-c", 'sleep 1 & exec "$@"', mark, *words],
@@ -236,7 +236,7 @@ class TestBesideUs:
 
     @pytest.mark.parametrize("how", ["stop", "kill"])
     def test_a_straggler_that_nobody_asked_about(self, how: str, engine: str, mark: str) -> None:
-        """The command is run, though nothing that was known to be the server is left."""
+        """The command is run even if no process is left that could be the server."""
         words = service("engine.py", "up", engine, "{port}", 0)
         server = TCPCoordinatedExecutor(
             ["sh", "-c", 'sleep 0.5 & exec "$@"', mark, *words],
@@ -275,7 +275,7 @@ signal.pause()
 @pytest.mark.parametrize("when", ["starting", "ready"])
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM"])
 def test_the_test_process_is_killed(when: str, how: str, engine: str, tmp_path: Path) -> None:
-    """What cannot be killed is stopped by its command then, too; and no files are left."""
+    """When the test process is killed, the stop command runs, too; and no files are left."""
     place = tmp_path / "files"
     place.mkdir()
     done = subprocess.run(
@@ -315,7 +315,7 @@ unittest.main(argv=["x"])
 
 
 def test_in_a_test(engine: str) -> None:
-    """It is no death that nothing of it runs here."""
+    """A launcher without processes here is no death."""
     done = subprocess.run(
         [sys.executable, "-c", IN_A_TEST, engine], capture_output=True, text=True, timeout=60
     )

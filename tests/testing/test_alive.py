@@ -67,7 +67,7 @@ class AliveTest(ReportTest):
         self.assertIn("last answer: ", text)
 
     def test_a_server_that_hangs(self) -> None:
-        """However it is asked: in the report of the test, and in those of later ones, at once."""
+        """However it is asked, the report of the test names it, and later ones do so at once."""
         for name, question in QUESTIONS.items():
             with self.subTest(name):
 
@@ -96,12 +96,12 @@ class AliveTest(ReportTest):
                     text = self.report(result, f"test_{number}")
                     self.said(text)
                     self.assertIn("during AliveTest", text)
-                # one that hangs is waited for once, not in each test
+                # a service that hangs is waited for once, not in each test
                 self.assertLess(took, 2 * 4)
                 self.assertFalse(Case.web.running())
 
     def test_it_makes_a_test_fail(self) -> None:
-        """The failure of a client is the consequence, and is told with its cause."""
+        """The failure of a client is a consequence: the service that hangs is its cause."""
 
         class Case(SummonTestCase):
             web = web(alive=True)
@@ -137,7 +137,7 @@ class AliveTest(ReportTest):
         self.assertIn("did not answer within 2 s", logs.output[0])
 
     def test_before_the_first_test(self) -> None:
-        """What setUpClass has broken is found out before a test runs."""
+        """A service that setUpClass has broken is noticed before a test runs."""
 
         class Case(SummonTestCase):
             web = web(alive=True)
@@ -174,7 +174,7 @@ class AliveTest(ReportTest):
         self.assertGreaterEqual(len(calls), 6)
 
     def test_a_mistake(self) -> None:
-        """An error of the function itself is told at once, as what it is."""
+        """A mistake in the function itself is an error at once."""
 
         class Case(SummonTestCase):
             web = HTTPCoordinatedExecutor(
@@ -192,7 +192,7 @@ class AliveTest(ReportTest):
         self.assertLess(time.monotonic() - began, 8)
 
     def test_what_is_not_running_is_not_asked(self) -> None:
-        """One that a test has stopped is started again; one that died is told as ever."""
+        """A service that a test has stopped is started again; a death is reported as ever."""
         calls: list[int] = []
 
         class Case(SummonTestCase):
@@ -279,7 +279,7 @@ def queue() -> OutputCoordinatedExecutor:
 
 class StaleTest(ReportTest):
     def test_a_port_told_by_a_banner(self) -> None:
-        """The report of a failing test says who has a port that is not true any more."""
+        """The report of a failing test names a service that has an old port of another one."""
 
         class Case(SummonTestCase):
             queue = queue()
@@ -307,13 +307,13 @@ class StaleTest(ReportTest):
         self.assertNotIn("other was", self.report(result, "test_1"))
 
     def test_in_an_orchestrator(self) -> None:
-        """The log says it where there is no report; a leased port needs none."""
+        """Without a report the logger says so; a leased port does not change."""
         silent = service("silent.py", "{queue.port}")
         leased = SimpleExecutor(service("silent.py", "{port}"))
         with orchestrated(queue=queue(), web=SimpleExecutor(silent)) as (it, _):
             with self.assertLogs("summon_testcase", logging.WARNING):
                 it.restart()
-        # a group tells of its members
+        # the same for members of a group
         group = Orchestrator({"web": SimpleExecutor(silent)})
         with orchestrated(queue=queue(), group=group) as (it, _):
             with self.assertLogs("summon_testcase", logging.WARNING) as logs:

@@ -42,7 +42,7 @@ class DebuggedTest(SummonTestCase):
 
 
 def debugged(tests: str, place: Path) -> Any:
-    """A run of them at a terminal, which stops in the debugger."""
+    """A run of pytest --pdb at a terminal, which stops in the debugger."""
     (place / "test_it.py").write_text(PROGRAM)
     return pexpect.spawn(
         sys.executable,

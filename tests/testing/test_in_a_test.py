@@ -1,4 +1,4 @@
-"""What tests do with services, what is said while they start, and what is not installed."""
+"""What tests do with services; the lines while services start; programs that are missing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def repl(**options: Any) -> OutputCoordinatedExecutor:
 
 
 class ReplTest(SummonTestCase):
-    """A service that is talked to."""
+    """Services to which a test sends text."""
 
     repl = repl()
     python = OutputCoordinatedExecutor(
@@ -119,10 +119,10 @@ class ReplTest(SummonTestCase):
 
 
 class MarksTest(unittest.TestCase):
-    """From where output counts."""
+    """Where in the output assertions begin."""
 
     def test_each_test_begins_anew(self) -> None:
-        """What an earlier test made a service write satisfies neither assertion of this one."""
+        """Assertions of a test ignore output that an earlier test has caused."""
 
         class Case(SummonTestCase):
             repl = repl()
@@ -163,7 +163,7 @@ class MarksTest(unittest.TestCase):
         self.assertEqual((result.errors, result.failures), ([], []))
 
     def test_a_failed_assertion_is_a_failure(self) -> None:
-        """Not an error, also when the service ends; its class is the test's own."""
+        """A failed assertion is a failure, no error, also when the service ends."""
 
         class Mine(AssertionError):
             pass
@@ -192,7 +192,7 @@ class MarksTest(unittest.TestCase):
 
 
 class FaultsTest(SummonTestCase):
-    """Faults that a test brings about."""
+    """Faults that a test causes."""
 
     server = OutputCoordinatedExecutor(
         ["sh", "-c", "sleep 1000 & echo up; wait"], "up", expected_exit=143
@@ -220,7 +220,7 @@ class FaultsTest(SummonTestCase):
 
 
 class EndedTest(unittest.TestCase):
-    """A service that a test means to end."""
+    """A service that a test wants to end."""
 
     def test_waited_for(self) -> None:
         """It is no death, whatever its status; the next test has another run of it."""
@@ -273,7 +273,7 @@ class MissingTest(unittest.TestCase):
             return run(case)
 
     def missing(self, **options: Any) -> dict[SimpleExecutor, str]:
-        """Executors that miss something, and what is said of it."""
+        """Executors for which a program is missing, and the words of the error."""
         known = ["/bin/sh", "etcd", "no-such-tool"]
         return {
             SimpleExecutor("memcached", **options): "install the Debian package memcached",
@@ -289,7 +289,7 @@ class MissingTest(unittest.TestCase):
         }
 
     def setUp(self) -> None:
-        # with this alone nothing is found but what is beside Python, or in sbin
+        # with this PATH only programs beside Python, or in sbin, are found
         patch = mock.patch.dict(os.environ, PATH="/usr/lib/nowhere:/bin/none")
         patch.start()
         self.addCleanup(patch.stop)
@@ -330,7 +330,7 @@ class MissingTest(unittest.TestCase):
             self.assertEqual(len(self.run_with(None, server=server).skipped), 1)
 
     def test_a_skip_hides_nothing(self) -> None:
-        """What is wrong with another service is an error, though one is missing and optional."""
+        """The error of another service is not hidden by the skip for an optional one."""
         result = self.run_with(
             None,
             cache=SimpleExecutor("no-such-cache", optional=True),
@@ -352,7 +352,7 @@ class MissingTest(unittest.TestCase):
         self.assertEqual((len(result.errors), result.skipped), (1, []))
 
     def test_a_replaced_search_skips_nothing(self) -> None:
-        """What tests do to shutil.which, or to the file system, is not believed."""
+        """Patches of shutil.which, or of the file system, have no effect on the search."""
         echo = SimpleExecutor(["/bin/echo", "here"], requires="sh", optional=True)
         os.environ["PATH"] = "/usr/bin:/bin"
         with mock.patch("shutil.which", return_value=None):
@@ -373,10 +373,10 @@ class MissingTest(unittest.TestCase):
 
 
 class ProgressTest(unittest.TestCase):
-    """What is said while services start."""
+    """Lines on standard error, and log records, while services start."""
 
     def said(self, executor: Any, stream: Any = None, **env: str) -> str:
-        """What a start writes to standard error; nothing to standard output."""
+        """The lines that a start writes to standard error; it writes none to standard output."""
         out, err = io.StringIO(), stream or io.StringIO()
         with mock.patch.dict(os.environ, env), redirect_stdout(out), redirect_stderr(err):
             with self.assertRaises(TimeoutExpired) as caught:
@@ -396,21 +396,21 @@ class ProgressTest(unittest.TestCase):
         self.assertRegex(said, r"\Asumm\w+: waiting for slow: .*127\.0\.0\.1:\d+.* \(1 s\)\n\Z")
 
     def test_one_that_only_events_can_end(self) -> None:
-        """Nothing wakes the wait, but the line comes in time, and again later."""
+        """Even if no message ends the wait, the line comes in time, and again later."""
         silent = OutputCoordinatedExecutor(service("silent.py", "x"), "never", timeout=0.8)
         with mock.patch("summon_testcase.readiness.progress.MOMENTS", (0.1, 0.5)):
             said = self.said(silent, SUMMON_VERBOSE="1")
         self.assertEqual(len(re.findall(r"waiting for \S+: 0 bytes of.* \(\d s\)\n", said)), 2)
 
     def test_on_a_terminal(self) -> None:
-        """On a terminal it is said without the variable."""
+        """On a terminal the line comes without the variable."""
         terminal = mock.Mock(wraps=io.StringIO(), isatty=lambda: True)
         with mock.patch("summon_testcase.readiness.progress.MOMENTS", (0.1,)):
             said = self.said(self.slow(0.3), terminal, SUMMON_VERBOSE="")
         self.assertIn("waiting for slow", said)
 
     def test_nothing_is_said_by_default(self) -> None:
-        """Not on a pipe, nor with the variable set to 0, nor of a fast start."""
+        """No line comes on a pipe, or with the variable set to 0, or for a fast start."""
         with mock.patch("summon_testcase.readiness.progress.MOMENTS", (0.1,)):
             for value in ("", "0"):
                 self.assertEqual(self.said(self.slow(0.3), SUMMON_VERBOSE=value), "")

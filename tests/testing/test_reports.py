@@ -1,4 +1,4 @@
-"""What the report of a failing test says: what services wrote in it, and which of them died."""
+"""The report of a failing test shows what services wrote, and which of them died."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ask(executor: Any, word: str) -> None:
 
 
 def die(executor: Any, number: int = signal.SIGKILL) -> None:
-    """Kill a service behind its back, and wait until that is known."""
+    """Kill a service without the library's help, and wait until the library knows."""
     os.kill(executor.pid, number)
     eventually(lambda: not executor.running(), "the death")
 
@@ -177,7 +177,7 @@ class OutputTest(ReportTest):
             self.logs_of(text)
 
     def test_of_a_service_for_one_test(self) -> None:
-        """A service that is gone when the report is made is in it, and its log is kept."""
+        """A service that is stopped before the report is made is in it, and its log is kept."""
 
         class Case(SummonTestCase):
             talks = repl(scope="test")
@@ -213,7 +213,7 @@ class OutputTest(ReportTest):
         self.logs_of(text)
 
     def test_members_of_an_orchestrator(self) -> None:
-        """The services of a group that is declared as one are told of like others."""
+        """The report shows the members of an orchestrator like other services."""
 
         class Case(SummonTestCase):
             group = Orchestrator({"inner": repl()})
@@ -264,7 +264,7 @@ class OutputTest(ReportTest):
             self.assertIn("Frozen", self.report(run(Case)))
 
     def test_where_only_messages_are_printed(self) -> None:
-        """Under trial, and on Python 3.10, a copy of the exception says it all itself."""
+        """Under trial, and on Python 3.10, a copy of the exception has the words in its message."""
         watch = mock.Mock(spec=Watch, deaths=[ProcessExited("db: died")])
         watch.text.return_value = "db: died\nweb wrote"
         for error in (OSError(5, "no luck"), KeyError("k"), UnicodeError("u"), ProcessExited("x")):
@@ -281,7 +281,7 @@ class OutputTest(ReportTest):
 
 
 class ResultTest(ReportTest):
-    """How a result object is treated."""
+    """The result object of the runner."""
 
     def test_it_is_left_as_it_was(self) -> None:
         """After the test the result has its own methods again, also those set on the object."""
@@ -306,7 +306,7 @@ class ResultTest(ReportTest):
         self.assertEqual((len(copied.errors), result.errors), (1, []))
 
     def test_a_stream_of_its_own(self) -> None:
-        """What the runner's own stream cannot take is spelt out, whatever standard output is."""
+        """Characters that the runner's stream cannot encode are spelt out, whatever stdout is."""
 
         class Case(SummonTestCase):
             talks = repl()
@@ -364,7 +364,7 @@ class ResultTest(ReportTest):
 
 class DeathTest(ReportTest):
     def test_it_is_named_first(self) -> None:
-        """The report begins with who died, how, and the last lines; then comes what failed."""
+        """The report begins with the dead service, how it died, and its last lines."""
 
         class Case(SummonTestCase):
             fine = repl()
@@ -393,7 +393,7 @@ class DeathTest(ReportTest):
         self.logs_of(text)
 
     def test_it_is_noticed_in_time(self) -> None:
-        """A test that fails at the moment of a death names it, each of many times."""
+        """A report names a death even if the test fails at that very moment."""
 
         class Case(SummonTestCase):
             mortal = SimpleExecutor(service("silent.py", "x"), scope="test")
@@ -410,7 +410,7 @@ class DeathTest(ReportTest):
             self.logs_of(text)
 
     def test_the_status_is_named(self) -> None:
-        """One that exits by itself has its status named, even 0."""
+        """The report of a service that exits by itself has the status, even 0."""
         for status in (0, 3):
 
             class Case(SummonTestCase):
@@ -429,7 +429,7 @@ class DeathTest(ReportTest):
             self.logs_of(text)
 
     def test_a_command_may_end(self) -> None:
-        """One with nothing to wait for may end with status 0; reports of failures say so."""
+        """A SimpleExecutor may end with status 0; reports of failing tests say so."""
 
         class Case(SummonTestCase):
             command = SimpleExecutor(["sh", "-c", "read x; exit $x"])
@@ -469,7 +469,7 @@ class DeathTest(ReportTest):
         self.assertEqual(run(Case).errors, [])
 
     def test_a_test_does_not_pass_with_it(self) -> None:
-        """A test that passed, or failed as expected, during which one died errors itself."""
+        """If a service dies, the test errors, even if it passed or failed as expected."""
 
         class Passing(SummonTestCase):
             mortal = repl()
@@ -584,7 +584,7 @@ class DeathTest(ReportTest):
         self.logs_of(text)
 
     def test_in_setupclass(self) -> None:
-        """A setUpClass that fails because one died names it as the cause."""
+        """If setUpClass fails because a service died, the error names the death as its cause."""
 
         class Case(SummonTestCase):
             mortal = repl()
@@ -603,7 +603,7 @@ class DeathTest(ReportTest):
         self.logs_of(text)
 
     def test_two_deaths(self) -> None:
-        """All that died are named."""
+        """All dead services are named."""
 
         class Case(SummonTestCase):
             one = repl()
@@ -825,7 +825,7 @@ class RestartTest(ReportTest):
         self.assertEqual((len(set(runs) - {0}), runs.count(0)), (1, 1))
 
     def test_the_last_death(self) -> None:
-        """After the last test there is nothing to start again; the log says what happened."""
+        """After the last test a dead service is not started again; the logger reports the death."""
 
         class Case(SummonTestCase):
             phoenix = repl(restart=True)

@@ -44,7 +44,7 @@ class ScopesTest(unittest.TestCase):
         return recorder
 
     def case(self, label: str, module: str = "one", tests: int = 1, **attributes: Any) -> Any:
-        """A class with some tests that note that they ran."""
+        """A class with some tests that record that they ran."""
 
         def test(case: Any) -> None:
             self.events.append(label)
@@ -57,7 +57,7 @@ class ScopesTest(unittest.TestCase):
         self.assertEqual((result.errors, result.failures), ([], []))
 
     def run_in_modules(self, *cases: Any) -> unittest.TestResult:
-        """As run(); the modules that the classes say they are of exist."""
+        """As run(), with modules of the names that the classes give."""
         modules = {case.__module__: mock.Mock(spec=[]) for case in cases}
         with mock.patch.dict(sys.modules, modules):
             return run(*cases)
@@ -207,7 +207,7 @@ class RunScopeTest(ScopesTest):
         self.assertEqual(self.events, ["base"])
 
     def test_a_start_that_fails(self) -> None:
-        """It is tried once for all classes; others that need only its neighbour do not care."""
+        """It is tried once for all classes; classes that need only its neighbour run."""
         bad = self.service("bad", "run", fails=StartFailed("bad: no luck", executor="bad"))
         good = self.service("good", "run")
         result = run(
@@ -333,7 +333,7 @@ class ReferenceTest(ScopesTest):
         self.assertEqual(self.events, [])
 
     def test_what_is_not_declared(self) -> None:
-        """A reference to nothing is the error that it is without scopes."""
+        """A reference to an unknown service is the same error as without scopes."""
 
         class Case(SummonTestCase):
             web = SimpleExecutor([*SLEEPER, "{dbb.port}"], scope="run")
@@ -564,7 +564,7 @@ class TriedOnceTest(ScopesTest):
     """A declaration that cannot start is tried once per process."""
 
     def late(self, **options: Any) -> Any:
-        """What is never ready, and notes each start."""
+        """An executor that is never ready, and records each start."""
         started = self.events
 
         class Late(SimpleExecutor):
@@ -599,7 +599,7 @@ class TriedOnceTest(ScopesTest):
                 self.assertEqual(self.events, ["web"])
 
     def test_a_dependency(self) -> None:
-        """What cannot start is an error of all that have it; what else they have is not."""
+        """A failing service is an error of all classes that have it; others may still start."""
         db = self.late()
         web = SimpleExecutor([*SLEEPER, "{db.name}"])
         other = SimpleExecutor(SLEEPER)
@@ -612,7 +612,7 @@ class TriedOnceTest(ScopesTest):
         self.assert_passed(self.run_in_modules(self.case("Replaced", db=ready, web=web)))
 
     def test_another_database(self) -> None:
-        """What failed beside one service is tried beside another."""
+        """A start that failed beside one service is tried again beside another."""
         web = SimpleExecutor(
             ["/bin/sh", "-c", 'test "$0" = good || exit 3', "{db.host}"], one_shot=True
         )
@@ -624,7 +624,7 @@ class TriedOnceTest(ScopesTest):
         self.assertIn("tried before Bad, and not again", result.errors[0][1])
 
     def test_what_runs_for_somebody_else(self) -> None:
-        """That says nothing about the declaration: once it is stopped it can be started."""
+        """AlreadyRunning is not remembered: once the service is stopped it can be started."""
         web = SimpleExecutor(SLEEPER)
         cases = [self.case(name, web=web) for name in ("One", "Two")]
         with web:
@@ -669,7 +669,7 @@ class TriedOnceTest(ScopesTest):
 
 
 class WithoutATestCaseTest(unittest.TestCase):
-    """What is declared for a TestCase, in a plain block."""
+    """Arguments for a TestCase, used in a plain block."""
 
     def test_reset(self) -> None:
         """It can be called, of one and of all."""
@@ -688,7 +688,7 @@ class WithoutATestCaseTest(unittest.TestCase):
         with Orchestrator([one, Orchestrator([own])]) as group:
             group.reset()
         self.assertEqual(calls, [one, "own"] * 2)
-        group.reset()  # as of one that does not run: what is called finds that out
+        group.reset()  # of a group that does not run, too: the members' functions are called
         self.assertEqual(calls, [one, "own"] * 3)
 
     def test_nothing_to_reset(self) -> None:

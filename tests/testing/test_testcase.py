@@ -1,4 +1,4 @@
-"""Services in a TestCase: when they start, when they stop, what happens when they cannot."""
+"""Services in a TestCase: when they start and stop, and what happens if they cannot."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class DeclarationTest(ServicesTest):
         self.assertIn("2 failed, 3 passed", done.stdout)
 
     def test_what_is_no_service_by_mistake(self) -> None:
-        """A class that was not called, and orchestrated(), are told when the class is made."""
+        """A class in the place of an executor, and orchestrated(), are warnings at once."""
 
         class Clock(Executor):
             pass
@@ -745,7 +745,7 @@ class FailedStartTest(ServicesTest):
                 self.assert_tried_once()
 
     def test_other_classes_are_not_concerned(self) -> None:
-        """The class after one that could not start is as if nothing had been."""
+        """A class after one whose services could not start runs as ever."""
         failing = self.failing(StartFailed("broken: no luck"))
 
         class Next(SummonTestCase):
@@ -775,7 +775,7 @@ class FailedStartTest(ServicesTest):
         self.assert_tried_once()
 
     def test_a_missing_requirement_skips(self) -> None:
-        """What is missing and optional skips each test; the reason is its message."""
+        """A missing program of an optional executor skips each test; the message says why."""
         missing = RequirementMissing("redis: redis-server is missing", optional=True)
         with mock.patch.dict(os.environ):
             for value in (None, "", "0"):
@@ -882,7 +882,7 @@ class SkippedTest(ServicesTest):
 
 
 class ProcessTest(unittest.TestCase):
-    """What only a process of its own can show."""
+    """Tests that need a process of their own."""
 
     PREAMBLE = """
         import multiprocessing, os, sys, unittest
@@ -929,11 +929,11 @@ class ProcessTest(unittest.TestCase):
         return done.stdout.splitlines()
 
     def test_the_end_of_the_process_stops(self) -> None:
-        """What no hook stopped is stopped when the process ends, once."""
+        """Services that no hook has stopped are stopped when the process ends, once."""
         self.assertEqual(self.output_of("test()"), ["start in runner", "stop in runner"])
 
     def test_an_interrupted_stop_is_tried_again(self) -> None:
-        """What Ctrl-C kept from being stopped is stopped when the process ends."""
+        """Services that Ctrl-C kept from being stopped are stopped when the process ends."""
         script = """
             def interrupted(self):
                 Recorder.stop = stop

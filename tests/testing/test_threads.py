@@ -165,7 +165,7 @@ class ThreadsTest(unittest.TestCase):
         self.assertEqual(holders, [])
 
     def test_one_result_for_all_threads(self) -> None:
-        """Nothing of ours is left on it, and what failed tells of the services."""
+        """The result object has its own methods again; failures show the services' output."""
 
         class Base(SummonTestCase):
             it = OutputCoordinatedExecutor("sh -c 'echo up; exec cat'", "up\n")
