@@ -96,7 +96,7 @@ class RequirementMissing(CommandNotFound):
 
 
 class PortInUse(StartFailed):
-    """Somebody else listens where the service should."""
+    """Another process has the port, socket or pid file of the service."""
 
     #: the port, or None for a unix socket
     port: int | None = None

@@ -226,7 +226,7 @@ def call(label: str, name: object) -> str:
 
 
 def after(label: str, value: object) -> tuple[object, ...]:
-    """One thing to wait for or several, executors or names.
+    """The executors, or names, of an ``after=``, which may be one or several.
 
     :raises InvalidArgument: naming the argument.
     """

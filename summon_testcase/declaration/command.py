@@ -38,7 +38,7 @@ class Launch:
     :param cwd: the directory, absolute.
     :param tty: whether the service gets a terminal; otherwise it gets pipes.
     :param notify: the address of the sd_notify socket, or empty.
-    :param silent: its standard input is empty, and nobody can send it anything.
+    :param silent: whether its standard input is empty, so that a test can send it nothing.
     :param stop: the words of the command that stops it, with the program's full path; empty if
         a signal does.
     :param fine: statuses with which the main process may end before the service is ready.

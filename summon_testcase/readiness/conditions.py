@@ -22,7 +22,7 @@ class Spawned(Probe):
     """Ready at once: the process runs."""
 
     def describe(self) -> str:
-        """What is waited for."""
+        """See :meth:`Probe.describe`."""
         return "its process"
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
@@ -41,7 +41,7 @@ class Completed(Probe):
         self._argument, self._fine = argument, fine
 
     def describe(self) -> str:
-        """What is waited for."""
+        """See :meth:`Probe.describe`."""
         statuses = " or ".join(str(status) for status in sorted(self._fine, key=abs))
         return f"its end with status {statuses} ({self._argument}=True)"
 
@@ -56,7 +56,7 @@ class Notified(Probe):
     """Ready when the service has sent READY=1."""
 
     def describe(self) -> str:
-        """What is waited for."""
+        """See :meth:`Probe.describe`."""
         return "READY=1 on its NOTIFY_SOCKET"
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
@@ -84,7 +84,7 @@ class CommandProbe(Probe):
         return min(max(0.005, wider(self._since)), 0.5)
 
     def describe(self) -> str:
-        """What is waited for."""
+        """See :meth:`Probe.describe`."""
         return f"{os.path.basename(self._argv[0])} to exit with status 0"
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
@@ -126,7 +126,7 @@ class Until(Probe):
         return max(0.25, self.shortest)
 
     def describe(self) -> str:
-        """What is waited for."""
+        """See :meth:`Probe.describe`."""
         return f"{self._argument} to return true"
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
@@ -168,7 +168,7 @@ class Meanwhile(Probe):
         return math.inf if self._refusal is None else self._question.longest
 
     def describe(self) -> str:
-        """What is waited for."""
+        """See :meth:`Probe.describe`."""
         return f"{self._end.describe()}, and {self._question.describe()}"
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
@@ -239,7 +239,7 @@ class AllOf(Probe):
         return None
 
     def describe(self) -> str:
-        """What is waited for."""
+        """See :meth:`Probe.describe`."""
         return ", and ".join(said for probe in self._probes if (said := probe.describe()))
 
     def look(self, target: Target, left: float = math.inf) -> str | None:

@@ -163,7 +163,7 @@ class HTTPProbe(AskingProbe):
         return f"an accepted answer to {self.method} {self._shown}"
 
     def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
-        """Whether somebody listens at the URL's host and port already."""
+        """Whether a process listens at the URL's host and port already."""
         if self.awaits_other:
             return None
         where = UnixSocketProbe(self.path) if self.path else self._tcp()

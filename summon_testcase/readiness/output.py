@@ -198,7 +198,7 @@ class OutputProbe(Probe):
         return _HOLD / 4 if self.observer.holding else math.inf
 
     def describe(self) -> str:
-        """What is waited for."""
+        """See :meth:`Probe.describe`."""
         return f"output matching {self._said}"
 
     def look(self, target: Target, left: float = math.inf) -> str | None:

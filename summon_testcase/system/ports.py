@@ -107,7 +107,7 @@ def _private_directory() -> str:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody uses a port, on any address of IPv4 or IPv6.
+    """Whether no process uses a port, on any address of IPv4 or IPv6.
 
     A port also counts as used if a socket is bound to it without listening, or if a connection
     lingers in TIME_WAIT: the question is asked by a bind() without SO_REUSEADDR.
@@ -144,7 +144,7 @@ def lingering(port: int) -> str:
 
 
 def is_listened_at(port: int | None) -> bool:
-    """Whether somebody listens at a port."""
+    """Whether a process listens at a port."""
     return port is not None and _LISTENS in procfs.tcp_states(port)
 
 

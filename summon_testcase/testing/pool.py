@@ -500,7 +500,7 @@ shutdown.in_forked_child(_own_nothing)
 
 
 def _remember_nothing() -> None:
-    """Of failed starts, and of the pools of classes that have run."""
+    """Forget failed starts, and the pools of classes that have run."""
     global _run
     _run = ServicePool("run", "run")
     _modules.clear()
