@@ -1,4 +1,4 @@
-"""What went wrong with an instance of a service: the errors that say so, and who has died."""
+"""Makes the errors of an instance of a service, and finds out whether it has died."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def not_stored(instance: Instance, number: int) -> SpawnFailed:
 def not_ready(instance: Instance, probe: Probe, outcome: Outcome, waited: float) -> StartFailed:
     """The error for a start that has waited in vain.
 
-    :param waited: seconds.
+    :param waited: how long, in seconds.
     """
     asked = f" (asked {counted(outcome.attempts, 'time')})"
     said = outcome.refusal + asked if outcome.refusal else ""
@@ -75,8 +75,8 @@ def not_taken(
 ) -> SummonError:
     """The error for input that the service did not read.
 
-    :param what: how much of it, in words.
-    :param taken: bytes that it has read.
+    :param what: how much input, in words.
+    :param taken: bytes that the service has read.
     """
     process = instance.process
     if process.ended:
@@ -96,12 +96,12 @@ def not_taken(
 
 
 def death(instance: Instance, when: str) -> SummonError | None:
-    """The error for an end that nobody asked for: the same one at each call, or None.
+    """The error for an end that no test asked for: the same one at each call, or None.
 
-    A one-shot, or a command that was ready when spawned, may end with status 0; and what a
-    test has waited for with any.
+    A one-shot, or a command that was ready when spawned, may end with status 0.  A service whose
+    end a test has waited for may end with any status.
 
-    :param when: when it was noticed, to follow "was killed by SIGKILL".
+    :param when: the moment at which it was noticed, in words that follow "was killed by SIGKILL".
     """
     process = instance.process
     if not (instance.in_use and process.mine()):
@@ -119,9 +119,9 @@ def death(instance: Instance, when: str) -> SummonError | None:
 
 
 def _died(instance: Instance, when: str, daemon: bool) -> ProcessExited:
-    """The error for an end that nobody asked for.
+    """The error for an end that no test asked for.
 
-    :param daemon: what has ended is not the main process, but what that had left.
+    :param daemon: whether a daemon has ended, and not the main process, which had left it.
     """
     process = instance.process
     if daemon and not instance.one_shot:
@@ -139,13 +139,13 @@ def _died(instance: Instance, when: str, daemon: bool) -> ProcessExited:
 
 
 def death_in_block(instance: Instance) -> SummonError | None:
-    """The same for a block that ends now: what only writes may have come to its end."""
+    """The error of a death for a block that ends; programs that only write may have ended."""
     if not instance.in_use:
         return None
     process, alive = instance.process, instance.running()
     ends_well = instance.one_shot or not instance.serves
     fine = process.fine if ends_well else frozenset()
-    # from now on until it is stopped its keeper knows best
+    # whether it ends between this look and the stop, its keeper tells
     instance.needed = fine if alive and process.pid else None
     if alive or (process.exit_code in fine and not process.lost):
         return instance.hung

@@ -14,7 +14,7 @@ _counter = itertools.count(1)
 
 
 class _Held:
-    """What is to be given back at the end of a lease."""
+    """The port and the files that are given back at the end of a lease."""
 
     def __init__(self, base: str) -> None:
         self.base = base
@@ -22,8 +22,8 @@ class _Held:
         self.owner = os.getpid()
 
     def give_back(self) -> None:
-        """May be called again, where Ctrl-C came in between."""
-        if self.owner == os.getpid():  # a fork has a copy only
+        """Give them back; may be called again after Ctrl-C in here."""
+        if self.owner == os.getpid():  # a forked child has a copy, but owns nothing
             files.remove_life(self.base)
             if self.port is not None:
                 ports.release(self.port)
@@ -31,51 +31,51 @@ class _Held:
 
 
 class Lease:
-    """A port, a directory and what is in it, from ``start()`` to the end of the scope.
+    """A port and a directory with its files, from ``start()`` to the end of the scope.
 
-    One instance of the service, a process with its log, follows another in it.
+    Several instances of the service, each a process with its log, may use it one after the other.
 
-    :param name: the service's name, part of the paths.
+    :param name: the name of the service, which is a part of the paths.
     """
 
     def __init__(self, name: str) -> None:
         safe = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:40]
-        #: what all paths begin with
+        #: the common beginning of all paths
         self.base = os.path.join(run_directory(), f"{safe}-{next(_counter)}")
         #: a directory in another place that is removed with the rest
         self.elsewhere = ""
-        #: an instance was ready once
+        #: whether an instance has been ready
         self.begun = False
-        #: the port and the directory have been given back
+        #: whether the port and the directory have been given back
         self.over = False
         self._runs = itertools.count(1)
         self._directory = False
         self._held = _Held(self.base)
-        # one that was killed, and that nobody refers to any more, is not held any longer
+        # gives back the lease of a killed service when its executor has no references any more
         self._finalizer = weakref.finalize(self, self._held.give_back)
 
     def mine(self) -> bool:
-        """Whether this process began it, rather than a parent that forked us."""
+        """Whether this process began the lease, and not a parent that has forked this one."""
         return self._held.owner == os.getpid()
 
     def lasts(self) -> bool:
-        """Whether one more instance of this process may have it."""
+        """Whether one more instance of this process may use it."""
         return self.mine() and not self.over
 
     @property
     def port(self) -> int | None:
-        """The free port that was found for it, once it asked for one."""
+        """The free port that was found for it; None if none was needed yet."""
         return None if self.over else self._held.port
 
     def lease(self) -> int:
-        """The free port that is its own, found now if there is none yet."""
+        """Its free port, which the first call finds."""
         if self._held.port is None:
             self._held.port = ports.lease()
         return self._held.port
 
     @property
     def tmpdir(self) -> str:
-        """A directory, mode 0700; made when it is first asked for, which few services do."""
+        """A directory, mode 0700; the first call makes it, since few services need one."""
         if not self._directory:
             os.mkdir(self.base, 0o700)
             self._directory = True
@@ -84,7 +84,7 @@ class Lease:
     def next_files(self) -> InstanceFiles:
         """The files of one more instance."""
         number = next(self._runs)
-        run_directory()  # it, and ours, may have gone by the user's own clean-up
+        run_directory()  # the user's own clean-up may have removed it, and our directory in it
         self._directory = self._directory and os.path.isdir(self.base)
         return InstanceFiles(self.base, self.base if number == 1 else f"{self.base}.{number}")
 
@@ -94,17 +94,17 @@ class Lease:
         self.elsewhere = directory
 
     def end(self) -> None:
-        """Give the port back, and remove what there is on disk."""
+        """Give the port back, and remove the files."""
         self._held.give_back()
         self._finalizer.detach()
         self.over = True
 
 
 class InstanceFiles:
-    """What one instance of a service has on disk: its log, and a socket if it asks for one.
+    """The files of one instance of a service: its log, and a notify socket if it needs one.
 
-    :param lease: what the paths of the lease begin with.
-    :param base: what the paths of this instance begin with.
+    :param lease: the common beginning of the paths of the lease.
+    :param base: the common beginning of the paths of this instance.
     """
 
     def __init__(self, lease: str, base: str) -> None:
@@ -114,10 +114,13 @@ class InstanceFiles:
 
     @property
     def notify_address(self) -> str:
-        """Where the sd_notify socket is; abstract if the path would be too long."""
+        """The address of the sd_notify socket; abstract if the path would be too long."""
         path = f"{self.base}.notify"
         return path if len(os.fsencode(path)) < 100 else f"@{path[-90:]}"
 
     def discard(self, keep_log: bool) -> None:
-        """Remove it all, but for the log if an error has named it."""
+        """Remove the files.
+
+        :param keep_log: whether to keep the log, since an error has named it.
+        """
         files.remove_run(self.base, keep_log)

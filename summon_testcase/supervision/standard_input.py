@@ -1,4 +1,4 @@
-"""What a service is told by its standard input, no faster than it takes it."""
+"""Sends text to the standard input of a service, no faster than the service takes it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .failures import not_taken
 from .instance import Instance
 from .process import Process
 
-#: bytes of a message: so few that one is sent as a whole, or not at all
+#: bytes of a message at most, so that it is sent as a whole or not at all
 _CHUNK = 1 << 15
-#: bytes that may be on their way: what the socket to the keeper holds
+#: bytes that may be under way at most: what the socket to the keeper holds
 _WINDOW = 4 * _CHUNK
-#: seconds to learn how much had been taken when time was over, or that the service has ended
+#: seconds, after time is over, to learn how much was taken, or that the service has ended
 _LAST_WORD = 0.2
 
 
 def send(instance: Instance, text: bytes, deadline: Deadline) -> None:
-    """Pass on text as the service takes it, until all is taken.
+    """Send text until the service has taken all of it.
 
-    :raises TimeoutExpired: if it does not read; what was not taken never will be.
-    :raises ProcessExited: if it has ended, or does meanwhile.
+    :raises TimeoutExpired: if the service does not read; text that was not taken is dropped.
+    :raises ProcessExited: if the service has ended, or ends meanwhile.
     :raises NotRunning: if its input is closed.
     """
     taken = _send(instance.process, text, deadline)
@@ -36,7 +36,7 @@ def send(instance: Instance, text: bytes, deadline: Deadline) -> None:
 def end(instance: Instance, deadline: Deadline) -> None:
     """End the input of the service.
 
-    :raises SummonError: as :func:`send` does, if that does not come to it.
+    :raises SummonError: as :func:`send` does, if the service does not take the end.
     """
     process = instance.process
     if not process.input_closed and not _end(process, deadline):
@@ -44,7 +44,7 @@ def end(instance: Instance, deadline: Deadline) -> None:
 
 
 def _send(process: Process, text: bytes, deadline: Deadline) -> int:
-    """Pass on text until all is taken, or something ends that; how many bytes were taken."""
+    """Send text until all is taken, or the service or the time ends; how many bytes were taken."""
     with _turn(process, deadline) as granted:
         before, rest = process.written, memoryview(text)
         while granted and rest and _wait(process, deadline, _WINDOW - _CHUNK):
@@ -59,7 +59,7 @@ def _send(process: Process, text: bytes, deadline: Deadline) -> int:
 
 
 def _end(process: Process, deadline: Deadline) -> bool:
-    """End the input of the service; whether that came to it."""
+    """End the input of the service; whether it has taken the end."""
     with _turn(process, deadline) as granted:
         if granted:
             process.end_input()
@@ -71,7 +71,7 @@ def _end(process: Process, deadline: Deadline) -> bool:
 
 
 def _wait(process: Process, deadline: Deadline, under_way: int) -> bool:
-    """Wait until no more than some bytes are on their way; whether that came."""
+    """Wait until at most ``under_way`` bytes are under way; whether that came in time."""
     while True:
         process.pump()
         if process.sent - process.taken <= under_way:
@@ -82,10 +82,10 @@ def _wait(process: Process, deadline: Deadline, under_way: int) -> bool:
 
 
 def _wait_for_last_word(process: Process) -> None:
-    """Wait for a moment until it is known what was taken, and why no more."""
+    """Wait a moment for the message that says how much was taken, or that the service ended."""
     deadline = Deadline(_LAST_WORD)
     while not process.ended and not deadline.expired():
-        # what ends closes its input first
+        # a service that ends closes its input first
         if process.sent == process.taken and not process.input_closed:
             return
         wait(Pause((process.fileno(),), deadline.at))
@@ -94,9 +94,9 @@ def _wait_for_last_word(process: Process) -> None:
 
 @contextlib.contextmanager
 def _turn(process: Process, deadline: Deadline) -> Iterator[bool]:
-    """A block in which nobody else sends anything; whether that came in time.
+    """A block in which no other call sends text; whether its turn came in time.
 
-    A signal handler does not wait for what it has interrupted.
+    A signal handler does not wait for the call that it has interrupted.
     """
     me = threading.get_ident(), object()
     try:
@@ -105,7 +105,7 @@ def _turn(process: Process, deadline: Deadline) -> Iterator[bool]:
             wait(Pause((), min(deadline.at, time.monotonic() + 0.01)))
         yield process.senders[0][0] == me[0]
     except BaseException:
-        # what an interrupt has left is not to come before what is sent next
+        # text that an interrupted call has left must not come before the next text
         process.forget_input()
         raise
     finally:

@@ -1,4 +1,4 @@
-"""What a service writes, as a test waits for it or reads it."""
+"""Waits for the output of a service, and reads it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def wait_for(
 ) -> re.Match[str]:
     """Block until the output matches, from where the last match ended.
 
-    :param raw: match it as it was written, escape sequences and all.
-    :raises TimeoutExpired: if it does not come.
-    :raises ProcessExited: if the service ends without it.
+    :param raw: whether to match the output as it was written, with escape sequences.
+    :raises TimeoutExpired: if there is no match in time.
+    :raises ProcessExited: if the service ends without a match.
     """
     observer = Observer(instance.log, patterns, instance.mark, raw)
     probe = OutputProbe(observer, patterns)
@@ -33,10 +33,10 @@ def wait_for(
 
 
 def stream(instance: Instance, timeout: float | None) -> TextIO:
-    """What it wrote after it was ready, as a text stream that begins anew at each call.
+    """The output since readiness as a text stream; each call gives one from the beginning.
 
     :param timeout: seconds that a read may wait; None for no limit.
-    :raises TimeoutExpired: from a read that waited longer.
+    :raises TimeoutExpired: by a read that has waited longer.
     """
 
     def late(waited: float) -> TimeoutExpired:

@@ -1,4 +1,4 @@
-"""The beginning of an instance: it is spawned, and waited for."""
+"""Starts an instance: spawns it, and waits until it is ready."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _warned = False
 def get_ready(
     instance: Instance, launch: Launch, probe: Probe | None, deadline: Deadline
 ) -> Steps[None]:
-    """Spawn it and wait until it is ready; on any failure leave nothing running.
+    """Spawn an instance and wait until it is ready; on any failure leave nothing running.
 
-    :param probe: None if it is ready once it is spawned, even if it ends at that moment.
+    :param probe: asks whether it is ready; None if it is ready once it is spawned, even if it
+        ends at that moment.
     """
     instance.launch = launch
     instance.launched = instance.has_run = True
@@ -72,7 +73,7 @@ def _wait(instance: Instance, probe: Probe, deadline: Deadline) -> Steps[None]:
 
 
 def _warn_of_orphans() -> None:
-    """Say once what is not promised where the system forbids to be a sub-reaper."""
+    """Warn once where the system forbids keepers to adopt orphans."""
     global _warned
     if not _warned:
         _warned = True

@@ -1,4 +1,4 @@
-"""The end of an instance: politely, then by force."""
+"""Ends an instance: politely, then by force."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("summon_testcase")
 
-#: seconds between looks at what a command is to end elsewhere
+#: seconds between looks at a server elsewhere that a command stops
 _LOOK = 0.02
 
 
 def stop(
     instance: Instance, number: int | None = None, timeout: float | None = None
 ) -> Steps[None]:
-    """End it politely, then by force.
+    """Stop an instance politely, then by force.
 
-    :param number: a signal, instead of its own or of the command that stops it.
-    :param timeout: seconds, instead of its own.
+    :param number: a signal, instead of its stop signal or stop command.
+    :param timeout: seconds, instead of its ``stop_timeout``.
     :raises StopFailed: if it had to be killed, or ended with an unexpected status.
     """
     process, launch = instance.process, instance.launch
     grace = instance.limits.stop_timeout if timeout is None else timeout
     process.pump()
     elsewhere, deadline = not process.gone and _may_be_elsewhere(instance), Deadline(grace)
-    # a signal does not reach what a launcher has left elsewhere
+    # the command is also needed where no signal can reach the server of a launcher
     argv = launch.stop if number is None or instance.outlasts else ()
     number = instance.limits.stop_signal if number is None else number
     was_running = process.exit_code is None and not process.gone
@@ -65,9 +65,9 @@ def stop(
 
 
 def kill(instance: Instance, number: int = signal.SIGKILL) -> None:
-    """Signal everything that the service started, and wait until it is gone.
+    """Signal all processes of the service, and wait until they are gone.
 
-    :param number: if it is not SIGKILL, that follows when ``stop_timeout`` has passed.
+    :param number: the signal; if it is not SIGKILL, that follows after ``stop_timeout``.
     """
     process, launch = instance.process, instance.launch
     process.pump()
@@ -76,7 +76,7 @@ def kill(instance: Instance, number: int = signal.SIGKILL) -> None:
         if number != signal.SIGKILL:
             run(_signalled_to_death(instance, number))
         if instance.outlasts and launch.stop:
-            # what it stops is no process of ours that could be killed
+            # the command stops a server that is no process of ours, and so cannot be killed
             grace = instance.limits.stop_timeout
 
             def request() -> None:
@@ -92,7 +92,7 @@ def kill(instance: Instance, number: int = signal.SIGKILL) -> None:
 
 
 def survivors(instance: Instance) -> str:
-    """What could not be ended, and why; empty if nothing lives on."""
+    """In words, which processes could not be ended, and why; empty if none lives on."""
     left = instance.process.killed[2]
     if not left:
         return instance.left
@@ -101,13 +101,13 @@ def survivors(instance: Instance) -> str:
 
 
 def _may_be_elsewhere(instance: Instance) -> bool:
-    """Whether what is to be ended may be no process of ours."""
-    instance.running()  # finds it out
+    """Whether the server to stop may be no process of ours."""
+    instance.running()  # sets outlasts
     return instance.outlasts
 
 
 def _left_elsewhere(instance: Instance, deadline: Deadline) -> Steps[str]:
-    """What goes on where a launcher has left it, in words; a command may have to end it yet."""
+    """In words, what still listens where a launcher left it; waits for a stop command to end it."""
     if instance.who_is_there is None:
         return ""
     while True:
@@ -149,7 +149,7 @@ def _gone(instance: Instance, request: Callable[[], None], patience: float) -> S
 
 
 def _died(instance: Instance, fine: frozenset[int]) -> bool:
-    """Whether it had ended when it was to be stopped, and not by us.
+    """Whether the service had ended by itself before it was asked to.
 
     :param fine: statuses that are no death.
     """
@@ -161,7 +161,7 @@ def _died(instance: Instance, fine: frozenset[int]) -> bool:
 
 
 def _stop_command_failed(instance: Instance, grace: float) -> str:
-    """How the command that stops it failed, in words; empty if it did not."""
+    """In words, how the stop command failed; empty if it did not."""
     said = instance.process.stopper_said
     if said is None or said[0] == 0:
         return ""
@@ -176,9 +176,9 @@ def _stop_command_failed(instance: Instance, grace: float) -> str:
 def _not_stopped(
     instance: Instance, number: int, grace: float, argv: tuple[str, ...], ran: bool
 ) -> str:
-    """Why it did not stop as it should, in words; empty if it did.
+    """In words, why the service did not stop as it should; empty if it did.
 
-    :param ran: it had not ended before.
+    :param ran: whether it was running before the stop.
     """
     process, status = instance.process, instance.process.exit_code
     main_killed, killed, immortal = process.killed
