@@ -1,4 +1,4 @@
-"""The optional base of executors: what a TestCase and an orchestrator rely on."""
+"""The optional base of executors, with the methods that a TestCase and an orchestrator call."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ E = TypeVar("E", bound="Executor")
 
 
 def overridden(executor: object, method: str) -> bool:
-    """Whether ``start`` or ``stop`` of an executor is not the one of this package any more.
+    """Whether ``start`` or ``stop`` of an executor is not the method of this package any more.
 
-    By a subclass, a mixin, an attribute of the instance or of any class (mocks): then it must be
-    called, and may block; else its steps can be taken beside those of others.
+    A subclass, a mixin, or an attribute of the instance or of any class (mocks) may override it.
+    Then it must be called, and may block; otherwise its steps can run beside those of others.
     """
     native = getattr(type(executor), f"_native_{method}", None)
     return getattr(getattr(executor, method), "__func__", None) is not native
 
 
 class Startable(Protocol):
-    """Anything with start and stop: that is all."""
+    """Any object with start and stop."""
 
     def start(self) -> object:
         """Start, and block until ready."""
@@ -45,14 +45,14 @@ def stands_idle(executor: Executor) -> bool:
 
 
 def start_of(thing: Startable) -> Steps[None]:
-    """The start of anything as steps: what is overridden is what is called."""
+    """The start of any object as steps; a ``start`` that is overridden is called."""
     if isinstance(thing, Executor) and not overridden(thing, "start"):
         return thing._starting()
     return _blocking_start(thing)
 
 
 def stop_of(thing: Startable) -> Steps[None]:
-    """The stop of anything as steps: what is overridden is what is called."""
+    """The stop of any object as steps; a ``stop`` that is overridden is called."""
     if isinstance(thing, Executor) and not overridden(thing, "stop"):
         return thing._stopping()
     return _blocking(thing)
@@ -88,32 +88,33 @@ class Executor:
     tock
     """
 
-    #: how messages, templates and reports call it; given by the class attribute, by a
-    #: mapping's key, or by the ``name`` argument
+    #: its name in messages, templates and reports; given by the class attribute, by a mapping's
+    #: key, or by the ``name`` argument
     name: str = ""
     #: executors, or their names, that must be ready before this one starts
     after: tuple[object, ...] = ()
-    #: attributes that templates of other services may name, ``{this.dsn}``, beside those that
-    #: they may name of every executor, and those that its base classes have here
+    #: attributes that templates of other services may name, ``{this.dsn}``, in addition to those
+    #: of every executor, and to those of its base classes
     template_fields: tuple[str, ...] = ()
     #: how long it lives in a TestCase: ``"test"``, ``"class"``, ``"module"`` or ``"run"``
     scope: Scope = "class"
     #: how often it may be started again when it dies while tests run
     _max_restarts: float = 0
-    #: a TestCase starts and stops it, and may start it again: it keeps what it has meanwhile
+    #: whether a TestCase starts and stops it; it then keeps port and directory between starts
     _in_testcase: bool = False
-    #: a TestCase has it, so that scopes have a meaning; or it was said that they have none
+    #: whether a TestCase has it, so that its scope has a meaning; also True after a warning that
+    #: it has none
     _may_be_scoped = False
     #: the life that it leads, or led last, if it runs a process
     _instance: Instance | None = None
-    #: the declared services that templates can name, once an orchestrator has said so
+    #: the declared services that its templates can name; an orchestrator sets them
     _services: Mapping[str, object] = {}
 
     def start(self: E) -> E:
         """Start, and block until ready.
 
         :returns: the executor itself.
-        :raises SummonError: if that fails; nothing is left running.
+        :raises SummonError: if the start fails; nothing is left running.
         """
         raise NotImplementedError(f"{type(self).__name__} has no start()")
 
@@ -143,11 +144,11 @@ class Executor:
         perform(f"stop() of {type(self).__name__}", self.stop)
 
     def reset(self) -> None:
-        """Make it as it was when it was started: call what ``reset=`` has declared.
+        """Put the service into the state after its start: call the function of ``reset=``.
 
-        In a TestCase that is done before each test but the first that uses it.
+        A TestCase does this before each test but the first that uses the service.
 
-        :raises NotImplementedError: if nothing was declared.
+        :raises NotImplementedError: if there is no ``reset=``.
         """
         own: Callable[[Executor], object] | None = vars(self).get("_reset")
         if own is None:
@@ -160,11 +161,11 @@ class Executor:
     _native_reset = reset
 
     def _can_reset(self) -> bool:
-        """Whether there is anything that resets it."""
+        """Whether it can be reset."""
         return vars(self).get("_reset") is not None or overridden(self, "reset")
 
     def _tell_what_is_ignored(self) -> None:
-        """Say once what has a meaning in a TestCase only, where it is started without one."""
+        """Warn once of arguments that have a meaning in a TestCase only, if there is none."""
         ignored = {}
         if self.scope != "class":
             ignored[f"scope={self.scope!r}"] = "it lives from its start to its stop"
@@ -203,21 +204,21 @@ class Executor:
         yield
 
     def _warm_up(self) -> None:
-        """A start begins of which its own is a part: have begun what takes a while to boot."""
+        """Start programs that take long to boot, when a start with this executor begins."""
 
     def _attempt(self) -> AbstractContextManager[None]:
-        """A block that starts it: if that fails, what it has started so far is ended.
+        """A block that starts it; if the block fails, the process is ended.
 
-        What a subclass adds to a start may fail when the process is ready.
+        Code that a subclass adds to a start may fail when the process is already ready.
         """
         return contextlib.nullcontext()
 
     def _clear(self) -> None:
-        """End it at once, in whatever way it can be, where Ctrl-C came into its start or stop."""
+        """End it at once after Ctrl-C in its start or stop, by any method that it has."""
         getattr(self, "kill", self.stop)()
 
     def _undo_start(self) -> None:
-        """End it, if it runs, where an interrupt came when the start was done."""
+        """End it, if it runs, after an interrupt that came when the start had succeeded."""
         if getattr(self, "running", bool)():
             self._clear()
 
@@ -230,7 +231,7 @@ class Executor:
         self._services = services
 
     def _check(self, may_appear: bool = False) -> None:
-        """Refuse, before anything is spawned, what cannot work.
+        """Before anything is spawned, refuse arguments that cannot work.
 
         :param may_appear: whether files that are missing now may be made by another service.
         :raises SummonError: naming the argument and what to write instead.
@@ -239,13 +240,13 @@ class Executor:
     # -- for test cases --
 
     def _asking(self, when: str) -> Steps[None]:
-        """Ask whether it still answers, if it was declared how: if not, that is its death.
+        """Ask the question of ``alive=``, if there is one; without an answer it counts as dead.
 
-        :param when: when that was noticed, to follow "was killed by SIGKILL".
+        :param when: the moment in words, to follow "was killed by SIGKILL".
         """
         return
         yield
 
     def _stale(self) -> list[str]:
-        """What it was told of other services, and is not true any more, in words."""
+        """In words, values of other services that it was started with, and that have changed."""
         return []

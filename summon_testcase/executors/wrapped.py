@@ -1,4 +1,4 @@
-"""Objects that are no executors, made into some."""
+"""Makes executors of other objects with ``start()`` and ``stop()``."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Thing = TypeVar("Thing")
 def summoned(
     thing: Thing, *, scope: Scope = "class", reset: Callable[[Thing], object] | None = None
 ) -> Thing:
-    """Declare something that is not an executor, but has ``start()`` and ``stop()``.
+    """Declare an object that is no executor, but has ``start()`` and ``stop()``.
 
     ``broker = summoned(Broker())`` is started and stopped like an executor, and ``self.broker``
-    is the Broker. Without the wrapper it would be left alone, as a mock's patcher must be.
-    Whether it dies is not noticed.
+    is the Broker. Without the wrapper it would not be started, as a mock's patcher must not be.
+    The library does not notice its death.
 
     :param thing: an object with ``start()`` and ``stop()``.
     :param scope: how long it lives: ``"test"``, ``"class"``, ``"module"`` or ``"run"``.
     :param reset: called with the thing before each test but the first that uses it; default:
         its method ``reset()``, if its class has one.
-    :raises TypeError: if it cannot be started or stopped.
-    :raises InvalidArgument: for another scope, or a reset that cannot be called.
+    :raises TypeError: if the thing has no ``start()`` or ``stop()``.
+    :raises InvalidArgument: for an unknown scope, or a reset that cannot be called.
     """
     for method in ("start", "stop"):
         if not callable(getattr(thing, method, None)):
@@ -71,7 +71,7 @@ class Summoned(Executor):
         return self._thing
 
     def __getattr__(self, name: str) -> Any:
-        # what the wrapped object knows (a port, say) is there for the references of others
-        if name == "_thing":  # asked for by copy, before there is one
+        # attributes of the wrapped object, such as a port, are there for references of others
+        if name == "_thing":  # copy asks for it before it is set
             raise AttributeError(name)
         return getattr(self._thing, name)
