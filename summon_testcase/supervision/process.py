@@ -229,8 +229,9 @@ class Process:
         """Close the channel; may be called again, after Ctrl-C in here."""
         _processes.discard(self)
         self.gone = self.ended = True
-        if self._channel is not None:
-            self._channel.close()
+        for end in (self._channel, self._theirs):
+            if end is not None:
+                end.close()
 
     def watch(self, position: int) -> None:
         """Ask the keeper for a message when there is output beyond a position in the log."""
@@ -325,7 +326,6 @@ class Process:
         """In a forked child: close the copy of the channel, and own no service."""
         # another thread may have held the lock when the child was forked
         self._lock = threading.RLock()
-        self._let_go()
         self.forget()
 
     def mine(self) -> bool:
