@@ -33,7 +33,7 @@ class Process:
     The attributes are as of the last :meth:`pump`, which never blocks.
     """
 
-    #: the command that :meth:`spawn` runs
+    #: the command that :meth:`spawn` runs, set before it is called
     launch: Launch
 
     def __init__(self, files: InstanceFiles) -> None:
@@ -97,9 +97,9 @@ class Process:
         """Statuses with which the main process may end before the service is ready."""
         return self.launch.fine
 
-    def spawn(self, launch: Launch) -> None:
+    def spawn(self) -> None:
         """Have a keeper spawn the service; then :attr:`pid` or :attr:`refused` is set."""
-        self.launch, files = launch, self.files
+        launch, files = self.launch, self.files
         pairs = [f"{key}={value}" for key, value in launch.env.items()]
         fields = [files.lease, files.log.path, str(limit()), launch.cwd, str(int(launch.tty))]
         fields += [str(int(launch.silent)), launch.notify, launch.program]

@@ -27,10 +27,11 @@ def get_ready(
     :param probe: asks whether it is ready; None if it is ready once it is spawned, even if it
         ends at that moment.
     """
-    instance.launch = launch
+    instance.launch = instance.process.launch = launch
+    # from here on a signal handler may stop it
     instance.launched = instance.has_run = True
     try:
-        instance.process.spawn(launch)
+        instance.process.spawn()
         yield from _spawned(instance)
         if probe is not None:
             yield from _wait(instance, probe, deadline)
