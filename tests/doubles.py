@@ -23,7 +23,7 @@ from summon_testcase.keeper import capture
 from summon_testcase.output import log
 from summon_testcase.readiness import asking
 from summon_testcase.readiness.probe import Probe
-from summon_testcase.supervision import shutdown, warden
+from summon_testcase.supervision import shutdown, starting, warden
 from summon_testcase.supervision.instance import Instance
 from summon_testcase.supervision.warden import Warden
 from summon_testcase.system import ports
@@ -230,6 +230,11 @@ def put_run_directory(place: object, monkeypatch: pytest.MonkeyPatch) -> None:
 
 #: where PostgreSQL keeps its data if there is room: for mock.patch and monkeypatch
 POSTGRESQL_MEMORY = "summon_testcase.services.postgresql._MEMORY"
+
+
+def warn_of_orphans() -> None:
+    """Give the warning that a start gives where the system forbids keepers to adopt orphans."""
+    starting._warn_of_orphans()
 
 
 # The keeper's log

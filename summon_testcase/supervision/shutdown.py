@@ -56,7 +56,10 @@ _give_back = (
 #: functions that are registered for the end, in the order of registration
 _at_exit: dict[Call, None] = {}
 #: functions that forget state which a forked child may keep
-_at_reset: list[Call] = [functools.partial(_call, "system.addresses", "forget")]
+_at_reset: list[Call] = [
+    functools.partial(_call, "system.addresses", "forget"),
+    functools.partial(_call, "supervision.starting", "forget"),
+]
 
 for _forget in _in_child:
     # one by one: an exception of one function does not keep the others from being called

@@ -16,6 +16,7 @@ from . import failures, stopping, warden
 from .instance import Instance
 from .process import refusal
 
+#: whether this process has warned of orphans
 _warned = False
 
 
@@ -86,3 +87,9 @@ def _warn_of_orphans() -> None:
             RuntimeWarning,
             stacklevel=2,
         )
+
+
+def forget() -> None:
+    """Warn again of what this process has warned of."""
+    global _warned
+    _warned = False

@@ -8,11 +8,13 @@ import pkgutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import summon_testcase
 from summon_testcase import HTTPCoordinatedExecutor, SimpleExecutor, SummonTestCase
 
 from ..cases import run
-from ..doubles import reset
+from ..doubles import reset, warn_of_orphans
 from ..places import linux
 from ..reliability.scene import nothing_left, run_program
 from ..samples import alive, eventually, parent, service
@@ -82,6 +84,8 @@ def test_a_reset_process_is_as_good_as_new(mark: str) -> None:
     alone = SimpleExecutor(service("silent.py", mark))
     for _ in range(2):
         alone.start()
+        with pytest.warns(RuntimeWarning, match="orphaned"):
+            warn_of_orphans()
         result = run(It, Fails)
         assert (result.testsRun, len(result.errors)) == (2, 1)
         assert "not again in this process" not in result.errors[0][1]
@@ -92,7 +96,8 @@ def test_a_reset_process_is_as_good_as_new(mark: str) -> None:
             *("system.ports._leases._leased", "system.netlink._shared.diag"),
             *("output.log._run_directory", "readiness.asking._asker._socket"),
             *("supervision.warden._warden", "supervision.process._processes"),
-            *("executors.running._alive", "testing.pool.holders", "testing.pool._tried"),
+            *("supervision.starting._warned", "executors.running._alive"),
+            *("testing.pool.holders", "testing.pool._tried"),
         } <= changed
         reset()
         nothing_left(mark)
