@@ -1,7 +1,7 @@
 """The executor that all flavours extend: ready when its process is spawned.
 
-What only a process that runs needs is imported where it is first needed: a TestCase is declared
-much more often than it is run.
+Modules that only a running service needs are imported by the functions that use them: a TestCase is
+declared much more often than it is run.
 """
 
 from __future__ import annotations
@@ -60,28 +60,29 @@ __tracebackhide__ = hidden
 
 E = TypeVar("E", bound="SimpleExecutor")
 
-#: seconds in which a server that was left elsewhere answers once more
+#: seconds that the server of a launcher has to answer, when it is asked whether it still runs
 _STILL_THERE = 2.0
-#: for which one is asked at most whether it still answers
+#: seconds that a service has at most to answer the question of ``alive=``
 _PATIENCE = 10.0
 
 
 def load(*modules: str) -> None:
-    """Import modules of the package that a declaration does without."""
+    """Import modules of the package that a declaration does not need."""
     package = __name__.partition(".")[0]
 
     def import_them() -> None:
         for room, _, module in (name.partition(".") for name in modules):
-            # as "from room import module" does: what a test has removed is not imported twice
+            # as "from room import module" does: a module that a test has removed from sys.modules
+            # is not imported twice
             __import__(f"{package}.{room}", fromlist=(module,))
 
     undisturbed(import_them)
 
 
 def warm_up(asker: bool = False) -> None:
-    """Have the warden start while what the first start needs is imported.
+    """Start the warden, which boots while this process imports what the first start needs.
 
-    :param asker: whether requests will be sent, by another process that takes a while to boot.
+    :param asker: whether to start the asker, too, which sends requests.
     """
     load("supervision.warden")
     from ..supervision import warden
@@ -93,66 +94,77 @@ def warm_up(asker: bool = False) -> None:
 
             asking.warm_up(http=True)
     except (OSError, SpawnFailed) as error:
-        # the service will say so when it is spawned
+        # the spawn of the service will fail, too, and raise this
         let_through(error)
 
 
 class SimpleExecutor(Copied, Addressed):
     """A process; ready as soon as it is spawned.
 
-    :param command: what to run.  A string is split into words as a shell would; a
-        sequence is taken as it is, numbers and paths in it as text; a path alone is a program
-        without arguments.  Templates in it are filled in at start: ``{port}``,
-        ``{host}``, ``{url}``, ``{tmpdir}``, ``{name}``, and ``{other.port}`` for another
-        service; ``{python}``, the Python that runs the tests; ``{here}``, the directory of the
-        module that makes the executor.  Whatever else is in braces stays as it is.
-    :param shell: give the whole string to ``/bin/sh -c`` instead.
-    :param timeout: seconds until it must be ready; None for no limit.
-    :param env: added to the inherited environment: text, numbers, paths; None removes a variable.
-        Templates are filled in, ``$NAME`` is not: it is refused.  The virtual environment that the
-        tests run in is active in it, unless this has a ``PATH``.
-    :param cwd: the directory to run in, and where relative paths start; default: the current one.
-    :param name: how it is called; default: the class attribute or mapping key.
-    :param after: executors, or names, that must be ready before this one starts.
-    :param stop_signal: what ``stop()`` sends first.
-    :param stop_timeout: seconds that ``stop()`` waits before it kills.
-    :param stop_command: a command that ``stop()`` runs instead of a signal, as text or as a
-        sequence, with the environment and the directory of the service; templates are filled
-        in.  If it fails, or half of ``stop_timeout`` has passed, the signal is sent after all.
-    :param fails_on: a pattern in the output that means: give up now.
-    :param expected_exit: statuses that ``stop()`` accepts, beside 0, the signal's own, and 128
-        and the signal; of a ``one_shot`` or a ``launcher`` those that are a success, beside 0.
-    :param tty: give it a pseudo-terminal; pipes otherwise.
-    :param stdin: None for an empty standard input (``/dev/null``); by default it is what
-        ``send()`` writes.
-    :param one_shot: ready when it has exited with status 0 (migrations).  What ``until`` asks
-        counts if it has been true at any moment, before the exit or after.
-    :param launcher: it exits with status 0 and leaves a server somewhere else, where it is no
-        process of ours (``docker compose up -d``): what it waits for is waited for after that,
-        whoever listens then, and only ``stop_command`` can end it.
-    :param requires: a program that must be installed too, or several: looked for, as the
-        command is, before anything is started.
-    :param optional: whether the tests of a TestCase are skipped, instead of failing, if the
-        command, or what it requires, is not installed.  Not once it has run in this process.
-    :param until: called with the executor; ready only once it returns something true.
-        An exception counts as "not yet", but for a mistake in the callable, which ends the start:
-        NameError, SyntaxError, ImportError, a TypeError or AttributeError of the callable itself
-        (unless it is about None), an AssertionError that was given a message (``assert x, "why"``;
-        those of ``assertEqual`` and its like count as "not yet").  While it runs no other
-        service is asked; it is called again after four times as long as it took.
-    :param scope: how long it lives in a TestCase: ``"test"``, fresh for each; ``"class"``;
-        ``"module"``; ``"run"``, shared by all classes that inherit the same declaration until
-        the process ends.
-    :param reset: called with the executor before each test but the first that uses it.
-    :param restart: start it again before the next test if it died while tests ran: True, or
-        how many times.  By default the tests that would need it error.
-    :param alive: what is asked before and after each test, so that one that hangs is named like
-        one that died: a function, called with the executor, that returns something true; a probe
-        command that exits with 0, as text or as a sequence, templates filled in; True to ask
-        again what it waited for, if that is an answer, a connection or a probe command.  It is
-        given ``timeout`` seconds, at most 10, and asked again meanwhile.
-    :param host: the address that ``{host}`` and ``host`` give.
-    :param port: the port that ``{port}`` and ``port`` give; default: a free one.
+    :param command: the program to run, and its arguments. A text is split into words as a shell
+        would split it. The words of a sequence are taken as they are; they may also be numbers and
+        paths. A path alone is a program without arguments. Templates are filled in at start:
+        ``{port}``, ``{host}``, ``{url}``, ``{tmpdir}`` and ``{name}`` of the service itself;
+        ``{other.port}`` of another service; ``{python}``, the Python that runs the tests;
+        ``{here}``, the directory of the module that makes the executor. Other text in braces stays
+        as it is.
+    :param shell: whether ``/bin/sh -c`` is given the command, which is one text then.
+    :param timeout: seconds until the service must be ready; None for no limit.
+    :param env: variables that are added to the inherited environment: text, numbers, paths; None
+        removes a variable. Templates are filled in; ``$NAME`` is not filled in but refused. The
+        virtual environment that the tests run in is active in the service, too, unless ``env`` has
+        a ``PATH``.
+    :param cwd: the directory that the service runs in, and that relative paths start from;
+        default: the current one.
+    :param name: the name of the service in messages and templates; default: the class attribute or
+        mapping key.
+    :param after: executors, or their names, that must be ready before this one starts.
+    :param stop_signal: the signal that ``stop()`` sends first.
+    :param stop_timeout: seconds that ``stop()`` waits before it kills the service.
+    :param stop_command: a command that ``stop()`` runs instead of sending a signal, as text or as
+        a sequence. It has the environment and the directory of the service; templates are filled
+        in. If it fails, or half of ``stop_timeout`` has passed, ``stop()`` also sends the signal.
+    :param fails_on: a pattern, or a list of patterns. If the output matches one of them during a
+        start, the start fails at once.
+    :param expected_exit: statuses that ``stop()`` accepts in addition to 0, to the status of a
+        process that the signal has ended, and to 128 plus the signal. For a ``one_shot`` or a
+        ``launcher``: statuses that count as success in addition to 0.
+    :param tty: whether the service gets a pseudo-terminal; otherwise it gets pipes.
+    :param stdin: ``"send"`` if tests may write to the standard input, by ``send()``; None for an
+        empty standard input (``/dev/null``).
+    :param one_shot: whether the command does some work and ends (migrations). It is ready when it
+        has exited with status 0. It suffices that ``until`` has been true at some moment, before
+        the exit or after it.
+    :param launcher: whether the command exits with status 0 and leaves a server that is no process
+        of ours (``docker compose up -d``). After the exit, the start waits until the server is
+        ready, whichever process it is. Only ``stop_command`` can end the server.
+    :param requires: a program that must be installed too, or several. They are looked for before
+        anything is started, as the command is.
+    :param optional: whether a TestCase skips its tests, instead of failing, if the command or a
+        program of ``requires`` is not installed. Once the service has run in this process, a
+        missing program is an error.
+    :param until: a callable that is given the executor; the service is ready only once it returns
+        something true. An exception counts as "not yet", except for a mistake in the callable,
+        which ends the start: NameError, SyntaxError, ImportError, a TypeError or AttributeError of
+        the callable itself (unless it is about None), an AssertionError with a message
+        (``assert x, "why"``; those of ``assertEqual`` and its like count as "not yet"). While the
+        callable runs, no other service is asked; before it is called again, four times as long
+        passes as the call took.
+    :param scope: how long the service lives in a TestCase: ``"test"``, so that each test has a
+        fresh one; ``"class"``; ``"module"``; ``"run"``, so that all classes that inherit the same
+        declaration share it until the process ends.
+    :param reset: a callable that is given the executor. A TestCase calls it before each test but
+        the first that uses the service.
+    :param restart: whether a TestCase starts the service again, before the next test, if it died
+        while tests ran: True, or how many times. Otherwise the tests that need it are errors.
+    :param alive: how a TestCase asks, before and after each test, whether the service still
+        answers, so that it can name a service that hangs: a callable that is given the executor
+        and returns something true; a probe command that exits with 0, as text or as a sequence, in
+        which templates are filled in; True to ask the question of the start again, if that is a
+        request, a connection or a probe command. The question is repeated until it is answered,
+        for ``timeout`` seconds, at most 10.
+    :param host: the address that ``{host}`` and the attribute ``host`` give.
+    :param port: the port that ``{port}`` and the attribute ``port`` give; default: a free one.
     :raises InvalidArgument: naming the argument and what to write instead.
 
     >>> with SimpleExecutor('echo -n "hello"') as greeting:
@@ -200,7 +212,7 @@ class SimpleExecutor(Copied, Addressed):
         given = arguments.call(label, name)
         label = given or label
         self._command = commands.split(command, arguments.flag(label, "shell", shell), label)
-        #: as it was written, if that was a text
+        #: the command as the user wrote it, if that was a text
         self._written = command if isinstance(command, str) else ""
         self._shell = shell
         arguments.seconds(label, "timeout", timeout, unlimited=True)
@@ -214,7 +226,7 @@ class SimpleExecutor(Copied, Addressed):
             stop_timeout,
             arguments.statuses(label, expected_exit),
         )
-        #: how errors call it before it has a name
+        #: stands for the name in errors of constructors, when there is no name yet
         self._declared = label
         self._env = arguments.environment(label, env)
         self._cwd = None if cwd is None else arguments.path(label, "cwd", cwd, "a directory")
@@ -250,12 +262,12 @@ class SimpleExecutor(Copied, Addressed):
             self._alive = commands.split(alive, False, label, "alive")
 
     def __dir__(self) -> list[str]:
-        """What may be done with one that is declared; the rest is for subclasses to write."""
+        """The attributes for users; those that only subclasses write are left out."""
         written = {"after", "cleanup", "prepare", "ready", "scope", "template_fields"}
         return sorted({*super().__dir__()} - written)
 
     def __repr__(self) -> str:
-        # a traceback with variables, of a constructor that refuses
+        # a constructor that refuses its arguments: tracebacks may show variables
         if "_instance" not in vars(self):
             return f"<{type(self).__name__}: not declared yet>"
         state = "not running"
@@ -272,10 +284,10 @@ class SimpleExecutor(Copied, Addressed):
 
     @property
     def command(self) -> str:
-        """The command line as it was run, templates filled in; before it is, as it was declared.
+        """The command line of the running process; of one that does not run, as it was declared.
 
-        As one text that a shell would split into the same words; with ``shell=True`` what the
-        shell is given.
+        It is one text that a shell would split into the same words; with ``shell=True`` it is the
+        text that the shell is given. In that of a running process templates are filled in.
         """
         instance = self._instance
         runs = instance is not None and instance.in_use
@@ -287,23 +299,23 @@ class SimpleExecutor(Copied, Addressed):
     # -- what flavours override --
 
     def _texts(self) -> list[str]:
-        """Every text in which templates are filled in."""
+        """All texts that may contain templates."""
         env = [value for value in self._env.values() if value is not None]
         alive = self._alive if isinstance(self._alive, tuple) else ()
         texts = [*self._command, *self._stop_command, *env, *alive]
         return [*texts, *([self._cwd] if self._cwd else [])]
 
-    #: it is there for others, not only for what it writes
+    #: whether others talk to the service, so that more than its output is of interest
     _serves = False
-    #: what readiness is asked by can be asked again, as often as one likes
+    #: whether the question of readiness can be asked again while the service runs
     _asks_again = False
 
     def _readiness(self) -> list[Probe]:
-        """What is asked until it is ready, made before it is spawned."""
+        """The probes that a start asks; made before the service is spawned."""
         return []
 
     def _again(self) -> list[Probe]:
-        """The same, to be asked again of one that is ready."""
+        """The probes that ``alive=True`` asks when the service is ready."""
         return self._readiness()
 
     def _command_probe(self, words: Iterable[str], timeout: float) -> Probe:
@@ -320,18 +332,18 @@ class SimpleExecutor(Copied, Addressed):
         return f"tcp://{at(self._host, self._port_now())}"
 
     def _port_now(self) -> int:
-        """The port of this life, leased now if there is none yet."""
+        """The port; without a declared or leased one a free port is leased now."""
         return self._port if self._port is not None else self._leased("port").lease()
 
     def _ready(self, instance: Instance) -> None:
-        """Set where output() and wait_for_output() begin; called once it is ready."""
+        """Set where output() and wait_for_output() begin; called once the service is ready."""
         if instance.waits:
             instance.mark = instance.output_from = instance.log.size()
 
     # -- templates --
 
     def _needs(self) -> set[str]:
-        """Names of the services that templates refer to."""
+        """Names of the services that the templates refer to."""
         return {name for name, _ in templates.references(self._texts()) if name in self._services}
 
     def _own(self, field: str) -> str:
@@ -404,7 +416,7 @@ class SimpleExecutor(Copied, Addressed):
         return templates.fill(text, self._own, self._other)
 
     def _placed(self, text: str) -> str:
-        """A text with what is known before the start filled in."""
+        """A text in which those templates are filled in that are known before the start."""
 
         def own(field: str) -> str:
             return self._own(field) if field in templates.PLACES else f"{{{field}}}"
@@ -412,7 +424,7 @@ class SimpleExecutor(Copied, Addressed):
         return templates.fill(text, own, lambda name, field: None)
 
     def _directory(self) -> str:
-        """The directory that it runs in."""
+        """The directory that the service runs in."""
         return commands.directory(self._fill(self._cwd) if self._cwd else None, self._called)
 
     # -- start --
@@ -421,7 +433,7 @@ class SimpleExecutor(Copied, Addressed):
         warm_up()
 
     def _check(self, may_appear: bool = False) -> None:
-        """Refuse, before anything is spawned, what cannot work."""
+        """Refuse arguments that cannot work; see :meth:`Executor._check`."""
         self._refuse_elsewhere(self._called)
         called, texts = self._called, self._texts()
         for name, field in sorted(templates.references(texts)):
@@ -443,7 +455,7 @@ class SimpleExecutor(Copied, Addressed):
                 self._find_known(word, path, cwd)
 
     def _find_program(self, path: str | None, cwd: str) -> None:
-        """Refuse a program that is known to be missing already."""
+        """Refuse a command whose program is missing."""
         self._find_known(self._command[0], path, cwd)
 
     def _find_known(self, word: str, path: str | None, cwd: str) -> None:
@@ -452,13 +464,13 @@ class SimpleExecutor(Copied, Addressed):
             self._find(word, path, cwd)
 
     def _waits_for_its_port(self) -> bool:
-        """Whether readiness is asked at the port that ``{port}`` gives."""
+        """Whether its probes ask at the port that ``{port}`` gives."""
         return False
 
     def _refuse_a_port_untold(self) -> None:
-        """Refuse to wait at a port that was found for it, and that it cannot know.
+        """Refuse a start that would wait at a free port of which nothing tells the service.
 
-        What a subclass tells it, in a file that ``prepare()`` writes, is not known here.
+        A subclass with a ``prepare()`` may write the port into a file, so it is not refused.
         """
         if self._port is not None or not self._waits_for_its_port():
             return
@@ -475,26 +487,26 @@ class SimpleExecutor(Copied, Addressed):
         )
 
     def _names_own(self, texts: Iterable[str], *wanted: str) -> bool:
-        """Whether templates in some texts name any of some fields of this executor."""
+        """Whether templates in some texts name one of the wanted fields of this executor."""
         texts = list(texts)
         others = templates.references(texts)
         own = templates.fields(texts) | {f for n, f in others if self._services.get(n) is self}
         return not own.isdisjoint(wanted)
 
     def _find(self, word: str, path: str | None, cwd: str) -> str:
-        """The full path of a program."""
+        """The full path of a program of this service."""
         return programs.find_program(word, path, cwd, self._called, self._may_skip)
 
     @property
     def _may_skip(self) -> bool:
         """Whether tests are skipped if a program is missing."""
-        # once what it needs was there it is an error if it is missing
+        # the programs were there at an earlier start: that they are missing now is an error
         return self._optional and (self._instance is None or not self._instance.has_run)
 
     def _find_required(self, path: str | None, cwd: str | None) -> None:
         for word in map(self._placed, self._requires):
             if cwd is None and os.sep in word and not os.path.isabs(word):
-                continue  # not yet known where it starts from
+                continue  # the directory that it starts from is not known yet
             try:
                 self._find(word, path, cwd or os.sep)
             except CommandNotFound as error:
@@ -526,7 +538,7 @@ class SimpleExecutor(Copied, Addressed):
         load("supervision.warden", "supervision.instance", "system.ports", "readiness.conditions")
         self._refuse_twice()
         if self._instance is not None and not self._instance.over:
-            # it died; what it left may live
+            # the service has died; processes that it has left may live
             self._finish(self._instance, keep_lease=True)
         from ..supervision.instance import Instance
         from ..system import ports
@@ -541,7 +553,7 @@ class SimpleExecutor(Copied, Addressed):
                 self._refuse_twice()
                 instance = self._instance = Instance(self._called, self._limits, self._instance)
             instance.port = instance.lease.port if self._port is None else self._port
-            # one that is leased now is free
+            # a port that is leased from now on is free
             instance.lingering = "" if instance.port is None else ports.lingering(instance.port)
             instance.one_shot, instance.serves = self._one_shot, self._serves
             hooks = True
@@ -551,7 +563,7 @@ class SimpleExecutor(Copied, Addressed):
             hooks = False
             instance.prepared = True
             probe = self._all_probes(instance)
-            # a resolver that is slow must leave time for the start
+            # half of the time, so that a slow resolver leaves some for the start
             occupied = yield from probe.occupied(self._called, began + deadline.left() / 2)
             if occupied is not None:
                 raise occupied
@@ -566,16 +578,16 @@ class SimpleExecutor(Copied, Addressed):
             logger.info("%s: starting", self._called)
             if self._launcher:
                 instance.who_is_there = functools.partial(question.occupied, self._called)
-            # where there is nothing to wait for it is ready, even if it ends at this moment
+            # without anything to wait for it is ready, even if it ends at this moment
             waits = instance.waits or self._one_shot or self._launcher or self._fails_on
             yield from get_ready(instance, launch, probe if waits else None, deadline)
             instance.outlasts = self._launcher and instance.process.ended
             if self._launcher and instance.waits and not instance.outlasts:
-                # something of it is alive here: the server, or a straggler
+                # a process that the launcher has left is alive here: the server, or a straggler
                 instance.lives_elsewhere = functools.partial(_lives_elsewhere, instance, question)
             self._ready(instance)
             if instance.match and "port" in instance.match.groupdict():
-                # it is known only now
+                # the port is known only now
                 launch.stop = self._stop_words(launch.env.get("PATH"), launch.cwd)
                 instance.process.farewell()
             hooks = True
@@ -597,11 +609,11 @@ class SimpleExecutor(Copied, Addressed):
 
     @boundary_of_start
     def start(self: E) -> E:
-        """Start the process and block until it is ready.
+        """Start the service and block until it is ready.
 
         :returns: the executor itself.
-        :raises AlreadyRunning: if it runs.
-        :raises StartFailed: of the kind that says why; nothing is left running.
+        :raises AlreadyRunning: if the service runs already.
+        :raises StartFailed: in the form of a subclass that says why; nothing is left running.
         """
         self._tell_what_is_ignored()
         self._check()
@@ -613,7 +625,7 @@ class SimpleExecutor(Copied, Addressed):
         except BaseException as error:
             instance = self._instance
             if instance is not None and not is_ours(error):
-                # Ctrl-C may have come when it was ready already
+                # Ctrl-C may have come when the service was ready already
                 same = before is not None and before.lease is instance.lease
                 self._finish(instance, keep_lease=same)
             raise
@@ -621,28 +633,28 @@ class SimpleExecutor(Copied, Addressed):
     _native_start = start
 
     def prepare(self) -> None:
-        """For subclasses: called before each start, also that of a ``restart()``.
+        """For subclasses: called before each start, also the one in ``restart()``.
 
-        Its port is leased and ``tmpdir`` exists, the command is not filled in yet: the place to
-        write a file that it names.  What it raises is the error of the start.  Services that
-        start at the same time wait for it as long as it takes.
+        The port is leased and ``tmpdir`` exists, but the command is not filled in yet. So this is
+        the place to write files that the command names. An exception that it raises is the error of
+        the start. Services that start at the same time wait until it returns.
         """
 
     _native_prepare = prepare
 
     def ready(self) -> None:
-        """For subclasses: called once it is ready, before those that refer to it start.
+        """For subclasses: called once the service is ready, before those that refer to it start.
 
-        What it raises is the error of the start, which leaves nothing running.
+        An exception that it raises is the error of the start, which leaves nothing running.
         """
 
     def _all_probes(self, instance: Instance) -> AllOf:
-        """All that is asked until it is ready."""
+        """All questions that a start asks, as one probe."""
         from ..readiness.conditions import AllOf, Completed, Meanwhile, Spawned, Until
 
         probes = undisturbed(self._readiness)
         instance.waits = bool(probes or self._until)
-        # what is asked of addresses and files may come when all of it has ended; output may not
+        # until= may also become true after a one-shot has ended; what its own probes ask may not
         instance.outlasts = self._launcher or (self._one_shot and not probes)
         until = self._until
         asked = None if until is None else Until(lambda: until(self))
@@ -661,12 +673,12 @@ class SimpleExecutor(Copied, Addressed):
             everything.check()
         except InvalidArgument as error:
             let_through(error)
-            # found by a probe, which does not know whose it is
+            # the probe that raised it does not know the name of the service
             raise InvalidArgument(f"{self._called}: {error}", executor=self._called) from None
         return everything
 
     def _watched(self, probe: AllOf, instance: Instance) -> AllOf:
-        """The same question, which fails once the output says so."""
+        """The same question, which also fails once the output matches ``fails_on``."""
         if not self._fails_on:
             return probe
         from ..readiness.conditions import AllOf, NoFailure
@@ -681,7 +693,7 @@ class SimpleExecutor(Copied, Addressed):
             )
 
         failure = NoFailure(Observer(instance.log, self._fails_on), seen)
-        # again at the end: output that came in between may have both
+        # asked again at the end: what is written meanwhile may make both questions true
         return AllOf([failure, probe, failure])
 
     def _launch(self) -> commands.Launch:
@@ -709,12 +721,12 @@ class SimpleExecutor(Copied, Addressed):
 
     @property
     def _fine(self) -> frozenset[int]:
-        """Statuses with which it may end before it is ready."""
+        """Statuses with which the main process may end before the service is ready."""
         ends = self._one_shot or self._launcher
         return self._limits.expected_exit | {0} if ends else frozenset({0})
 
     def _stop_words(self, path: str | None, cwd: str) -> tuple[str, ...]:
-        """The command that stops it, filled in; empty if there is none."""
+        """The words of ``stop_command``, filled in; empty if there is none."""
         if not self._stop_command:
             return ()
         program, *rest = [self._fill(word) for word in self._stop_command]
@@ -723,7 +735,7 @@ class SimpleExecutor(Copied, Addressed):
     # -- stop --
 
     def running(self) -> bool:
-        """Whether it is alive: the main process, or the daemon that it left behind."""
+        """Whether the service is alive: its main process, or a daemon that this has left."""
         instance = self._instance
         return instance is not None and instance.running()
 
@@ -732,8 +744,8 @@ class SimpleExecutor(Copied, Addressed):
     ) -> Steps[None]:
         """The stop as steps, for orchestrators.
 
-        :param for_now: whether it is to be started again, with what it has.
-        :param number: a signal, instead of the declared one.
+        :param for_now: whether a start follows, which takes over port and directory.
+        :param number: a signal, instead of ``stop_signal``.
         :param timeout: seconds, instead of ``stop_timeout``.
         """
         stay_imported()
@@ -759,21 +771,23 @@ class SimpleExecutor(Copied, Addressed):
 
     @boundary
     def stop(self, signal: int | None = None, timeout: float | None = None) -> None:
-        """Stop it: the stop signal to the main process, TERM to what it leaves, then SIGKILL.
+        """Stop the service; does nothing if it is not running.
 
-        If a ``stop_command`` was declared, that is run instead; the signal is sent if it fails,
-        or half of the time has passed.
+        The main process gets the stop signal, processes that it leaves get SIGTERM, and after
+        ``stop_timeout`` all that still run get SIGKILL. If there is a ``stop_command``, it is run
+        first, and the signal is sent only if the command fails, or half of the time has passed.
 
-        Its port, its directory and what is in it go with it.  Does nothing if it is not
-        running.  In a TestCase they stay until the end of the scope, and one that a test stops
-        is started again before the next test.
+        The port is given back, and the directory is removed with all files in it. In a TestCase
+        both stay until the end of the scope, and a service that a test has stopped is started again
+        before the next test.
 
-        :param signal: the signal to send, now and instead of any ``stop_command``, but for what
-            a ``launcher`` has left elsewhere; default: ``stop_signal``.
+        :param signal: the signal to send instead of ``stop_signal``. No ``stop_command`` is run
+            then, except for the server that a ``launcher`` has left elsewhere.
         :param timeout: seconds until SIGKILL; default: ``stop_timeout``.
-        :raises StopFailed: if it had to be killed after that time, if its ``stop_command``
-            failed, or if it ended with a status that is not in ``expected_exit``; it is gone
-            all the same.  Also if the server that a ``launcher`` has left goes on.
+        :raises StopFailed: if the service had to be killed after this time, if its
+            ``stop_command`` failed, or if it ended with a status that is not in
+            ``expected_exit``; it is gone all the same. Also if the server that a ``launcher`` has
+            left still runs.
         :raises InvalidArgument: for what is no signal, or no duration.
         """
         try:
@@ -785,7 +799,7 @@ class SimpleExecutor(Copied, Addressed):
             run(self._stopping(False, signal, timeout))
         except BaseException as error:
             if not (isinstance(error, InvalidArgument) and is_ours(error)):
-                # Ctrl-C may have come when little was left to do
+                # Ctrl-C may have come before the stop has cleaned up
                 self._kill(self._stays())
             raise
 
@@ -793,17 +807,17 @@ class SimpleExecutor(Copied, Addressed):
 
     @boundary
     def kill(self, signal: int | None = None) -> None:
-        """SIGKILL it, and everything that it started, at once.
+        """Send SIGKILL to all processes of the service at once.
 
-        ``start()`` begins another run with the same port, directory and data; ``stop()``, or the
-        end of the process, takes them away.  In a TestCase that is no death to be reported: it
-        is started again before the next test.  What a ``launcher`` has left elsewhere is ended by
-        its ``stop_command``.
+        Port, directory and data stay, and the next ``start()`` has them again; ``stop()``, or the
+        end of the test process, takes them away. A TestCase does not report this as a death, and
+        starts the service again before the next test. The server that a ``launcher`` has left
+        elsewhere is ended by its ``stop_command``.
 
-        :param signal: what all of it is sent instead, such as SIGABRT or SIGQUIT for a dump;
-            SIGKILL follows for what is left after ``stop_timeout`` seconds.
-        :raises StopFailed: if something could not be killed, or goes on where a ``launcher`` has
-            left it.
+        :param signal: a signal to send to all processes instead, such as SIGABRT or SIGQUIT for a
+            dump; those that still live after ``stop_timeout`` seconds get SIGKILL.
+        :raises StopFailed: if a process could not be killed, or the server that a ``launcher`` has
+            left still runs.
         :raises InvalidArgument: for what is no signal.
         """
         self._refuse_elsewhere(self._called)
@@ -835,7 +849,7 @@ class SimpleExecutor(Copied, Addressed):
             leave(error, self._stop_at_once, [self])
         except BaseException as failure:
             if not is_ours(failure):
-                # Ctrl-C may have come before the stop was begun
+                # Ctrl-C may have come before the stop began
                 self._kill(self._stays())
             raise
 
@@ -845,12 +859,12 @@ class SimpleExecutor(Copied, Addressed):
 
     @boundary_of_start
     def restart(self: E) -> E:
-        """Stop it and start it again, with the same port, directory and data.
+        """Stop the service and start it again, with the same port, directory and data.
 
-        A one-shot is run once more.
+        The command of a ``one_shot`` is run once more.
 
         :returns: the executor itself.
-        :raises NotRunning: if it is not running.
+        :raises NotRunning: if the service is not running.
         :raises SummonError: as ``start()`` and ``stop()`` do.
         """
         if self._one_shot:
@@ -864,12 +878,12 @@ class SimpleExecutor(Copied, Addressed):
 
     @contextlib.contextmanager
     def stopped(self: E) -> Iterator[E]:
-        """A block in which it is stopped; it is started again after it.
+        """A block in which the service is stopped; at the end of the block it is started again.
 
-        Its port, its directory and what is in it stay.  A one-shot has done its work, and is
-        not run again.
+        Port and directory stay, with all files in it. A ``one_shot`` has done its work, and is not
+        run again.
 
-        :raises NotRunning: if it is not running.
+        :raises NotRunning: if the service is not running.
         :raises SummonError: as ``start()`` and ``stop()`` do.
         """
         self._current("process to stop")
@@ -883,17 +897,18 @@ class SimpleExecutor(Copied, Addressed):
             self._start_again()
             raise
         except BaseException:
-            # after Ctrl-C nobody needs it any more
+            # after Ctrl-C nobody needs the service any more
             self._kill(self._stays())
             raise
         self._start_again()
 
     def cleanup(self) -> None:
-        """For subclasses: called when it has stopped, however that came about.
+        """For subclasses: called when the service has stopped, for whatever reason.
 
-        Also after a start that failed, if :meth:`~SimpleExecutor.prepare` had returned; once for
-        each call of that, so in ``restart()`` too.  ``tmpdir``, ``port`` and ``tail()`` are there
-        still.  What it raises is an error of the stop; a start that failed tells of it.
+        It is called once for each :meth:`~SimpleExecutor.prepare` that has returned, so also in
+        ``restart()``, and after a start that failed later. ``tmpdir``, ``port`` and ``tail()`` can
+        still be used. An exception that it raises is an error of the stop; after a start that
+        failed, the error of the start mentions it.
         """
 
     _native_cleanup = cleanup
@@ -901,9 +916,9 @@ class SimpleExecutor(Copied, Addressed):
     # -- how an instance is left behind --
 
     def _kill(self, keep_lease: bool) -> None:
-        """Kill what was launched, if there is anything, and clean up after it."""
+        """Kill the processes of the last start, if there are any, and clean up after them."""
         instance = self._instance
-        # what is being started has a port, but nothing yet that could be stopped
+        # a start that has launched nothing yet cleans up itself
         if instance is not None and not instance.starting and not self._elsewhere:
             self._finish(instance, keep_lease)
 
@@ -914,31 +929,31 @@ class SimpleExecutor(Copied, Addressed):
             yield
         except BaseException:
             instance = self._instance
-            # not one that ran already, which was the error
+            # if the service was running already, that was the error, and it goes on
             if instance is not None and instance is not before and instance.in_use:
                 self._finish(instance, self._stays())
             raise
 
     def _clear(self) -> None:
-        """End it at once, in whatever way it can be, where Ctrl-C came into its start or stop."""
+        """End it at once after Ctrl-C in its start or stop, by any method that it has."""
         self._kill(self._stays())
         if overridden(self, "stop"):
             self.stop()
 
     def _is_done(self) -> bool:
-        """Whether it is a one-shot that has done its work, and whose lease goes on."""
+        """Whether it is a one-shot that has done its work, and still has its port and directory."""
         instance = self._instance
         lease = None if instance is None else instance.lease
         return self._one_shot and lease is not None and lease.begun and lease.lasts()
 
     def _stays(self) -> bool:
-        """Whether a stop is not the end of what it has."""
+        """Whether port and directory outlast a stop, because a start may follow."""
         instance = self._instance
         return self._in_testcase or (instance is not None and instance.pausing)
 
     @boundary
     def _stop_for_now(self) -> None:
-        """Stop it, in whatever way a subclass does, to be started again with what it has."""
+        """Stop it for a start that follows, by the ``stop()`` of a subclass if there is one."""
         if not overridden(self, "stop"):
             run(self._stopping(for_now=True))
             return
@@ -952,10 +967,12 @@ class SimpleExecutor(Copied, Addressed):
     def _finish(
         self, instance: Instance, keep_lease: bool, failure: BaseException | None = None
     ) -> None:
-        """Kill what is left of an instance, clean up after it, and be done with it.
+        """Kill what is left of an instance, call ``cleanup()``, and give up its files.
 
-        :param keep_lease: whether another instance may follow, if one was ready before.
-        :param failure: what is being raised; it tells of a cleanup() that fails too.
+        :param keep_lease: whether to keep port and directory, if the service was ready before, for
+            an instance that may follow.
+        :param failure: the exception that is being raised, if there is one; an error of
+            ``cleanup()`` is added to it.
         """
         try:
             if instance.in_use and instance.process.mine():
@@ -973,7 +990,7 @@ class SimpleExecutor(Copied, Addressed):
                 self._end(instance, keep_lease)
 
     def _tell_too(self, failure: BaseException, error: Exception) -> None:
-        """Have what is being raised tell of a cleanup() that failed too."""
+        """Add an error of ``cleanup()`` to the exception that is being raised."""
         told = f"and in cleanup(): {sentence(error)}"
         if isinstance(failure, SummonError):
             failure.consequences += (told,)
@@ -983,7 +1000,7 @@ class SimpleExecutor(Copied, Addressed):
             logger.error("%s: %s", self._called, told)
 
     def _clean_up(self, instance: Instance) -> None:
-        """Call the hook, once for each instance; others wait for nothing meanwhile."""
+        """Call ``cleanup()``, once for each instance; other threads do not wait for it."""
         with handover:
             if instance is not self._instance or not instance.lease.mine():
                 return
@@ -992,10 +1009,10 @@ class SimpleExecutor(Copied, Addressed):
             perform(f"{self._called}: cleanup()", self.cleanup)
 
     def _end(self, instance: Instance, keep_lease: bool) -> None:
-        """Be done with an instance; its files go, but for a log that an error has named.
+        """Remove the files of an instance, except for a log that an error has named.
 
-        Nothing is done if another has followed it already.  What Ctrl-C interrupts is done by
-        the next call.
+        Does nothing if another instance has followed already. If Ctrl-C interrupts this, the next
+        call does the rest.
         """
         with handover:
             if instance is not self._instance:
@@ -1014,14 +1031,15 @@ class SimpleExecutor(Copied, Addressed):
     # -- while it runs --
 
     def output(self) -> TextIO:
-        """What it wrote after it was ready, as a text stream that begins anew at each call.
+        """The output since the service was ready, as a text stream.
 
-        It is given as it was written, with the escape sequences of colours if there are any.
-        Reading blocks until there is something, until the service ends (end of file), or
-        until ``timeout`` seconds have passed.
+        Each call returns a new stream, which begins at the same place. The text is as the service
+        wrote it, also with escape sequences, such as those for colours. Reading blocks until there
+        is output, until the service ends (end of file), or until the executor's ``timeout`` has
+        passed.
 
-        :raises NotRunning: if it was not started.
-        :raises TimeoutExpired: from a read that waited too long.
+        :raises NotRunning: if the service was not started.
+        :raises TimeoutExpired: by a read, after ``timeout`` seconds without output.
         """
         from ..supervision import standard_output
 
@@ -1035,22 +1053,23 @@ class SimpleExecutor(Copied, Addressed):
         *,
         raw: bool = False,
     ) -> re.Match[str]:
-        """Block until the output matches, from where the last match ended.
+        """Block until the output after the last match matches.
 
-        What is matched is clean text: without escape sequences, such as those for colours, and
-        with ``\\n`` at the ends of lines.
+        The pattern is searched in clean text: without escape sequences, such as those for colours,
+        and with ``\\n`` at the ends of lines.
 
-        In a TestCase, lines that were written before the test began are passed over, but for
-        those since it became ready if this is the first test that uses it.
+        In a TestCase the search begins with the output of the test that runs. The first test that
+        uses the service also finds what was written since it became ready.
 
-        :param pattern: a regular expression as text or compiled, or a list: any of them.
+        :param pattern: a regular expression as text or compiled, or a list, of which one must
+            match.
         :param timeout: seconds; default: the executor's own.
-        :param raw: match the output as it was written, escape sequences and all.
+        :param raw: whether to search in the output as it was written, with escape sequences.
         :returns: the match.
         :raises InvalidArgument: for what is no pattern, or no duration.
         :raises TimeoutExpired: with the first and the last lines of output.
         :raises ProcessExited: if the service ends without such output.
-        :raises NotRunning: if it was not started.
+        :raises NotRunning: if the service was not started.
         """
         from ..supervision import standard_output
 
@@ -1060,17 +1079,17 @@ class SimpleExecutor(Copied, Addressed):
         return standard_output.wait_for(instance, patterns, self._deadline(timeout), raw)
 
     def send(self, text: str, timeout: float | None = None) -> None:
-        """Write text to its standard input; block until all of it is taken.
+        """Write text to the service's standard input; block until all of it is taken.
 
-        Taken is what the service has read, or what waits for it in the terminal or pipe: some
-        64 KiB.  A terminal passes on at most 4,096 bytes of a line.
+        Text is taken when the service has read it, or when it is in the buffer of the terminal or
+        pipe, which has some 64 KiB. A terminal passes on at most 4,096 bytes of a line.
 
         :param timeout: seconds; default: the executor's own.
-        :raises TimeoutExpired: if it does not read; its ``taken`` says how many bytes were
-            taken.  The rest is dropped.
-        :raises ProcessExited: if it has ended, or does meanwhile.
-        :raises NotRunning: if it was not started, or has closed its input.
-        :raises InvalidArgument: if there is no text, or nobody to read it (``stdin=None``).
+        :raises TimeoutExpired: if the service does not read. The attribute ``taken`` says how many
+            bytes were taken; the rest is dropped.
+        :raises ProcessExited: if the service has ended, or ends meanwhile.
+        :raises NotRunning: if the service was not started, or has closed its input.
+        :raises InvalidArgument: if this is no text, or nobody reads it (``stdin=None``).
         """
         from ..supervision import standard_input
 
@@ -1092,22 +1111,22 @@ class SimpleExecutor(Copied, Addressed):
         standard_input.send(instance, data, deadline)
 
     def sendline(self, text: str = "", timeout: float | None = None) -> None:
-        """Write a line to its standard input, see :meth:`send`."""
+        """Write a line to the service's standard input; see :meth:`send`."""
         self.send(text + "\n" if isinstance(text, str) else text, timeout)
 
     def send_eof(self, timeout: float | None = None) -> None:
-        """End its standard input: what reads it finds no more.
+        """End the service's standard input, so that the service reads an end of file.
 
-        On a terminal that is what Ctrl-D does, so that a service may go on to read, and be sent
-        more; an unfinished line is passed on first.  What edits lines itself (readline) must
-        have shown its prompt by then.  A pipe is closed for good; to close it again does nothing.
+        On a terminal this does what Ctrl-D does: an unfinished line is passed on first, and the
+        service may read on, and be sent more text. A program that edits lines itself (readline)
+        must have shown its prompt before. A pipe is closed for good; a second call does nothing.
 
-        :param timeout: seconds until it has taken what was sent before; default: the
+        :param timeout: seconds that the service has to take what was sent before; default: the
             executor's own.
-        :raises TimeoutExpired: if it does not read.
-        :raises ProcessExited: if it has ended, or does meanwhile.
-        :raises NotRunning: if it was not started.
-        :raises InvalidArgument: if nobody can send it anything (``stdin=None``).
+        :raises TimeoutExpired: if the service does not read.
+        :raises ProcessExited: if the service has ended, or ends meanwhile.
+        :raises NotRunning: if the service was not started.
+        :raises InvalidArgument: if nothing can be sent to the service (``stdin=None``).
         """
         from ..supervision import standard_input
 
@@ -1116,7 +1135,10 @@ class SimpleExecutor(Copied, Addressed):
         standard_input.end(instance, deadline)
 
     def _deadline(self, timeout: float | None) -> Deadline:
-        """The end of a wait that a test may give a timeout of its own."""
+        """The deadline of a wait.
+
+        :param timeout: as a test has given it; None for the executor's own.
+        """
         if timeout is None:
             return Deadline(self._limits.timeout)
         arguments.seconds(self._called, "timeout", timeout)
@@ -1131,24 +1153,24 @@ class SimpleExecutor(Copied, Addressed):
             )
 
     def tail(self, lines: int = 20) -> list[str]:
-        """The last lines of its output, as clean text.
+        """The last lines of the output, as clean text.
 
-        Escape sequences are left out, other controls spelt out; of a line that was written
-        over (a progress bar) the last state is given.
+        Escape sequences are left out, and other control characters are spelt out. If a line was
+        overwritten, such as a progress bar, only its last state is in the result.
 
-        :param lines: how many, at most.
-        :raises InvalidArgument: for what is no such number.
-        :raises NotRunning: if it was not started.
+        :param lines: how many lines, at most.
+        :raises InvalidArgument: if this is no such number.
+        :raises NotRunning: if the service was not started.
         """
         return self._current("output").log.tail(arguments.count(self._called, "lines", lines))
 
     @contextlib.contextmanager
     def paused(self: E) -> Iterator[E]:
-        """A block in which it and all its processes are frozen (SIGSTOP).
+        """A block in which all processes of the service are frozen (SIGSTOP).
 
-        Blocks may be nested: it goes on at the end of the outermost.
+        Blocks may be nested: the processes go on at the end of the outermost block.
 
-        :raises NotRunning: if it is not running.
+        :raises NotRunning: if the service is not running.
         """
         instance = self._current("process to pause")
         block = object()
@@ -1159,16 +1181,17 @@ class SimpleExecutor(Copied, Addressed):
             try:
                 instance.unpause(block)
             except BaseException:
-                # Ctrl-C may have come before anybody was told
+                # Ctrl-C may have come before the keeper was told
                 instance.unpause(block)
                 raise
 
     def signal(self, number: int, everything: bool = False) -> None:
-        """Send a signal to its main process.
+        """Send a signal to the main process.
 
-        :param number: the signal, such as ``signal.SIGHUP`` to have it read its configuration.
-        :param everything: to all its processes, not to the main one alone.
-        :raises NotRunning: if it is not running, or the main process has ended.
+        :param number: the signal, such as ``signal.SIGHUP``, at which many servers read their
+            configuration again.
+        :param everything: whether to send it to all processes of the service.
+        :raises NotRunning: if the service is not running, or its main process has ended.
         :raises InvalidArgument: for what is no signal, or no flag.
         """
         instance = self._current("process to signal")
@@ -1176,27 +1199,31 @@ class SimpleExecutor(Copied, Addressed):
         instance.signal(number, arguments.flag(self._called, "everything", everything))
 
     def wait(self, timeout: float | None = None) -> int:
-        """Block until its main process ends of itself; all its output is there then.
+        """Block until the main process ends by itself; then all of its output can be read.
 
-        What a test has waited for is no death, whatever the status: as one that it stopped, it
-        is started again before the next test.
+        A TestCase does not count an end that a test has waited for as a death, whatever the
+        status. It starts the service again before the next test, as if the test had stopped it.
 
         :param timeout: seconds; default: the executor's own.
-        :returns: its exit status, negative for a signal.
-        :raises TimeoutExpired: if it goes on.
-        :raises ProcessExited: if its keeper was killed, who alone knows its status.
-        :raises NotRunning: if it was not started.
+        :returns: the exit status; negative if a signal has ended the process.
+        :raises TimeoutExpired: if the process still runs after this time.
+        :raises ProcessExited: if the service's keeper was killed, since only the keeper learns the
+            status.
+        :raises NotRunning: if the service was not started.
         """
         return self._current("process to wait for").wait(self._deadline(timeout))
 
     @property
     def pid(self) -> int:
-        """Process id of the main process."""
+        """The process id of the main process.
+
+        :raises NotRunning: if the service was not started.
+        """
         return self._current("pid").process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """How the main process ended, negative for a signal; None while it has not."""
+        """The exit status of the main process, negative for a signal; None if it has not ended."""
         instance = self._instance
         if instance is None:
             return None
@@ -1206,7 +1233,7 @@ class SimpleExecutor(Copied, Addressed):
     # -- copies --
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy is the declaration, which has not been started."""
+        """What was declared: a copy of an executor has not been started."""
         state = {**vars(self), "_instance": None}
         for bound in ("_services", "_in_testcase"):
             state.pop(bound, None)
@@ -1222,7 +1249,7 @@ class SimpleExecutor(Copied, Addressed):
     # -- between two tests --
 
     def _asking(self, when: str) -> Steps[None]:
-        """Ask whether it still answers, if it was declared how: if not, that is its death."""
+        """Ask the question of ``alive=``; see :meth:`Executor._asking`."""
         instance = self._instance
         if self._alive is None or instance is None or instance.hung:
             return
@@ -1243,7 +1270,7 @@ class SimpleExecutor(Copied, Addressed):
                 probe = AllOf([Until(lambda: alive(self), "alive=")])
             else:
                 probe = AllOf([alive])
-            instance.process.probed = None  # that of its start
+            instance.process.probed = None  # the result is that of another probe command
             asked = until_ready(instance.process, probe, deadline, outlasts=instance.outlasts)
             outcome = yield from asked
             if outcome.verdict is Verdict.EXPIRED:
@@ -1258,14 +1285,14 @@ class SimpleExecutor(Copied, Addressed):
                 )
         except SummonError as error:
             let_through(error)
-            # somebody else is there, or the function has a mistake
+            # another process answers in its place, or the callable of alive= has a mistake
             instance.hung = instance.named(error)
         finally:
             if probe is not None:
                 probe.close()
 
     def _stale(self) -> list[str]:
-        """What it was told of other services, and is not true any more."""
+        """In words, values of other services that it was started with, and that have changed."""
         said: list[str] = []
         instance = self._instance
         if instance is None or not instance.in_use:
@@ -1285,7 +1312,7 @@ class SimpleExecutor(Copied, Addressed):
         return said
 
     def _tell_others(self) -> None:
-        """Say who was told something that has changed with this start."""
+        """Warn of services that were started with values which this start has changed."""
         from ..supervision.stopping import logger
 
         for service in self._services.values():
@@ -1298,7 +1325,7 @@ SimpleExecutor.__init__ = concealing(SimpleExecutor.__init__)  # type: ignore[me
 
 
 def _lives_elsewhere(instance: Instance, probe: Probe) -> bool:
-    """Whether what was waited for is there, though nothing of it is alive here any more."""
+    """Whether the server of a launcher answers, when no process of the service is alive here."""
     from ..readiness.wait import Verdict, until_ready
 
     try:
