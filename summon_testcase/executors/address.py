@@ -1,4 +1,4 @@
-"""Where a service is: what tests, and the templates of other services, ask of one that runs."""
+"""The address of a service, for tests and for templates of other services."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __tracebackhide__ = hidden
 class Addressed(Executor):
     """An executor that has an address once it runs.
 
-    :param name: how messages call it.
-    :param label: how they do while it has no name.
+    :param name: its name in messages.
+    :param label: stands for the name while there is none.
     """
 
     def __init__(self, name: str, label: str, host: str, port: int | None) -> None:
@@ -34,7 +34,7 @@ class Addressed(Executor):
 
     @property
     def _called(self) -> str:
-        """Its name, or what stands for one."""
+        """Its name, or the label that stands for it."""
         return self.name or self._label
 
     def _not_running(self, wanted: str) -> NotRunning:
@@ -52,14 +52,14 @@ class Addressed(Executor):
         return instance
 
     def _present(self, wanted: str) -> Instance:
-        """The same, also while it is being started."""
+        """The instance of the last start, also while that is under way, if it was not stopped."""
         instance = self._instance
         if instance is None or instance.over:
             raise self._not_running(wanted)
         return instance
 
     def _leased(self, wanted: str) -> Lease:
-        """The lease of its port and directory, also while it is stopped for now."""
+        """The lease of its port and directory, also while it is stopped and will be started."""
         instance = self._instance
         if instance is None or instance.lease.over:
             raise self._not_running(wanted)
@@ -67,20 +67,20 @@ class Addressed(Executor):
 
     @property
     def match(self) -> re.Match[str] | None:
-        """The match of the banner; None without one."""
+        """The match of the banner; None if there is no banner, or it has not matched yet."""
         instance = self._instance
         return None if instance is None else instance.match
 
     @property
     def host(self) -> str:
-        """The address that it was told to listen on."""
+        """The address that the service should listen on, as it was declared."""
         return self._host
 
     @property
     def port(self) -> int:
-        """The TCP port: the one that its banner told, the one given, or the free one found.
+        """The TCP port: from the group ``port`` of its banner, as declared, or a free one.
 
-        :raises NotRunning: if it has none, now.
+        :raises NotRunning: if the service has no port at the moment.
         """
         told = self.match.groupdict().get("port") if self.match else None
         if told:
@@ -98,18 +98,21 @@ class Addressed(Executor):
 
     @property
     def url(self) -> str:
-        """The address as ``tcp://host:port``; an HTTP executor's own URL.
+        """The address as ``tcp://host:port``; of an HTTP executor the URL that it requests.
 
-        :raises NotRunning: if it has no port, now; which is an AttributeError too, so that
-            ``getattr(service, "url", None)`` is None then.
+        :raises NotRunning: if the service has no port at the moment. NotRunning is also an
+            AttributeError, so ``getattr(service, "url", None)`` is None then.
         """
         return f"tcp://{at(self.host, self.port)}"
 
     @boundary
     def url_for(self, path: str) -> str:
-        """The URL of a path on this service: ``http://host:port/path``, or as its own URL is.
+        """The URL of a path on this service: ``http://host:port/path``.
 
-        :raises NotRunning: if it has no port, now.
+        If the service has a URL of its own, scheme, host and port are from there.
+
+        :param path: joined to the URL as a browser follows a link.
+        :raises NotRunning: if the service has no port at the moment.
         :raises InvalidArgument: if the path is no text.
         """
         from urllib.parse import urljoin, urlsplit
@@ -121,7 +124,7 @@ class Addressed(Executor):
             )
 
         base = urlsplit(self.url)
-        # of other schemes urljoin() knows no paths
+        # urljoin() joins no paths to URLs with other schemes
         schemes = {"tcp": "http", "http+unix": "http"}
         joined = urlsplit(
             urljoin(base._replace(scheme=schemes.get(base.scheme, base.scheme)).geturl(), path)
@@ -132,20 +135,20 @@ class Addressed(Executor):
 
     @property
     def log_path(self) -> str:
-        """The file that takes the output of this run; it goes when the service is stopped.
+        """The file that the output is written to; it is removed when the service is stopped.
 
-        :raises NotRunning: if it was not started.
+        :raises NotRunning: if the service was not started.
         """
         return self._current("log").log.path
 
     @property
     def tmpdir(self) -> str:
-        """A directory of its own, mode 0700.
+        """A directory for this service only, with mode 0700.
 
-        What is in it stays in ``restart()``, ``stopped()`` and after ``kill()``; it goes with
-        ``stop()``, or in a TestCase at the end of the scope.
+        Its files stay in ``restart()`` and ``stopped()``, and after ``kill()``. The directory is
+        removed by ``stop()``, or in a TestCase at the end of the scope.
 
-        :raises NotRunning: if it was not started.
+        :raises NotRunning: if the service was not started.
         """
         return self._leased("directory").tmpdir
 
@@ -155,12 +158,12 @@ class Addressed(Executor):
             """A named group of the banner."""
             found = getattr(type(self), field, None)
             if isinstance(found, property) and found.fget is not None:
-                # it raised NotRunning, which is also an AttributeError
+                # the property raised NotRunning, which is also an AttributeError: raise it again
                 return found.fget(self)  # type: ignore[no-any-return]
             groups = self.__dict__.get("_groups", ())
             if field not in groups:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {field!r}")
             if self.match is None:
                 self._current(field)
-            # of several patterns the one that matched may have no such group
+            # None if the banner has several patterns, and the one that matched has no such group
             return self.match.groupdict().get(field)

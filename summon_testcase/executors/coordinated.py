@@ -1,4 +1,4 @@
-"""The flavours of executors: each chooses what is asked before it counts as ready."""
+"""The flavours of executors, which differ in the question whether a service is ready."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __tracebackhide__ = hidden
 class OutputCoordinatedExecutor(SimpleExecutor):
     r"""Ready when its output matches.
 
-    Named groups of the banner become attributes, and fields of templates: a server may
-    choose its port itself.  End the pattern of a number with what follows it, since
-    output arrives in pieces: ``port (?P<port>\d+)\n``.
+    Named groups of the banner become attributes, and fields of templates. So a server may choose
+    its port itself: ``port (?P<port>\d+)\n``. The pattern of a number must include what follows
+    the number, such as ``\n`` here, because output arrives in pieces.
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
-    :param banner: a regular expression as text or compiled, or a list: any of them.  It is
-        searched anywhere in the output, which is clean text here, without escape sequences;
-        ``^`` and ``$`` match at lines.
+    :param banner: a regular expression as text or compiled, or a list, of which one must match. It
+        is searched anywhere in the output, as clean text without escape sequences; ``^`` and ``$``
+        match at the beginning and end of each line.
     :raises InvalidArgument: if the banner is no regular expression.
 
     >>> with OutputCoordinatedExecutor(
@@ -77,7 +77,7 @@ class OutputCoordinatedExecutor(SimpleExecutor):
             )
 
     def _check(self, may_appear: bool = False) -> None:
-        # a subclass may have got more attributes
+        # the constructor of a subclass may have added attributes since
         self._refuse_groups_in_the_way(self._called)
         super()._check(may_appear)
 
@@ -101,13 +101,14 @@ class TCPCoordinatedExecutor(SimpleExecutor):
     """Ready when the service itself listens on a TCP port.
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
-    :param host: the address; of several (``localhost``) one is enough.
+    :param host: the address; if a name has several addresses (``localhost``), the service must
+        listen on one of them.
     :param port: the port; default: a free one, which ``{port}`` tells the command.
-    :param foreign_listener: accept whoever listens there once it is spawned: another process
-        that opens the port for it (``docker run -p``, systemd).  Before that nobody may.
-    :raises InvalidArgument: if the port is out of range; at start, if neither the command nor
-        ``env`` has the ``{port}``, or ``{url}``, that was found for it, and no ``prepare()`` of a
-        subclass may have told it.
+    :param foreign_listener: whether another process may open the port for the service
+        (``docker run -p``, systemd). Nobody may listen there before the service is spawned.
+    :raises InvalidArgument: if the port is out of range; at start, if a free port was found and
+        nothing tells the service which it is: neither ``command`` nor ``env`` has ``{port}`` or
+        ``{url}``, and there is no subclass with a ``prepare()``.
     """
 
     _serves = True
@@ -133,43 +134,43 @@ class TCPCoordinatedExecutor(SimpleExecutor):
     def _readiness(self) -> list[Probe]:
         from ..readiness.tcp import TCPProbe
 
-        # whoever a launcher leaves is no process of ours
+        # the server that a launcher leaves is no process of ours
         foreign = self._foreign_listener or self._launcher
         return [TCPProbe(self._host, self._port_now(), not foreign)]
 
 
 class HTTPCoordinatedExecutor(SimpleExecutor):
-    r"""Ready when a request to it is answered with an accepted status, and body.
+    r"""Ready when it answers a request with an accepted status and body.
 
-    The request is sent by requests, in a process of its own: what a test does to requests, to
-    sockets or to the clock does not matter.  Redirects are not followed; proxies and netrc of
-    the environment are not used.
+    The library requests sends the request, in a process of its own. So a test may replace
+    requests, sockets or the clock. Redirects are not followed; proxies and netrc of the
+    environment are not used.
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
-    :param url: what is requested: ``http``, ``https``, or ``http+unix`` with the quoted path of
-        a unix socket for a host, ``http+unix://{tmpdir}%2Fapp.sock/health``.  Templates are
-        filled in, an IPv6 address with brackets.  If its host is that of another service,
-        ``http://{front.host}:{front.port}/``, it is that service's answer that is waited for.
+    :param url: the URL to request. Its scheme is ``http``, ``https``, or ``http+unix``, whose host
+        is the quoted path of a unix socket: ``http+unix://{tmpdir}%2Fapp.sock/health``. Templates
+        are filled in, an IPv6 address with brackets. If the host is that of another service,
+        ``http://{front.host}:{front.port}/``, then that service has to answer.
     :param method: the method of the request.
-    :param status: what is accepted: an int, a range, a set, or a callable that is given
-        the status; default 200 to 399.
-    :param headers: added to the request.
-    :param verify: as for requests: False, or the path of a bundle of certificates, in which
-        templates are filled in: ``{here}/ca.pem``.  A relative one starts from the directory of the
+    :param status: the accepted statuses: an int, a range, a set, or a callable that is given the
+        status and returns something true; default: 200 to 399.
+    :param headers: headers that are added to the request.
+    :param verify: as for requests: False, or the path of a bundle of certificates. Templates in the
+        path are filled in: ``{here}/ca.pem``. A relative path starts from the directory of the
         service.
-    :param request_timeout: seconds that one request may take; default: what is left of
-        ``timeout``, 30 at most.
+    :param request_timeout: seconds that one request may take; default: the rest of ``timeout``, but
+        at most 30.
     :param auth: user and password, for HTTP's basic authentication.
-    :param body: of the request, as text or bytes.
-    :param answer: what the body must be: a pattern that matches somewhere in it, or a callable
-        that is given status, headers (whose names have no case) and body, and returns something
-        true.  Of a body the first 64 KiB are looked at: by a pattern as they come, by a callable
-        once it has ended, or, if its length is not known, the request's time is over.  An
-        exception counts as with ``until``.
-    :param foreign_listener: accept whoever answers once it is spawned: another process that
-        opens the port for it (``docker run -p``, systemd).  Before that nobody may.
-    :raises InvalidArgument: if the URL is none of these, has no host, or contradicts ``port``;
-        if another argument cannot be sent.
+    :param body: the body of the request, as text or bytes.
+    :param answer: the accepted bodies: a pattern that is searched in the body, or a callable that
+        is given status, headers (a mapping that ignores the case of names) and body, and returns
+        something true. Both see the first 64 KiB of a body at most. A pattern is searched while the
+        body arrives; a callable is called when the body has ended, or, if its length is not known,
+        when the time of the request is over. Exceptions count as with ``until``.
+    :param foreign_listener: whether another process may open the port for the service, and answer
+        (``docker run -p``, systemd). Nobody may answer before the service is spawned.
+    :raises InvalidArgument: if the URL has another scheme or no host, or contradicts ``host`` or
+        ``port``; if another argument cannot be sent.
 
     >>> with HTTPCoordinatedExecutor(
     ...     "python3 -m http.server --bind {host} {port}",
@@ -220,9 +221,9 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         }
 
     def _checked_url(self, url: str, host: str | None) -> str:
-        """The URL, whose host and port are the executor's where it says which they are.
+        """The URL as given; its host and port become the executor's where they are no templates.
 
-        :param host: as it was given.
+        :param host: the argument ``host``; None if it was not given.
         """
         from ..declaration import http_arguments
 
@@ -230,7 +231,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         if isinstance(url, str) and url.startswith("http+unix:"):
             instead = 'the path of the socket, quoted: "http+unix://{tmpdir}%2Fapp.sock/health"'
         arguments.text(self._declared, "url", url, instead)
-        # templates stand for what the URL will have in their place
+        # two samples of the filled-in URL: a part in which both agree has no templates
         parts, others = http_arguments.sample(url, 1), http_arguments.sample(url, 2)
         if parts is None or others is None or url != url.strip():
             raise InvalidArgument(
@@ -295,9 +296,9 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 
     @property
     def url(self) -> str:
-        """The URL that was requested until it was ready.
+        """The URL that the start has requested.
 
-        :raises NotRunning: if it is not running.
+        :raises NotRunning: if the URL has templates, and the service is not running.
         """
         if not templates.there_are([self._url]):
             return self._url
@@ -308,7 +309,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 
 
 class _PathExecutor(SimpleExecutor):
-    """An executor that is ready when something is at a path."""
+    """A service that is ready when there is a socket, or a file, at a path."""
 
     _serves = True
 
@@ -329,9 +330,9 @@ class _PathExecutor(SimpleExecutor):
 
     @property
     def path(self) -> str:
-        """The path, filled in; a relative one starts from the directory of the service.
+        """The path with its templates filled in, joined to the service's directory if relative.
 
-        :raises NotRunning: if it depends on the run and there is none.
+        :raises NotRunning: if a template has no value because the service is not running.
         """
         instance, path = self._instance, self._fill(self._path)
         if instance is not None and instance.in_use:
@@ -343,9 +344,10 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
     """Ready when a unix socket accepts connections.
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
-    :param path: of the socket; templates are filled in, ``{tmpdir}/app.sock``.  A relative one
-        starts from the directory of the service.
-    :raises InvalidArgument: if the path is empty, or at start longer than a socket may have.
+    :param path: the path of the socket. Templates are filled in: ``{tmpdir}/app.sock``. A relative
+        path starts from the directory of the service.
+    :raises InvalidArgument: if the path is empty; at start, if it is longer than the path of a
+        socket may be.
     """
 
     _asks_again = True
@@ -358,7 +360,7 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
         path = self.path
         probe = UnixSocketProbe(path)
         if self._leased("socket").begun:
-            # what our last run left behind would be in the way of a server that only binds
+            # a server that only binds would fail at the socket that its last run has left
             probe.remove_if_dead()
         return [probe]
 
@@ -371,12 +373,12 @@ class UnixSocketCoordinatedExecutor(_PathExecutor):
 class FileCoordinatedExecutor(_PathExecutor):
     """Ready when a file appears that was not there before.
 
-    A file named ``*.pid`` must also hold the number of a live process.  If it does so before the
-    start, it is somebody else's, and that is :class:`PortInUse`.
+    A file named ``*.pid`` must also contain the number of a live process. If it does so before the
+    start, another process owns it, and the start raises :class:`PortInUse`.
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
-    :param path: of the file; templates are filled in, ``{tmpdir}/app.pid``.  A relative one
-        starts from the directory of the service.
+    :param path: the path of the file. Templates are filled in: ``{tmpdir}/app.pid``. A relative
+        path starts from the directory of the service.
     :raises InvalidArgument: if the path is empty.
     """
 
@@ -392,7 +394,7 @@ class FileCoordinatedExecutor(_PathExecutor):
 class NotifyCoordinatedExecutor(SimpleExecutor):
     """Ready when one of its processes sends ``READY=1`` (the sd_notify protocol).
 
-    It finds the socket in the environment variable ``NOTIFY_SOCKET``.
+    The environment variable ``NOTIFY_SOCKET`` tells the service where the socket is.
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
     """
@@ -411,12 +413,12 @@ class NotifyCoordinatedExecutor(SimpleExecutor):
 class CommandCoordinatedExecutor(SimpleExecutor):
     """Ready when a probe command exits with status 0.
 
-    It is run again and again, with the environment and the directory of the service.
+    The probe command is run again and again, with the environment and directory of the service.
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
-    :param probe: the probe command, as text or as a sequence; templates are filled in:
+    :param probe: the probe command, as text or as a sequence. Templates are filled in:
         ``"pg_isready -h {host} -p {port}"``.
-    :param probe_timeout: seconds after which a run of it is killed.
+    :param probe_timeout: seconds that each run of the probe command has; then it is killed.
     :raises InvalidArgument: if there is no probe command.
     """
 

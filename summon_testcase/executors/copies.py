@@ -9,21 +9,22 @@ C = TypeVar("C", bound="Copied")
 
 
 class Copied:
-    """What is copied as it was declared, and travels to other processes.
+    """An executor that can be copied, and pickled for another process.
 
-    Workers that are spawned get their arguments by pickle.  What runs arrives there as something
-    to be read; what does not can be started there.
+    A copy is a declaration that has not been started. A pickled executor that runs arrives in the
+    other process with its address, log and pid, which can be read there, and it cannot be started;
+    one that does not run arrives as a declaration.
     """
 
-    #: the process that has started it, if that is another one, which it came from
+    #: the pid of the other process that has started it; 0 if there is none
     _elsewhere = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        """What was declared."""
+        """The attributes of the declaration."""
         raise NotImplementedError
 
     def _away(self) -> dict[str, Any] | None:
-        """What another process gets of it; None for the declaration."""
+        """The attributes for another process while it runs; None while it does not run."""
         raise NotImplementedError
 
     def __copy__(self: C) -> C:
@@ -41,7 +42,7 @@ class Copied:
         return _blank, (type(self),), self.__getstate__() if away is None else away
 
     def _refuse_elsewhere(self, called: str) -> None:
-        """:raises NotRunning: if it belongs to another process."""
+        """:raises NotRunning: if another process has started it."""
         if self._elsewhere:
             from .elsewhere import refuse
 

@@ -1,4 +1,4 @@
-"""Services that died in a block, and how the block's caller learns of it."""
+"""Services that died in a block, and the errors that tell the caller of the block."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ def is_named(death: BaseException) -> bool:
 
 
 def sentence(error: BaseException) -> str:
-    """What an error says, in one line where that is possible."""
+    """The message of an error, in one line if possible."""
     return error.message if isinstance(error, SummonError) else f"{type(error).__name__}: {error}"
 
 
 def all_of(errors: Iterable[BaseException]) -> StopFailed:
-    """One error for several that came of stopping."""
+    """One error for the errors of several stops."""
     from ..wording import counted
 
     failed = tuple(errors)
     said = (str(e) if isinstance(e, SummonError) else f"{e} ({type(e).__name__})" for e in failed)
     number = counted(len(failed), "service")
     error = StopFailed("\n".join([f"{number} did not stop as they should:", *said]), errors=failed)
-    # whose it is, one that is not ours says by its traceback alone
+    # an error that is not ours names no executor, but the traceback of a cause shows whose it is
     error.__cause__ = next((e for e in failed if not isinstance(e, SummonError)), None)
     return error
 
 
 def deaths_of(executors: Iterable[Executor]) -> list[Exception]:
-    """The deaths among some that are about to be stopped, but for those that were told already.
+    """The deaths of executors that are about to be stopped, except for those that are named.
 
-    Those of a TestCase, which tells of them itself, are left out.  Those that nobody has noticed
-    yet are errors of the stop.
+    Executors of a TestCase are left out, since it reports their deaths itself. A death that nobody
+    has noticed yet is found by the stop, as an error.
     """
     instances = [e._instance for e in executors if e._instance and not e._in_testcase]
     if not instances:
@@ -55,9 +55,11 @@ def deaths_of(executors: Iterable[Executor]) -> list[Exception]:
 
 
 def death_of(executor: Executor, when: str) -> Exception | None:
-    """The error for an end that nobody asked for: the same one at each call, or None.
+    """The error for a service that has ended without a stop; None if it has not.
 
-    :param when: when it was noticed, to follow "was killed by SIGKILL".
+    All calls return the same error.
+
+    :param when: the moment of the call in words, to follow "was killed by SIGKILL".
     """
     instance = executor._instance
     if instance is None:
@@ -68,18 +70,18 @@ def death_of(executor: Executor, when: str) -> Exception | None:
 
 
 def ask(executors: Iterable[Executor], when: str) -> None:
-    """Ask those that were declared ``alive=`` whether they still answer, all at once."""
+    """Ask the services that have ``alive=`` whether they still answer, all at the same time."""
     run(run_all([executor._asking(when) for executor in executors]))
 
 
 def note_on(error: BaseException, deaths: Iterable[Exception]) -> None:
-    """Note on an exception that is on its way who has died."""
+    """Add notes about deaths to an exception that leaves a block."""
     for death in deaths:
         name_it(death)
         report, who = getattr(error, "report", None), getattr(error, "executor", None)
         if report is not None and report.exit and who == getattr(death, "executor", None):
-            continue  # it says so itself
-        with contextlib.suppress(AttributeError):  # an exception that takes no attributes
+            continue  # the error itself reports this death
+        with contextlib.suppress(AttributeError):  # some exceptions take no attributes
             if hasattr(error, "add_note"):
                 error.add_note(f"\n{death}")
                 continue
@@ -93,7 +95,12 @@ def note_on(error: BaseException, deaths: Iterable[Exception]) -> None:
 def leave(
     error: BaseException | None, stop: Callable[[], object], executors: Iterable[Executor]
 ) -> None:
-    """Stop at the end of a block; who died in it is an error, or told by the one on its way."""
+    """Stop the executors of a block at its end, and report deaths that came in the block.
+
+    :param error: the exception that leaves the block; it gets notes about the deaths. If there is
+        none, the first death is raised.
+    :param stop: stops all of the executors.
+    """
     if error is None:
         stop_and_tell(stop, executors)
         return
@@ -107,7 +114,7 @@ def leave(
 
 
 def stop_and_tell(stop: Callable[[], object], executors: Iterable[Executor]) -> None:
-    """Stop, and raise the first of the deaths; it tells of the others, and of the stop."""
+    """Stop, and raise the first death, which mentions the others and errors of the stop."""
     deaths: list[Exception] = []
     try:
         deaths = deaths_of(executors)
@@ -129,7 +136,7 @@ def stop_and_tell(stop: Callable[[], object], executors: Iterable[Executor]) -> 
 
 
 def _stop(stop: Callable[[], object]) -> tuple[list[Exception], Exception | None]:
-    """Stop; the deaths that only that brought to light, and what else went wrong."""
+    """Stop; return the deaths that the stop has found, and another error of it, if there is one."""
     try:
         stop()
     except ProcessExited as death:

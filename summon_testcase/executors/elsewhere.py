@@ -1,7 +1,7 @@
-"""What is left of a service that has travelled to another process: its address, to be read.
+"""Copies of running executors in other processes, which can read its address, log and pid.
 
-Workers that are spawned get their arguments by pickle, and with them executors.  One that does not
-run arrives as the declaration that it is, and can be started there.
+Workers that are spawned get their arguments by pickle, and these may contain executors. An executor
+that does not run arrives as a declaration, which the worker can start.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..errors import NotRunning
 from ..output.log import Log
 from ..system import procfs
 
-#: what another process has no use for: it starts nothing, and need not know any secrets
+#: replaced before the executor travels: the copy starts nothing, and ``env`` may contain secrets
 _AT_HOME: dict[str, Any] = {
     "after": (),
     "_env": {},
@@ -24,7 +24,7 @@ _AT_HOME: dict[str, Any] = {
 
 
 def refuse(called: str, owner: int) -> NoReturn:
-    """Say that only the process that has started it can do that."""
+    """:raises NotRunning: always, since only the process that has started it can do that."""
     raise NotRunning(
         f"{called}: belongs to process {owner}, which has started it: what has come here is a copy "
         "that tells its address, log and pid; start it, stop it and talk to it there",
@@ -33,7 +33,7 @@ def refuse(called: str, owner: int) -> NoReturn:
 
 
 class _Match:
-    """The groups of a banner."""
+    """The groups of a banner's match; a match itself cannot be pickled."""
 
     def __init__(self, match: re.Match[str]) -> None:
         self._groups = {0: match.group(), **dict(enumerate(match.groups(), 1))}
@@ -58,7 +58,7 @@ class _Match:
 
 
 class _Facts:
-    """What is known here of something that is in another process; the rest is refused."""
+    """Attributes of an object of another process; all other attributes are refused."""
 
     def __init__(self, called: str, owner: int, **facts: object) -> None:
         vars(self).update(facts, _called=called, owner=owner)
@@ -70,7 +70,7 @@ class _Facts:
 
 
 class _Instance(_Facts):
-    """Stands where an instance is in the process that has started it."""
+    """Stands for the instance, which is in the process that has started the service."""
 
     exit_code = None
     launched = in_use = True
@@ -81,14 +81,14 @@ class _Instance(_Facts):
         return self
 
     def pump(self) -> None:
-        """No news comes here."""
+        """Do nothing: messages of the keeper do not come here."""
 
     def running(self) -> bool:
         return procfs.is_alive(self.pid)
 
 
 def state_of(executor: Any) -> dict[str, Any]:
-    """The state of a running executor, as another process gets it."""
+    """The state of a running executor for its copy in another process."""
     instance = executor._instance
     lease, match = instance.lease, instance.match
     owner = instance.owner if isinstance(instance, _Instance) else instance.process._owner

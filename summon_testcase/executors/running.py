@@ -1,4 +1,4 @@
-"""What runs in this process: it is held until it is stopped, at the end at the latest."""
+"""The executors that run in this process, which are stopped at its end at the latest."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .executor import Executor, stop_of
 if TYPE_CHECKING:
     from ..supervision.instance import Instance
 
-#: an executor that nobody refers to any more goes on running
+#: refers to them, since the garbage collector may not take a service that runs
 _alive: set[Executor] = set()
-#: held while an executor passes from one instance to the next, by whichever thread; never to wait
+#: held while an executor passes from one instance to the next; no thread waits while it holds it
 handover = threading.RLock()
 
 
@@ -30,7 +30,7 @@ shutdown.hold_while_forking(handover)
 
 
 def hold(executor: Executor, instance: Instance) -> None:
-    """Keep an executor alive until it is stopped, unless it has been already."""
+    """Refer to an executor until it is stopped; does nothing if that has happened already."""
     with handover:
         if executor._instance is not instance or instance.over:
             return
@@ -40,5 +40,5 @@ def hold(executor: Executor, instance: Instance) -> None:
 
 
 def let_go(executor: Executor) -> None:
-    """It has been stopped."""
+    """Drop the reference to an executor that is stopped."""
     _alive.discard(executor)

@@ -1,4 +1,4 @@
-"""One life of a service: from what was declared to a process, and to its end."""
+"""One life of a service, from the start until its files are removed."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def _said(output: Iterable[str], words: str) -> bool:
 
 
 class Instance:
-    """One life of a service: its lease, its process and its log, and what was learnt of it.
+    """One life of a service: its lease, its process, its log, and facts about it.
 
-    The executor makes one for each start, and keeps it until the next.
+    The executor makes an instance for each start, and keeps it until the next start.
 
     :param name: how messages call the service.
     :param previous: the instance before this one, from which it takes over port and directory.
     """
 
-    #: what is run
+    #: the command, once its templates are filled in
     launch: Launch
     lease: Lease
 
@@ -65,83 +65,85 @@ class Instance:
         self.process = Process(self.files)
         self.began = time.monotonic()
 
-        # how far it has come
-        #: all is filled in, and it may be spawned; nothing can be stopped before
+        # the phase of its life
+        #: whether its command is known, so that it may be spawned; before, a stop has nothing to do
         self.launched = False
         self.ready = False
-        #: it is gone, and has been cleaned up after
+        #: whether its processes are gone and its files are removed
         self.over = False
-        #: it, or an instance before it, was launched
+        #: whether this or an earlier instance was launched
         self.has_run: bool = previous is not None and previous.has_run
-        #: prepare() has been called, and cleanup() has not
+        #: whether prepare() was called, and cleanup() was not called since
         self.prepared = False
-        #: a subclass's own stop() is called, which a start will follow
+        #: whether stop() of a subclass runs at the moment, and a start will follow
         self.pausing = False
 
-        # what is waited for
-        #: it is ready once it has ended
+        # how it becomes ready
+        #: whether it is ready when it has ended
         self.one_shot = False
-        #: there is something to wait for, so that it is more than a command that is run
+        #: whether there is a question of readiness; otherwise it is only a command that is run
         self.waits = True
-        #: it is there for others, not only for what it writes
+        #: whether others talk to it, so that more than its output is of interest
         self.serves = False
-        #: it may be ready, or run, when nothing of it is alive here
+        #: whether it may become ready, or count as running, without a process that is alive here
         self.outlasts = False
-        #: asked once, when nothing of it is alive here any more: whether it may still run
+        #: asks, when no process of it is alive here any more, whether it still runs elsewhere; used
+        #: only once
         self.lives_elsewhere: Callable[[], bool] | None = None
-        #: of a launcher: asks who listens where it was to leave its server
+        #: of a launcher: asks who listens where its server should be
         self.who_is_there: Callable[[float], Steps[PortInUse | None]] | None = None
-        #: why its port could not be bound when it was started, in words
+        #: in words, why its port could not be bound when the start began; empty if it could
         self.lingering = ""
-        #: that port
+        #: the port that this is about
         self.port: int | None = None
-        #: the question that its banner answers
+        #: the probe that looks for its banner
         self.banner: OutputProbe | None = None
-        #: the answer
+        #: the match of its banner
         self.match: re.Match[str] | None = None
-        #: what it was told of other services: name and field
+        #: values of other services that it was started with, by name and field
         self.told: dict[tuple[str, str], str] = {}
-        #: the URL that was requested
+        #: the URL that the start has requested
         self.url: str = "" if previous is None else previous.url
 
-        # what was learnt since
-        #: the log has been named to the user, who will want to read it
+        # its use, and its end
+        #: whether an error has named the log, so that the user will want to read it
         self.log_named = False
-        #: where wait_for_output and output() begin
+        #: positions in the log where wait_for_output() and output() begin
         self.mark = 0
         self.output_from = 0
         #: the blocks in which it is frozen
         self.pauses: set[object] = set()
-        #: a test has waited for its end
+        #: whether a test has waited for its end
         self.awaited = False
-        #: the statuses that are no death, where a block has needed it until it is stopped
+        #: statuses that are no death, if a block needs it until it is stopped; otherwise None
         self.needed: frozenset[int] | None = None
-        #: it did not answer any more while it was needed
+        #: the error for a question of ``alive=`` that it has not answered
         self.hung: SummonError | None = None
-        #: how it ended while it was needed
+        #: the error for an end while it was needed
         self.died: ProcessExited | None = None
-        #: what is there when it was killed, in words
+        #: in words, what is still there after it was killed; empty if nothing is
         self.left = ""
 
         # the test that uses it
+        #: whether one runs at the moment
         self.in_test: bool = previous is not None and previous.in_test
-        #: what instances that ended during the test wrote in it
+        #: output of earlier instances that ended during the test
         self.earlier: list[Line] = previous.earlier if previous is not None else []
-        #: where the test that runs now began in the log, once one has
+        #: the position in the log at which the last test began; None before the first one
         self.since: int | None = None
 
     @property
     def starting(self) -> bool:
-        """Whether it is not launched yet, and still may be."""
+        """Whether its start has begun, and has not come to the launch yet."""
         return not (self.launched or self.over)
 
     @property
     def in_use(self) -> bool:
-        """Whether it was launched and has not been cleaned up after; it may have died."""
+        """Whether it was launched, and its files are still there; it may have died."""
         return self.launched and not self.over
 
     def running(self) -> bool:
-        """Whether it is alive: the main process, or the daemon that it left."""
+        """Whether it is alive: its main process, or a daemon that this has left."""
         if not self.in_use:
             return False
         self.process.pump()
@@ -153,16 +155,19 @@ class Instance:
     # -- errors --
 
     def named(self, error: E) -> E:
-        """An error with the name of the service: what a probe has found does not know whose it is.
+        """An error of a probe, to which the name of the service and a report are added.
 
-        Any other one is left alone.
+        Probes do not know the name of the service. Any other error is returned as it is.
         """
         if not (isinstance(error, StartFailed) and error.executor is None and is_ours(error)):
             return error
         return self.error(type(error), f"{self.name}: {error.message}", **vars(error))
 
     def error(self, kind: type[Error], sentence: str, **facts: object) -> Error:
-        """An error of some kind with all that is known; `facts` go to it or its report."""
+        """An error with a report of all that is known about the service.
+
+        :param facts: attributes of the error; the report takes some of them.
+        """
         self.process.pump()
         known = {
             key: facts.pop(key) for key in ("waiting_for", "refusal", "seconds") if key in facts
@@ -172,7 +177,7 @@ class Instance:
             cwd=self.launch.cwd,
             exit=self.exit_words(),
             output=tuple(shorten(excerpt(self.log, 0), ERROR_LINES)),
-            # one that was refused early has none
+            # if the start was refused early, there is no log
             log_path=self.log.path if os.path.exists(self.log.path) else "",
             **{"seconds": time.monotonic() - self.began, **known},  # type: ignore[arg-type]
         )
@@ -195,7 +200,10 @@ class Instance:
         return "its keeper was killed, and so was it" if lost else ""
 
     def exited(self, when: str, **facts: object) -> ProcessExited:
-        """The error for a process that ended when it was needed."""
+        """The error for a process that has ended while it was needed.
+
+        :param when: in words, to follow "was killed by SIGKILL".
+        """
         how = self.exit_words() or "has ended"
         return self.error(
             ProcessExited,
@@ -204,13 +212,13 @@ class Instance:
             **facts,
         )
 
-    # -- what it is used for --
+    # -- orders of its user --
 
     def wait(self, deadline: Deadline) -> int:
-        """Block until the main process ends; its status.
+        """Block until the main process ends, and return its status.
 
-        :raises TimeoutExpired: if it goes on.
-        :raises ProcessExited: if its keeper was killed, who alone knows its status.
+        :raises TimeoutExpired: if the process still runs at the deadline.
+        :raises ProcessExited: if the keeper was killed, since only the keeper learns the status.
         """
         process = self.process
         while True:
@@ -230,7 +238,11 @@ class Instance:
             wait(Pause((process.fileno(),), deadline.at))
 
     def pause(self, block: object) -> None:
-        """Freeze all of it, and wait until that is done, as long as one block wants it so."""
+        """Freeze all processes for a block, and wait until that is done.
+
+        :param block: the same object that :meth:`unpause` is given at the end of the block.
+        :raises ProcessExited: if the service has ended, or the keeper does not answer.
+        """
         with self.process._lock:
             self.pauses.add(block)
             order = self.process.signal_everything(signal.SIGSTOP)
@@ -238,7 +250,7 @@ class Instance:
             raise self.exited("or its keeper did not answer, when it should be paused")
 
     def unpause(self, block: object) -> None:
-        """A block is over: let it go on if no other one is left; may be called twice."""
+        """Let the processes go on at the end of the last block; a second call does no harm."""
         with self.process._lock:
             self.pauses.discard(block)
             if self.pauses:
@@ -247,9 +259,10 @@ class Instance:
         self._signalled(order)
 
     def signal(self, number: int, everything: bool) -> None:
-        """Send a signal to the main process, or to everything; for that wait until it is done.
+        """Send a signal to the main process.
 
-        :raises NotRunning: if the main process, which alone is meant, has ended.
+        :param everything: whether to send it to all processes; then wait until the keeper has.
+        :raises NotRunning: if only the main process should get the signal, and it has ended.
         """
         process = self.process
         if everything:
@@ -265,7 +278,10 @@ class Instance:
         process.signal(number)
 
     def _signalled(self, order: int) -> bool:
-        """Wait until an order to signal everything is carried out; whether it was."""
+        """Wait until the keeper has signalled all processes; return whether it has.
+
+        :param order: the number of the order.
+        """
         process, deadline = self.process, Deadline(ANSWER)
         while process.signalled < order and not process.gone and not deadline.expired():
             wait(Pause((process.fileno(),), deadline.at))
@@ -275,30 +291,31 @@ class Instance:
     # -- the tests that use it --
 
     def begin_test(self) -> None:
-        """What it writes from now on belongs to the test that begins."""
+        """A test begins: output from now on belongs to it."""
         self.in_test = True
         self.earlier.clear()
         if self.in_use:
-            # what is on its way to the log belongs to the test before
+            # output that is not in the log yet belongs to the test before
             self.catch_up()
             first, self.since = self.since is None, self.log.size()
             if not first:
                 self.mark = max(self.mark, self.since)
 
     def end_test(self) -> None:
-        """The test is over."""
+        """The test is over, and the output of earlier instances is of no interest any more."""
         self.in_test = False
         self.earlier.clear()
 
     def catch_up(self) -> int:
-        """Wait until the keeper has taken in, and told, what has happened up to now.
+        """Wait until the keeper has stored all output and reported all news up to now.
 
-        :returns: a descriptor that is readable when there are more news, or -1.
+        :returns: a descriptor that is readable when there is more news, or -1.
         """
         process, deadline = self.process, Deadline(ANSWER)
         if not process.mine() or process.gone or not process.pid:  # no keeper would answer
             return process.fileno()
-        # there always is output beyond here, and the keeper looks at everything else first
+        # there is always output beyond position -1, so the keeper answers at once, after it has
+        # looked at everything else
         process._watching = True
         process._tell("watch", -1)
         while process._watching and not process.gone and not deadline.expired():
@@ -307,11 +324,14 @@ class Instance:
         return process.fileno()
 
     def excerpt(self) -> list[Line]:
-        """What it wrote since the test began, what repeats itself folded."""
+        """The lines of output since the test began; repeated lines are folded."""
         return excerpt(self.log, self.since or 0)
 
     def wrote(self) -> tuple[list[str], str]:
-        """Lines that were written during the test, the middle cut out, and the path of the log."""
+        """The output during the test, without its middle if it is long, and the log's path.
+
+        The path is empty if the log is removed already.
+        """
         if not self.in_use:
             return shorten(self.earlier), ""
         lines = self.earlier + self.excerpt()
@@ -320,19 +340,19 @@ class Instance:
         return shorten(lines), self.log.path
 
     def written_in_test(self) -> str:
-        """All that it, alone, wrote during the test, up to now, as clean text."""
+        """The output of this instance during the test up to now, as clean text."""
         self.catch_up()
         since = self.since or 0
         text = self.log.read(since, self.log.size() - since).decode("utf-8", "replace")
         return clean((self.log.begun(since) if since else "") + text)
 
     def ended(self) -> str:
-        """How it ended, in words, if that is worth a remark though it is no death."""
+        """In words, how it ended, if a test's report should mention that; empty otherwise."""
         silent = self.one_shot or not (self.in_use and self.process.mine())
         return "" if silent or self.running() else self.exit_words()
 
     def stands_idle(self) -> bool:
-        """Whether a test has stopped it, so that it must be started before the next one."""
+        """Whether a test has stopped it, so that it must be started before the next test."""
         if self.lease.over or not self.lease.begun or self.one_shot:
             return False
         return self.over or (self.awaited and not self.running())

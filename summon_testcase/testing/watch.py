@@ -1,4 +1,4 @@
-"""What a test's report says of its services: who died, and what each of them wrote."""
+"""The part of a test's report that is about its services: deaths, and what the services wrote."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .selection import is_in
 if TYPE_CHECKING:
     from ..supervision.instance import Instance
 
-#: seconds for which a failing test waits for news of a death; the refusal that made it fail
-#: may be a moment older than the end of the process
+#: seconds for which a failing test waits for news of a death: the refusal that made it fail may be
+#: a moment older than the end of the process
 PATIENCE = 0.1
 
 
 class Watch:
-    """The services of a test, from its beginning to its end.
+    """Watches the services of a test, from its beginning to its end.
 
     :param parts: the services.
-    :param label: the test.
-    :param may_revive: whether one is started again before the next test, if it died.
+    :param label: the name of the test.
+    :param may_revive: returns whether a service is started again before the next test if it died.
     """
 
     def __init__(
@@ -33,34 +33,34 @@ class Watch:
         self._parts = parts
         self._label = label
         self._may_revive = may_revive
-        #: why the test cannot run, which then needs no more words
+        #: why the test cannot run; the report then says nothing else
         self.reason: BaseException | None = None
-        #: sentences about what was done before the test
+        #: sentences about services that were started again before the test
         self.remarks: list[str] = []
-        #: the deaths that were noticed, and whose they are
+        #: the deaths that were noticed, and the services that died
         self._deaths: list[tuple[Exception, Executor]] = []
-        #: what was written by those that were stopped before the report is made
+        #: output of services that are stopped before the report is made, by ``id()``
         self._kept: dict[int, str] = {}
 
     def begin(self) -> None:
-        """The test begins now."""
+        """Tell the services that the test begins now."""
         for instance in self._instances():
             instance.begin_test()
 
     def end(self) -> None:
-        """The test is over."""
+        """Tell the services that the test is over."""
         for instance in self._instances():
             instance.end_test()
 
     def _instances(self) -> list[Instance]:
-        """The lives that the services lead, or led last; what runs no process has none."""
+        """The last instance of each service that runs a process and was started."""
         return [part._instance for part in self._parts if part._instance is not None]
 
     def look(self, patience: float = 0, ask_too: bool = False) -> None:
-        """Notice who has died.
+        """Look which services have died.
 
-        :param patience: seconds to wait for that, if nobody has yet.
-        :param ask_too: whether to ask those that can be asked if they still answer.
+        :param patience: seconds to wait for a death, if there is none yet.
+        :param ask_too: whether to ask services with ``alive=`` whether they still answer.
         """
         if ask_too:
             ask(self._parts, f"during {self._label}")
@@ -83,7 +83,7 @@ class Watch:
         return [death for death, _ in self._deaths]
 
     def fatal(self) -> Exception | None:
-        """The first death that the test cannot pass with; it counts as named."""
+        """The first death that fails the test, which is noted as named; None if there is none."""
         for death, part in self._deaths:
             if not self._may_revive(part):
                 name_it(death)
@@ -91,17 +91,17 @@ class Watch:
         return None
 
     def keep(self) -> None:
-        """Keep what was written, and the logs: they are about to go."""
+        """Keep the output of services that are about to be stopped; their logs stay, too."""
         for part in self._parts:
             self._kept[id(part)] = self._output(part)
 
     def text(
         self, in_short: BaseException | None = None, without: BaseException | None = None
     ) -> str:
-        """Everything that the report should say, deaths first; empty if there is nothing.
+        """The text for the report, deaths first; empty if there is nothing to say.
 
-        :param in_short: a death that is told at length elsewhere.
-        :param without: a death that is what is reported.
+        :param in_short: a death that takes one sentence, since it is reported at length elsewhere.
+        :param without: a death that is left out, since it is itself what the report is about.
         """
         said = []
         for death, part in self._deaths:
