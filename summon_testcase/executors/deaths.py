@@ -71,7 +71,9 @@ def death_of(executor: Executor, when: str) -> Exception | None:
 
 def ask(executors: Iterable[Executor], when: str) -> None:
     """Ask the services that have ``alive=`` whether they still answer, all at the same time."""
-    run(run_all([executor._asking(when) for executor in executors]))
+    asked = [executor._asking(when) for executor in executors if executor._alive is not None]
+    if asked:
+        run(run_all(asked))
 
 
 def note_on(error: BaseException, deaths: Iterable[Exception]) -> None:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..declaration.arguments import perform
 from ..declaration.lifetime import Scope
@@ -100,6 +100,8 @@ class Executor:
     scope: Scope = "class"
     #: how often it may be started again when it dies while tests run
     _max_restarts: float = 0
+    #: the question whether it is alive, if it has one
+    _alive: Any = None
     #: whether a TestCase starts and stops it; it then keeps port and directory between starts
     _in_testcase: bool = False
     #: whether a TestCase has it, so that its scope has a meaning; also True after a warning that
@@ -171,7 +173,7 @@ class Executor:
             ignored[f"scope={self.scope!r}"] = "it lives from its start to its stop"
         if self._max_restarts:
             ignored["restart="] = "it is not started again when it dies"
-        if vars(self).get("_alive") is not None:
+        if self._alive is not None:
             ignored["alive="] = "it is not asked whether it is alive"
         if not ignored or self._in_testcase or self._may_be_scoped:
             return

@@ -66,17 +66,12 @@ _STILL_THERE = 2.0
 _PATIENCE = 10.0
 
 
-def load(*modules: str) -> None:
-    """Import modules of the package that a declaration does not need."""
+def load(module: str) -> None:
+    """Import a module of ``supervision``, with all that it imports; a declaration needs none."""
     package = __name__.partition(".")[0]
-
-    def import_them() -> None:
-        for room, _, module in (name.partition(".") for name in modules):
-            # as "from room import module" does: a module that a test has removed from sys.modules
-            # is not imported twice
-            __import__(f"{package}.{room}", fromlist=(module,))
-
-    undisturbed(import_them)
+    # as "from supervision import module" does: a module that a test has removed from sys.modules is
+    # not imported twice
+    undisturbed(lambda: __import__(f"{package}.supervision", fromlist=(module,)))
 
 
 def warm_up(asker: bool = False) -> None:
@@ -84,7 +79,7 @@ def warm_up(asker: bool = False) -> None:
 
     :param asker: whether to start the asker, too, which sends requests.
     """
-    load("supervision.warden")
+    load("warden")
     from ..supervision import warden
 
     try:
@@ -321,7 +316,7 @@ class SimpleExecutor(Copied, Addressed):
     def _command_probe(self, words: Iterable[str], timeout: float) -> Probe:
         from ..readiness.conditions import CommandProbe
 
-        argv = tuple(self._fill(word) for word in words)
+        argv = tuple(map(self._fill, words))
         program = self._find(argv[0], self._environment().get("PATH"), self._directory())
         return CommandProbe((program, *argv[1:]), timeout)
 
@@ -434,8 +429,8 @@ class SimpleExecutor(Copied, Addressed):
 
     def _check(self, may_appear: bool = False) -> None:
         """Refuse arguments that cannot work; see :meth:`Executor._check`."""
-        self._refuse_elsewhere(self._called)
         called, texts = self._called, self._texts()
+        self._refuse_elsewhere(called)
         for name, field in sorted(templates.references(texts)):
             self._check_reference(name, field)
         self._refuse_a_port_untold()
@@ -517,7 +512,6 @@ class SimpleExecutor(Copied, Addressed):
         return commands.environment(self._env, self._tty, self._fill)
 
     def _refuse_twice(self) -> None:
-        self._refuse_elsewhere(self._called)
         instance = self._instance
         if instance is None or not (instance.starting or instance.running()):
             return
@@ -534,13 +528,14 @@ class SimpleExecutor(Copied, Addressed):
 
     def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
-        stay_imported()
-        load("supervision.warden", "supervision.instance", "system.ports", "readiness.conditions")
+        load("starting")
         self._refuse_twice()
         if self._instance is not None and not self._instance.over:
             # the service has died; processes that it has left may live
             self._finish(self._instance, keep_lease=True)
         from ..supervision.instance import Instance
+        from ..supervision.starting import get_ready
+        from ..supervision.stopping import logger
         from ..system import ports
 
         began = time.monotonic()
@@ -559,25 +554,19 @@ class SimpleExecutor(Copied, Addressed):
             hooks = True
             if overridden(self, "prepare"):
                 self._port_now()
-                perform(f"{self._called}: prepare()", self.prepare)
+                perform(f"{instance.name}: prepare()", self.prepare)
             hooks = False
             instance.prepared = True
             probe = self._all_probes(instance)
             # half of the time, so that a slow resolver leaves some for the start
-            occupied = yield from probe.occupied(self._called, began + deadline.left() / 2)
+            occupied = yield from probe.occupied(instance.name, began + deadline.left() / 2)
             if occupied is not None:
                 raise occupied
             question, probe = probe, self._watched(probe, instance)
             launch = self._launch()
-            # the warden starts while the rest is imported
-            self._warm_up()
-            load("supervision.starting")
-            from ..supervision.starting import get_ready
-            from ..supervision.stopping import logger
-
-            logger.info("%s: starting", self._called)
+            logger.info("%s: starting", instance.name)
             if self._launcher:
-                instance.who_is_there = functools.partial(question.occupied, self._called)
+                instance.who_is_there = functools.partial(question.occupied, instance.name)
             # without anything to wait for it is ready, even if it ends at this moment
             waits = instance.waits or self._one_shot or self._launcher or self._fails_on
             yield from get_ready(instance, launch, probe if waits else None, deadline)
@@ -591,7 +580,7 @@ class SimpleExecutor(Copied, Addressed):
                 launch.stop = self._stop_words(launch.env.get("PATH"), launch.cwd)
                 instance.process.farewell()
             hooks = True
-            perform(f"{self._called}: ready()", self.ready)
+            perform(f"{instance.name}: ready()", self.ready)
             again, instance.lease.begun = instance.lease.begun, True
             hold(self, instance)
         except BaseException as error:
@@ -603,7 +592,7 @@ class SimpleExecutor(Copied, Addressed):
         finally:
             if probe is not None:
                 probe.close()
-        logger.info("%s: ready after %.3f s", self._called, time.monotonic() - began)
+        logger.info("%s: ready after %.3f s", instance.name, time.monotonic() - began)
         if again:
             self._tell_others()
 
@@ -620,6 +609,9 @@ class SimpleExecutor(Copied, Addressed):
         self._refuse_twice()
         before = self._instance
         try:
+            stay_imported()
+            # the warden boots while the rest is imported
+            self._warm_up()
             run(self._starting())
             return self
         except BaseException as error:
@@ -699,7 +691,7 @@ class SimpleExecutor(Copied, Addressed):
     def _launch(self) -> commands.Launch:
         cwd = self._directory()
         env = self._environment()
-        argv = tuple(self._fill(word) for word in self._command)
+        argv = tuple(map(self._fill, self._command))
         notify = self._notify_address()
         if notify:
             env["NOTIFY_SOCKET"] = notify
@@ -729,7 +721,7 @@ class SimpleExecutor(Copied, Addressed):
         """The words of ``stop_command``, filled in; empty if there is none."""
         if not self._stop_command:
             return ()
-        program, *rest = [self._fill(word) for word in self._stop_command]
+        program, *rest = map(self._fill, self._stop_command)
         return (self._find(program, path, cwd), *rest)
 
     # -- stop --
@@ -767,7 +759,8 @@ class SimpleExecutor(Copied, Addressed):
         finally:
             self._finish(instance, keep_lease, failure)
             del failure
-            stopping.logger.info("%s: stopped after %.3f s", self._called, time.monotonic() - began)
+            took = time.monotonic() - began
+            stopping.logger.info("%s: stopped after %.3f s", instance.name, took)
 
     @boundary
     def stop(self, signal: int | None = None, timeout: float | None = None) -> None:

@@ -224,6 +224,7 @@ class Orchestrator(Copied, Group):
             own = not isinstance(member, (SimpleExecutor, Orchestrator))
             if own or stands_idle(member):
                 # an object that is no service does not tell whether it runs
+                stay_imported()
                 run(start_of(member))
             self._started.append(key)
 
