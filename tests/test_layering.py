@@ -375,7 +375,7 @@ class CheckerTest(unittest.TestCase):
             "supervision/shutdown": (
                 "import atexit\nfrom ..unpatched import os\nos.register_at_fork()"
             ),
-            "keeper/program": "import atexit, os\nfrom .messages import pack\nos.fork()",
+            "keeper/warden": "import atexit, os\nfrom .messages import pack\nos.fork()",
             "keeper/messages": "import struct",
         }
         self.assertEqual(self.complaints(files), [])

@@ -25,8 +25,8 @@ from . import interpreter, shutdown
 # have put modules.
 _BOOT, _ASKER = (
     "import sys; sys.path[:] = filter(None, sys.path); sys.path.append(sys.argv.pop(1)); "
-    f"from {program}.program import main; main()"
-    for program in ("keeper", "asker")
+    f"from {program} import main; main()"
+    for program in ("keeper.warden", "asker.program")
 )
 #: the directory in which keeper and asker are
 _PROGRAMS = os.path.dirname(os.path.dirname(keeper.__file__))

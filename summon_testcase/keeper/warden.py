@@ -15,6 +15,7 @@ import time
 from select import POLLIN, POLLOUT
 
 from .files import remove_leftovers, remove_run
+from .keeper import Keeper
 from .messages import Inbox, pack, seconds
 from .processes import (
     CHUNK,
@@ -26,8 +27,6 @@ from .processes import (
     take_signals,
     wake_on_signals,
 )
-from .rehearsal import rehearse
-from .service import Keeper
 
 #: after the death of the test process each keeper has so many seconds to sweep by itself
 _KEEPERS_GRACE = 0.3
@@ -49,9 +48,6 @@ class Warden:
         self.orphaned: list[str] = []
         #: keepers whose end the test process wants to know
         self.awaited: set[int] = set()
-        #: whether rehearse() has run: only after the first keeper was forked, which thus need
-        #: not wait for it
-        self.rehearsed = False
 
     def tell(self, word: str, pid: int) -> None:
         """Send the test process a word about a process; never blocks."""
@@ -122,9 +118,6 @@ class Warden:
                     os._exit(0)
             self.keepers[pid] = base
             self.patience[pid] = patience
-            if not self.rehearsed:
-                self.rehearsed = True
-                rehearse(self.runner)
         channel.close()
 
     def ask(self, arguments: list[bytes]) -> None:
