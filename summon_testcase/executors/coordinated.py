@@ -142,9 +142,8 @@ class TCPCoordinatedExecutor(SimpleExecutor):
 class HTTPCoordinatedExecutor(SimpleExecutor):
     r"""Ready when it answers a request with an accepted status and body.
 
-    The library requests sends the request, in a process of its own. So a test may replace
-    requests, sockets or the clock. Redirects are not followed; proxies and netrc of the
-    environment are not used.
+    The library requests is used in a process of its own, so a test may replace requests, sockets or
+    the clock. Redirects are not followed; proxies and netrc of the environment are not used.
 
     :param command: see :class:`SimpleExecutor`, also for the other arguments.
     :param url: the URL to request. Its scheme is ``http``, ``https``, or ``http+unix``, whose host
