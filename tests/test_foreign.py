@@ -204,12 +204,13 @@ class Slow(Executor):
     """A slow member, so that a handler can run before the first member was asked to stop."""
 
     stops = False
+    after = ("it",)
 
-    @property
-    def after(self) -> tuple[str, ...]:  # type: ignore[override]
-        if self.stops:
+    def __getattribute__(self, name: str) -> Any:
+        if name == "stop" and super().__getattribute__("stops"):
+            self.stops = False
             signal.raise_signal(signal.SIGALRM)
-        return ("it",)
+        return super().__getattribute__(name)
 
     def start(self) -> None:
         pass

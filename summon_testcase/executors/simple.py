@@ -67,11 +67,12 @@ _PATIENCE = 10.0
 
 
 def load(module: str) -> None:
-    """Import a module of ``supervision``, with all that it imports; a declaration needs none."""
+    """Import a module, such as ``supervision.warden``, that a declaration does not need."""
     package = __name__.partition(".")[0]
-    # as "from supervision import module" does: a module that a test has removed from sys.modules is
-    # not imported twice
-    undisturbed(lambda: __import__(f"{package}.supervision", fromlist=(module,)))
+    room, _, name = module.partition(".")
+    # as "from room import module" does: a module that a test has removed from sys.modules is not
+    # imported twice
+    undisturbed(lambda: __import__(f"{package}.{room}", fromlist=(name,)))
 
 
 def warm_up(asker: bool = False) -> None:
@@ -79,7 +80,7 @@ def warm_up(asker: bool = False) -> None:
 
     :param asker: whether to start the asker, too, which sends requests.
     """
-    load("warden")
+    load("supervision.warden")
     from ..supervision import warden
 
     try:
@@ -528,14 +529,13 @@ class SimpleExecutor(Copied, Addressed):
 
     def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
-        load("starting")
+        load("supervision.instance")
+        load("readiness.conditions")
         self._refuse_twice()
         if self._instance is not None and not self._instance.over:
             # the service has died; processes that it has left may live
             self._finish(self._instance, keep_lease=True)
         from ..supervision.instance import Instance
-        from ..supervision.starting import get_ready
-        from ..supervision.stopping import logger
         from ..system import ports
 
         began = time.monotonic()
@@ -564,6 +564,12 @@ class SimpleExecutor(Copied, Addressed):
                 raise occupied
             question, probe = probe, self._watched(probe, instance)
             launch = self._launch()
+            # nothing is wrong with the declaration: the warden boots while the rest is imported
+            self._warm_up()
+            load("supervision.starting")
+            from ..supervision.starting import get_ready
+            from ..supervision.stopping import logger
+
             logger.info("%s: starting", instance.name)
             if self._launcher:
                 instance.who_is_there = functools.partial(question.occupied, instance.name)
@@ -610,8 +616,6 @@ class SimpleExecutor(Copied, Addressed):
         before = self._instance
         try:
             stay_imported()
-            # the warden boots while the rest is imported
-            self._warm_up()
             run(self._starting())
             return self
         except BaseException as error:
