@@ -256,7 +256,7 @@ def processes_with(word: str) -> list[str]:
                 found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
         except OSError:  # it has ended, or is another user's
             pass
-    return [command for command in found if "program import main; main()" not in command]
+    return [command for command in found if "import main; main()" not in command]
 
 
 class PageTest(unittest.TestCase):

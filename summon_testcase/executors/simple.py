@@ -512,10 +512,11 @@ class SimpleExecutor(Copied, Addressed):
     def _environment(self) -> dict[str, str]:
         return commands.environment(self._env, self._tty, self._fill)
 
-    def _refuse_twice(self) -> None:
+    def _refuse_twice(self) -> Instance | None:
+        """Refuse to start what is started already; return the former instance."""
         instance = self._instance
         if instance is None or not (instance.starting or instance.running()):
-            return
+            return instance
         if instance.process.pid:
             raise AlreadyRunning(
                 f"{self._called}: is running already (pid {instance.process.pid}): "
@@ -531,10 +532,10 @@ class SimpleExecutor(Copied, Addressed):
         """The start as steps, for orchestrators."""
         load("supervision.instance")
         load("readiness.conditions")
-        self._refuse_twice()
-        if self._instance is not None and not self._instance.over:
-            # the service has died; processes that it has left may live
-            self._finish(self._instance, keep_lease=True)
+        died = self._refuse_twice()
+        if died is not None and died.in_use:
+            # processes that it has left may live
+            self._finish(died, keep_lease=True)
         from ..supervision.instance import Instance
         from ..system import ports
 
@@ -545,8 +546,8 @@ class SimpleExecutor(Copied, Addressed):
         probe: AllOf | None = None
         try:
             with handover:
-                self._refuse_twice()
-                instance = self._instance = Instance(self._called, self._limits, self._instance)
+                former = self._refuse_twice()
+                instance = self._instance = Instance(self._called, self._limits, former)
             instance.port = instance.lease.port if self._port is None else self._port
             # a port that is leased from now on is free
             instance.lingering = "" if instance.port is None else ports.lingering(instance.port)

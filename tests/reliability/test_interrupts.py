@@ -12,9 +12,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import linecache
+import os
 import random
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections import Counter
@@ -27,6 +29,7 @@ import pytest
 
 import summon_testcase
 from summon_testcase import (
+    AlreadyRunning,
     HTTPCoordinatedExecutor,
     Orchestrator,
     OutputCoordinatedExecutor,
@@ -341,6 +344,45 @@ def test_stopped_by_a_handler(what: str, make: Callable[[str], Any], short: int,
         assert set(outcomes) == {"done"}
     else:
         assert outcomes["TimeoutExpired"] and outcomes["ProcessExited"]
+
+
+def test_started_by_another_thread(mark: str) -> None:
+    """While a start clears away what has died, another thread starts it too: one of them does."""
+    it = one(mark)
+    it.start().stop()
+    before = Belongings()
+    outcomes: Counter[str] = Counter()
+
+    def start() -> None:
+        try:
+            it.start()
+            outcomes["done"] += 1
+        except AlreadyRunning:
+            outcomes["AlreadyRunning"] += 1
+
+    def other() -> None:
+        threads.append(threading.Thread(target=start))
+        threads[-1].start()
+        # it may have to wait for a lock that this thread holds here
+        threads[-1].join(0.5)
+
+    for number in numbers(11):
+        it.start()
+        os.kill(it.pid, signal.SIGKILL)
+        eventually(lambda: not it.running(), "its death")
+        outcomes.clear()
+        threads: list[threading.Thread] = []
+        with AtLine(number, other) as at:
+            start()
+        for thread in threads:
+            thread.join()
+        assert outcomes == ({"done": 1, "AlreadyRunning": 1} if at.where else {"done": 1}), at.where
+        assert it.running(), at.where
+        it.stop()
+        assert before.lost() == {}, at.where
+        if not at.where:
+            break
+    assert number > 100
 
 
 def _forget_logs(before: Belongings) -> None:
