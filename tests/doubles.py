@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from summon_testcase import Orchestrator, SimpleExecutor
+from summon_testcase.declaration import variables
 from summon_testcase.declaration.arguments import Limits
 from summon_testcase.declaration.command import Launch
 from summon_testcase.errors import AlreadyRunning
@@ -80,7 +81,7 @@ def command_of(executor: SimpleExecutor) -> tuple[str, ...]:
 
 def env_of(executor: SimpleExecutor) -> Mapping[str, str | None]:
     """The variables that it was given, with templates that are not filled in."""
-    return executor._env
+    return variables.merged(executor._env)
 
 
 def request_of(executor: Any) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import functools
 import re
 import signal
 import sys
-from collections import ChainMap
 from collections.abc import (
     AsyncGenerator,
     Callable,
@@ -27,7 +26,6 @@ from ..errors import InvalidArgument
 from ..tracebacks import hidden
 from ..unpatched import os
 from . import shell_syntax
-from .concealed import Text, Variables, kind_of
 
 __tracebackhide__ = hidden
 
@@ -152,7 +150,7 @@ def path(label: str, argument: str, value: object, instead: str) -> str:
 
     :raises InvalidArgument: naming the argument.
     """
-    found = text(label, argument, _plain(value, os.PathLike), instead)
+    found = text(label, argument, plain(value, os.PathLike), instead)
     asked = re.match("~[^/]*", found)
     shell = asked[0] if asked else shell_syntax.variable(found, os.environ)
     if shell is not None:
@@ -164,7 +162,7 @@ def path(label: str, argument: str, value: object, instead: str) -> str:
     return found
 
 
-def _plain(value: Any, *kinds: type) -> object:
+def plain(value: Any, *kinds: type) -> object:
     """A path or a number as text, if its type is one of ``kinds``; other values unchanged."""
     if isinstance(value, bool) or not isinstance(value, kinds):
         return value
@@ -179,7 +177,7 @@ def word(label: str, argument: str, value: object) -> str:
 
     :raises InvalidArgument: naming the argument.
     """
-    found = _plain(value, int, float, os.PathLike)
+    found = plain(value, int, float, os.PathLike)
     if not isinstance(found, str):
         raise InvalidArgument(
             f"{label}: {argument}= has {found!r} for a word: write text, a path, or a number",
@@ -225,6 +223,13 @@ def call(label: str, name: object) -> str:
     return text(label, "name", name, "text, or leave it out")
 
 
+def is_startable(thing: object) -> bool:
+    """Whether something is an executor: an object, and no class, with ``start`` and ``stop``."""
+    return not isinstance(thing, type) and all(
+        callable(getattr(thing, method, None)) for method in ("start", "stop")
+    )
+
+
 def after(label: str, value: object) -> tuple[object, ...]:
     """The executors, or names, of an ``after=``, which may be one or several.
 
@@ -233,8 +238,7 @@ def after(label: str, value: object) -> tuple[object, ...]:
     several = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
     given: tuple[object, ...] = tuple(value) if several else (value,)  # type: ignore[arg-type]
     for thing in given:
-        startable = all(callable(getattr(thing, method, None)) for method in ("start", "stop"))
-        if isinstance(thing, (str, type)) or not startable:
+        if not is_startable(thing):
             text(label, "after", thing, "an executor, its name, or a list of them")
     return given
 
@@ -287,52 +291,6 @@ def names(label: str, argument: str, value: object) -> tuple[str, ...]:
     several = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
     given = () if value is None else tuple(value) if several else (value,)  # type: ignore[arg-type]
     return tuple(path(label, argument, name, "a name, or a list of names") for name in given)
-
-
-def environment(label: str, env: object) -> dict[str, str | None]:
-    """Refuse names that cannot be in an environment; numbers and paths become text.
-
-    Values are never shown: they may be secrets.
-
-    :param env: None for an empty one.
-    :raises InvalidArgument: naming the variable; also for one that only a shell would fill in.
-    """
-    found: dict[str, str | None] = Variables()
-    if env is None:
-        return found
-    if not isinstance(env, Mapping):
-        raise InvalidArgument(
-            f'{label}: env= is no mapping: write {{"NAME": "value"}}', executor=label
-        )
-    for key in env:
-        if not isinstance(key, str) or not key or "=" in key or "\0" in key:
-            # a text behind the "=" may be the value of the variable, hence a secret
-            shown = (
-                repr(re.sub("(?s)=.*", "=…", key)) if isinstance(key, str) else type(key).__name__
-            )
-            raise InvalidArgument(
-                f"{label}: env= has {shown} for a name: write a name without '='", executor=label
-            )
-        key = encodable(label, "env= has a name that", key)
-        found[key] = None if env[key] is None else _variable(label, key, env)
-    known: ChainMap[str, Any] = ChainMap(found, os.environ)
-    for key, value in found.items():
-        if value is not None:
-            shell_syntax.refuse_in_variable(label, key, value, known)
-    return found
-
-
-def _variable(label: str, key: str, env: Mapping[str, object]) -> str:
-    kind = kind_of(env[key])
-    plain = _plain(env[key], int, float, os.PathLike)
-    plain = Text(str.__str__(plain)) if isinstance(plain, str) else None
-    if plain is None:
-        raise InvalidArgument(
-            f"{label}: env= has no text for {key!r} but {kind}: write a str, or None to remove the "
-            "variable",
-            executor=label,
-        )
-    return Text(encodable(label, f"env= has a value for {key!r} that", plain))
 
 
 @functools.cache

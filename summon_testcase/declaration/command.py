@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import InvalidArgument
 from ..foreign import let_through
@@ -140,14 +140,11 @@ def directory(cwd: str | None, label: str) -> str:
     return path
 
 
-def environment(
-    declared: Mapping[str, str | None], tty: bool, fill: Callable[[str], str]
-) -> dict[str, str]:
+def environment(declared: Mapping[str, str | None], tty: bool) -> dict[str, str]:
     """The whole environment of a service; its PATH begins with the tests' virtual environment.
 
     :param declared: variables that are added to the inherited ones; None removes a variable.
     :param tty: whether the service gets a terminal.
-    :param fill: fills in the templates of a value.
     """
     env: dict[str, str] = Variables(os.environ)
     if tty:
@@ -167,5 +164,5 @@ def environment(
         if value is None:
             env.pop(key, None)
         else:
-            env[key] = fill(value)
+            env[key] = value
     return env

@@ -59,8 +59,11 @@ _VEILED: dict[type, type] = {str: Text, bytes: _Bytes, tuple: _Pair, list: _List
 
 def _veil(name: str, value: Any) -> Any:
     """The same value as a type whose ``repr()`` does not show it; a user's class may read it."""
-    if name == "env" and isinstance(value, Mapping):
-        return value if isinstance(value, Variables) else Variables(value)
+    if name == "env":
+        if isinstance(value, Mapping):
+            return value if isinstance(value, Variables) else Variables(value)
+        if isinstance(value, (list, tuple)):
+            return _List(_veil(name, item) for item in value)
     kind = _VEILED.get(type(value))
     return value if kind is None else kind(value)
 

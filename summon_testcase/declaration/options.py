@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from ..unpatched import os
@@ -12,6 +12,8 @@ from .lifetime import Scope
 
 #: what ``alive=`` may be
 Alive = bool | Command | Callable[[Any], object] | None
+#: what ``env=`` may be: in a list executors, names of services, and mappings
+Env = Mapping[str, object] | Sequence[object] | None
 
 
 class Options(TypedDict, total=False):
@@ -19,7 +21,7 @@ class Options(TypedDict, total=False):
 
     shell: bool
     timeout: float | None
-    env: Mapping[str, object] | None
+    env: Env
     cwd: str | os.PathLike[str] | None
     name: str | None
     after: object

@@ -81,16 +81,29 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 def unknown_service(label: str, name: str, field: str, declared: Iterable[str]) -> UnknownReference:
     """The error for a template that names a service which is not declared."""
+    hint = _hint(name, declared, lambda meant: f"{{{meant}.{field}}}")
+    return UnknownReference(
+        f"{label}: {{{name}.{field}}} names no declared service: {hint}", executor=label
+    )
+
+
+def unknown_name(label: str, argument: str, name: str, declared: Iterable[str]) -> UnknownReference:
+    """The error for an argument that names a service which is not declared."""
+    return UnknownReference(
+        f"{label}: {argument}= names {name!r}, which is no declared service: "
+        f"{_hint(name, declared, repr)}",
+        executor=label,
+    )
+
+
+def _hint(name: str, declared: Iterable[str], write: Callable[[str], str]) -> str:
+    """What to write instead of the name of a service that is not declared."""
     declared = sorted(declared)
     meant = nearest(name, declared)
     if meant:
-        hint = f"did you mean {{{meant}.{field}}}?"
-    elif declared:
-        hint = f"declared here: {', '.join(declared)}"
-    else:
-        hint = "no other service is declared here"
-    return UnknownReference(
-        f"{label}: {{{name}.{field}}} names no declared service: {hint}", executor=label
+        return f"did you mean {write(meant)}?"
+    return (
+        f"declared here: {', '.join(declared)}" if declared else "no other service is declared here"
     )
 
 

@@ -16,7 +16,7 @@ from ..system import procfs
 #: replaced before the executor travels: the copy starts nothing, and ``env`` may contain secrets
 _AT_HOME: dict[str, Any] = {
     "after": (),
-    "_env": {},
+    "_env": (),
     "_until": None,
     "_alive": None,
     "_reset": None,
@@ -104,6 +104,7 @@ def state_of(executor: Any) -> dict[str, Any]:
         match=match if match is None or isinstance(match, _Match) else _Match(match),
         url=instance.url,
         told={},
+        told_env={},
     )
     state["_services"] = {n: executor._services[n] for n in executor._needs()}
     if "_ask" in state:

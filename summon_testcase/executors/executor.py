@@ -162,6 +162,14 @@ class Executor:
 
     _native_reset = reset
 
+    def env(self) -> dict[str, str]:
+        """The variables that clients of this service read: its address by the names they expect.
+
+        ``env=[this]`` of another service takes them all; without any, it is empty.  A subclass
+        overrides it, and is asked once the service is ready.
+        """
+        return {}
+
     def _can_reset(self) -> bool:
         """Whether it can be reset."""
         return vars(self).get("_reset") is not None or overridden(self, "reset")
@@ -227,6 +235,10 @@ class Executor:
     def _needs(self) -> Iterable[str]:
         """Names of the services that templates refer to."""
         return ()
+
+    def _waits_for(self) -> tuple[object, ...]:
+        """Executors, or their names, that must be ready before this one starts."""
+        return self.after
 
     def _bind(self, services: Mapping[str, object]) -> None:
         """Learn which services are declared beside this one."""

@@ -11,13 +11,13 @@ import functools
 import re
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from signal import SIGTERM
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
 from ..clean import LONGEST, shortened
-from ..declaration import arguments, lifetime, programs, templates
+from ..declaration import arguments, lifetime, programs, templates, variables
 from ..declaration import command as commands
 from ..declaration.arguments import Limits, Pattern, compile_patterns, perform
 from ..declaration.concealed import concealing
@@ -51,7 +51,7 @@ from .executor import overridden
 from .running import handover, hold, let_go
 
 if TYPE_CHECKING:
-    from ..declaration.options import Alive
+    from ..declaration.options import Alive, Env
     from ..readiness.conditions import AllOf
     from ..readiness.probe import Probe
     from ..supervision.instance import Instance
@@ -109,7 +109,9 @@ class SimpleExecutor(Copied, Addressed):
     :param env: variables that are added to the inherited environment: text, numbers, paths; None
         removes a variable. Templates are filled in; ``$NAME`` is not filled in but refused. The
         virtual environment that the tests run in is active in the service, too, unless ``env`` has
-        a ``PATH``.
+        a ``PATH``. In a list of executors, names of services, and mappings,
+        ``[db, {"DEBUG": "1"}]``, an executor stands for what its :meth:`env` says, and is waited
+        for as with ``after``; later items win.
     :param cwd: the directory that the service runs in, and that relative paths start from;
         default: the current one.
     :param name: the name of the service in messages and templates; default: the class attribute or
@@ -180,7 +182,7 @@ class SimpleExecutor(Copied, Addressed):
         *,
         shell: bool = False,
         timeout: float | None = 60,
-        env: Mapping[str, object] | None = None,
+        env: Env = None,
         cwd: str | os.PathLike[str] | None = None,
         name: str | None = None,
         after: object | Iterable[object] = (),
@@ -224,7 +226,7 @@ class SimpleExecutor(Copied, Addressed):
         )
         #: stands for the name in errors of constructors, when there is no name yet
         self._declared = label
-        self._env = arguments.environment(label, env)
+        self._env = variables.layers(label, env)
         self._cwd = None if cwd is None else arguments.path(label, "cwd", cwd, "a directory")
         self.after = arguments.after(label, after)
         self._fails_on = [] if fails_on is None else compile_patterns(fails_on, label, "fails_on")
@@ -296,7 +298,7 @@ class SimpleExecutor(Copied, Addressed):
 
     def _texts(self) -> list[str]:
         """All texts that may contain templates."""
-        env = [value for value in self._env.values() if value is not None]
+        env = filter(None, variables.merged(self._env).values())
         alive = self._alive if isinstance(self._alive, tuple) else ()
         texts = [*self._command, *self._stop_command, *env, *alive]
         return [*texts, *([self._cwd] if self._cwd else [])]
@@ -341,6 +343,9 @@ class SimpleExecutor(Copied, Addressed):
     def _needs(self) -> set[str]:
         """Names of the services that the templates refer to."""
         return {name for name, _ in templates.references(self._texts()) if name in self._services}
+
+    def _waits_for(self) -> tuple[object, ...]:
+        return (*self.after, *variables.services(self._env))
 
     def _own(self, field: str) -> str:
         if field == "port":
@@ -434,12 +439,15 @@ class SimpleExecutor(Copied, Addressed):
         self._refuse_elsewhere(called)
         for name, field in sorted(templates.references(texts)):
             self._check_reference(name, field)
+        for layer in variables.services(self._env):
+            if isinstance(layer, str) and layer not in self._services:
+                raise templates.unknown_name(called, "env", layer, self._services)
         self._refuse_a_port_untold()
         cwd, place = None, self._placed(self._cwd or "")
         may_appear = may_appear or overridden(self, "prepare")
         if not (may_appear or templates.there_are([place])):
             cwd = commands.directory(place, called)
-        path = programs.path_of(self._env)
+        path = programs.path_of(variables.merged(self._env))
         path = None if path is None else self._placed(path)
         if templates.there_are([path or ""]):
             return
@@ -470,7 +478,7 @@ class SimpleExecutor(Copied, Addressed):
         """
         if self._port is not None or not self._waits_for_its_port():
             return
-        texts = [*self._command, *filter(None, self._env.values())]
+        texts = [*self._command, *filter(None, variables.merged(self._env).values())]
         if overridden(self, "prepare") or self._names_own(texts, "port", "url"):
             return
         written = {field.lower(): field for field in sorted(templates.fields(texts))}
@@ -510,7 +518,19 @@ class SimpleExecutor(Copied, Addressed):
                 raise RequirementMissing(error.message, **vars(error)) from None
 
     def _environment(self) -> dict[str, str]:
-        return commands.environment(self._env, self._tty, self._fill)
+        declared = variables.merged(self._env, self._fill, self._variables_of)
+        return commands.environment(declared, self._tty)
+
+    def _variables_of(self, layer: object) -> dict[str, str]:
+        """What an executor in ``env=``, or a service with that name, tells its clients."""
+        service = self._services.get(layer) if isinstance(layer, str) else layer
+        if service is None:
+            raise templates.unknown_name(self._called, "env", str(layer), self._services)
+        name = getattr(service, "name", "") or type(service).__name__
+        told = variables.of_service(self._called, name, service)
+        if self._instance is not None:
+            self._instance.told_env.setdefault(name, (service, told))
+        return told
 
     def _refuse_twice(self) -> Instance | None:
         """Refuse to start what is started already; return the former instance."""
@@ -1306,6 +1326,18 @@ class SimpleExecutor(Copied, Addressed):
                     f"{self._called} was started with {{{name}.{field}}} = {value}, which is {now} "
                     f"since {name} was started again: restart() {self._called} too"
                     + (f", or have {name} listen at {{port}}" if field in ("port", "url") else "")
+                )
+        for name, (service, told) in instance.told_env.items():
+            try:
+                given = variables.of_service(self._called, name, service)
+            except Exception as error:  # the user's, which its own tests will meet
+                let_through(error)
+                continue
+            if changed := sorted({key for key, _ in given.items() ^ told.items()}):
+                said.append(
+                    f"{self._called} was started with the env() of {name}, where "
+                    f"{', '.join(changed)} changed when {name} was started again: restart() "
+                    f"{self._called} too"
                 )
         return said
 

@@ -67,6 +67,10 @@ class Summoned(Executor):
             self._started = False
             perform(f"stop() of {type(self._thing).__name__}", self._thing.stop)
 
+    def env(self) -> dict[str, str]:
+        own = getattr(type(self._thing), "env", None)
+        return own(self._thing) if callable(own) else {}
+
     def __get__(self, obj: object, owner: type | None = None) -> Any:
         return self._thing
 

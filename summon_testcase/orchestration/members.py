@@ -81,11 +81,16 @@ class Group(Executor):
         for member in self._members.values():
             if isinstance(member, Executor):
                 found.update(member._needs())
-                found.update(n for thing in member.after if (n := self._outside(thing)))
+                found.update(n for thing in member._waits_for() if (n := self._outside(thing)))
         return found - set(self._members)
 
+    def env(self) -> dict[str, str]:
+        """The variables that clients of its members read; of the same name that of the last."""
+        members = [m for m in self._members.values() if isinstance(m, Executor)]
+        return {key: text for member in members for key, text in member.env().items()}
+
     def _outside(self, thing: object) -> str | None:
-        """The name of a declared service that an entry of ``after`` means."""
+        """The name of a declared service that an entry of ``after=`` or ``env=`` means."""
         return next((n for n, s in self._services.items() if thing is s or thing == n), None)
 
     def _stale(self) -> list[str]:
@@ -125,7 +130,9 @@ class Group(Executor):
             before = {previous} if self._ordered and previous is not None else set()
             if isinstance(member, Executor):
                 before |= {name for name in member._needs() if name in self._members}
-                before |= {n for thing in member.after if (n := self._after(key, thing))}
+                for thing in member._waits_for():
+                    argument = "after" if any(thing is entry for entry in member.after) else "env"
+                    before |= {n} if (n := self._awaited(key, argument, thing)) else set()
             graph[key] = before - {key}
             previous = key
         cycle = circle(graph)
@@ -137,20 +144,20 @@ class Group(Executor):
             )
         return graph
 
-    def _after(self, key: str, thing: object) -> str | None:
-        """The member that an entry of ``after`` means; None if it is outside this group."""
+    def _awaited(self, key: str, argument: str, thing: object) -> str | None:
+        """The member that an entry of ``after=`` or ``env=`` means; None if it is outside."""
         name: str
         for name, member in self._members.items():
             if thing is member or (isinstance(thing, str) and thing == name):
                 if name == key:
                     raise DependencyCycle(
-                        f"{key}: after= names itself: remove it", cycle=(key, key)
+                        f"{key}: {argument}= names itself: remove it", cycle=(key, key)
                     )
                 return name
         if self._outside(thing):
             return None
         raise InvalidArgument(
-            f"{key}: after= names {getattr(thing, 'name', None) or thing!r}, which is not "
+            f"{key}: {argument}= names {getattr(thing, 'name', None) or thing!r}, which is not "
             f"declared here: write one of {', '.join(n for n in self._members if n != key)}",
             executor=key,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..declaration import arguments, templates
 from ..declaration.programs import is_program, package_of, path_of
+from ..declaration.variables import merged
 from ..errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
 from ..executors.coordinated import OutputCoordinatedExecutor
 from ..executors.simple import SimpleExecutor
@@ -217,7 +218,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
                 return found
         if not bindir:
             with suppress(CommandNotFound):
-                return self._find(program, path_of(self._env), os.sep)
+                return self._find(program, path_of(merged(self._env)), os.sep)
         where = bindir or "/usr/lib/postgresql/*/bin or on the PATH"
         raise RequirementMissing(
             f"{self._called}: {program!r} is not in {where}: install the Debian package "

@@ -102,6 +102,8 @@ class Instance:
         self.match: re.Match[str] | None = None
         #: values of other services that it was started with, by name and field
         self.told: dict[tuple[str, str], str] = {}
+        #: by name, other services whose ``env()`` it was given, and what that said
+        self.told_env: dict[str, tuple[object, dict[str, str]]] = {}
         #: the URL that the start has requested
         self.url: str = "" if previous is None else previous.url
 

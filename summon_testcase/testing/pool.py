@@ -66,7 +66,7 @@ class _Tried:
 
 
 def _referred_to(executor: Executor, around: Mapping[str, Executor]) -> list[Executor | None]:
-    after = [n for n, e in around.items() if any(t is e or t == n for t in executor.after)]
+    after = [n for n, e in around.items() if any(t is e or t == n for t in executor._waits_for())]
     return [around.get(name) for name in sorted({*executor._needs(), *after})]
 
 

@@ -36,7 +36,8 @@ def refuse_shorter_lives(name: str, executor: Executor, around: Mapping[str, Exe
     for used, other in around.items():
         if SCOPES.index(other.scope) >= SCOPES.index(executor.scope):
             continue
-        if used in executor._needs() or any(t is other or t == used for t in executor.after):
+        waits = executor._waits_for()
+        if used in executor._needs() or any(t is other or t == used for t in waits):
             raise InvalidArgument(
                 f"{name}: it refers to {used}, which would be gone before it: {name} has "
                 f"scope={executor.scope!r}, {used} only scope={other.scope!r}; give {used} "

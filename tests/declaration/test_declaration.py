@@ -118,7 +118,7 @@ TAKES: dict[str, set[str]] = {
     "request_timeout": {*NUMBER, "None"},
     "probe_timeout": NUMBER,
     "stop_timeout": NUMBER,
-    "env": {"mapping", "None"},
+    "env": {"mapping", "None", "list", "empty list"},
     "cwd": {*PATH, "None"},
     "name": {"text", "empty text", "None"},
     "after": {*NAMES, "empty list"},
@@ -837,9 +837,14 @@ def test_other_mappings(make, kind):
 def test_others(options):
     SimpleExecutor("x", env=good(), **options)
 
-WRONG = [chr(104) * 20, [chr(104) * 20], (chr(104) * 20, "b")]
+WRONG = [
+    chr(104) * 20,
+    ["PASSWORD=" + chr(104) * 20],
+    (("PASSWORD", chr(104) * 20), {"A": "b"}),
+    [good(), good(OTHER=[1])],
+]
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_no_mapping(number):
     PostgreSQL(env=WRONG[number])
 
@@ -921,7 +926,7 @@ class TestSecrets:
             text=True,
             timeout=300,
         )
-        assert done.stdout.rstrip().splitlines()[-1].strip("= ").startswith("93 failed in"), (
+        assert done.stdout.rstrip().splitlines()[-1].strip("= ").startswith("94 failed in"), (
             done.stdout[-2000:]
         )
         for secret in ("h" * 20, "i" * 20):
