@@ -58,7 +58,7 @@ def sample(url: str, number: int) -> SplitResult | None:
 def elsewhere(url: str) -> set[str]:
     """The names of other services that the URL addresses."""
     authority = re.match(_AUTHORITY, url)
-    if authority is None or "port" in templates.fields([authority[0]]):
+    if authority is None or any(map(templates.is_port, templates.fields([authority[0]]))):
         # "{port}" is the executor's own, even if the host is another service's
         return set()
     return {name for name, _ in templates.references([authority[0]])}

@@ -1,10 +1,13 @@
-"""Templates in arguments: ``{port}`` of the service itself, ``{redis.port}`` of another."""
+"""Templates in arguments: ``{port}`` of the service itself, ``{redis.port}`` of another.
+
+A service may have more ports, with names: ``{port:admin}``, and ``{redis.port:admin}`` in others.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from ..errors import UnknownReference
 from ..tracebacks import hidden
@@ -18,7 +21,12 @@ PLACES = ("python", "here")
 #: fields of another service that ``{service.field}`` may name, beside the groups of its banner
 OTHER_FIELDS = (*OWN_FIELDS, "pid", "log_path")
 
-_TEMPLATE = r"(?<!\$)\{([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\}"
+#: what stands in front of a port's name: the field of ``{port:admin}`` is ``port:admin``
+PORT = "port:"
+
+# a single letter behind the colon is a format of Python's: "{port:d}"
+_NAME = r"[A-Za-z_]\w*"
+_TEMPLATE = rf"(?<!\$)\{{(?:({_NAME})\.)?({PORT}[A-Za-z_][\w-]+|{_NAME})\}}"
 
 
 def offered(service: object) -> tuple[str, ...]:
@@ -36,41 +44,62 @@ def offered(service: object) -> tuple[str, ...]:
 def references(texts: Iterable[str]) -> set[tuple[str, str]]:
     """The ``(service, field)`` pairs that templates in some texts name."""
     return {
-        (match[1], match[2]) for text in texts for match in re.finditer(_TEMPLATE, text) if match[2]
+        (match[1], match[2]) for text in texts for match in re.finditer(_TEMPLATE, text) if match[1]
     }
 
 
 def fields(texts: Iterable[str]) -> set[str]:
     """The names in ``{field}``, without a service: templates for the executor itself."""
     found = (match for text in texts for match in re.finditer(_TEMPLATE, text))
-    return {match[1] for match in found if not match[2]}
+    return {match[2] for match in found if not match[1]}
 
 
 def there_are(texts: Iterable[str]) -> bool:
     """Whether some texts contain templates."""
     return any(
-        match[2] or match[1] in (*OWN_FIELDS, *PLACES)
-        for text in texts
-        for match in re.finditer(_TEMPLATE, text)
+        match[1] or _is_own(match[2]) for text in texts for match in re.finditer(_TEMPLATE, text)
     )
+
+
+def is_port(field: str) -> bool:
+    """Whether a field is a port, with a name or without."""
+    return field == "port" or field.startswith(PORT)
+
+
+def _is_own(field: str) -> bool:
+    return field in OWN_FIELDS or field in PLACES or field.startswith(PORT)
 
 
 def fill(text: str, own: Callable[[str], str], other: Callable[[str, str], str | None]) -> str:
     """Fill in the templates of a text; anything else in braces stays as it is.
 
-    :param own: gives the value of one of :data:`OWN_FIELDS` or :data:`PLACES`.
+    :param own: gives the value of one of :data:`OWN_FIELDS` or :data:`PLACES`, or of a port.
     :param other: gives the value of another service's field, or None to leave the template as it
         is.
     """
 
     def value(match: re.Match[str]) -> str:
         name, field = match[1], match[2]
-        if field:
+        if name:
             found = other(name, field)
             return match[0] if found is None else found
-        return own(name) if name in OWN_FIELDS or name in PLACES else match[0]
+        return own(field) if _is_own(field) else match[0]
 
     return re.sub(_TEMPLATE, value, text)
+
+
+def value_of(service: object, field: str) -> object:
+    """The value of a service's field.
+
+    :raises AttributeError: if it has none, now.
+    """
+    if not field.startswith(PORT):
+        return getattr(service, field)
+    ports: Mapping[str, object] = service.ports  # type: ignore[attr-defined]
+    try:
+        return ports[field[len(PORT) :]]
+    except KeyError:
+        raise AttributeError(field) from None
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

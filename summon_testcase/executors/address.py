@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgument, NotRunning
@@ -15,6 +17,25 @@ if TYPE_CHECKING:
     from ..supervision.lease import Lease
 
 __tracebackhide__ = hidden
+
+
+class _Ports(dict[str, int]):
+    """Ports by name.
+
+    :param called: how messages call the service.
+    """
+
+    def __init__(self, ports: Mapping[str, int], called: str) -> None:
+        super().__init__(ports)
+        self._called = called
+
+    def __missing__(self, name: object) -> int:
+        known = f"it has {', '.join(self)}" if self else "it has none with a name"
+        raise NotRunning(
+            f"{self._called}: has no port named {name!r}, {known}: write {{port:{name}}} in its "
+            "command for a free one",
+            executor=self._called,
+        )
 
 
 class Addressed(Executor):
@@ -95,6 +116,17 @@ class Addressed(Executor):
                 executor=self._called,
             )
         return found
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """The free ports that were found for ``{port:admin}`` and the like, ``ports["admin"]``.
+
+        They stay as long as ``port`` does; the mapping cannot be changed.
+
+        :raises NotRunning: if it was not started; from the mapping, for a name that no text of
+            the service has.
+        """
+        return MappingProxyType(_Ports(self._leased("ports").ports, self._called))
 
     @property
     def url(self) -> str:

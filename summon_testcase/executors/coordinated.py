@@ -128,8 +128,8 @@ class TCPCoordinatedExecutor(SimpleExecutor):
             self._declared, "foreign_listener", foreign_listener
         )
 
-    def _waits_for_its_port(self) -> bool:
-        return True
+    def _awaited_ports(self) -> set[str]:
+        return {"port"}
 
     def _readiness(self) -> list[Probe]:
         from ..readiness.tcp import TCPProbe
@@ -267,8 +267,8 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         verify = self._ask["verify"]
         return [*super()._texts(), self._url, *([verify] if isinstance(verify, str) else [])]
 
-    def _waits_for_its_port(self) -> bool:
-        return self._names_own([self._url], "port")
+    def _awaited_ports(self) -> set[str]:
+        return set(filter(templates.is_port, self._own_fields([self._url])))
 
     def _url_now(self) -> str:
         from ..declaration import http_arguments
@@ -440,8 +440,10 @@ class CommandCoordinatedExecutor(SimpleExecutor):
     def _texts(self) -> list[str]:
         return [*super()._texts(), *self._probe]
 
-    def _waits_for_its_port(self) -> bool:
-        return self._names_own(self._probe, "port", "url")
+    def _awaited_ports(self) -> set[str]:
+        named = self._own_fields(list(self._probe))
+        ports = set(filter(templates.is_port, named))
+        return ports | {"port"} if "url" in named else ports
 
     def _find_program(self, path: str | None, cwd: str) -> None:
         super()._find_program(path, cwd)

@@ -100,7 +100,7 @@ def state_of(executor: Any) -> dict[str, Any]:
         pid=instance.process.pid,
         log=Log(instance.log.path),
         launch=launch,
-        lease=_Facts(*whose, port=lease.port, tmpdir=lease.tmpdir, over=False),
+        lease=_Facts(*whose, port=lease.port, ports=lease.ports, tmpdir=lease.tmpdir, over=False),
         match=match if match is None or isinstance(match, _Match) else _Match(match),
         url=instance.url,
         told={},

@@ -101,7 +101,8 @@ class SimpleExecutor(Copied, Addressed):
         would split it. The words of a sequence are taken as they are; they may also be numbers and
         paths. A path alone is a program without arguments. Templates are filled in at start:
         ``{port}``, ``{host}``, ``{url}``, ``{tmpdir}`` and ``{name}`` of the service itself;
-        ``{other.port}`` of another service; ``{python}``, the Python that runs the tests;
+        ``{port:admin}``, one more free port, whatever its name; ``{other.port}`` and
+        ``{other.port:admin}`` of another service; ``{python}``, the Python that runs the tests;
         ``{here}``, the directory of the module that makes the executor. Other text in braces stays
         as it is.
     :param shell: whether ``/bin/sh -c`` is given the command, which is one text then.
@@ -351,6 +352,8 @@ class SimpleExecutor(Copied, Addressed):
         if field == "port":
             told = self.match and self.match.groupdict().get("port")
             return told or str(self._port_now())
+        if templates.is_port(field):
+            return str(self._leased("ports").lease(field.removeprefix(templates.PORT)))
         if field == "url":
             return self._url_now()
         if field == "tmpdir":
@@ -384,10 +387,10 @@ class SimpleExecutor(Copied, Addressed):
         service = self._services.get(name)
         if service is None:
             return None
-        if service is self and field in templates.OWN_FIELDS:
+        if service is self and (field in templates.OWN_FIELDS or templates.is_port(field)):
             return self._own(field)
         try:
-            found = getattr(service, field)
+            found = templates.value_of(service, field)
         except NotRunning:
             raise
         except AttributeError:
@@ -408,10 +411,19 @@ class SimpleExecutor(Copied, Addressed):
         service = self._services.get(name)
         if service is not None:
             fields = templates.offered(service)
+            if isinstance(service, SimpleExecutor):
+                fields += service._named_ports()
+            elif field.startswith(templates.PORT) and hasattr(service, "ports"):
+                return
             if field not in fields:
                 raise templates.unknown_field(self._called, name, field, fields)
-        elif field in templates.OTHER_FIELDS:
+        elif field in templates.OTHER_FIELDS or templates.is_port(field):
             raise templates.unknown_service(self._called, name, field, self._services)
+
+    def _named_ports(self) -> tuple[str, ...]:
+        """The fields ``port:NAME`` of its own that its texts name."""
+        fields = self._own_fields(self._texts())
+        return tuple(sorted(field for field in fields if field.startswith(templates.PORT)))
 
     def _fill(self, text: str) -> str:
         return templates.fill(text, self._own, self._other)
@@ -467,35 +479,38 @@ class SimpleExecutor(Copied, Addressed):
         if not templates.there_are([word]):
             self._find(word, path, cwd)
 
-    def _waits_for_its_port(self) -> bool:
-        """Whether its probes ask at the port that ``{port}`` gives."""
-        return False
+    def _awaited_ports(self) -> set[str]:
+        """The fields, ``port`` or ``port:NAME``, of the ports at which its probes ask."""
+        return set()
 
     def _refuse_a_port_untold(self) -> None:
         """Refuse a start that would wait at a free port of which nothing tells the service.
 
         A subclass with a ``prepare()`` may write the port into a file, so it is not refused.
         """
-        if self._port is not None or not self._waits_for_its_port():
+        awaited = self._awaited_ports() - ({"port"} if self._port is not None else set())
+        if not awaited or overridden(self, "prepare"):
             return
         texts = [*self._command, *filter(None, variables.merged(self._env).values())]
-        if overridden(self, "prepare") or self._names_own(texts, "port", "url"):
+        told = self._own_fields(texts)
+        untold = sorted(awaited - told)
+        if not untold or "url" in told:
             return
+        port = untold[0]
         written = {field.lower(): field for field in sorted(templates.fields(texts))}
-        meant = templates.nearest("port", written)
-        hint = f"did you mean {{port}} by {{{written[meant]}}}? " if meant else ""
+        meant = templates.nearest(port, written)
+        hint = f"did you mean {{{port}}} by {{{written[meant]}}}? " if meant else ""
+        fixed = ", or give port= if it always is the same" if port == "port" else ""
         raise InvalidArgument(
-            f"{self._called}: nothing tells it at which port to listen: {hint}write {{port}} into "
-            "command= or env=, or give port= if it always is the same",
+            f"{self._called}: nothing tells it at which port to listen: {hint}write {{{port}}} "
+            f"into command= or env={fixed}",
             executor=self._called,
         )
 
-    def _names_own(self, texts: Iterable[str], *wanted: str) -> bool:
-        """Whether templates in some texts name one of the wanted fields of this executor."""
-        texts = list(texts)
+    def _own_fields(self, texts: list[str]) -> set[str]:
+        """The fields of this executor that templates in some texts name."""
         others = templates.references(texts)
-        own = templates.fields(texts) | {f for n, f in others if self._services.get(n) is self}
-        return not own.isdisjoint(wanted)
+        return templates.fields(texts) | {f for n, f in others if self._services.get(n) is self}
 
     def _find(self, word: str, path: str | None, cwd: str) -> str:
         """The full path of a program of this service."""
@@ -572,6 +587,8 @@ class SimpleExecutor(Copied, Addressed):
             # a port that is leased from now on is free
             instance.lingering = "" if instance.port is None else ports.lingering(instance.port)
             instance.one_shot, instance.serves = self._one_shot, self._serves
+            for field in self._named_ports():
+                self._own(field)
             hooks = True
             if overridden(self, "prepare"):
                 self._port_now()
@@ -1317,7 +1334,7 @@ class SimpleExecutor(Copied, Addressed):
             return said
         for (name, field), value in instance.told.items():
             try:
-                now = str(getattr(self._services.get(name), field))
+                now = str(templates.value_of(self._services.get(name), field))
             except (NotRunning, AttributeError) as error:
                 let_through(error)
                 continue

@@ -1,4 +1,4 @@
-"""The port and the directory that a service keeps from its start to the end of its scope."""
+"""The ports and the directory that a service keeps from its start to the end of its scope."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ _counter = itertools.count(1)
 
 
 class _Held:
-    """The port and the files that are given back at the end of a lease."""
+    """The ports and the files that are given back at the end of a lease."""
 
     def __init__(self, base: str) -> None:
         self.base = base
-        self.port: int | None = None
+        #: by name; the one without a name has the empty one
+        self.ports: dict[str, int] = {}
         self.owner = os.getpid()
 
     def give_back(self) -> None:
         """Give them back; may be called again after Ctrl-C in here."""
         if self.owner == os.getpid():  # a forked child has a copy, but owns nothing
             files.remove_life(self.base)
-            if self.port is not None:
-                ports.release(self.port)
-                self.port = None
+            for name in list(self.ports):
+                ports.release(self.ports[name])
+                self.ports.pop(name, None)
 
 
 class Lease:
-    """A port and a directory with its files, from ``start()`` to the end of the scope.
+    """Ports and a directory with its files, from ``start()`` to the end of the scope.
 
     Several instances of the service, each a process with its log, may use it one after the other.
 
@@ -46,7 +47,7 @@ class Lease:
         self.elsewhere = ""
         #: whether an instance has been ready
         self.begun = False
-        #: whether the port and the directory have been given back
+        #: whether the ports and the directory have been given back
         self.over = False
         self._runs = itertools.count(1)
         self._directory = False
@@ -65,13 +66,18 @@ class Lease:
     @property
     def port(self) -> int | None:
         """The free port that was found for it; None if none was needed yet."""
-        return None if self.over else self._held.port
+        return None if self.over else self._held.ports.get("")
 
-    def lease(self) -> int:
-        """Its free port, which the first call finds."""
-        if self._held.port is None:
-            self._held.port = ports.lease()
-        return self._held.port
+    @property
+    def ports(self) -> dict[str, int]:
+        """The free ports with names that were found for it."""
+        return {} if self.over else {name: at for name, at in self._held.ports.items() if name}
+
+    def lease(self, name: str = "") -> int:
+        """Its free port, or the one with some name, which the first call finds."""
+        if name not in self._held.ports:
+            self._held.ports[name] = ports.lease()
+        return self._held.ports[name]
 
     @property
     def tmpdir(self) -> str:
@@ -94,7 +100,7 @@ class Lease:
         self.elsewhere = directory
 
     def end(self) -> None:
-        """Give the port back, and remove the files."""
+        """Give the ports back, and remove the files."""
         self._held.give_back()
         self._finalizer.detach()
         self.over = True

@@ -1,8 +1,11 @@
 """Free ports, without races between parallel processes.
 
 If each process binds port 0 and closes it again, two of them get the same port sooner or
-later.  Here a process first locks a block of 32 ports, then picks ports inside it.  A lock
+later.  Here a process first locks a block of 64 ports, then picks ports inside it.  A lock
 takes one descriptor, so that 500 services fit under ``ulimit -n 1024``.
+
+Some servers are given one port, and take the next one too.  So only even ports are handed out,
+whose next one is free, and stays so: no other lease, of whichever process, ever gets it.
 """
 
 from __future__ import annotations
@@ -21,8 +24,8 @@ from ..wording import counted
 from . import procfs
 from .descriptors import moved, moved_socket
 
-#: ports that share one lock
-BLOCK = 32
+#: ports that share one lock; an even number
+BLOCK = 64
 #: the lowest port that is handed out: most well-known services use lower ones
 LOWEST = 20000
 #: with fewer ports than this, parallel processes would leave each other none
@@ -58,7 +61,7 @@ def lock_by_socket(block: int) -> Lock | None:
         raise OSError(errno.EOPNOTSUPP, "abstract unix sockets exist on Linux only")
     sock = moved_socket(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
     try:
-        sock.bind(f"\0summon_testcase-ports-{block}")
+        sock.bind(f"\0summon_testcase-ports-{block * BLOCK}")
     except OSError as error:
         sock.close()
         let_through(error)
@@ -77,7 +80,7 @@ def lock_by_file(block: int) -> Lock | None:
     """
     directory = _private_directory()
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = moved(os.open(os.path.join(directory, str(block)), flags, 0o600))
+    fd = moved(os.open(os.path.join(directory, str(block * BLOCK)), flags, 0o600))
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -219,7 +222,7 @@ class Leases:
         self._leased: set[int] = set()
 
     def lease(self) -> int:
-        """A free port that no other lease of this machine has.
+        """A free port that no other lease of this machine has, nor the port after it.
 
         :raises StartFailed: if none is left; the message says who has them.
         """
@@ -292,7 +295,7 @@ class Leases:
 
     def _choose(self, candidates: list[int]) -> int | None:
         for port in _at_random([port for port in candidates if port not in self._leased]):
-            if is_free(port):
+            if is_free(port) and is_free(port + 1):
                 self._leased.add(port)
                 return port
         return None
@@ -321,7 +324,8 @@ def _at_random(numbers: list[int]) -> Iterator[int]:
 
 
 def _members(block: int) -> range:
-    return range(block * BLOCK, (block + 1) * BLOCK)
+    """The ports of a block that may be handed out."""
+    return range(block * BLOCK, (block + 1) * BLOCK, 2)
 
 
 _leases = Leases()
@@ -329,7 +333,7 @@ forget = _leases.forget
 
 
 def lease() -> int:
-    """A free port that no other lease of this machine has, until :func:`release`.
+    """A free port that no other lease of this machine has, nor the next, until :func:`release`.
 
     :raises StartFailed: when none is left; the message says who has them.
     """
