@@ -15,7 +15,7 @@ from ..errors import InvalidArgument, SummonError
 from ..tracebacks import hidden, trimmed
 
 #: the arguments whose values may be secrets
-_SECRETS = ("env", "headers", "auth", "body")
+_SECRETS = ("env", "files", "headers", "auth", "body")
 
 
 class _NotShown:
@@ -64,6 +64,8 @@ def _veil(name: str, value: Any) -> Any:
             return value if isinstance(value, Variables) else Variables(value)
         if isinstance(value, (list, tuple)):
             return _List(_veil(name, item) for item in value)
+    if name == "files" and isinstance(value, Mapping):
+        return _Dict((key, _veil("", value[key])) for key in value)
     kind = _VEILED.get(type(value))
     return value if kind is None else kind(value)
 

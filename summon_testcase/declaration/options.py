@@ -22,6 +22,7 @@ class Options(TypedDict, total=False):
     shell: bool
     timeout: float | None
     env: Env
+    files: Mapping[str, str | os.PathLike[str]] | None
     cwd: str | os.PathLike[str] | None
     name: str | None
     after: object

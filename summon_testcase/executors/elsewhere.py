@@ -17,6 +17,7 @@ from ..system import procfs
 _AT_HOME: dict[str, Any] = {
     "after": (),
     "_env": (),
+    "_files": {},
     "_until": None,
     "_alive": None,
     "_reset": None,

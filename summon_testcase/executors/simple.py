@@ -11,13 +11,13 @@ import functools
 import re
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from signal import SIGTERM
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
 from ..clean import LONGEST, shortened
-from ..declaration import arguments, lifetime, programs, templates, variables
+from ..declaration import arguments, file_arguments, lifetime, programs, templates, variables
 from ..declaration import command as commands
 from ..declaration.arguments import Limits, Pattern, compile_patterns, perform
 from ..declaration.concealed import concealing
@@ -113,6 +113,10 @@ class SimpleExecutor(Copied, Addressed):
         a ``PATH``. In a list of executors, names of services, and mappings,
         ``[db, {"DEBUG": "1"}]``, an executor stands for what its :meth:`env` says, and is waited
         for as with ``after``; later items win.
+    :param files: files that are written to ``{tmpdir}`` at each start, in UTF-8. For each relative
+        path a text in which templates are filled in, ``{"web.conf": "listen {port};"}``, or the
+        path of a file that has such a text, as a :class:`pathlib.Path`; directories on the way are
+        made.
     :param cwd: the directory that the service runs in, and that relative paths start from;
         default: the current one.
     :param name: the name of the service in messages and templates; default: the class attribute or
@@ -184,6 +188,7 @@ class SimpleExecutor(Copied, Addressed):
         shell: bool = False,
         timeout: float | None = 60,
         env: Env = None,
+        files: Mapping[str, str | os.PathLike[str]] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         name: str | None = None,
         after: object | Iterable[object] = (),
@@ -228,6 +233,7 @@ class SimpleExecutor(Copied, Addressed):
         #: stands for the name in errors of constructors, when there is no name yet
         self._declared = label
         self._env = variables.layers(label, env)
+        self._files = file_arguments.files(label, files)
         self._cwd = None if cwd is None else arguments.path(label, "cwd", cwd, "a directory")
         self.after = arguments.after(label, after)
         self._fails_on = [] if fails_on is None else compile_patterns(fails_on, label, "fails_on")
@@ -301,7 +307,8 @@ class SimpleExecutor(Copied, Addressed):
         """All texts that may contain templates."""
         env = filter(None, variables.merged(self._env).values())
         alive = self._alive if isinstance(self._alive, tuple) else ()
-        texts = [*self._command, *self._stop_command, *env, *alive]
+        files = file_arguments.texts(self._files, self._located)
+        texts = [*self._command, *self._stop_command, *env, *files, *alive]
         return [*texts, *([self._cwd] if self._cwd else [])]
 
     #: whether others talk to the service, so that more than its output is of interest
@@ -440,6 +447,13 @@ class SimpleExecutor(Copied, Addressed):
         """The directory that the service runs in."""
         return commands.directory(self._fill(self._cwd) if self._cwd else None, self._called)
 
+    def _located(self, path: str) -> str | None:
+        """The full path of a file, if it is known before the start."""
+        base, path = self._placed(self._cwd or ""), self._placed(path)
+        if templates.there_are([path]) or (templates.there_are([base]) and not os.path.isabs(path)):
+            return None
+        return os.path.join(base, path)
+
     # -- start --
 
     def _warm_up(self) -> None:
@@ -455,6 +469,7 @@ class SimpleExecutor(Copied, Addressed):
             if isinstance(layer, str) and layer not in self._services:
                 raise templates.unknown_name(called, "env", layer, self._services)
         self._refuse_a_port_untold()
+        file_arguments.check(called, self._files, self._located, may_appear)
         cwd, place = None, self._placed(self._cwd or "")
         may_appear = may_appear or overridden(self, "prepare")
         if not (may_appear or templates.there_are([place])):
@@ -491,7 +506,8 @@ class SimpleExecutor(Copied, Addressed):
         awaited = self._awaited_ports() - ({"port"} if self._port is not None else set())
         if not awaited or overridden(self, "prepare"):
             return
-        texts = [*self._command, *filter(None, variables.merged(self._env).values())]
+        env = filter(None, variables.merged(self._env).values())
+        texts = [*self._command, *env, *file_arguments.texts(self._files, self._located)]
         told = self._own_fields(texts)
         untold = sorted(awaited - told)
         if not untold or "url" in told:
@@ -589,6 +605,10 @@ class SimpleExecutor(Copied, Addressed):
             instance.one_shot, instance.serves = self._one_shot, self._serves
             for field in self._named_ports():
                 self._own(field)
+            if self._files:
+                file_arguments.write(
+                    self._called, self._files, self.tmpdir, self._fill, self._directory
+                )
             hooks = True
             if overridden(self, "prepare"):
                 self._port_now()
@@ -669,9 +689,10 @@ class SimpleExecutor(Copied, Addressed):
     def prepare(self) -> None:
         """For subclasses: called before each start, also the one in ``restart()``.
 
-        The port is leased and ``tmpdir`` exists, but the command is not filled in yet. So this is
-        the place to write files that the command names. An exception that it raises is the error of
-        the start. Services that start at the same time wait until it returns.
+        Its ports are leased, ``tmpdir`` exists with what ``files`` has written there, but the
+        command is not filled in yet. So this is the place to write, or to change, files that the
+        command names. An exception that it raises is the error of the start. Services that start
+        at the same time wait until it returns.
         """
 
     _native_prepare = prepare

@@ -119,6 +119,7 @@ TAKES: dict[str, set[str]] = {
     "probe_timeout": NUMBER,
     "stop_timeout": NUMBER,
     "env": {"mapping", "None", "list", "empty list"},
+    "files": {"mapping", "None"},
     "cwd": {*PATH, "None"},
     "name": {"text", "empty text", "None"},
     "after": {*NAMES, "empty list"},
@@ -848,6 +849,25 @@ WRONG = [
 def test_no_mapping(number):
     PostgreSQL(env=WRONG[number])
 
+WRONG_FILES = [
+    SECRET,
+    {"a": SECRET, "b": [SECRET]},
+    {"a": SECRET + chr(0xd800)},
+    {"a": SECRET, "/b": SECRET},
+    ChainMap({"a": SECRET, "b": 3}),
+]
+
+@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("make", [SimpleExecutor, Own, OutputCoordinatedExecutor])
+def test_files(make, number):
+    make("x {port}", files=WRONG_FILES[number])
+
+def test_files_with_a_wrong_reference():
+    SimpleExecutor("x", files={"a": SECRET + "{db.port}"}).start()
+
+def test_files_at_the_start():
+    SimpleExecutor("x", files={"a": SECRET}, name="a" * 3, requires="no-such").start()
+
 def test_reference():
     SimpleExecutor("sleep 1", env=good(URL=chr(104) * 20 + "{db.port}")).start()
 
@@ -926,7 +946,7 @@ class TestSecrets:
             text=True,
             timeout=300,
         )
-        assert done.stdout.rstrip().splitlines()[-1].strip("= ").startswith("94 failed in"), (
+        assert done.stdout.rstrip().splitlines()[-1].strip("= ").startswith("111 failed in"), (
             done.stdout[-2000:]
         )
         for secret in ("h" * 20, "i" * 20):
