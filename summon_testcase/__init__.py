@@ -12,6 +12,7 @@ if sys.platform == "win32" and "posix" not in sys.builtin_module_names:
         "groups and unix sockets; use Linux, macOS or WSL"
     )
 
+from .declaration.defaults import Defaults
 from .errors import (
     AlreadyRunning,
     CommandNotFound,
@@ -51,6 +52,7 @@ __all__ = [
     "AlreadyRunning",
     "CommandCoordinatedExecutor",
     "CommandNotFound",
+    "Defaults",
     "DependencyCycle",
     "Executor",
     "FailurePatternSeen",

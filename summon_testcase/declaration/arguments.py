@@ -47,13 +47,15 @@ class Limits:
         self.stop_timeout, self.expected_exit = stop_timeout, expected_exit
 
 
-def seconds(label: str, argument: str, value: float | None, unlimited: bool = False) -> None:
+def seconds(
+    label: str, argument: str, value: float | None, unlimited: bool = False
+) -> float | None:
     """Refuse what is no duration.
 
     :raises InvalidArgument: naming the argument.
     """
     if value is None and unlimited:
-        return
+        return None
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not (value is not None and 0 <= value <= sys.float_info.max):
         also = ", or None for no limit" if unlimited else ""
@@ -61,6 +63,7 @@ def seconds(label: str, argument: str, value: float | None, unlimited: bool = Fa
             f"{label}: {argument}={value!r} is no duration: write seconds, 0 or more{also}",
             executor=label,
         )
+    return value
 
 
 def perform(whose: str, code: Callable[..., T], *arguments: object) -> T:

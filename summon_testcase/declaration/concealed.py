@@ -79,6 +79,9 @@ def kind_of(value: object) -> str:
 def concealing(init: Callable[..., None]) -> Callable[..., None]:
     """Decorate a constructor: it gets arguments that may be secret in concealed form.
 
+    ``_given`` of the object has the names of the arguments; those of the innermost constructor
+    if one calls another.
+
     The traceback of an argument that it refuses has no frames of this package.
     """
 
@@ -88,6 +91,7 @@ def concealing(init: Callable[..., None]) -> Callable[..., None]:
         for name in _SECRETS:
             if name in options:
                 options[name] = _veil(name, options[name])
+        vars(self)["_given"] = frozenset(options)
         try:
             init(self, *given, **options)
         except SummonError as error:
@@ -95,7 +99,8 @@ def concealing(init: Callable[..., None]) -> Callable[..., None]:
         finally:
             # this frame is part of the traceback, and must not have the secrets
             given, options = (), {}
-        if type(self).__init__ is __init__ and "_instance" not in vars(self):
+        executor = hasattr(type(self), "_instance")
+        if executor and type(self).__init__ is __init__ and "_instance" not in vars(self):
             raise InvalidArgument(
                 f"{type(self).__name__}: its __init__() does not call super().__init__(), which "
                 "takes the command: call it"

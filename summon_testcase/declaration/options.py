@@ -16,31 +16,40 @@ Alive = bool | Command | Callable[[Any], object] | None
 Env = Mapping[str, object] | Sequence[object] | None
 
 
-class Options(TypedDict, total=False):
+class _Both(TypedDict, total=False):
+    timeout: float | None
+    cwd: str | os.PathLike[str] | None
+    stop_timeout: float
+    fails_on: Pattern | Iterable[Pattern] | None
+    tty: bool
+    optional: bool
+    scope: Scope
+    restart: bool | int
+
+
+class ClassOptions(_Both, total=False):
+    """The arguments that a class may give for all of its services; see :class:`Defaults`."""
+
+    env: Mapping[str, object] | None
+
+
+class Options(_Both, total=False):
     """The arguments that all executors share; see :class:`SimpleExecutor`."""
 
     shell: bool
-    timeout: float | None
     env: Env
     files: Mapping[str, str | os.PathLike[str]] | None
-    cwd: str | os.PathLike[str] | None
     name: str | None
     after: object
     stop_signal: int
-    stop_timeout: float
     stop_command: Command | None
-    fails_on: Pattern | Iterable[Pattern] | None
     expected_exit: int | Collection[int]
-    tty: bool
     stdin: Literal["send"] | None
     one_shot: bool
     launcher: bool
     requires: str | Iterable[str] | None
-    optional: bool
     until: Callable[[Any], object] | None
-    scope: Scope
     reset: Callable[[Any], object] | None
-    restart: bool | int
     alive: Alive
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..declaration.arguments import perform
+from ..declaration.defaults import of_class
 from ..declaration.lifetime import Scope
 from ..scheduling.steps import Steps
 from ..tracebacks import boundary, boundary_of_start, warn
@@ -107,6 +108,8 @@ class Executor:
     #: whether a TestCase has it, so that its scope has a meaning; also True after a warning that
     #: it has none
     _may_be_scoped = False
+    #: whether a class has it as an attribute
+    _declared_in_class = False
     #: the life that it leads, or led last, if it runs a process
     _instance: Instance | None = None
     #: the declared services that its templates can name; an orchestrator sets them
@@ -195,9 +198,29 @@ class Executor:
     def __set_name__(self, owner: type, name: str) -> None:
         if not self.name:
             self.name = name
+        self._take_defaults(of_class(owner))
 
     def __get__(self: E, instance: object, owner: type | None = None) -> E:
         return self
+
+    def _take_defaults(self, values: Mapping[str, Any]) -> None:
+        """Take the arguments that its class gives for all services, but for those of its own.
+
+        It belongs to the first class that has it as an attribute, as its name says too.
+        """
+        if self._declared_in_class:
+            return
+        self._declared_in_class = True
+        if "scope" in values and not self._has_own("scope"):
+            self.scope = values["scope"]
+
+    def _has_own(self, argument: str) -> bool:
+        """Whether an argument was given to it, or to its class as an attribute."""
+        given = vars(self).get("_given")
+        if given is not None:
+            return argument in given
+        places = [self, *(kind for kind in type(self).__mro__ if kind is not Executor)]
+        return any(argument in vars(place) for place in places)
 
     # -- for orchestrators --
 

@@ -7,6 +7,7 @@ declared much more often than it is run.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import re
 import shlex
@@ -175,6 +176,9 @@ class SimpleExecutor(Copied, Addressed):
     'hello'
     """
 
+    #: the names of the arguments that it was given
+    _given: frozenset[str]
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
@@ -265,6 +269,18 @@ class SimpleExecutor(Copied, Addressed):
             alive, "look"
         ):
             self._alive = commands.split(alive, False, label, "alive")
+
+    def _take_defaults(self, values: Mapping[str, Any]) -> None:
+        if self._declared_in_class:
+            return
+        super()._take_defaults(values)
+        self._env = (*values.get("env", ()), *self._env)
+        self._limits = copy.copy(self._limits)
+        for name in values.keys() - {"env", "scope"} - self._given:
+            if name in vars(self._limits):
+                setattr(self._limits, name, values[name])
+            else:
+                setattr(self, "_max_restarts" if name == "restart" else f"_{name}", values[name])
 
     def __dir__(self) -> list[str]:
         """The attributes for users; those that only subclasses write are left out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from ..declaration import lifetime
@@ -13,8 +13,15 @@ from .executor import Executor
 Thing = TypeVar("Thing")
 
 
+class _Unsaid(str):
+    """The default of an argument, to be told from the same text that was given."""
+
+
+_CLASS: Any = _Unsaid("class")
+
+
 def summoned(
-    thing: Thing, *, scope: Scope = "class", reset: Callable[[Thing], object] | None = None
+    thing: Thing, *, scope: Scope = _CLASS, reset: Callable[[Thing], object] | None = None
 ) -> Thing:
     """Declare an object that is no executor, but has ``start()`` and ``stop()``.
 
@@ -44,18 +51,25 @@ class Summoned(Executor):
     """An executor made of an object with ``start()`` and ``stop()``."""
 
     def __init__(
-        self, thing: Any, scope: Scope = "class", reset: Callable[[Any], object] | None = None
+        self, thing: Any, scope: Scope = _CLASS, reset: Callable[[Any], object] | None = None
     ) -> None:
         self._thing = thing
         fields = getattr(thing, "template_fields", ())
         if isinstance(fields, (tuple, list)):  # a mock has all attributes
             self.template_fields = tuple(fields)
         self._started = False
-        self.scope = scope
+        #: the names of the arguments that it was given
+        self._given = frozenset(() if isinstance(scope, _Unsaid) else ("scope",))
+        self.scope = "class" if isinstance(scope, _Unsaid) else scope
         able = not isinstance(thing, Executor) or thing._can_reset()
         if reset is None and able and callable(getattr(type(thing), "reset", None)):
             reset = type(thing).reset
         self._reset = None if reset is None else lambda _: reset(thing)
+
+    def _take_defaults(self, values: Mapping[str, Any]) -> None:
+        super()._take_defaults(values)
+        if isinstance(self._thing, Executor):
+            self._thing._take_defaults(values)
 
     def start(self) -> Summoned:
         perform(f"start() of {type(self._thing).__name__}", self._thing.start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ..declaration import arguments
 from ..errors import CommandNotFound, DependencyCycle, InvalidArgument
@@ -60,6 +61,16 @@ class Group(Executor):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {', '.join(vars(self).get('_members', ()))}>"
+
+    def _take_defaults(self, values: Mapping[str, Any]) -> None:
+        """Take them for itself and for its members, which live as long as it does."""
+        if self._declared_in_class:
+            return
+        super()._take_defaults(values)
+        scope = {"scope": self.scope} if "scope" in values else {}
+        for member in self._members.values():
+            if isinstance(member, Executor):
+                member._take_defaults({**values, **scope})
 
     # -- the graph --
 
