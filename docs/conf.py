@@ -10,7 +10,7 @@ from summon_testcase.supervision import instance, lease
 
 # What these modules import for type checkers alone: autodoc looks up all that annotations name.
 vars(errors).update(Report=wording.Report)
-vars(simple).update(Alive=options.Alive)
+vars(simple).update(Alive=options.Alive, Env=options.Env)
 vars(executor).update(Instance=instance.Instance)
 vars(address).update(Instance=instance.Instance, Lease=lease.Lease)
 
@@ -39,5 +39,5 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(?!summon_testcase\.)[a-z_]+\..*"),
     (r"py:.*", r"summon_testcase\.[a-z_]+(\..*)?"),
     # in signatures, which name them without their module
-    (r"py:class", r"Unpack|Options|AddressOptions|Statuses|Command"),
+    (r"py:class", r"Unpack|Options|AddressOptions|ClassOptions|Statuses|Command"),
 ]
