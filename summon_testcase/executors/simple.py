@@ -619,15 +619,15 @@ class SimpleExecutor(Copied, Addressed):
             # a port that is leased from now on is free
             instance.lingering = "" if instance.port is None else ports.lingering(instance.port)
             instance.one_shot, instance.serves = self._one_shot, self._serves
-            for field in self._named_ports():
-                self._own(field)
             if self._files:
                 file_arguments.write(
                     self._called, self._files, self.tmpdir, self._fill, self._directory
                 )
-            hooks = True
             if overridden(self, "prepare"):
                 self._port_now()
+                for field in self._named_ports():
+                    self._own(field)
+                hooks = True
                 perform(f"{instance.name}: prepare()", self.prepare)
             hooks = False
             instance.prepared = True

@@ -26,8 +26,8 @@ class _Held:
         """Give them back; may be called again after Ctrl-C in here."""
         if self.owner == os.getpid():  # a forked child has a copy, but owns nothing
             files.remove_life(self.base)
-            for name in list(self.ports):
-                ports.release(self.ports[name])
+            for name, port in list(self.ports.items()):
+                ports.release(port)
                 self.ports.pop(name, None)
 
 

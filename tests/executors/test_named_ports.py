@@ -225,7 +225,8 @@ TWO = """
 import socket, sys
 port = int(sys.argv[1])
 servers = [socket.create_server(("127.0.0.1", port + more)) for more in (1, 0)]
-servers[1].accept()
+while True:
+    servers[1].accept()
 """
 
 
