@@ -24,6 +24,8 @@ PIECE = 16384
 _WORDS = 300
 #: more bytes than any question has
 _LONGEST = 1 << 18
+#: seconds to wait for a connection, which a server accepts late only if its queue is full
+_CONNECTION = 5.0
 
 
 def shortened(fact: Any) -> Any:
@@ -87,6 +89,29 @@ class Question:
         except BaseException:
             sock.close()
             raise
+
+    def reach(
+        self, addresses: tuple[str, ...], port: int, path: str = "", wrapped: bool = False
+    ) -> socket.socket:
+        """Connect to the first address that accepts a connection, or to a unix socket.
+
+        :param path: of the unix socket; empty for TCP.
+        :param wrapped: see :meth:`connect`.
+        :raises OSError: if there is no connection, the reason of the last address.
+        """
+        if path:
+            return self.connect(socket.AF_UNIX, path, _CONNECTION)
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            try:
+                sock = self.connect(family, (address, port), _CONNECTION, wrapped)
+            except OSError:
+                if address == addresses[-1]:
+                    raise
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        raise AssertionError("a host without addresses")
 
     def give_up(self) -> None:
         """End a question whose time is over: the thread that answers meets a closed connection."""

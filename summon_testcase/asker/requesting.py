@@ -25,8 +25,6 @@ warnings.simplefilter("ignore")
 # The garbage collector need not look at imported modules, which stay: that would delay answers.
 gc.freeze()
 
-#: seconds to wait for a connection, which a server accepts late only if its queue is full
-_CONNECTION = 5.0
 #: letters of headers that an answer has at most; headers beyond that are left out
 _HEADERS = 16384
 
@@ -68,24 +66,12 @@ class _Direct:
 
     def _new_conn(self) -> socket.socket:
         question, path = _current.question, _current.path
-        if path:
-            return question.connect(socket.AF_UNIX, path, _CONNECTION)
         addresses = _current.addresses
-        if not addresses:
+        if not addresses and not path:
             host = self.host.strip("[]")
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
             addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-        for address in addresses:
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            try:
-                sock = question.connect(family, (address, self.port), _CONNECTION, self.wrapped)
-            except OSError:
-                if address == addresses[-1]:
-                    raise
-                continue
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-        raise AssertionError("a host without addresses")
+        return question.reach(addresses, self.port, path, self.wrapped)
 
 
 class _Plain(_Direct, HTTPConnection):

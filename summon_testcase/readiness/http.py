@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import functools
 import http
-import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from ..declaration.arguments import perform
-from ..errors import InvalidArgument, PortInUse
+from ..errors import InvalidArgument
 from ..foreign import let_through
-from ..scheduling.steps import Steps
-from ..system.addresses import LEAST_TIMEOUT
-from ..unpatched import os, time
-from ..wording import at
+from ..unpatched import os
 from .asking import BODY, Question, ask, tell
 from .paths import UnixSocketProbe
-from .probe import AskingProbe, Looking, Target, never, wider
+from .probe import never
+from .server import ServerProbe
 from .tcp import TCPProbe
 
 #: the statuses that an HTTP probe accepts
@@ -30,11 +27,6 @@ Statuses = int | Collection[int] | Callable[[int], bool]
 #: what a body must be: a pattern that matches somewhere in it, or a callable with the arguments
 #: status, headers and body
 Answer = re.Pattern[str] | Callable[[int, Mapping[str, str], str], object]
-
-#: the pause before the first request takes this share of the time waited already
-_SHARE = 1 / 200
-#: seconds that one request may take by default
-REQUEST_TIMEOUT = 30.0
 
 
 class Headers(Mapping[str, str]):
@@ -56,48 +48,21 @@ class Headers(Mapping[str, str]):
         return repr(self._pairs)
 
 
-class _Held:
-    """The state of an HTTP probe between looks; it does not count when probes are compared."""
-
-    def __init__(self) -> None:
-        self.looking: Looking[str | None] | None = None
-        self.question: Question | None = None
-        self.tcp: TCPProbe | None = None
-        #: the pid of the service when it was seen listening; 0 before that
-        self.listening = 0
-        #: whether the asker was told of the request in advance
-        self.told = False
-        #: the time of the first look
-        self.began = math.inf
-        #: whether the kernel tells who listens; None if it was not asked yet
-        self.tells: bool | None = None
-        #: the time of the first request; 0 before that
-        self.since = 0.0
-        #: whether the answer is judged, so that the rest of the body does not matter
-        self.settled = False
-        #: the refusal of the last request; empty if it was accepted, None before the first
-        self.refusal: str | None = None
-
-
 @dataclass(frozen=True)
-class HTTPProbe(AskingProbe):
+class HTTPProbe(ServerProbe):
     """Ready when the answer to a request has an accepted status and body.
 
-    Redirects are not followed; proxies and netrc of the environment are not used.
+    Redirects are not followed; proxies and netrc of the environment are not used.  The other
+    arguments are those of :class:`ServerProbe`.
 
     :param url: http, https or http+unix; without a port 80 or 443.
     :param method: of the request.
     :param status: an int, a range or collection of them, or a callable.
     :param headers: added to the request; never shown in messages.
     :param verify: as for requests: False, or the path of a bundle of certificates.
-    :param request_timeout: seconds that one request may take.
     :param auth: user and password; never shown in messages.
     :param body: of the request.
     :param answer: see :data:`Answer`; None: any body will do.
-    :param ask_kernel: False to send requests at once, to whoever answers; see
-        :class:`TCPProbe`.
-    :param awaits_other: whether another service answers, which may do so already before the
-        start.
     """
 
     url: str
@@ -105,36 +70,9 @@ class HTTPProbe(AskingProbe):
     status: Statuses = field(default=range(200, 400), hash=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     verify: bool | str = True
-    request_timeout: float | None = None
     auth: tuple[str, str] | None = field(default=None, repr=False)
     body: bytes | None = field(default=None, repr=False)
     answer: Answer | None = None
-    ask_kernel: bool = True
-    awaits_other: bool = False
-    _held: _Held = field(default_factory=_Held, init=False, repr=False, compare=False)
-
-    @property
-    def shortest(self) -> float:
-        """Seconds: requests are costly, so the pauses grow while they are refused."""
-        return wider(self._held.since) if self._held.since else self._tcp().shortest
-
-    @property
-    def longest(self) -> float:
-        """Seconds: as the shortest pause, once requests are sent.
-
-        Before that a look is cheap.  The pauses are shorter than those of a TCP probe, since
-        after them a request is still to be sent.
-        """
-        held = self._held
-        if held.since:
-            return wider(held.since)
-        waited = time.monotonic() - held.began
-        return min(self._tcp().longest, max(self._tcp().shortest, waited * _SHARE))
-
-    @property
-    def asked(self) -> tuple[Question, ...]:
-        """See :attr:`Probe.asked`."""
-        return self._tcp().asked if self._held.question is None else (self._held.question,)
 
     @functools.cached_property
     def path(self) -> str:
@@ -153,95 +91,31 @@ class HTTPProbe(AskingProbe):
             usable = False
         if not usable:
             raise InvalidArgument(
-                f"url {self._shown!r} cannot be asked: write it like http://127.0.0.1:8000/health"
+                f"url {self.shown!r} cannot be asked: write it like http://127.0.0.1:8000/health"
             )
         if self.path:
             UnixSocketProbe(self.path).check()
 
     def describe(self) -> str:
         """In words: an accepted answer to GET http://127.0.0.1:8000/health."""
-        return f"an accepted answer to {self.method} {self._shown}"
-
-    def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
-        """Whether a process listens at the URL's host and port already."""
-        if self.awaits_other:
-            return None
-        where = UnixSocketProbe(self.path) if self.path else self._tcp()
-        return (yield from where.occupied(name, until))
-
-    def astray(self, target: Target) -> str:
-        """See :meth:`TCPProbe.astray`."""
-        return "" if self.path else self._tcp().astray(target)
-
-    def close(self) -> None:
-        """Give up the request that is under way."""
-        looking, self._held.looking = self._held.looking, None
-        if looking is not None:
-            looking.close()
-        self._tcp().close()
-        self._held.listening, self._held.since, self._held.refusal = 0, 0.0, None
-
-    def _tcp(self) -> TCPProbe:
-        if self._held.tcp is None:
-            parts = urlsplit(self.url)
-            port = 0 if self.path else parts.port or (443 if parts.scheme == "https" else 80)
-            self._held.tcp = TCPProbe(parts.hostname or "", port, self.ask_kernel)
-        return self._held.tcp
-
-    def looking(self, target: Target, left: float) -> Looking[str | None]:
-        """One look, as a generator that yields wherever it has to wait.
-
-        :raises PortInUse: when another process listens there.
-        """
-        held = self._held
-        if not held.told:
-            held.told, held.began = True, time.monotonic()
-            tell("prepare", self._what)
-        addresses: tuple[str, ...] = ()
-        refusal: str | None
-        if self.path:
-            refusal = UnixSocketProbe(self.path).look(target, left)
-            if refusal is not None:
-                return refusal
-        else:
-            addresses, said = yield from self._tcp().resolving(left)
-            if said:
-                return said
-            if self.ask_kernel and held.listening != target.pid:
-                # where only a connection can tell who listens, the request makes it
-                if held.tells is None:
-                    held.tells = self._tcp().tells(addresses)
-                if held.tells:
-                    refusal = yield from self._tcp().looking(target, left)
-                    if refusal is not None:
-                        return refusal
-                held.listening = target.pid
-        limit = REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
-        held.since = held.since or time.monotonic()
-        held.question = question = self._ask(max(LEAST_TIMEOUT, min(limit, left)), addresses)
-        try:
-            refusal = self._silence(question)
-            while refusal is not None:
-                # there is no answer yet, or more of its body may come
-                yield refusal
-                if question.pump():
-                    question.fresh = held.settled = False
-                    refusal = self._refusal(question)
-                    held.refusal = refusal or ""
-                    if question.over or held.settled:
-                        return refusal
-                else:
-                    refusal = self._silence(question)
-                    if question.late():
-                        return refusal
-            return None
-        finally:
-            held.question = None
-            question.drop()
+        return f"an accepted answer to {self.method} {self.shown}"
 
     @functools.cached_property
-    def _shown(self) -> str:
+    def shown(self) -> str:
+        """The URL, without a password."""
         return _without_password(self.url)
+
+    def where(self) -> TCPProbe | UnixSocketProbe:
+        """See :meth:`ServerProbe.where`."""
+        if self.path:
+            return UnixSocketProbe(self.path)
+        parts = urlsplit(self.url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return TCPProbe(parts.hostname or "", port, self.ask_kernel)
+
+    def prepare(self) -> None:
+        """See :meth:`ServerProbe.prepare`."""
+        tell("prepare", self._what)
 
     @functools.cached_property
     def _what(self) -> tuple[object, ...]:
@@ -255,41 +129,17 @@ class HTTPProbe(AskingProbe):
             headers = {"Accept-Encoding": "identity", **headers}
         return self.method, url, tuple(headers.items()), self.body, self.auth
 
-    def _ask(self, seconds: float, addresses: tuple[str, ...]) -> Question:
+    def ask(self, seconds: float, addresses: tuple[str, ...]) -> Question:
+        """See :meth:`ServerProbe.ask`."""
         # absolute, since the asker runs in another directory
         verify = os.path.abspath(self.verify) if isinstance(self.verify, str) else self.verify
         limit = 0 if self.answer is None else BODY
         return ask(seconds, "request", self._what, addresses, self.path, verify, limit)
 
-    def _silence(self, question: Question) -> str:
-        """The refusal while a request has no answer yet."""
-        waited = min(time.monotonic(), question.until) - question.began
-        # the refusal of the request before says more than the short silence after this one
-        short = waited < min(0.5, self.request_timeout or 0.5)
-        if self._held.refusal is not None and (short or question.kind == "answer"):
-            return self._held.refusal
-        return f"no answer within {_seconds(waited)} from {self._shown}"
-
-    def _refusal(self, question: Question) -> str | None:
-        question.alive()
-        kind, facts, shown = question.kind, question.facts, self._shown
-        if kind == "answer":
-            return self._judge(question)
-        if kind == "late":
-            return self._silence(question)
-        if kind == "unconnected":
-            return f"no connection to {shown} within {_seconds(question.until - question.began)}"
-        if kind == "tls":
-            return f"TLS failed with {shown}: {facts[0]}"
-        if kind == "refused":
-            return f"connection refused by {self.path or at(self._tcp().host, self._tcp().port)}"
-        if kind == "broken":
-            return f"no answer from {shown}: {facts[0]}"
-        return f"cannot ask {shown}: {facts[0]}"
-
-    def _judge(self, question: Question) -> str | None:
+    def judge(self, question: Question) -> str | None:
+        """See :meth:`ServerProbe.judge`."""
         code, reason, headers = question.facts
-        said = f"HTTP {code} {reason or _phrase(code)}".rstrip() + f" from {self._shown}"
+        said = f"HTTP {code} {reason or _phrase(code)}".rstrip() + f" from {self.shown}"
         try:
             accepted = self._accepts(code)
         except Exception as error:
@@ -354,10 +204,6 @@ def _text(body: bytes, content_type: str) -> str:
         # an unknown encoding, or one that is for other things than text (idna)
         let_through(error)
         return body.decode("utf-8", "replace")
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.2g} s" if value < 1 else f"{round(value, 1):g} s"
 
 
 def _phrase(code: int) -> str:
