@@ -67,6 +67,7 @@ HEAVY = {
     *("urllib.parse", "urllib.request", "ipaddress", "ctypes", "json"),
     *(f"{PACKAGE}.{room}" for room in ("asker", "keeper")),
     *(f"{PACKAGE}.readiness.{module}" for module in ("asking", "http", "output", "tcp", "wait")),
+    *(f"{PACKAGE}.readiness.{module}" for module in ("protocols", "server")),
     *(f"{PACKAGE}.supervision.{module}" for module in ("instance", "life", "process", "warden")),
     *(f"{PACKAGE}.system.{module}" for module in ("netlink", "ports")),
     *(f"{PACKAGE}.testing.{module}" for module in ("pool", "result_hooks", "turns", "unstarted")),

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from .protocols import converse
+
 #: Bytes of a body that go into one message.  A message is one packet, of which the test process
 #: reads 64 KiB at most; the headers, with up to two bytes for each letter, must fit in as well.
 PIECE = 16384
@@ -327,6 +329,7 @@ KINDS: dict[str, Callable[..., None]] = {
     "request": request,
     "look up": look_up,
     "connect": connect,
+    "converse": converse,
 }
 
 

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -35,11 +36,14 @@ from summon_testcase import (
     UnixSocketCoordinatedExecutor,
     orchestrated,
 )
+from summon_testcase.asker.protocols import PROTOCOLS
 from summon_testcase.readiness import asking
+from summon_testcase.readiness.protocols import ProtocolProbe
 from summon_testcase.system import ports
 
 from ..doubles import has_instance, instance_of, redeclare, request_of, requests_under_way
 from ..places import can_bind, linux, require, root, unshare
+from ..programs import running
 from ..samples import (
     PATIENCE,
     ROOT,
@@ -480,6 +484,50 @@ with HTTPCoordinatedExecutor({answers(mark)!r}, url={URL!r}):
         with Orchestrator({f"web{n}": web for n, web in enumerate(several)}):
             assert descriptors() < before + 8 + 4
         assert descriptors() <= before
+
+    @linux
+    def test_servers_that_never_answer(self) -> None:
+        """What is given up leaves no connection and no thread in the asker."""
+        script = (
+            "import socket; listener = socket.create_server(('127.0.0.1', 0))\n"
+            "print(listener.getsockname()[1], flush=True); peers = []\n"
+            "while True: peers.append(listener.accept())"
+        )
+        with running(script) as (server, port):
+            target: Any = SimpleNamespace(pid=server.pid, keeper_pid=server.pid)
+
+            def ask() -> None:
+                said = set()
+                asked = [
+                    ProtocolProbe(protocol, "127.0.0.1", int(port), request_timeout=0.2)
+                    for protocol in PROTOCOLS
+                ]
+                while asked:
+                    for probe in list(asked):
+                        refusal = probe.look(target)
+                        if not probe.asked:
+                            said.add(refusal)
+                            asked.remove(probe)
+                assert said == {f"no answer within 0.2 s from 127.0.0.1:{port}"}
+
+            ask()
+            (asker,) = askers()
+
+            def held(what: str) -> int:
+                return len(os.listdir(f"/proc/{asker}/{what}"))
+
+            before = held("fd")
+            # one for each question, the main one, and one that waits for the next question
+            most = max(held("task"), len(PROTOCOLS) + 2)
+            for _ in range(5):
+                ask()
+            # nor is anything left of those in which nobody is interested any more
+            for _ in range(5):
+                probe = ProtocolProbe("redis", "127.0.0.1", int(port))
+                probe.look(target)
+                probe.close()
+            eventually(lambda: held("fd") == before, "their connections are closed")
+            assert held("task") <= most
 
 
 @pytest.fixture(scope="module")
