@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args
 
 from ..errors import InvalidArgument
 from ..tracebacks import hidden
@@ -65,6 +65,31 @@ def alive(label: str, value: object, asks: bool) -> object:
         return value
     raise InvalidArgument(
         f"{label}: alive={value!r}: write {instead}, or True to ask again what it waited for",
+        executor=label,
+    )
+
+
+#: what ``reset=`` may be: a function, or a service's own way
+Reset = Callable[[Any], object] | bool | str | None
+
+
+def reset(
+    label: str, value: object, own: Mapping[bool | str, Callable[[Any], object]]
+) -> Callable[[Any], object] | None:
+    """The function that ``reset=`` names; None if there is none.
+
+    :param own: the ways to reset it that the service has itself.
+    :raises InvalidArgument: for what cannot be called, and for an unknown way.
+    """
+    if isinstance(value, (bool, str)) and value in own:
+        return own[value]
+    if value is None or value is False or (callable(value) and not isinstance(value, str)):
+        return value or None
+    ways = ", ".join(map(repr, own))
+    instead = "a function that takes the executor"
+    raise InvalidArgument(
+        f"{label}: reset={value!r}: "
+        + (f"write {ways}, or {instead}" if ways else f"it has no way of its own: write {instead}"),
         executor=label,
     )
 

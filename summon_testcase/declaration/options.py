@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict
 from ..unpatched import os
 from .arguments import Pattern
 from .command import Command
-from .lifetime import Scope
+from .lifetime import Reset, Scope
 
 #: what ``alive=`` may be
 Alive = bool | Command | Callable[[Any], object] | None
@@ -49,7 +49,7 @@ class Options(_Both, total=False):
     launcher: bool
     requires: str | Iterable[str] | None
     until: Callable[[Any], object] | None
-    reset: Callable[[Any], object] | None
+    reset: Reset
     alive: Alive
 
 

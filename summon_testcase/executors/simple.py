@@ -23,7 +23,7 @@ from ..declaration import command as commands
 from ..declaration.arguments import Limits, Pattern, compile_patterns, perform
 from ..declaration.concealed import concealing
 from ..declaration.directory import declaring_directory
-from ..declaration.lifetime import Scope
+from ..declaration.lifetime import Reset, Scope
 from ..errors import (
     AlreadyRunning,
     CommandNotFound,
@@ -158,7 +158,8 @@ class SimpleExecutor(Copied, Addressed):
         fresh one; ``"class"``; ``"module"``; ``"run"``, so that all classes that inherit the same
         declaration share it until the process ends.
     :param reset: a callable that is given the executor. A TestCase calls it before each test but
-        the first that uses the service.
+        the first that uses the service. True, for a ready-made service that has a way of its own
+        to forget what tests have left.
     :param restart: whether a TestCase starts the service again, before the next test, if it died
         while tests ran: True, or how many times. Otherwise the tests that need it are errors.
     :param alive: how a TestCase asks, before and after each test, whether the service still
@@ -209,14 +210,14 @@ class SimpleExecutor(Copied, Addressed):
         optional: bool = False,
         until: Callable[[Any], object] | None = None,
         scope: Scope = "class",
-        reset: Callable[[Any], object] | None = None,
+        reset: Reset = None,
         restart: bool | int = False,
         alive: Alive = None,
         host: str = "127.0.0.1",
         port: int | None = None,
     ) -> None:
         self._here = declaring_directory(self)
-        label = commands.label_for(type(self).__name__, command, shell is True)
+        label = self._kind(command, shell is True)
         given = arguments.call(label, name)
         label = given or label
         self._command = commands.split(command, arguments.flag(label, "shell", shell), label)
@@ -261,8 +262,7 @@ class SimpleExecutor(Copied, Addressed):
         lifetime.callback(label, "until", until)
         self._until = until
         self.scope = lifetime.scope(label, scope)
-        lifetime.callback(label, "reset", reset)
-        self._reset = reset
+        self._reset = lifetime.reset(label, reset, self._own_resets)
         self._max_restarts = lifetime.max_restarts(label, restart)
         self._alive: Any = lifetime.alive(label, alive, self._asks_again)
         if not (alive is None or isinstance(alive, bool) or callable(alive)) and not hasattr(
@@ -281,6 +281,11 @@ class SimpleExecutor(Copied, Addressed):
                 setattr(self._limits, name, values[name])
             else:
                 setattr(self, "_max_restarts" if name == "restart" else f"_{name}", values[name])
+
+    @classmethod
+    def _kind(cls, command: object, shell: bool) -> str:
+        """How messages call one that has no name."""
+        return commands.label_for(cls.__name__, command, shell)
 
     def __dir__(self) -> list[str]:
         """The attributes for users; those that only subclasses write are left out."""
@@ -329,6 +334,8 @@ class SimpleExecutor(Copied, Addressed):
 
     #: whether others talk to the service, so that more than its output is of interest
     _serves = False
+    #: its own ways to forget what a test has left in it, as ``reset=`` names them
+    _own_resets: Mapping[bool | str, Callable[[Any], object]] = {}
     #: whether the question of readiness can be asked again while the service runs
     _asks_again = False
 

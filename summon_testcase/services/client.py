@@ -1,0 +1,114 @@
+"""A connection to a ready-made service, by which it is told to forget."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from ..errors import SummonError, TimeoutExpired
+from ..executors.simple import SimpleExecutor
+from ..foreign import let_through
+from ..scheduling.deadline import Deadline
+from ..tracebacks import hidden
+from ..unpatched import socket
+from ..wording import at
+
+__tracebackhide__ = hidden
+
+#: seconds that a conversation may take
+_PATIENCE = 10.0
+#: bytes of an answer that an error shows
+_SHOWN = 200
+
+
+class Client:
+    """A conversation with a service that runs, of 10 seconds at most.
+
+    :param service: the service, at its host and port.
+    :raises SummonError: from each of its methods, if the service answers otherwise, or ends it.
+    :raises TimeoutExpired: if it does not answer in time.
+    """
+
+    def __init__(self, service: SimpleExecutor) -> None:
+        self._called = service._called
+        self._address = service.host, service.port
+        self._deadline = Deadline(_PATIENCE)
+        self._heard = b""
+
+    def __enter__(self) -> Client:
+        try:
+            self._socket = socket.create_connection(self._address, self._deadline.left())
+        except OSError as error:
+            let_through(error)
+            raise self._failure(error, "to connect") from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def say(self, data: bytes) -> None:
+        """Send something."""
+        try:
+            self._socket.settimeout(max(self._deadline.left(), 0.001))
+            self._socket.sendall(data)
+        except OSError as error:
+            let_through(error)
+            raise self._failure(error, "to send") from None
+
+    def take(self, size: int) -> bytes:
+        """The next bytes that it sends."""
+        while len(self._heard) < size:
+            self._hear()
+        taken, self._heard = self._heard[:size], self._heard[size:]
+        return taken
+
+    def take_until(self, end: bytes) -> bytes:
+        """What it sends up to some end, which is left out."""
+        while end not in self._heard:
+            self._hear()
+        taken, _, self._heard = self._heard.partition(end)
+        return taken
+
+    def expect(self, data: bytes, answer: bytes) -> None:
+        """Send something that has one good answer."""
+        self.say(data)
+        found = self.take(1)
+        while found != answer:
+            if not answer.startswith(found):
+                raise self.refused(found + self._heard)
+            found += self.take(1)
+
+    def refused(self, answer: bytes) -> SummonError:
+        """The error for another answer."""
+        said = answer[:_SHOWN].decode("utf-8", "replace").strip()
+        return SummonError(
+            f"{self._called}: could not be reset: it answered {said!r}", executor=self._called
+        )
+
+    def _hear(self) -> None:
+        try:
+            self._socket.settimeout(max(self._deadline.left(), 0.001))
+            data = self._socket.recv(1 << 16)
+        except OSError as error:
+            let_through(error)
+            raise self._failure(error, "for its answer") from None
+        if not data:
+            raise SummonError(
+                f"{self._called}: could not be reset: it closed the connection",
+                executor=self._called,
+            )
+        self._heard += data
+
+    def _failure(self, error: OSError, what: str) -> SummonError:
+        where = f"{self._called} at {at(*self._address)}"
+        if isinstance(error, TimeoutError):
+            return TimeoutExpired(
+                f"{where} could not be reset: waited {what} for {self._deadline.elapsed():.1f} s",
+                executor=self._called,
+                timeout=_PATIENCE,
+            )
+        return SummonError(f"{where} could not be reset: {error}", executor=self._called)

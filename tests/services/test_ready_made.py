@@ -1,0 +1,192 @@
+"""What holds for all ready-made services, each as the real server."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from summon_testcase import InvalidArgument, RequirementMissing, SummonMixin, services
+from summon_testcase.executors.simple import SimpleExecutor
+from summon_testcase.services.ready_made import ReadyMade
+
+from ..another_user import NOBODY, interpreter_for_all, packages_for_all
+from ..cases import run
+from ..needs import find
+from ..places import require, root
+from ..reliability.scene import Belongings
+
+#: each service, as one line declares it, and the program that must be there
+DECLARED: dict[str, tuple[str, str]] = {
+    "Redis": ("Redis()", "redis-server"),
+}
+
+every_service = pytest.mark.parametrize("kind", DECLARED)
+
+
+def make(kind: str, **options: Any) -> SimpleExecutor:
+    """A service as one line declares it, and further arguments."""
+    line, program = DECLARED[kind]
+    find(program)
+    declared = eval(line, vars(services) | {kind: getattr(services, kind)})
+    if options:
+        declared = eval(
+            line.replace(")", ", **options)").replace("(, ", "("),
+            {kind: getattr(services, kind), "options": options},
+        )
+    assert isinstance(declared, SimpleExecutor)
+    return declared
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all below it."""
+    found = [pid]
+    for each in found:
+        for task in Path(f"/proc/{each}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def listens_at(pids: list[int]) -> set[str]:
+    """The addresses, in hexadecimal, at which some processes listen on TCP."""
+    sockets = set()
+    for pid in pids:
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                sockets.add(os.readlink(fd))
+            except OSError:
+                continue
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                found.add(fields[1].partition(":")[0])
+    return found
+
+
+@every_service
+class TestEveryService:
+    """One line is enough."""
+
+    def test_starts_and_stops(self, kind: str) -> None:
+        """It stops as it should, can be started again, and leaves nothing behind."""
+        it = make(kind)
+        it.start().stop()
+        before = Belongings()
+        with it:
+            assert it.running()
+            it.restart()
+            with it.stopped():
+                pass
+        assert before.lost() == {}
+
+    def test_is_alive(self, kind: str) -> None:
+        """What was asked until it was ready can be asked again."""
+
+        class Case(SummonMixin, unittest.TestCase):
+            it = make(kind, alive=True)
+
+            def test_one(self) -> None:
+                pass
+
+            def test_two(self) -> None:
+                pass
+
+        assert run(Case).wasSuccessful()
+
+    def test_listens_on_loopback_only(self, kind: str) -> None:
+        """Nobody else on the network can reach it."""
+        with make(kind) as it:
+            places = listens_at(descendants(it.pid))
+        assert places <= {"0100007F", "00000000000000000000000001000000"}, places
+
+    def test_variables_for_clients(self, kind: str) -> None:
+        """They are text, and tell where it is."""
+        with make(kind) as it:
+            told = it.env()
+            assert told and all(isinstance(value, str) for value in told.values())
+
+    def test_without_rights(self, kind: str) -> None:
+        """A user without rights, as on a developer's machine, can run it."""
+        require(root(), "another user can be become")
+        python = interpreter_for_all()
+        require(python is not None, "a Python that every user may run")
+        line, program = DECLARED[kind]
+        find(program)
+        script = (
+            f"from summon_testcase.services import {kind}\n"
+            f"with {line} as it: print(it.running(), bool(it.env()))"
+        )
+        ran = subprocess.run(
+            [str(python), "-c", script],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": packages_for_all(), "HOME": "/"},
+            cwd="/",
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert ran.stdout == "True True\n", ran.stderr
+
+    def test_is_not_installed(self, kind: str, tmp_path: Path) -> None:
+        """The error says what to install."""
+        with pytest.raises(RequirementMissing, match=r"install .*Debian package \S+") as caught:
+            make(kind, bindir=tmp_path).start()
+        assert caught.value.package
+        with pytest.raises(RequirementMissing) as caught:
+            make(kind, bindir=tmp_path, optional=True).start()
+        assert caught.value.optional
+
+
+def test_none_is_imported_before_it_is_used() -> None:
+    """Neither with the package, nor with each other."""
+    script = "import sys, summon_testcase.services as s; print([m for m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert set(re.findall(r"services\.(\w+)", ran.stdout)) <= {"postgresql", "postgresql_cluster"}
+    assert set(dir(services)) == set(services.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        services.Nothing  # noqa: B018
+
+
+class TestTheProgram:
+    """Which program is run."""
+
+    def test_named(self, tmp_path: Path) -> None:
+        """By its path, or by the directory that has it."""
+        real = find("redis-server")
+        mine = tmp_path / "redis-server"
+        mine.symlink_to(os.path.realpath(real))
+        for it in (services.Redis(program=mine), services.Redis(bindir=tmp_path)):
+            with it:
+                assert it.command.startswith(f"{mine} ")
+
+    def test_the_second_choice(self, tmp_path: Path) -> None:
+        """Where the first is not installed."""
+        shutil.copy(find("redis-server"), tmp_path / "valkey-server")
+        with services.Redis(bindir=tmp_path) as it:
+            assert "valkey-server" in it.command
+
+    def test_bad_input(self) -> None:
+        """Before anything is spawned."""
+        with pytest.raises(InvalidArgument, match=r"Redis\(\): program= and bindir= contradict"):
+            services.Redis(program="a", bindir="b")
+        with pytest.raises(InvalidArgument, match=r"Redis\(\): options='x': write a list"):
+            services.Redis(options="x")
+        with pytest.raises(InvalidArgument, match=r"Redis\(\): reset='x': write True, or a func"):
+            services.Redis(reset="x")
+
+        class Forgetless(ReadyMade):
+            _programs = ("x",)
+
+        with pytest.raises(InvalidArgument, match="no way of its own: write a function"):
+            Forgetless([], reset=True)
