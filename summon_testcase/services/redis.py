@@ -21,7 +21,7 @@ class Redis(ReadyMade):
     :param program: instead of ``redis-server`` or ``valkey-server``, whichever is found first.
     :param reset: True to empty all its databases (``FLUSHALL``) before each test but the first.
 
-    The other arguments are those of :class:`ReadyMade`.
+    The other arguments are those of :class:`~summon_testcase.SimpleExecutor`.
 
     .. code-block:: python
 
