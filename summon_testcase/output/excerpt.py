@@ -30,6 +30,15 @@ _TRIES = 4
 #: so many repetitions are shown in full
 _FEW = 3
 _VARYING = re.compile(r"[\w.:+-]*\d[\w.:+-]*")
+#: what servers write when they cannot listen, read or start
+_LAST_WORD = re.compile(
+    r"address (already )?in use|EADDRINUSE|permission denied|EACCES|operation not permitted"
+    r"|cannot assign requested address|EADDRNOTAVAIL|no space left|out of memory"
+    r"|no such file or directory|ModuleNotFoundError|ImportError|cannot find module"
+    r"|command not found|no such option|unrecogni[sz]ed (option|argument)|unknown option"
+    r"|\bfatal\b|\bpanic\b",
+    re.IGNORECASE,
+)
 
 
 class Line(NamedTuple):
@@ -42,6 +51,12 @@ class Line(NamedTuple):
     text: str
     lines: int
     size: int
+
+
+def last_word(lines: Sequence[str]) -> str:
+    """The last line that servers write when they cannot go on; empty if there is none."""
+    found = next(filter(_LAST_WORD.search, reversed(lines)), "")
+    return shortened(found.strip(), LONGEST)
 
 
 def excerpt(log: Log, start: int) -> list[Line]:

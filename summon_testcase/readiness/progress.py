@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..clean import visible
 from ..foreign import let_through
@@ -15,7 +15,7 @@ VERBOSE = "SUMMON_VERBOSE"
 
 
 #: seconds after which a line is written; after these, one is written each minute
-MOMENTS = (1.0, 5.0, 15.0, 30.0)
+MOMENTS = (1.0, 5.0, 10.0, 30.0)
 
 
 def _moments() -> Iterator[float]:
@@ -26,14 +26,17 @@ def _moments() -> Iterator[float]:
 class Progress:
     """Writes to standard error, now and then, what a long start is waiting for.
 
-    It writes after 1, 5, 15 and 30 seconds, then every minute, if standard error is a terminal
+    It writes after 1, 5, 10 and 30 seconds, then every minute, if standard error is a terminal
     or the variable :data:`VERBOSE` is set.
 
     :param name: the name of the service.
+    :param hint: says in words what looks wrong with the service after so many seconds; empty if
+        nothing does.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, hint: Callable[[float], str] = lambda waited: "") -> None:
         self._name = name
+        self._hint = hint
         self._began = time.monotonic()
         self._moments = _moments()
         #: the moment of :func:`time.monotonic` at which the next line is due
@@ -46,8 +49,10 @@ class Progress:
         stream = sys.stderr
         try:
             if stream is not None and (switched_on(VERBOSE) or stream.isatty()):
-                said = f"waiting for {self._name}: {visible(refusal)} ({now - self._began:.0f} s)"
-                print(f"summon_testcase: {said}", file=stream)
+                waited = now - self._began
+                hint = self._hint(waited)
+                said = f"waiting for {self._name}: {visible(refusal)} ({waited:.0f} s)"
+                print(f"summon_testcase: {said}{hint and f'; {hint}'}", file=stream)
                 stream.flush()
         except Exception as error:
             # Standard error may be closed, full, or replaced by the test.  A start must not fail

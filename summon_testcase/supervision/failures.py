@@ -12,14 +12,21 @@ from ..errors import (
     SummonError,
     TimeoutExpired,
 )
+from ..output.excerpt import last_word
 from ..readiness.wait import Outcome, Verdict
 from ..scheduling.deadline import Deadline
+from ..system import procfs
 from ..unpatched import os
 from ..wording import counted
 
 if TYPE_CHECKING:
     from ..readiness.probe import Probe
     from .instance import Instance
+
+#: lines at the end of the output in which a last word is looked for
+_LAST_LINES = 20
+#: seconds after which it is strange that a service has written nothing, and listens nowhere
+SILENCE = 10.0
 
 
 def not_stored(instance: Instance, number: int) -> SpawnFailed:
@@ -49,6 +56,21 @@ def not_ready(instance: Instance, probe: Probe, outcome: Outcome, waited: float)
         timeout=timeout,
         **facts,
     )
+
+
+def looks_wrong(instance: Instance, waited: float) -> str:
+    """Why the service may never become ready, in words, as far as it shows; empty if it does not.
+
+    :param waited: seconds that have passed since it was spawned.
+    """
+    said = last_word(instance.log.tail(_LAST_LINES))
+    if said:
+        return f"it wrote: {said}"
+    if waited < SILENCE or instance.log.size():
+        return ""
+    process = instance.process
+    pids = [process.pid, *procfs.descendants(process.keeper_pid)]
+    return "" if procfs.listeners(pids) else "it has written nothing, and listens nowhere"
 
 
 def no_output(

@@ -67,9 +67,8 @@ def _spawned(instance: Instance) -> Steps[None]:
 
 def _wait(instance: Instance, probe: Probe, deadline: Deadline) -> Steps[None]:
     asked = AllOf([Stored(lambda number: failures.not_stored(instance, number)), probe])
-    outcome = yield from until_ready(
-        instance.process, asked, deadline, Progress(instance.name), instance.outlasts
-    )
+    progress = Progress(instance.name, lambda waited: failures.looks_wrong(instance, waited))
+    outcome = yield from until_ready(instance.process, asked, deadline, progress, instance.outlasts)
     if outcome.verdict is not Verdict.READY:
         raise failures.not_ready(instance, probe, outcome, deadline.elapsed())
 

@@ -372,6 +372,10 @@ class MissingTest(unittest.TestCase):
                 self.assertEqual(skips_are_forbidden(), switched_on("SUMMON_FORBID_SKIPS"))
 
 
+#: a server that is up, though not as the test expects it
+LISTENS_ELSEWHERE = "import socket; s = socket.create_server(('127.0.0.1', 0)); s.accept()"
+
+
 class ProgressTest(unittest.TestCase):
     """Lines on standard error, and log records, while services start."""
 
@@ -394,6 +398,22 @@ class ProgressTest(unittest.TestCase):
         """After a second one line, where the variable asks for it."""
         said = self.said(self.slow(1.5), SUMMON_VERBOSE="1")
         self.assertRegex(said, r"\Asumm\w+: waiting for slow: .*127\.0\.0\.1:\d+.* \(1 s\)\n\Z")
+
+    def test_what_looks_wrong(self) -> None:
+        """A typical last word stands in the line; and that there is no sign of life at all."""
+        script = "echo warming up; echo '[Errno 98] Address already in use'; echo bye; sleep 100"
+        stuck = OutputCoordinatedExecutor(script, "never", shell=True, name="stuck", timeout=0.8)
+        with mock.patch("summon_testcase.readiness.progress.MOMENTS", (0.3,)):
+            said = self.said(stuck, SUMMON_VERBOSE="1")
+            self.assertRegex(said, r" \(0 s\); it wrote: \[Errno 98\] Address already in use\n\Z")
+            mute = OutputCoordinatedExecutor("sleep 100", "never", name="mute", timeout=0.8)
+            self.assertRegex(self.said(mute, SUMMON_VERBOSE="1"), r"\(0 s\)\n\Z")
+            with mock.patch("summon_testcase.supervision.failures.SILENCE", 0.1):
+                said = self.said(mute, SUMMON_VERBOSE="1")
+                self.assertRegex(said, r"; it has written nothing, and listens nowhere\n\Z")
+                server = [sys.executable, "-c", LISTENS_ELSEWHERE]
+                busy = OutputCoordinatedExecutor(server, "never", name="busy", timeout=0.8)
+                self.assertRegex(self.said(busy, SUMMON_VERBOSE="1"), r"\(0 s\)\n\Z")
 
     def test_one_that_only_events_can_end(self) -> None:
         """Even if no message ends the wait, the line comes in time, and again later."""
