@@ -76,10 +76,11 @@ def load(module: str) -> None:
     undisturbed(lambda: __import__(f"{package}.{room}", fromlist=(name,)))
 
 
-def warm_up(asker: bool = False) -> None:
+def warm_up(asker: bool = False, http: bool = True) -> None:
     """Start the warden, which boots while this process imports what the first start needs.
 
-    :param asker: whether to start the asker, too, which sends requests.
+    :param asker: whether to start the asker, too.
+    :param http: whether it will send HTTP requests, for which it imports requests.
     """
     load("supervision.warden")
     from ..supervision import warden
@@ -89,7 +90,7 @@ def warm_up(asker: bool = False) -> None:
         if asker:
             from ..readiness import asking
 
-            asking.warm_up(http=True)
+            asking.warm_up(http)
     except (OSError, SpawnFailed) as error:
         # the spawn of the service will fail, too, and raise this
         let_through(error)

@@ -9,7 +9,7 @@ from ..declaration import arguments
 from ..declaration.command import Launch
 from ..declaration.programs import package_of
 from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
-from ..executors.simple import SimpleExecutor
+from ..executors.simple import SimpleExecutor, warm_up
 from ..foreign import let_through
 from ..tracebacks import hidden
 from ..unpatched import os
@@ -72,6 +72,9 @@ class ReadyMade(SimpleExecutor):
     def _kind(cls, command: object, shell: bool) -> str:
         """How messages call one that has no name: nobody has written its command."""
         return f"{cls.__name__}()"
+
+    def _warm_up(self) -> None:
+        warm_up(asker=True, http=False)
 
     # -- its program --
 
