@@ -11,8 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import certifi
+import idna
 import pexpect
 import ptyprocess
+import requests
+import urllib3
 
 import summon_testcase
 
@@ -44,7 +48,7 @@ def packages_for_all() -> str:
     place = tempfile.mkdtemp(prefix="k-")
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     os.chmod(place, 0o755)
-    for module in (summon_testcase, pexpect, ptyprocess):
+    for module in (summon_testcase, pexpect, ptyprocess, requests, urllib3, idna, certifi):
         assert module.__file__
         shutil.copytree(
             Path(module.__file__).parent,

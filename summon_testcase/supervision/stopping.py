@@ -54,7 +54,7 @@ def stop(
     except BaseException:
         kill(instance)
         raise
-    if instance.needed is not None and _died(instance, instance.needed):
+    if instance.needed is not None and _died(instance, instance.needed, number):
         raise instance.exited("before it was stopped")
     failure = _not_stopped(instance, number, grace, argv, was_running)
     if elsewhere and not failure:
@@ -148,15 +148,16 @@ def _gone(instance: Instance, request: Callable[[], None], patience: float) -> S
         process.pump()
 
 
-def _died(instance: Instance, fine: frozenset[int]) -> bool:
+def _died(instance: Instance, fine: frozenset[int], number: int) -> bool:
     """Whether the service had ended by itself before it was asked to.
 
     :param fine: statuses that are no death.
+    :param number: the signal that it was sent.
     """
     process, status = instance.process, instance.process.exit_code
     if instance.awaited or instance.outlasts:
         return False
-    killed = status == -signal.SIGKILL and not process.killed[0]
+    killed = status == -signal.SIGKILL != -number and not process.killed[0]
     return killed or (bool(process.died_first) and status not in fine)
 
 

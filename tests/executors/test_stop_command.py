@@ -376,3 +376,13 @@ class TestWhatIsRun:
             with it:
                 assert it.command == run and str(it) == f"<SimpleExecutor it: {run}>"
                 assert "hunter2" not in f"{it} {it!r} {it.command}"
+
+
+def test_killed_as_declared(mark: str) -> None:
+    """A stop signal of SIGKILL is no death, also at the end of a block; one before it is."""
+    with sh("echo up; sleep 1000", mark, stop_signal=signal.SIGKILL) as it:
+        it.restart()
+    with pytest.raises(ProcessExited, match="was killed by SIGKILL before it was stopped"):
+        with sh("echo up; sleep 1000", mark, stop_signal=signal.SIGKILL) as it:
+            os.kill(it.pid, signal.SIGKILL)
+            eventually(lambda: not it.running(), "its death")

@@ -1,0 +1,55 @@
+"""A Celery worker."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ..declaration import arguments
+from ..executors.simple import warm_up
+from .ready_made import ReadyMade
+
+if TYPE_CHECKING:
+    from ..readiness.probe import Probe
+
+_READY = re.compile(r" ready\.$", re.MULTILINE)
+
+
+class Celery(ReadyMade):
+    """A Celery worker that works on one task at a time.
+
+    Ready once it says so, when it has reached its broker: declare that with ``env=[broker]``, or
+    name it in ``env``.  It leaves out what several workers do to know of each other, which takes a
+    second.
+
+    :param app: the module of the Celery application, ``"shop.tasks"``; it is looked for in ``cwd``
+        first.
+    :param options: further arguments of ``celery worker``, ``["-Q", "mail"]``.
+
+    The other arguments are those of :class:`~summon_testcase.SimpleExecutor`.
+
+    .. code-block:: python
+
+        class ShopTest(SummonMixin, TestCase):
+            cache = Redis()
+            worker = Celery("shop.tasks", env=[cache, {"CELERY_BROKER_URL": "{cache.url}"}])
+    """
+
+    _asks_again = False
+    _programs = ("celery",)
+    _pypi = "celery"
+
+    def __init__(self, app: str, **options: Any) -> None:
+        found = arguments.text("Celery()", "app", app, 'text such as "shop.tasks"')
+        words = ["-A", found, "worker", "-l", "INFO", "-P", "solo", "-c", "1"]
+        words += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        super().__init__(words, **options)
+
+    def _warm_up(self) -> None:
+        warm_up()
+
+    def _readiness(self) -> list[Probe]:
+        from ..readiness.output import Observer, OutputProbe
+
+        patterns = [_READY]
+        return [OutputProbe(Observer(self._present("log").log, patterns), patterns)]

@@ -1,0 +1,37 @@
+"""A Mosquitto server, a broker for MQTT."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .ready_made import ReadyMade
+
+_CONFIG = """listener {port} {host}
+allow_anonymous true
+persistence false
+"""
+
+
+class Mosquitto(ReadyMade):
+    """A fresh Mosquitto server that lets anybody in and saves nothing.
+
+    Ready once it accepts a client.  It has no way to forget: ``scope="test"`` gives each test a
+    fresh one, in some 20 ms.
+
+    :param config: further lines of its configuration, templates filled in.
+    :param options: further arguments, ``["-v"]``.
+
+    The other arguments are those of :class:`~summon_testcase.SimpleExecutor`.
+    """
+
+    _programs = ("mosquitto",)
+    _protocol = "mqtt"
+    _address = "mqtt://{address}"
+
+    def __init__(self, config: str = "", **options: Any) -> None:
+        files = {"mosquitto.conf": f"{_CONFIG}{config}\n", **(options.pop("files", None) or {})}
+        super().__init__(["-c", "{tmpdir}/mosquitto.conf"], files=files, **options)
+
+    def env(self) -> dict[str, str]:
+        """``MQTT_URL``."""
+        return {"MQTT_URL": self.url}

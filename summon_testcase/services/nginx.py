@@ -1,0 +1,64 @@
+"""An nginx server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..unpatched import os
+from .web_server import WebServer
+
+#: where Debian has the types of files by their names
+_TYPES = "/etc/nginx/mime.types"
+
+_CONFIG = """daemon off;
+pid {tmpdir}/pid;
+%(user)s
+events {}
+http {
+  access_log /dev/stdout;
+  client_body_temp_path {tmpdir}/body;
+  proxy_temp_path {tmpdir}/proxy;
+  fastcgi_temp_path {tmpdir}/fastcgi;
+  uwsgi_temp_path {tmpdir}/uwsgi;
+  scgi_temp_path {tmpdir}/scgi;
+  %(types)s
+  server {
+    listen {host}:{port};
+    %(config)s
+  }
+}
+"""
+
+
+class Nginx(WebServer):
+    """An nginx server with one virtual server.
+
+    Ready once it answers a request, by any status below 500.
+
+    :param config: what stands in its ``server`` block, templates filled in:
+        ``"location / { proxy_pass http://{web.host}:{web.port}; }"``, or ``"root {here}/static;"``.
+        By default all answers are those for an empty directory.
+    :param path: what is requested until it is ready.
+    :param options: further arguments.
+
+    The other arguments are those of :class:`~summon_testcase.SimpleExecutor`.
+
+    .. code-block:: python
+
+        class ShopTest(SummonMixin, TestCase):
+            web = WSGI("shop:app")
+            front = Nginx("location / { proxy_pass http://{web.host}:{web.port}; }")
+    """
+
+    _programs = ("nginx",)
+
+    def __init__(self, config: str = "", *, path: str = "/", **options: Any) -> None:
+        text = _CONFIG % {
+            "config": config or "root {tmpdir}/www;",
+            # its workers would be nobody, who may not enter the directory of the service
+            "user": "user root;" if os.geteuid() == 0 else "",
+            "types": f"include {_TYPES};" if os.path.exists(_TYPES) else "",
+        }
+        files = {"nginx.conf": text, **(options.pop("files", None) or {})}
+        words = ["-e", "stderr", "-p", "{tmpdir}", "-c", "{tmpdir}/nginx.conf"]
+        super().__init__(words, path=path, files=files, **options)

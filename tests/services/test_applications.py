@@ -1,0 +1,76 @@
+"""The ready-made servers of web applications, and Celery."""
+
+from __future__ import annotations
+
+import os
+import unittest
+from pathlib import Path
+
+import pytest
+import requests
+
+from summon_testcase import (
+    InvalidArgument,
+    ProcessExited,
+    SummonMixin,
+    TimeoutExpired,
+    services,
+)
+
+from ..needs import find, needs
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize(
+    "kind, app, program",
+    [
+        ("WSGI", "apps:wsgi", "gunicorn"),
+        ("WSGI", "apps:wsgi", "waitress-serve"),
+        ("ASGI", "apps:asgi", "uvicorn"),
+        ("ASGI", "apps:asgi", "hypercorn"),
+    ],
+)
+class TestApplications:
+    """Each server finds the module in the directory that it runs in."""
+
+    def test_it_answers(self, kind: str, app: str, program: str) -> None:
+        find(program)
+        make = getattr(services, kind)
+        with make(app, program=program, cwd=HERE, env={"SAID": "{name}"}, name="web") as web:
+            assert program in web.command
+            assert requests.get(web.url).text == "web"
+            assert web.url == f"http://127.0.0.1:{web.port}"
+
+    def test_a_module_that_is_not_there(self, kind: str, app: str, program: str) -> None:
+        find(program)
+        with pytest.raises((ProcessExited, TimeoutExpired)) as caught:
+            getattr(services, kind)("nowhere:app", program=program, timeout=20).start()
+        assert "nowhere" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["WSGI", "ASGI"])
+def test_bad_input(kind: str) -> None:
+    """Before anything is spawned."""
+    make = getattr(services, kind)
+    with pytest.raises(InvalidArgument, match=rf"{kind}\(\): app=3: write text such as"):
+        make(3)
+    with pytest.raises(InvalidArgument, match=rf"{kind}\(\): path='x': write a path such as"):
+        make("a:b", path="x")
+
+
+@needs("celery", package="celery")
+@needs("redis-server")
+class CeleryTest(SummonMixin, unittest.TestCase):
+    """A worker does what a test asks for."""
+
+    broker = services.Redis()
+    worker = services.Celery("tests.services.tasks", env=[broker], stop_timeout=30)
+
+    def test_a_task(self) -> None:
+        from . import tasks
+
+        os.environ["REDIS_URL"] = self.broker.url
+        self.addCleanup(os.environ.pop, "REDIS_URL")
+        self.assertEqual(tasks.make_app().send_task("double", [21]).get(timeout=20), 42)
+        self.assertOutput(self.worker, "double.* succeeded")
