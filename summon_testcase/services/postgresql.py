@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 from ..declaration import arguments, templates
 from ..declaration.programs import is_program, package_of, path_of
 from ..declaration.variables import merged
-from ..errors import CommandNotFound, RequirementMissing, SpawnFailed, TimeoutExpired
+from ..errors import (
+    CommandNotFound,
+    InvalidArgument,
+    RequirementMissing,
+    SpawnFailed,
+    TimeoutExpired,
+)
 from ..executors.coordinated import OutputCoordinatedExecutor
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through, suppress
@@ -50,6 +56,8 @@ _MEMORY = "/dev/shm"
 _ENOUGH = 512 << 20
 #: the signal at which the server shuts down at once, to recover from its log at the next start
 _AT_ONCE = signal.SIGQUIT
+#: bytes that the name of a database may have
+_LONGEST = 63
 #: seconds that one initdb may take
 _INITDB_TIMEOUT = 120
 
@@ -68,6 +76,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
         text, numbers, or True and False.
     :param initdb: further arguments of ``initdb``, ``["--locale=en_US.UTF-8"]``.
     :param user: the name of the database superuser.
+    :param database: the database that it has, and that ``url``, ``dsn`` and ``env()`` name.
     :param bindir: the directory of ``initdb`` and ``postgres``, a relative one from ``cwd``;
         default: the newest of ``/usr/lib/postgresql/*/bin``, then the PATH.
     :param host: the address that it listens on.
@@ -88,6 +97,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
     """
 
     _serves = True
+    _asks_again = True
 
     def __init__(
         self,
@@ -95,6 +105,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
         settings: Mapping[str, object] | None = None,
         initdb: Sequence[str] = (),
         user: str = "postgres",
+        database: str = "postgres",
         bindir: str | os.PathLike[str] | None = None,
         host: str = "127.0.0.1",
         port: int | None = None,
@@ -105,6 +116,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
         self._settings = {**_SETTINGS, **{key: _setting(label, key, given[key]) for key in given}}
         self._initdb = arguments.words(label, "initdb", initdb, 'a list such as ["--locale=C"]')
         self._user = arguments.text(label, "user", user, 'a name such as "postgres"')
+        self._database = _database(label, database)
         self._bindir = (
             None if bindir is None else arguments.path(label, "bindir", bindir, "a directory")
         )
@@ -122,13 +134,49 @@ class PostgreSQL(OutputCoordinatedExecutor):
 
     @property
     def url(self) -> str:
-        """The server as a URL, ``postgresql://postgres@127.0.0.1:20123/postgres``.
+        """The database as a URL, ``postgresql://postgres@127.0.0.1:20123/postgres``.
 
         :raises NotRunning: if it is not running.
         """
+        return self.url_for_database(self._database)
+
+    def url_for_database(self, name: str) -> str:
+        """The URL of another database of this server.
+
+        :param name: its name.
+        :raises NotRunning: if it is not running.
+        """
+        return self._url_of(name, self.port)
+
+    def url_with(self, driver: str) -> str:
+        """The URL for SQLAlchemy, which is told a driver.
+
+        :param driver: ``"psycopg"`` gives ``postgresql+psycopg://postgres@127.0.0.1:20123/postgres``.
+        :raises NotRunning: if it is not running.
+        """
+        named = arguments.text(self._called, "driver", driver, 'a name such as "psycopg"')
+        return self.url.replace("postgresql", f"postgresql+{named}", 1)
+
+    def _url_now(self) -> str:
+        return self._url_of(self._database, self._port_now())
+
+    def _url_of(self, database: str, port: int) -> str:
         from urllib.parse import quote
 
-        return f"postgresql://{quote(self._user)}@{at(self.host, self.port)}/postgres"
+        where = at(self._host, port)
+        return (
+            f"postgresql://{quote(self._user)}@{where}/{quote(_database(self._called, database))}"
+        )
+
+    def env(self) -> dict[str, str]:
+        """``DATABASE_URL``, and the variables of libpq: ``PGHOST``, ``PGPORT`` and so on."""
+        return {
+            "DATABASE_URL": self.url,
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGUSER": self._user,
+            "PGDATABASE": self._database,
+        }
 
     @property
     def dsn(self) -> str:
@@ -136,7 +184,8 @@ class PostgreSQL(OutputCoordinatedExecutor):
 
         :raises NotRunning: if it is not running.
         """
-        return f"host={self.host} port={self.port} user={self._user} dbname=postgres"
+        user, database = _in_dsn(self._user), _in_dsn(self._database)
+        return f"host={self.host} port={self.port} user={user} dbname={database}"
 
     def _check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
@@ -193,6 +242,11 @@ class PostgreSQL(OutputCoordinatedExecutor):
         )
         return super()._readiness()
 
+    def _again(self) -> list[Probe]:
+        from ..readiness.protocols import ProtocolProbe
+
+        return [ProtocolProbe("postgresql", self._host, self._port_now(), user=self._user)]
+
     def _make_room(self, lease: Lease, owner: pwd.struct_passwd | None) -> None:
         from ..unpatched import tempfile
 
@@ -247,7 +301,9 @@ class PostgreSQL(OutputCoordinatedExecutor):
             *("-U", self._user, "--auth=trust", "--encoding=UTF8", "--locale=C"),
             *("--no-sync", "--wal-segsize=1", *map(self._placed, self._initdb)),
         ]
-        identity = repr((os.path.realpath(initdb), facts.st_mtime_ns, options, owner))
+        identity = repr(
+            (os.path.realpath(initdb), facts.st_mtime_ns, options, owner, self._database)
+        )
         cache = _cache(self._called, owner)
         ready = os.path.join(cache, hashlib.sha256(identity.encode()).hexdigest()[:16])
         if os.path.isdir(ready):
@@ -269,21 +325,51 @@ class PostgreSQL(OutputCoordinatedExecutor):
             try:
                 if owner is not None:
                     os.chown(new, owner.pw_uid, owner.pw_gid)
-                command = [*_become(owner), initdb, "-D", new, *options]
-                place = self._placed(self._cwd or "")
-                make = SimpleExecutor(
-                    command,
-                    name=f"{self._called} initdb",
-                    one_shot=True,
-                    timeout=_INITDB_TIMEOUT,
-                    cwd=os.sep if templates.there_are([place]) else place or None,
-                )
-                yield from make._starting()
-                run(make._stopping())
+                yield from self._made_by([*_become(owner), initdb, "-D", new, *options])
+                if self._database != "postgres":
+                    # without a server, and as no client
+                    quoted = self._database.replace('"', '""')
+                    words = [f'create database "{quoted}"', self._binary("postgres"), "--single"]
+                    script = """printf '%s\n' "$0" | "$@" """
+                    make = [*_become(owner), "/bin/sh", "-c", script, *words, "-D", new]
+                    yield from self._made_by([*make, "-c", "fsync=off", "postgres"])
                 os.rename(new, ready)
             finally:
                 shutil.rmtree(new, ignore_errors=True)
         return ready
+
+    def _made_by(self, command: list[str]) -> Steps[None]:
+        """Run a command that makes a part of the template."""
+        place = self._placed(self._cwd or "")
+        make = SimpleExecutor(
+            command,
+            name=f"{self._called} initdb",
+            one_shot=True,
+            timeout=_INITDB_TIMEOUT,
+            cwd=os.sep if templates.there_are([place]) else place or None,
+        )
+        yield from make._starting()
+        run(make._stopping())
+
+
+def _database(label: str, name: object) -> str:
+    """Refuse what is no name of a database.
+
+    :raises InvalidArgument: naming the argument.
+    """
+    found = arguments.text(label, "database", name, 'a name such as "shop"')
+    if len(os.fsencode(found)) > _LONGEST or "\n" in found:
+        raise InvalidArgument(
+            f"{label}: database={found!r}: write a name of one line, and at most {_LONGEST} bytes",
+            executor=label,
+        )
+    return found
+
+
+def _in_dsn(value: str) -> str:
+    """A value in a connection string of libpq."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return value if re.fullmatch(r"[\w.-]+", value) else f"'{escaped}'"
 
 
 def _setting(label: str, key: str, value: object) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from summon_testcase import (
+    InvalidArgument,
     PostgreSQL,
     RequirementMissing,
     SimpleExecutor,
@@ -80,6 +81,46 @@ class DeclaredTest(SummonMixin, unittest.TestCase):
     def test_durability_is_off(self):
         """Nothing waits for a disk."""
         self.assertEqual(ask(self.db.dsn, "show fsync"), "off")
+
+
+@postgres
+class DatabaseTest(SummonMixin, unittest.TestCase):
+    """A database of one's own, which is there from the beginning."""
+
+    db = PostgreSQL(database='my "Shop"/é')
+    again = PostgreSQL(database='my "Shop"/é', user="me")
+    client = SimpleExecutor(
+        ["{python}", "-c", "import os; print(os.environ['PGDATABASE'])"], env=[db], one_shot=True
+    )
+
+    def test_it_is_there(self):
+        """All ways of naming it lead to it."""
+        for server in (self.db, self.again):
+            for place in (server.dsn, server.url, server.url_for_database('my "Shop"/é')):
+                self.assertEqual(ask(place, "select current_database()"), 'my "Shop"/é')
+            self.assertEqual(
+                ask(server.url_for_database("postgres"), "select current_database()"), "postgres"
+            )
+
+    def test_what_clients_read(self):
+        """The variables of libpq, and the URL of others."""
+        told = self.db.env()
+        self.assertEqual(told["DATABASE_URL"], self.db.url)
+        with mock.patch.dict(os.environ, told):
+            self.assertEqual(ask("", "select current_database()"), 'my "Shop"/é')
+        self.assertEqual(self.client.tail(), ['my "Shop"/é'])
+
+    def test_a_driver(self):
+        """SQLAlchemy is told one in the URL."""
+        self.assertEqual(
+            self.db.url_with("psycopg"), self.db.url.replace("postgresql:", "postgresql+psycopg:")
+        )
+
+    def test_bad_names(self):
+        """They are refused before anything is started."""
+        for name in ("", "a\nb", "x" * 64, 3):
+            with self.assertRaisesRegex(InvalidArgument, r"^PostgreSQL\(\): database="):
+                PostgreSQL(database=name)
 
 
 def die(db):

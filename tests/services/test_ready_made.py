@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -32,6 +33,7 @@ DECLARED: dict[str, tuple[str, str]] = {
     "Moto": ("Moto()", "moto_server"),
     "NATS": ("NATS()", "nats-server"),
     "Nginx": ("Nginx()", "nginx"),
+    "PostgreSQL": ("PostgreSQL(database='shop')", "postgres"),
     "Redis": ("Redis()", "redis-server"),
     "SMTP": ("SMTP()", "aiosmtpd"),
     "WSGI": ("WSGI('tests.services.apps:wsgi')", "gunicorn"),
@@ -58,7 +60,8 @@ def descendants(pid: int) -> list[int]:
     found = [pid]
     for each in found:
         for task in Path(f"/proc/{each}/task").iterdir():
-            found += map(int, (task / "children").read_text().split())
+            with contextlib.suppress(FileNotFoundError):  # a thread that has ended
+                found += map(int, (task / "children").read_text().split())
     return found
 
 
@@ -66,11 +69,10 @@ def listens_at(pids: list[int]) -> set[str]:
     """The addresses, in hexadecimal, at which some processes listen on TCP."""
     sockets = set()
     for pid in pids:
-        for fd in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                sockets.add(os.readlink(fd))
-            except OSError:
-                continue
+        with contextlib.suppress(FileNotFoundError):
+            for fd in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    sockets.add(os.readlink(fd))
     found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
