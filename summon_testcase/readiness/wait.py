@@ -59,6 +59,8 @@ def until_ready(
     refusal = ""
     target.pump()
     while True:
+        # news that another thread takes in from here on are a reason to ask again
+        heard = target.heard
         # this order matters: if it has ended here, the probe below sees all of its output
         over = failed(target, outlasts)
         answer = probe.look(target, deadline.left())
@@ -78,7 +80,6 @@ def until_ready(
         if not asked:
             step = min(max((now - deadline.began) * _SHARE, refusing.shortest), refusing.longest)
         until = min(now + step, deadline.at)
-        heard = target.heard
         while True:
             due = math.inf if progress is None else progress.due
             yield Pause((target.fileno(),), min(until, due), asked)

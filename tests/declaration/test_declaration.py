@@ -153,6 +153,7 @@ TAKES: dict[str, set[str]] = {
     "settings": {"mapping", "None"},
     "initdb": {"list", "list of numbers", "empty list", "path"},
     "user": TEXT,
+    "database": TEXT,
     "bindir": {*PATH, "None"},
     "executors": {"empty list"},
     "thing": set(),

@@ -366,7 +366,7 @@ def test_started_by_another_thread(mark: str) -> None:
         # it may have to wait for a lock that this thread holds here
         threads[-1].join(0.5)
 
-    for number in numbers(11):
+    for number in numbers(29):
         it.start()
         os.kill(it.pid, signal.SIGKILL)
         eventually(lambda: not it.running(), "its death")

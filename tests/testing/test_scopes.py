@@ -351,7 +351,7 @@ class ArgumentTest(unittest.TestCase):
         """Another scope, a reset that is no function, or a strange restart, where it is written."""
         for arguments, words in {
             ("scope", "session"): "scope='session': write one of 'test', 'class', 'module', 'run'",
-            ("reset", "FLUSHALL"): "reset='FLUSHALL' cannot be called: write a function",
+            ("reset", "FLUSHALL"): "reset='FLUSHALL': it has no way of its own: write a function",
             ("restart", -1): "restart=-1: write True, or how many times",
             ("restart", 1.5): "restart=1.5: write True, or how many times",
         }.items():
