@@ -12,7 +12,8 @@ from ..declaration.command import Command
 from ..errors import InvalidArgument
 from ..tracebacks import hidden
 from ..unpatched import os
-from .simple import SimpleExecutor, warm_up
+from .loading import warm_up
+from .simple import SimpleExecutor
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -46,11 +46,7 @@ def deaths_of(executors: Iterable[Executor]) -> list[Exception]:
     has noticed yet is found by the stop, as an error.
     """
     instances = [e._instance for e in executors if e._instance and not e._in_testcase]
-    if not instances:
-        return []
-    from ..supervision.failures import death_in_block
-
-    found = map(death_in_block, instances)
+    found = [instance.death_in_block() for instance in instances]
     return [death for death in found if death is not None and not is_named(death)]
 
 
@@ -62,11 +58,7 @@ def death_of(executor: Executor, when: str) -> Exception | None:
     :param when: the moment of the call in words, to follow "was killed by SIGKILL".
     """
     instance = executor._instance
-    if instance is None:
-        return None
-    from ..supervision.failures import death
-
-    return death(instance, when)
+    return None if instance is None else instance.death(when)
 
 
 def ask(executors: Iterable[Executor], when: str) -> None:

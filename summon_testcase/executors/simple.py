@@ -34,7 +34,6 @@ from ..errors import (
     SpawnFailed,
     StopFailed,
     SummonError,
-    TimeoutExpired,
     UnknownReference,
     is_ours,
 )
@@ -49,6 +48,7 @@ from .address import Addressed
 from .copies import Copied
 from .deaths import leave, sentence
 from .executor import overridden
+from .loading import load, warm_up
 from .running import handover, hold, let_go
 
 if TYPE_CHECKING:
@@ -60,40 +60,6 @@ if TYPE_CHECKING:
 __tracebackhide__ = hidden
 
 E = TypeVar("E", bound="SimpleExecutor")
-
-#: seconds that the server of a launcher has to answer, when it is asked whether it still runs
-_STILL_THERE = 2.0
-#: seconds that a service has at most to answer the question of ``alive=``
-_PATIENCE = 10.0
-
-
-def load(module: str) -> None:
-    """Import a module, such as ``supervision.warden``, that a declaration does not need."""
-    package = __name__.partition(".")[0]
-    room, _, name = module.partition(".")
-    # as "from room import module" does: a module that a test has removed from sys.modules is not
-    # imported twice
-    undisturbed(lambda: __import__(f"{package}.{room}", fromlist=(name,)))
-
-
-def warm_up(asker: bool = False, http: bool = True) -> None:
-    """Start the warden, which boots while this process imports what the first start needs.
-
-    :param asker: whether to start the asker, too.
-    :param http: whether it will send HTTP requests, for which it imports requests.
-    """
-    load("supervision.warden")
-    from ..supervision import warden
-
-    try:
-        warden.warm_up()
-        if asker:
-            from ..readiness import asking
-
-            asking.warm_up(http)
-    except (OSError, SpawnFailed) as error:
-        # the spawn of the service will fail, too, and raise this
-        let_through(error)
 
 
 class SimpleExecutor(Copied, Addressed):
@@ -660,8 +626,11 @@ class SimpleExecutor(Copied, Addressed):
             yield from get_ready(instance, launch, probe if waits else None, deadline)
             instance.outlasts = self._launcher and instance.process.ended
             if self._launcher and instance.waits and not instance.outlasts:
+                load("executors.alive")
+                from .alive import lives_elsewhere
+
                 # a process that the launcher has left is alive here: the server, or a straggler
-                instance.lives_elsewhere = functools.partial(_lives_elsewhere, instance, question)
+                instance.lives_elsewhere = functools.partial(lives_elsewhere, instance, question)
             self._ready(instance)
             if instance.match and "port" in instance.match.groupdict():
                 # the port is known only now
@@ -682,7 +651,10 @@ class SimpleExecutor(Copied, Addressed):
                 probe.close()
         logger.info("%s: ready after %.3f s", instance.name, time.monotonic() - began)
         if again:
-            self._tell_others()
+            # warn of services that were started with values which this start has changed
+            for service in self._services.values():
+                for said in getattr(service, "_stale", list)():
+                    logger.warning("%s", said)
 
     @boundary_of_start
     def start(self: E) -> E:
@@ -1330,101 +1302,18 @@ class SimpleExecutor(Copied, Addressed):
 
     def _asking(self, when: str) -> Steps[None]:
         """Ask the question of ``alive=``; see :meth:`Executor._asking`."""
-        instance = self._instance
-        if self._alive is None or instance is None or instance.hung:
-            return
-        if not (instance.process.mine() and instance.running()):
-            return
-        from ..readiness.conditions import AllOf, Until
-        from ..readiness.wait import Verdict, until_ready
-        from ..wording import counted
+        load("executors.alive")
+        from . import alive
 
-        alive, limit = self._alive, min(self._limits.timeout or _PATIENCE, _PATIENCE)
-        deadline, probe = Deadline(limit), None
-        try:
-            if alive is True:
-                probe = AllOf(self._again())
-            elif isinstance(alive, tuple):
-                probe = AllOf([self._command_probe(alive, limit)])
-            elif callable(alive):
-                probe = AllOf([Until(lambda: alive(self), "alive=")])
-            else:
-                probe = AllOf([alive])
-            instance.process.probed = None  # the result is that of another probe command
-            asked = until_ready(instance.process, probe, deadline, outlasts=instance.outlasts)
-            outcome = yield from asked
-            if outcome.verdict is Verdict.EXPIRED:
-                instance.hung = instance.error(
-                    TimeoutExpired,
-                    f"{self._called}: did not answer within {limit:g} s when it was asked {when} "
-                    "whether it is alive",
-                    timeout=limit,
-                    waiting_for=probe.describe(),
-                    refusal=f"{outcome.refusal} (asked {counted(outcome.attempts, 'time')})",
-                    seconds=deadline.elapsed(),
-                )
-        except SummonError as error:
-            let_through(error)
-            # another process answers in its place, or the callable of alive= has a mistake
-            instance.hung = instance.named(error)
-        finally:
-            if probe is not None:
-                probe.close()
+        return alive.asking(self, when)
 
     def _stale(self) -> list[str]:
         """In words, values of other services that it was started with, and that have changed."""
-        said: list[str] = []
-        instance = self._instance
-        if instance is None or not instance.in_use:
-            return said
-        for (name, field), value in instance.told.items():
-            try:
-                now = str(templates.value_of(self._services.get(name), field))
-            except (NotRunning, AttributeError) as error:
-                let_through(error)
-                continue
-            if now != value:
-                said.append(
-                    f"{self._called} was started with {{{name}.{field}}} = {value}, which is {now} "
-                    f"since {name} was started again: restart() {self._called} too"
-                    + (f", or have {name} listen at {{port}}" if field in ("port", "url") else "")
-                )
-        for name, (service, told) in instance.told_env.items():
-            try:
-                given = variables.of_service(self._called, name, service)
-            except Exception as error:  # the user's, which its own tests will meet
-                let_through(error)
-                continue
-            if changed := sorted({key for key, _ in given.items() ^ told.items()}):
-                said.append(
-                    f"{self._called} was started with the env() of {name}, where "
-                    f"{', '.join(changed)} changed when {name} was started again: restart() "
-                    f"{self._called} too"
-                )
-        return said
+        load("executors.stale")
+        from . import stale
 
-    def _tell_others(self) -> None:
-        """Warn of services that were started with values which this start has changed."""
-        from ..supervision.stopping import logger
-
-        for service in self._services.values():
-            for said in getattr(service, "_stale", list)():
-                logger.warning("%s", said)
+        return stale.told(self)
 
 
 # as those of its subclasses
 SimpleExecutor.__init__ = concealing(SimpleExecutor.__init__)  # type: ignore[method-assign]
-
-
-def _lives_elsewhere(instance: Instance, probe: Probe) -> bool:
-    """Whether the server of a launcher answers, when no process of the service is alive here."""
-    from ..readiness.wait import Verdict, until_ready
-
-    try:
-        asked = until_ready(instance.process, probe, Deadline(_STILL_THERE), outlasts=True)
-        return run(asked).verdict is Verdict.READY
-    except SummonError as error:
-        let_through(error)
-        return False
-    finally:
-        probe.close()

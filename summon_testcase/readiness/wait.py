@@ -33,6 +33,11 @@ class Outcome:
     refusal: str
     attempts: int
 
+    @property
+    def exited(self) -> bool:
+        """Whether the service has ended first."""
+        return self.verdict is Verdict.EXITED
+
 
 #: the next pause takes this share of the time waited already
 _SHARE = 1 / 72

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..declaration import arguments
-from .web_server import WebServer
+from .web_server import Application
 
 
-class ASGI(WebServer):
+class ASGI(Application):
     """An ASGI application under uvicorn, or under hypercorn where that is not installed.
 
     Ready once it answers a request, by any status below 500.
@@ -23,14 +20,7 @@ class ASGI(WebServer):
 
     _programs = ("uvicorn", "hypercorn")
     _pypi = "uvicorn or hypercorn"
-
-    def __init__(self, app: str, *, path: str = "/", **options: Any) -> None:
-        super().__init__(path=path, **options)
-        found = arguments.text(self._declared, "app", app, 'text such as "shop:app"')
-        self._words = {
-            "uvicorn": ["--host", "{host}", "--port", "{port}", found],
-            "hypercorn": ["-b", "{host}:{port}", found],
-        }
-
-    def _texts(self) -> list[str]:
-        return [*super()._texts(), *self._words[self._programs[0]]]
+    _words = {
+        "uvicorn": ("--host", "{host}", "--port", "{port}"),
+        "hypercorn": ("-b", "{host}:{port}"),
+    }

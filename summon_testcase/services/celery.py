@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..declaration import arguments
-from ..executors.simple import warm_up
+from ..executors.loading import warm_up
 from .ready_made import ReadyMade
 
 if TYPE_CHECKING:

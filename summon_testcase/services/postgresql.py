@@ -6,8 +6,7 @@ import contextlib
 import copy
 import re
 import signal
-import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..declaration import arguments, templates
@@ -17,16 +16,20 @@ from ..errors import (
     CommandNotFound,
     InvalidArgument,
     RequirementMissing,
-    SpawnFailed,
-    TimeoutExpired,
 )
 from ..executors.coordinated import OutputCoordinatedExecutor
-from ..executors.simple import SimpleExecutor
-from ..foreign import let_through, suppress
-from ..scheduling.deadline import Deadline
-from ..scheduling.steps import Pause, Steps, run
-from ..unpatched import MACOS, open, os, time, variable
+from ..foreign import suppress
+from ..scheduling.steps import Steps
+from ..unpatched import MACOS, os
 from ..wording import at
+from .postgresql_cluster import (
+    become,
+    bindirs,
+    has_room,
+    reachable_directory,
+    server_user,
+    template,
+)
 
 if TYPE_CHECKING:
     import pwd
@@ -52,14 +55,10 @@ _SETTINGS = {
 }
 #: a tmpfs, in which a cluster is copied several times faster than on a disk
 _MEMORY = "/dev/shm"
-#: bytes that must be free in the tmpfs
-_ENOUGH = 512 << 20
 #: the signal at which the server shuts down at once, to recover from its log at the next start
 _AT_ONCE = signal.SIGQUIT
 #: bytes that the name of a database may have
 _LONGEST = 63
-#: seconds that one initdb may take
-_INITDB_TIMEOUT = 120
 
 
 class PostgreSQL(OutputCoordinatedExecutor):
@@ -203,7 +202,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
         """The start as steps, for orchestrators."""
         instance = self._instance
         if instance is None or instance.lease.over or not instance.lease.begun:
-            self._made = yield from self._template()
+            self._made = yield from template(self)
         yield from super()._starting()
 
     def _stopping(
@@ -223,7 +222,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
 
     def _readiness(self) -> list[Probe]:
         lease = self._leased("directory")
-        owner = _server_user()
+        owner = server_user()
         copy = "cp -ac" if MACOS else "cp -a --reflink=auto"
         # the service's own process copies the cluster, so that others start meanwhile
         script = f'{copy} "$1/." "$2" && shift && exec "$0" -D "$@"'
@@ -236,7 +235,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
             self._make_room(lease, owner)
         data = lease.elsewhere
         self._command = (
-            *(*_become(owner), "/bin/sh", "-c", script),
+            *(*become(owner), "/bin/sh", "-c", script),
             *(self._binary("postgres"), self._made, data, "-h", "{host}", "-p", "{port}"),
             *(f"-c{key}={value}" for key, value in self._settings.items()),
         )
@@ -250,13 +249,13 @@ class PostgreSQL(OutputCoordinatedExecutor):
     def _make_room(self, lease: Lease, owner: pwd.struct_passwd | None) -> None:
         from ..unpatched import tempfile
 
-        place = _place(self._called, owner, *([_MEMORY] if _has_room(_MEMORY) else []))
+        place = reachable_directory(self._called, owner, *([_MEMORY] if has_room(_MEMORY) else []))
         data = tempfile.mkdtemp(prefix="summon-", dir=place)
         lease.also_remove(data)
         if owner is not None:
             os.chown(data, owner.pw_uid, owner.pw_gid)
 
-    # -- the template --
+    # -- its programs --
 
     def _binary(self, program: str) -> str:
         bindir, base = self._placed(self._bindir or ""), self._placed(self._cwd or "")
@@ -265,7 +264,7 @@ class PostgreSQL(OutputCoordinatedExecutor):
             # resolved, since the server's user may not be allowed to follow them.
             base = "" if templates.there_are([base]) else base
             bindir = os.path.realpath(os.path.join(base, bindir))
-        places = [bindir] if bindir else _bindirs()
+        places = [bindir] if bindir else bindirs()
         for place in places:
             found = os.path.join(place, program)
             if is_program(found):
@@ -282,74 +281,6 @@ class PostgreSQL(OutputCoordinatedExecutor):
             package=package_of(program),
             optional=self._may_skip,
         )
-
-    def _template(self) -> Steps[str]:
-        """The directory of a cluster made by ``initdb``, which no server ever runs on.
-
-        It is cached for all processes of this user, by version and options.
-        """
-        import hashlib
-
-        from ..unpatched import shutil, tempfile
-
-        initdb = self._binary("initdb")
-        facts = os.stat(os.path.realpath(initdb))
-        owner = _server_user()
-        if owner is not None and _barrier(os.path.dirname(initdb), owner) is not None:
-            raise _out_of_reach(self._called, initdb, owner, "bindir=")
-        options = [
-            *("-U", self._user, "--auth=trust", "--encoding=UTF8", "--locale=C"),
-            *("--no-sync", "--wal-segsize=1", *map(self._placed, self._initdb)),
-        ]
-        identity = repr(
-            (os.path.realpath(initdb), facts.st_mtime_ns, options, owner, self._database)
-        )
-        cache = _cache(self._called, owner)
-        ready = os.path.join(cache, hashlib.sha256(identity.encode()).hexdigest()[:16])
-        if os.path.isdir(ready):
-            return ready
-        deadline = Deadline(self._limits.timeout)
-        with open(os.path.join(cache, "lock"), "a") as lock:
-            while not _locked(lock.fileno()):
-                if deadline.expired():
-                    raise TimeoutExpired(
-                        f"{self._called}: another process has held {lock.name} for "
-                        f"{deadline.seconds:g} s while it runs initdb",
-                        executor=self._called,
-                        timeout=deadline.seconds,
-                    )
-                yield Pause((), time.monotonic() + 0.02)
-            if os.path.isdir(ready):
-                return ready
-            new = tempfile.mkdtemp(prefix="new-", dir=cache)
-            try:
-                if owner is not None:
-                    os.chown(new, owner.pw_uid, owner.pw_gid)
-                yield from self._made_by([*_become(owner), initdb, "-D", new, *options])
-                if self._database != "postgres":
-                    # without a server, and as no client
-                    quoted = self._database.replace('"', '""')
-                    words = [f'create database "{quoted}"', self._binary("postgres"), "--single"]
-                    script = """printf '%s\n' "$0" | "$@" """
-                    make = [*_become(owner), "/bin/sh", "-c", script, *words, "-D", new]
-                    yield from self._made_by([*make, "-c", "fsync=off", "postgres"])
-                os.rename(new, ready)
-            finally:
-                shutil.rmtree(new, ignore_errors=True)
-        return ready
-
-    def _made_by(self, command: list[str]) -> Steps[None]:
-        """Run a command that makes a part of the template."""
-        place = self._placed(self._cwd or "")
-        make = SimpleExecutor(
-            command,
-            name=f"{self._called} initdb",
-            one_shot=True,
-            timeout=_INITDB_TIMEOUT,
-            cwd=os.sep if templates.there_are([place]) else place or None,
-        )
-        yield from make._starting()
-        run(make._stopping())
 
 
 def _database(label: str, name: object) -> str:
@@ -376,116 +307,3 @@ def _setting(label: str, key: str, value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return arguments.word(label, f"settings: {key}", value)
-
-
-def _bindirs() -> Iterator[str]:
-    """Debian's directories of PostgreSQL, the newest version first."""
-
-    from ..unpatched import glob
-
-    def version(path: str) -> list[int]:
-        return [int(number) for number in re.findall(r"\d+", path)]
-
-    yield from sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=version, reverse=True)
-
-
-def _server_user() -> pwd.struct_passwd | None:
-    """The user that runs the server if the tests run as root, since it refuses to run as root."""
-    import pwd
-
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name)
-    raise SpawnFailed(
-        "PostgreSQL refuses to run as root, and there is no user postgres or nobody to run it as"
-    )
-
-
-def _barrier(path: str, user: pwd.struct_passwd) -> str | None:
-    """The first directory of a path that a user may not enter; None if there is none."""
-    place = os.path.realpath(path)
-    steps = [place]
-    while steps[-1] != os.path.dirname(steps[-1]):
-        steps.append(os.path.dirname(steps[-1]))
-    for step in reversed(steps):
-        facts = os.stat(step)
-        bit = stat.S_IXOTH
-        if facts.st_uid == user.pw_uid:
-            bit = stat.S_IXUSR
-        elif facts.st_gid == user.pw_gid:
-            bit = stat.S_IXGRP
-        if not facts.st_mode & bit:
-            return step
-    return None
-
-
-def _place(label: str, owner: pwd.struct_passwd | None, *preferred: str) -> str:
-    """A directory that the server's user can reach; pytest's are for the user of the tests alone.
-
-    :raises SpawnFailed: naming the directory that is in the way.
-    """
-    from ..unpatched import temporary_directory
-
-    usual = [*preferred, temporary_directory()]
-    if owner is None:
-        return usual[0]
-    for place in [*usual, "/tmp", "/var/tmp"]:
-        if os.path.isdir(place) and _barrier(place, owner) is None:
-            return place
-    raise _out_of_reach(label, usual[-1], owner, "TMPDIR")
-
-
-def _out_of_reach(label: str, place: str, owner: pwd.struct_passwd, variable: str) -> SpawnFailed:
-    return SpawnFailed(
-        f"{label}: the server runs as the user {owner.pw_name}, since the tests run as root, and "
-        f"may not pass through {_barrier(place, owner)} to {place}: set {variable} to a directory "
-        "that all may enter",
-        executor=label,
-    )
-
-
-def _become(owner: pwd.struct_passwd | None) -> list[str]:
-    """The beginning of a command that runs as another user."""
-    if owner is None:
-        return []
-    ids = [f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
-    return ["setpriv", *ids, "--"]
-
-
-def _cache(label: str, owner: pwd.struct_passwd | None) -> str:
-    """A directory of this user alone, which the server's user may pass through."""
-    base = variable("SUMMON_CACHE_DIR") or _place(label, owner)
-    path = os.path.join(base, f"summon-cache-{os.getuid()}")
-    with suppress(FileExistsError):
-        os.makedirs(path, 0o700)
-    facts = os.lstat(path)
-    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
-        raise SpawnFailed(
-            f"{path} must be a directory (not a link) of user {os.getuid()}: remove it, or set "
-            "SUMMON_CACHE_DIR to a directory of your own"
-        )
-    os.chmod(path, 0o700 if owner is None else 0o711)
-    if owner is not None and _barrier(path, owner) is not None:
-        raise _out_of_reach(label, path, owner, "SUMMON_CACHE_DIR")
-    return path
-
-
-def _locked(fd: int) -> bool:
-    from ..unpatched import fcntl
-
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _has_room(path: str) -> bool:
-    try:
-        facts = os.statvfs(path)
-    except OSError as error:
-        let_through(error)
-        return False
-    return os.access(path, os.W_OK | os.X_OK) and facts.f_bavail * facts.f_frsize > _ENOUGH

@@ -9,7 +9,8 @@ from ..declaration import arguments
 from ..declaration.command import Launch
 from ..declaration.programs import package_of
 from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
-from ..executors.simple import SimpleExecutor, warm_up
+from ..executors.loading import warm_up
+from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
 from ..tracebacks import hidden
 from ..unpatched import os
@@ -139,7 +140,7 @@ class ReadyMade(SimpleExecutor):
             path = self._environment().get("PATH")
             program = os.path.basename(self._find(self._command[0], path, self._directory()))
             own = self._words.get(program, self._words[self._programs[0]])
-            self._command = (self._command[0], *map(self._fill, own), *self._options)
+            self._command = (self._command[0], *own, *self._options)
         launch = super()._launch()
         # by the name of the one that was found
         launch.argv = (launch.program, *launch.argv[1:])

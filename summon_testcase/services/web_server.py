@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..declaration import arguments
 from ..errors import InvalidArgument
-from ..executors.simple import warm_up
+from ..executors.loading import warm_up
 from .ready_made import ReadyMade
 
 if TYPE_CHECKING:
@@ -40,3 +40,20 @@ class WebServer(ReadyMade):
 
         # 5xx is what a server says that has not finished its start
         return [HTTPProbe(self._url_now() + self._path, status=range(200, 500))]
+
+
+class Application(WebServer):
+    """A web application under whichever of some servers is installed.
+
+    A subclass gives the arguments of each in ``_words``; the application comes after them.
+
+    :param app: module and application, ``"shop:app"``.
+    """
+
+    def __init__(self, app: str, **options: Any) -> None:
+        super().__init__(**options)
+        found = arguments.text(self._declared, "app", app, 'text such as "shop:app"')
+        self._words = {program: (*words, found) for program, words in self._words.items()}
+
+    def _texts(self) -> list[str]:
+        return [*super()._texts(), *self._words[self._programs[0]]]

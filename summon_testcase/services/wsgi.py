@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..declaration import arguments
-from .web_server import WebServer
+from .web_server import Application
 
 
-class WSGI(WebServer):
+class WSGI(Application):
     """A WSGI application under gunicorn, or under waitress where that is not installed.
 
     Ready once it answers a request, by any status below 500.
@@ -29,15 +26,7 @@ class WSGI(WebServer):
 
     _programs = ("gunicorn", "waitress-serve")
     _pypi = "gunicorn or waitress"
-
-    def __init__(self, app: str, *, path: str = "/", **options: Any) -> None:
-        super().__init__(path=path, **options)
-        found = arguments.text(self._declared, "app", app, 'text such as "shop:app"')
-        where = "{host}:{port}"
-        self._words = {
-            "gunicorn": ["-b", where, "--worker-tmp-dir", "{tmpdir}", found],
-            "waitress-serve": [f"--listen={where}", found],
-        }
-
-    def _texts(self) -> list[str]:
-        return [*super()._texts(), *self._words[self._programs[0]]]
+    _words = {
+        "gunicorn": ("-b", "{host}:{port}", "--worker-tmp-dir", "{tmpdir}"),
+        "waitress-serve": ("--listen={host}:{port}",),
+    }

@@ -13,7 +13,6 @@ from ..errors import (
     TimeoutExpired,
 )
 from ..output.excerpt import last_word
-from ..readiness.wait import Outcome, Verdict
 from ..scheduling.deadline import Deadline
 from ..system import procfs
 from ..unpatched import os
@@ -21,6 +20,7 @@ from ..wording import counted
 
 if TYPE_CHECKING:
     from ..readiness.probe import Probe
+    from ..readiness.wait import Outcome
     from .instance import Instance
 
 #: lines at the end of the output in which a last word is looked for
@@ -46,7 +46,7 @@ def not_ready(instance: Instance, probe: Probe, outcome: Outcome, waited: float)
     asked = f" (asked {counted(outcome.attempts, 'time')})"
     said = outcome.refusal + asked if outcome.refusal else ""
     facts = {"waiting_for": probe.describe(), "refusal": said, "seconds": waited}
-    if outcome.verdict is Verdict.EXITED:
+    if outcome.exited:
         return instance.exited("before it was ready", **facts)
     where, timeout = probe.astray(instance.process), instance.limits.timeout
     return instance.error(
@@ -82,7 +82,7 @@ def no_output(
         "refusal": outcome.refusal,
         "seconds": deadline.elapsed(),
     }
-    if outcome.verdict is Verdict.EXITED:
+    if outcome.exited:
         return instance.exited("before it wrote what was waited for", **facts)
     return instance.error(
         TimeoutExpired,

@@ -27,6 +27,7 @@ from ..scheduling.steps import Pause, Steps, wait
 from ..system import ports
 from ..unpatched import os, time
 from ..wording import Report, describe_exit
+from . import failures
 from .lease import Lease
 from .process import Process
 from .warden import ANSWER
@@ -352,6 +353,14 @@ class Instance:
         """In words, how it ended, if a test's report should mention that; empty otherwise."""
         silent = self.one_shot or not (self.in_use and self.process.mine())
         return "" if silent or self.running() else self.exit_words()
+
+    def death(self, when: str) -> SummonError | None:
+        """See :func:`failures.death`."""
+        return failures.death(self, when)
+
+    def death_in_block(self) -> SummonError | None:
+        """See :func:`failures.death_in_block`."""
+        return failures.death_in_block(self)
 
     def stands_idle(self) -> bool:
         """Whether a test has stopped it, so that it must be started before the next test."""

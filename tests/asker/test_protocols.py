@@ -72,6 +72,7 @@ REFUSED = [
     ("mysql", GREETING + my(2, b"\xff\x10\x04#08004Too many connections"), "'Too many conn"),
     ("mysql", GREETING + my(2, b"\0") + my(1, b"\xff\x1d\x04#08S01Shutdown"), "'Shutdown'"),
     ("amqp", frame(10, 50), r"\\xce"),
+    ("amqp", frame(10, 10)[:-1] + b"x", r"x'"),
     ("mqtt", b"\x20\2\0\3", "CONNACK with the code 3"),
 ]
 GARBAGE = {

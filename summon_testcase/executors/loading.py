@@ -1,0 +1,35 @@
+"""Imports what only a running service needs, and starts the programs that boot meanwhile."""
+
+from __future__ import annotations
+
+from ..errors import SpawnFailed
+from ..foreign import let_through, undisturbed
+
+
+def load(module: str) -> None:
+    """Import a module, such as ``supervision.warden``, that a declaration does not need."""
+    package = __name__.partition(".")[0]
+    room, _, name = module.partition(".")
+    # as "from room import module" does: a module that a test has removed from sys.modules is not
+    # imported twice
+    undisturbed(lambda: __import__(f"{package}.{room}", fromlist=(name,)))
+
+
+def warm_up(asker: bool = False, http: bool = True) -> None:
+    """Start the warden, which boots while this process imports what the first start needs.
+
+    :param asker: whether to start the asker, too.
+    :param http: whether it will send HTTP requests, for which it imports requests.
+    """
+    load("supervision.warden")
+    from ..supervision import warden
+
+    try:
+        warden.warm_up()
+        if asker:
+            from ..readiness import asking
+
+            asking.warm_up(http)
+    except (OSError, SpawnFailed) as error:
+        # the spawn of the service will fail, too, and raise this
+        let_through(error)
