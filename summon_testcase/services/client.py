@@ -15,7 +15,7 @@ from ..wording import at
 __tracebackhide__ = hidden
 
 #: seconds that a conversation may take
-_PATIENCE = 10.0
+PATIENCE = 10.0
 #: bytes of an answer that an error shows
 _SHOWN = 200
 
@@ -31,7 +31,7 @@ class Client:
     def __init__(self, service: SimpleExecutor) -> None:
         self._called = service._called
         self._address = service.host, service.port
-        self._deadline = Deadline(_PATIENCE)
+        self._deadline = Deadline(PATIENCE)
         self._heard = b""
 
     def __enter__(self) -> Client:
@@ -109,6 +109,6 @@ class Client:
             return TimeoutExpired(
                 f"{where} could not be reset: waited {what} for {self._deadline.elapsed():.1f} s",
                 executor=self._called,
-                timeout=_PATIENCE,
+                timeout=PATIENCE,
             )
         return SummonError(f"{where} could not be reset: {error}", executor=self._called)

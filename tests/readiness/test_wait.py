@@ -61,3 +61,31 @@ def test_no_pause_outlasts_the_deadline(seconds: float) -> None:
     finally:
         os.close(news)
         os.close(other)
+
+
+class Disturbed(Rarely):
+    """A question during which another thread takes in what the keeper says."""
+
+    looks = 0
+
+    def look(self, target: Any, left: float = math.inf) -> str | None:
+        self.looks += 1
+        target.heard += self.looks == 1
+        return "not yet"
+
+
+def test_news_that_another_thread_takes_in() -> None:
+    """They are a reason to ask again at the end of the pause, which nobody will wake."""
+    news, other = os.pipe()
+    try:
+        probe = Disturbed(math.inf)
+        steps = until_ready(Silent(news), probe, Deadline(60))  # type: ignore[arg-type]
+        next(steps)
+        next(steps)
+        assert probe.looks == 2
+        next(steps)
+        assert probe.looks == 2
+        steps.close()
+    finally:
+        os.close(news)
+        os.close(other)

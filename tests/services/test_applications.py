@@ -18,6 +18,7 @@ from summon_testcase import (
 )
 
 from ..needs import find, needs
+from .test_ready_made import descendants, listens_at
 
 HERE = Path(__file__).parent
 
@@ -40,6 +41,7 @@ class TestApplications:
         with make(app, program=program, cwd=HERE, env={"SAID": "{name}"}, name="web") as web:
             assert program in web.command
             assert requests.get(web.url).text == "web"
+            assert listens_at(descendants(web.pid)) == {"0100007F"}
             assert web.url == f"http://127.0.0.1:{web.port}"
 
     def test_a_module_that_is_not_there(self, kind: str, app: str, program: str) -> None:
@@ -66,6 +68,12 @@ class CeleryTest(SummonMixin, unittest.TestCase):
 
     broker = services.Redis()
     worker = services.Celery("tests.services.tasks", env=[broker], stop_timeout=30)
+
+    def test_it_is_ready(self) -> None:
+        """It has said so when its start is over."""
+        with services.Celery("tests.services.tasks", env=[self.broker], name="other") as other:
+            said = other.tail(100)
+        self.assertRegex("\n".join(said), r"celery@\S+ ready\.")
 
     def test_a_task(self) -> None:
         from . import tasks

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import unittest
 from typing import Any
+from unittest import mock
 
-from summon_testcase import SummonMixin, services
+from summon_testcase import SummonError, SummonMixin, TimeoutExpired, services
 
 from ..needs import needs
 
@@ -36,3 +37,15 @@ class RedisTest(SummonMixin, unittest.TestCase):
 
     def test_options(self) -> None:
         self.assertEqual(client(self.cache).config_get("databases"), {"databases": "3"})
+
+    def test_a_server_that_refuses(self) -> None:
+        """The error has its answer, or says that there is none."""
+        with services.Redis(reset=True, options=["--rename-command", "FLUSHALL", ""]) as server:
+            with self.assertRaisesRegex(SummonError, "could not be reset: it answered .-ERR unkn"):
+                server.reset()
+            server.kill()
+            server.start()
+            with server.paused(), self.assertRaisesRegex(TimeoutExpired, "waited for its answer"):
+                with mock.patch("summon_testcase.services.client.PATIENCE", 0.2):
+                    server.reset()
+            self.assertEqual(client(server).set("one", 1), True)

@@ -411,6 +411,10 @@ class ProgressTest(unittest.TestCase):
             with mock.patch("summon_testcase.supervision.failures.SILENCE", 0.1):
                 said = self.said(mute, SUMMON_VERBOSE="1")
                 self.assertRegex(said, r"; it has written nothing, and listens nowhere\n\Z")
+                talks = OutputCoordinatedExecutor(
+                    "echo starting; sleep 100", "never", shell=True, name="talks", timeout=0.8
+                )
+                self.assertRegex(self.said(talks, SUMMON_VERBOSE="1"), r"\(0 s\)\n\Z")
                 server = [sys.executable, "-c", LISTENS_ELSEWHERE]
                 busy = OutputCoordinatedExecutor(server, "never", name="busy", timeout=0.8)
                 self.assertRegex(self.said(busy, SUMMON_VERBOSE="1"), r"\(0 s\)\n\Z")
