@@ -29,13 +29,14 @@ from summon_testcase import (
 from ..cases import run
 from ..doubles import check_declared, instance_of, leased_ports, reset
 
-#: listens at all ports that it is given, and says so
+#: listens at all ports that it is given, and says so; at the first one last, since that is what
+#: its start waits for
 LISTENS = """
 import socket, sys
-servers = [socket.create_server(("127.0.0.1", int(port))) for port in sys.argv[1:]]
+servers = [socket.create_server(("127.0.0.1", int(port))) for port in reversed(sys.argv[1:])]
 print("listening", flush=True)
 while True:
-    servers[0].accept()
+    servers[-1].accept()
 """
 COMMAND = [sys.executable, "-S", "-c", LISTENS, "{port}"]
 
