@@ -131,8 +131,9 @@ def _candidates(word: str, path: str | None, cwd: str) -> list[str]:
 def is_program(path: str) -> bool:
     """Whether a path is a file that may be executed."""
     try:
-        # access() first: most paths do not exist, and stat() would raise an exception for each
-        return os.access(path, os.X_OK) and stat.S_ISREG(os.stat(path).st_mode)
+        # access() first: most paths do not exist, and stat() would raise an exception for each;
+        # by the effective user, as whoever executes it
+        return os.access(path, os.X_OK, effective_ids=True) and stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError) as error:
         let_through(error)
         return False

@@ -7,11 +7,11 @@ from typing import Any
 
 
 def make_app() -> Any:
-    """An application at the broker that the environment names."""
+    """An application at the broker that the environment names, or at one in its own memory."""
     import celery
 
-    url = os.environ.get("REDIS_URL", "memory://")
-    made = celery.Celery("tasks", broker=url, backend=url)
+    url = os.environ.get("REDIS_URL")
+    made = celery.Celery("tasks", broker=url or "memory://", backend=url)
 
     @made.task(name="double")  # type: ignore[untyped-decorator]
     def double(number: int) -> int:
