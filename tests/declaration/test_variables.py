@@ -83,9 +83,11 @@ def sleeper(**options: Any) -> SimpleExecutor:
 
 def env_of_process(executor: SimpleExecutor) -> dict[str, str]:
     """What its process has in its environment, once it has replaced what spawned it."""
-    eventually(lambda: "sleep" in text(f"/proc/{executor.pid}/comm"), "it sleeps")
-    with open(f"/proc/{executor.pid}/environ") as file:
-        return dict(line.split("=", 1) for line in file.read().split("\0") if line)
+    place = f"/proc/{executor.pid}"
+    eventually(lambda: "sleep" in text(f"{place}/comm"), "it sleeps")
+    # which has its name a moment sooner than its environment
+    lines = eventually(lambda: text(f"{place}/environ"), "its environment").split("\0")
+    return dict(line.split("=", 1) for line in lines if line)
 
 
 class TestOrder:

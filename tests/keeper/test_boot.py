@@ -175,7 +175,8 @@ assert sys.flags.ignore_environment == 0
 before = dict(os.environ)
 os.environ.clear()
 os.environ.update(PATH=before["PATH"], LD_LIBRARY_PATH="/nowhere", PYTHONINSPECT="1")
-with SimpleExecutor(["/bin/sh", "-c", "read it", before["MARK"]]) as up:
+reads = ["/bin/sh", "-c", "echo reads; read it", before["MARK"]]
+with OutputCoordinatedExecutor(reads, "reads") as up:
     warden = parent(parent(up.pid))
     environment = text(f"/proc/{{warden}}/environ").split("\\0")
     for each in {[f"{name}={value}" for name, value in given.items()]}:
