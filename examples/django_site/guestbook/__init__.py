@@ -1,0 +1,1 @@
+"""A guestbook: visitors sign, and all can read who was here."""

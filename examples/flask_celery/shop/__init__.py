@@ -1,0 +1,1 @@
+"""A shop: the web application takes orders, and a worker writes them into the database."""

@@ -1,0 +1,62 @@
+"""The shop as its customers meet it: through nginx, with all that it needs."""
+
+from contextlib import closing
+from unittest import TestCase
+
+import psycopg2
+import requests
+
+from summon_testcase import Defaults, SimpleExecutor, SummonMixin
+from summon_testcase.services import WSGI, Celery, Nginx, PostgreSQL, Redis
+
+
+class ShopTest(SummonMixin, TestCase):
+    summon = Defaults(cwd="{here}")
+    db = PostgreSQL(database="shop")
+    migration = SimpleExecutor("{python} -m shop.migrate", env=[db], one_shot=True)
+    cache = Redis(reset=True)
+    queue = Redis()
+    queued = {"CELERY_BROKER_URL": "{queue.url}"}
+    worker = Celery("shop.tasks", env=[db, queued], after=migration)
+    web = WSGI("shop.web:app", env=[db, cache, queued], after=migration, path="/prices")
+    front = Nginx(
+        "location / { root {here}/static; }"
+        "location /api/ { proxy_pass http://{web.host}:{web.port}/; }"
+    )
+
+    def order(self, item):
+        return requests.post(self.front.url_for("/api/orders"), json={"item": item}, timeout=5)
+
+    def get(self, path):
+        return requests.get(self.front.url_for(path), timeout=5)
+
+    def stored(self, number):
+        with closing(psycopg2.connect(self.db.url)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT item, cents FROM orders WHERE id = %s", [number])
+            return cursor.fetchone()
+
+    def test_the_worker_stores_an_order(self):
+        answer = self.order("tea")
+        self.assertEqual(answer.status_code, 202)
+        number = answer.json()["number"]
+        self.assertOutput(self.worker, f"order {number} stored")
+        self.assertEqual(self.stored(number), ("tea", 350))
+        self.assertEqual(self.get(f"/api/orders/{number}").json(), {"item": "tea", "cents": 350})
+
+    def test_an_order_waits_for_the_worker(self):
+        with self.worker.paused():
+            number = self.order("coffee").json()["number"]
+            self.assertEqual(self.get(f"/api/orders/{number}").status_code, 404)
+        self.assertOutput(self.worker, f"order {number} stored")
+        self.assertEqual(self.stored(number), ("coffee", 400))
+
+    def test_prices_are_shown_without_the_database(self):
+        self.assertEqual(self.get("/api/prices").status_code, 200)
+        with self.db.stopped():
+            self.assertEqual(self.get("/api/prices").json(), {"coffee": 400, "tea": 350})
+
+    def test_what_is_not_sold_cannot_be_ordered(self):
+        self.assertEqual(self.order("bread").status_code, 400)
+
+    def test_the_front_page_comes_from_nginx(self):
+        self.assertIn("The shop is open", self.get("/").text)

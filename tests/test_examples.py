@@ -1,0 +1,105 @@
+"""The projects in ``examples/``, each in a process of its own, run as a reader runs it."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from .needs import find, give_up
+from .samples import BARE, eventually
+from .test_docs import PACKAGE, ROOT, processes_with
+
+EXAMPLES = ROOT / "examples"
+#: what each of them needs beside its requirements: programs, and the Debian packages that have them
+PROGRAMS = {
+    "django_site": {"postgres": "postgresql"},
+    "flask_celery": {
+        "postgres": "postgresql",
+        "redis-server": "redis-server",
+        "nginx": "nginx-light",
+    },
+    "repl": {},
+}
+#: seconds for one of them; the slowest takes ten when the machine is busy
+TIMEOUT = 100
+
+
+def requirements(example: str) -> list[str]:
+    """The packages of PyPI that an example needs."""
+    listed = EXAMPLES / example / "requirements.txt"
+    return listed.read_text().split() if listed.exists() else []
+
+
+def find_all(example: str) -> None:
+    """Skip a test, or fail it, unless all is there that an example needs."""
+    for program, package in PROGRAMS[example].items():
+        find(program, package)
+    for requirement in requirements(example):
+        try:
+            importlib.metadata.distribution(requirement)
+        except importlib.metadata.PackageNotFoundError:
+            give_up(f"{requirement} is not installed (from PyPI, for examples/{example})")
+
+
+def run(example: str, place: Path, *runner: str, cwd: Path | None = None) -> str:
+    """What a runner prints about an example: that all tests pass, without a warning."""
+    find_all(example)
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-m", *runner],
+        cwd=cwd or EXAMPLES / example,
+        env={
+            **os.environ,
+            **BARE,
+            "PYTHONPATH": str(PACKAGE.parent),
+            "SUMMON_CACHE_DIR": tempfile.gettempdir(),
+            "TMPDIR": str(place),
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert done.returncode == 0, done.stdout
+    eventually(lambda: not processes_with(str(place)), "its processes are gone")
+    assert os.listdir(place) == []
+    return done.stdout
+
+
+@pytest.mark.parametrize("example", sorted(PROGRAMS))
+def test_it_passes(example: str, place: Path) -> None:
+    said = run(example, place, "unittest")
+    assert re.search(r"^Ran [1-9]\d* tests in .*\n\nOK\n$", said, re.MULTILINE), said
+
+
+def test_one_under_pytest(place: Path) -> None:
+    """From the directory of the project, as people run pytest."""
+    said = run("repl", place, "pytest", "-q", "-p", "no:cacheprovider", "examples/repl", cwd=ROOT)
+    assert re.search(r"^4 passed in ", said, re.MULTILINE), said
+
+
+def test_all_are_here() -> None:
+    """A new example is run, has a page, is in the gallery, and CI installs what it needs."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    of_tests = set(config["options.extras_require"]["test"].split())
+    of_us = set(re.findall(r"^\w+", config["options"]["install_requires"], re.MULTILINE))
+    of_ci = set((ROOT / ".ci" / "run").read_text().split("packages=(")[1].split(")")[0].split())
+    gallery = (ROOT / "docs" / "gallery.rst").read_text()
+    found = {path.parent.name for path in EXAMPLES.glob("*/test_*.py")}
+    assert found == set(PROGRAMS)
+    for example, programs in PROGRAMS.items():
+        page = (EXAMPLES / example / "README.rst").read_text()
+        assert set(requirements(example)) <= of_tests | of_us
+        assert ("-r requirements.txt" in page) == bool(requirements(example))
+        assert set(programs.values()) <= of_ci
+        assert all(f"``{package}``" in page for package in programs.values())
+        assert f"examples/{example}/README.rst" in gallery
