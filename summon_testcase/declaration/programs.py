@@ -76,6 +76,7 @@ _PACKAGES = {
     "slapd": "slapd",
     "socat": "socat",
     "squid": "squid",
+    "ssh-keygen": "openssh-client",
     "sshd": "openssh-server",
     "stunnel": "stunnel4",
     "uvicorn": "uvicorn",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .postgresql import PostgreSQL as PostgreSQL
     from .redis import Redis as Redis
     from .smtp import SMTP as SMTP
+    from .ssh import SSH as SSH
     from .wsgi import WSGI as WSGI
 
 _MODULES = {
@@ -32,6 +33,7 @@ _MODULES = {
     "PostgreSQL": "postgresql",
     "Redis": "redis",
     "SMTP": "smtp",
+    "SSH": "ssh",
     "WSGI": "wsgi",
 }
 

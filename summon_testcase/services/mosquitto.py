@@ -29,8 +29,8 @@ class Mosquitto(ReadyMade):
     _address = "mqtt://{address}"
 
     def __init__(self, config: str = "", **options: Any) -> None:
-        files = {"mosquitto.conf": f"{_CONFIG}{config}\n", **(options.pop("files", None) or {})}
-        super().__init__(["-c", "{tmpdir}/mosquitto.conf"], files=files, **options)
+        files = {"mosquitto.conf": f"{_CONFIG}{config}\n"}
+        super().__init__(["-c", "{tmpdir}/mosquitto.conf"], own_files=files, **options)
 
     def env(self) -> dict[str, str]:
         """``MQTT_URL``."""

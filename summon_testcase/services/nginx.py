@@ -59,6 +59,5 @@ class Nginx(WebServer):
             "user": "user root;" if os.geteuid() == 0 else "",
             "types": f"include {_TYPES};" if os.path.exists(_TYPES) else "",
         }
-        files = {"nginx.conf": text, **(options.pop("files", None) or {})}
         words = ["-e", "stderr", "-p", "{tmpdir}", "-c", "{tmpdir}/nginx.conf"]
-        super().__init__(words, path=path, files=files, **options)
+        super().__init__(words, path=path, own_files={"nginx.conf": text}, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..declaration import arguments
+from ..declaration import arguments, file_arguments
 from ..declaration.command import Launch
 from ..declaration.programs import package_of
 from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
@@ -32,6 +32,7 @@ class ReadyMade(SimpleExecutor):
     asked until it is ready, and what :meth:`env` has for its clients.
 
     :param words: the arguments of the server, unless ``_words`` has them.
+    :param own_files: files that it needs, as for ``files=``, by which users may replace them.
     :param options: further arguments of the server, after ours.
     :param program: the program, as a path or a name on the PATH, instead of the usual ones.
     :param bindir: the directory in which the program is; a relative one starts from ``cwd``.
@@ -59,6 +60,7 @@ class ReadyMade(SimpleExecutor):
         self,
         words: Sequence[str] = (),
         *,
+        own_files: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
         program: str | os.PathLike[str] | None = None,
         bindir: str | os.PathLike[str] | None = None,
@@ -77,6 +79,7 @@ class ReadyMade(SimpleExecutor):
         more = arguments.words(label, "options", options, 'a list such as ["--verbose"]')
         self._options = more
         super().__init__([self._programs[0], *words, *more], **others)
+        self._files = {**file_arguments.files(label, own_files), **self._files}
 
     @classmethod
     def _kind(cls, command: object, shell: bool) -> str:

@@ -36,6 +36,7 @@ DECLARED: dict[str, tuple[str, str]] = {
     "PostgreSQL": ("PostgreSQL(database='shop')", "postgres"),
     "Redis": ("Redis()", "redis-server"),
     "SMTP": ("SMTP()", "aiosmtpd"),
+    "SSH": ("SSH()", "sshd"),
     "WSGI": ("WSGI('tests.services.apps:wsgi')", "gunicorn"),
 }
 #: those that only the user's own clients know
