@@ -21,7 +21,7 @@ CONFIG := setup.cfg setup.py pyproject.toml
 .NOTPARALLEL:
 
 help:
-	@echo "make demo    see services start, be tested and stop (ARGS=FILE: where to write its report)"
+	@echo "make demo    see a shop and its servers start, be tested and stop (ARGS=FILE: for its report)"
 	@echo "make test    run the suite (ARGS: more arguments for pytest)"
 	@echo "make runners run a sample under every runner (ARGS: '--table FILE', runners' names)"
 	@echo "make soak    the reliability tests in their long form (COUNT: how often; 100 takes hours)"
@@ -32,7 +32,7 @@ help:
 	@echo "make clean   remove what the others made"
 	@echo "Each takes PYTHON=... (default: python3) to say which Python makes .venv."
 
-demo: $(VENV)/.runtime
+demo: $(VENV)/.demo
 	@$(VENV)/bin/python -m demo $(ARGS)
 
 test: $(VENV)/.installed
@@ -77,15 +77,15 @@ $(VENV)/.made:
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.runtime: $(VENV)/.made $(CONFIG)
-	@echo "installing summon_testcase into $(VENV)"
-	@$(PIP) -e .
+$(VENV)/.demo: $(VENV)/.made $(CONFIG)
+	@echo "installing summon_testcase and what its demo needs into $(VENV)"
+	@$(PIP) -e '.[demo]'
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.made $(CONFIG)
 	@echo "installing summon_testcase and what its tests need into $(VENV)"
 	@$(PIP) -e '.[test]'
-	@touch $@ $(VENV)/.runtime
+	@touch $@ $(VENV)/.demo
 
 $(VENV)/.lint: $(VENV)/.made $(CONFIG)
 	@echo "installing ruff and mypy into $(VENV)"

@@ -1,1 +1,1 @@
-"""A small shop, the store it depends on, and a TestCase that summons both."""
+"""A small shop, the store it depends on, and TestCases that summon all of it: ``make demo``."""

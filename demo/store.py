@@ -8,17 +8,18 @@ import random
 import socketserver
 import sys
 import time
+from typing import Any
 
 
 class Store(socketserver.ThreadingTCPServer):
-    """What is stored lives as long as the server."""
+    """Keeps what is stored in a mapping: a dictionary lives as long as the server."""
 
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, values: Any) -> None:
         super().__init__(("127.0.0.1", port), Session)
-        self.values: dict[str, str] = {}
+        self.values = values
 
     def answer(self, request: str) -> str:
         match request.split(maxsplit=2):
@@ -26,7 +27,8 @@ class Store(socketserver.ThreadingTCPServer):
                 self.values[key] = value
                 return "OK"
             case ["GET", key]:
-                return f"VALUE {self.values[key]}" if key in self.values else "NONE"
+                value = self.values.get(key)
+                return "NONE" if value is None else f"VALUE {value}"
             case ["COUNT"]:
                 return str(len(self.values))
         return "WHAT?"
@@ -47,7 +49,7 @@ def main() -> None:
     port = int(sys.argv[1])
     # Real servers take a moment too, and never the same one.
     time.sleep(random.uniform(0.2, 0.8))
-    with Store(port) as store:
+    with Store(port, {}) as store:
         print(f"store listens on port {port}", flush=True)
         store.serve_forever()
 

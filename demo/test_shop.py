@@ -1,14 +1,18 @@
-"""The shop tested with its real store: both are started for the tests, and stopped after."""
+"""The shop tested with its real store: all is started for the tests, and stopped after them."""
 
 import unittest
 
 import requests
 
 from summon_testcase import HTTPCoordinatedExecutor, SummonMixin, TCPCoordinatedExecutor
+from summon_testcase.services import PostgreSQL, Redis
 
 
 class ShopTest(SummonMixin, unittest.TestCase):
-    """The shop names the store in ``env``, so it starts when the store is ready."""
+    """A shop and a store that need nothing but Python.
+
+    The shop names the store in ``env``, so it starts when the store is ready.
+    """
 
     store = TCPCoordinatedExecutor("{python} {here}/store.py {port}")
     web = HTTPCoordinatedExecutor(
@@ -38,3 +42,20 @@ class ShopTest(SummonMixin, unittest.TestCase):
             self.assertEqual(self.get("/").status_code, 200)
             self.assertEqual(self.buy("milk").status_code, 503)
         self.assertEqual(self.buy("milk").status_code, 201)
+
+
+class DatabaseShopTest(ShopTest):
+    """The same shop, with a store that has its orders in PostgreSQL and Redis.
+
+    Its tests, and those above, are skipped where one of the two is not installed.
+    """
+
+    db = PostgreSQL(optional=True)
+    cache = Redis(optional=True)
+    store = TCPCoordinatedExecutor("{python} {here}/database.py {port}", env=[db, cache])
+
+    def test_shows_an_order_without_the_database(self):
+        number = self.buy("tea").text.strip()
+        with self.db.stopped():
+            self.assertEqual(self.get(f"/orders/{number}").text, "tea\n")
+            self.assertEqual(self.buy("milk").status_code, 503)

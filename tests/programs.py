@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .samples import PATIENCE, ROOT, eventually, marked
+from .samples import PATIENCE, ROOT, eventually, marked, processes_with
 
+#: a Python that finds fault with all that it can
+STRICT = [sys.executable, "-X", "dev", "-W", "error"]
 PREAMBLE = f"""
 import glob, os, signal, sys, threading, time
 sys.path[:0] = [{ROOT!r}]
@@ -60,8 +63,7 @@ def program(
     :param before: source that runs before the preamble.
     :param within: the beginning of a command that runs the interpreter.
     """
-    strict = [sys.executable, "-X", "dev", "-W", "error"]
-    command = [*within, *strict, "-c", before + PREAMBLE + source]
+    command = [*within, *STRICT, "-c", before + PREAMBLE + source]
     with subprocess.Popen(
         command,
         # not an argument: the mark in an argument would make the program look like a service
@@ -100,6 +102,36 @@ def line(process: subprocess.Popen[str]) -> list[str]:
         assert process.stderr is not None
         raise AssertionError(f"it has ended: {process.stderr.read()}")
     return said.split()
+
+
+def run_module(place: Path, *words: str, cwd: Path, **environment: str) -> str:
+    """What ``python -m`` prints, once it has ended well and left nothing behind.
+
+    :param place: an empty directory for its temporary files.
+    :param words: the module and its arguments.
+    :param environment: more variables for it.
+    """
+    done = subprocess.run(
+        [*STRICT, "-m", *words],
+        cwd=cwd,
+        env={
+            **os.environ,
+            "PYTHONPATH": ROOT,
+            # what PostgreSQL has made for one of them serves the others
+            "SUMMON_CACHE_DIR": tempfile.gettempdir(),
+            "TMPDIR": str(place),
+            **environment,
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE * 4,
+    )
+    assert done.returncode == 0, done.stdout
+    eventually(lambda: not processes_with(str(place)), "its processes are gone")
+    assert_nothing_left(str(place), place)
+    return done.stdout
 
 
 @contextmanager

@@ -42,6 +42,7 @@ from docutils.utils import unescape
 
 import summon_testcase
 
+from .samples import processes_with
 from .test_layering import ROWS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -242,21 +243,6 @@ class Page:
         fine = is_same(shown, done.stdout) if shown else done.returncode == 0
         if not fine:
             raise AssertionError(f"$ {command}\n{done.stdout}exit status {done.returncode}")
-
-
-def processes_with(word: str) -> list[str]:
-    """Commands of living processes that have a word in their environment.
-
-    Without the package's own: this process keeps its warden, and its asker, until it ends.
-    """
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if word.encode() in (entry / "environ").read_bytes():
-                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:  # it has ended, or is another user's
-            pass
-    return [command for command in found if "import main; main()" not in command]
 
 
 class PageTest(unittest.TestCase):

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import configparser
 import importlib.metadata
-import os
 import re
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from .needs import find, give_up
-from .samples import BARE, eventually
-from .test_docs import PACKAGE, ROOT, processes_with
+from .programs import run_module
+from .samples import BARE
 
+ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 #: what each of them needs beside its requirements: programs, and the Debian packages that have them
 PROGRAMS = {
@@ -28,8 +25,6 @@ PROGRAMS = {
     },
     "repl": {},
 }
-#: seconds for one of them; the slowest takes ten when the machine is busy
-TIMEOUT = 100
 
 
 def requirements(example: str) -> list[str]:
@@ -49,40 +44,17 @@ def find_all(example: str) -> None:
             give_up(f"{requirement} is not installed (from PyPI, for examples/{example})")
 
 
-def run(example: str, place: Path, *runner: str, cwd: Path | None = None) -> str:
-    """What a runner prints about an example: that all tests pass, without a warning."""
-    find_all(example)
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-m", *runner],
-        cwd=cwd or EXAMPLES / example,
-        env={
-            **os.environ,
-            **BARE,
-            "PYTHONPATH": str(PACKAGE.parent),
-            "SUMMON_CACHE_DIR": tempfile.gettempdir(),
-            "TMPDIR": str(place),
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=TIMEOUT,
-    )
-    assert done.returncode == 0, done.stdout
-    eventually(lambda: not processes_with(str(place)), "its processes are gone")
-    assert os.listdir(place) == []
-    return done.stdout
-
-
 @pytest.mark.parametrize("example", sorted(PROGRAMS))
 def test_it_passes(example: str, place: Path) -> None:
-    said = run(example, place, "unittest")
+    find_all(example)
+    said = run_module(place, "unittest", cwd=EXAMPLES / example)
     assert re.search(r"^Ran [1-9]\d* tests in .*\n\nOK\n$", said, re.MULTILINE), said
 
 
 def test_one_under_pytest(place: Path) -> None:
     """From the directory of the project, as people run pytest."""
-    said = run("repl", place, "pytest", "-q", "-p", "no:cacheprovider", "examples/repl", cwd=ROOT)
+    command = ["pytest", "-q", "-p", "no:cacheprovider", "examples/repl"]
+    said = run_module(place, *command, cwd=ROOT, **BARE)
     assert re.search(r"^4 passed in ", said, re.MULTILINE), said
 
 

@@ -57,6 +57,21 @@ def marked(word: str) -> list[int]:
     return sorted(found)
 
 
+def processes_with(word: str) -> list[str]:
+    """Commands of living processes that have a word in their environment.
+
+    Without the package's own: this process keeps its warden, and its asker, until it ends.
+    """
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if word.encode() in (entry / "environ").read_bytes():
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:  # it has ended, or is another user's
+            pass
+    return [command for command in found if "import main; main()" not in command]
+
+
 def status(pid: int) -> tuple[str, int]:
     """State and parent of a process; ``("", 0)`` if there is none."""
     try:
