@@ -229,8 +229,8 @@ def put_run_directory(place: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_run_directory", (os.getpid(), str(place)))
 
 
-#: where PostgreSQL keeps its data if there is room: for mock.patch and monkeypatch
-POSTGRESQL_MEMORY = "summon_testcase.services.postgresql._MEMORY"
+#: where servers keep their data if there is room: for mock.patch and monkeypatch
+DATA_MEMORY = "summon_testcase.services.server_user._MEMORY"
 
 
 def warn_of_orphans() -> None:

@@ -7,39 +7,29 @@ import copy
 import re
 import signal
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..declaration import arguments, templates
 from ..declaration.programs import is_program, package_of, path_of
 from ..declaration.variables import merged
-from ..errors import (
-    CommandNotFound,
-    InvalidArgument,
-    RequirementMissing,
-)
+from ..errors import CommandNotFound, InvalidArgument, ProcessExited, RequirementMissing
 from ..executors.coordinated import OutputCoordinatedExecutor
-from ..foreign import suppress
+from ..foreign import let_through, suppress
 from ..scheduling.steps import Steps
-from ..unpatched import MACOS, os
+from ..unpatched import os
 from ..wording import at
-from .postgresql_cluster import (
-    become,
-    bindirs,
-    has_room,
-    reachable_directory,
-    server_user,
-    template,
-)
+from .schema import Schema
 
 if TYPE_CHECKING:
-    import pwd
-
     from typing_extensions import Unpack
 
     from ..declaration.options import Options
     from ..readiness.probe import Probe
     from ..supervision.lease import Lease
+    from .schema import Key, Template
 
+#: what the server says once it can be used
+BANNER = r"database system is ready to accept connections\n"
 #: settings that switch durability off, since the data need not survive a crash
 _SETTINGS = {
     "fsync": "off",
@@ -53,8 +43,6 @@ _SETTINGS = {
     "logging_collector": "off",
     "log_destination": "stderr",
 }
-#: a tmpfs, in which a cluster is copied several times faster than on a disk
-_MEMORY = "/dev/shm"
 #: the signal at which the server shuts down at once, to recover from its log at the next start
 _AT_ONCE = signal.SIGQUIT
 #: bytes that the name of a database may have
@@ -62,20 +50,30 @@ _LONGEST = 63
 
 
 class PostgreSQL(OutputCoordinatedExecutor):
-    """A fresh, empty PostgreSQL server, with durability switched off.
+    """A fresh PostgreSQL server, with durability switched off.
 
     Its data live as long as its port: they are still there after ``restart()``, ``stopped()``,
-    ``kill()`` and a death.  A new scope, or ``start()`` after ``stop()``, begins empty.
+    ``kill()`` and a death.  A new scope, or ``start()`` after ``stop()``, begins afresh.
 
-    ``initdb`` runs once; each server gets a copy of its result, in memory where
+    ``initdb`` and ``template=`` run once; each server gets a copy of their result, in memory where
     ``/dev/shm`` has room.  When the tests run as root, the server runs as the user
     ``postgres``, or ``nobody`` if there is none.
 
+    :param database: the database that it has, and that ``url``, ``dsn`` and ``env()`` name.
+    :param template: what makes the schema in that database: SQL; the path of a file of SQL, as a
+        :class:`pathlib.Path`; a command, as text or as a list of words, that is run with the
+        variables of :meth:`env` (text that begins with a word of SQL, such as ``create``, is SQL);
+        or a function that takes the URL. It may take ten minutes, and is run once for all processes
+        of this user, until its text or the file changes. Its result is cached, so what it does
+        elsewhere is not done again. SQL is run by ``psql``, if that is installed.
+    :param template_key: for a command or a function, what its result depends on: paths of files
+        and directories, as :class:`pathlib.Path`, whose contents count, and other values.
+        Without it nobody knows when the result is out of date, so each process of tests runs the
+        command or the function once.
     :param settings: server settings beside or instead of ours, ``{"fsync": "on"}``; values are
         text, numbers, or True and False.
     :param initdb: further arguments of ``initdb``, ``["--locale=en_US.UTF-8"]``.
     :param user: the name of the database superuser.
-    :param database: the database that it has, and that ``url``, ``dsn`` and ``env()`` name.
     :param bindir: the directory of ``initdb`` and ``postgres``, a relative one from ``cwd``;
         default: the newest of ``/usr/lib/postgresql/*/bin``, then the PATH.
     :param host: the address that it listens on.
@@ -88,10 +86,10 @@ class PostgreSQL(OutputCoordinatedExecutor):
     .. code-block:: python
 
         class AccountsTest(SummonMixin, TestCase):
-            db = PostgreSQL()
+            db = PostgreSQL(database="bank", template=Path("schema.sql"))
 
             def test_is_empty(self):
-                with psycopg2.connect(self.db.dsn) as connection:
+                with psycopg2.connect(self.db.url) as connection:
                     ...
     """
 
@@ -101,10 +99,12 @@ class PostgreSQL(OutputCoordinatedExecutor):
     def __init__(
         self,
         *,
+        database: str = "postgres",
+        template: Template = None,
+        template_key: Key = None,
         settings: Mapping[str, object] | None = None,
         initdb: Sequence[str] = (),
         user: str = "postgres",
-        database: str = "postgres",
         bindir: str | os.PathLike[str] | None = None,
         host: str = "127.0.0.1",
         port: int | None = None,
@@ -116,20 +116,26 @@ class PostgreSQL(OutputCoordinatedExecutor):
         self._initdb = arguments.words(label, "initdb", initdb, 'a list such as ["--locale=C"]')
         self._user = arguments.text(label, "user", user, 'a name such as "postgres"')
         self._database = _database(label, database)
+        self._schema = Schema(label, template, template_key)
         self._bindir = (
             None if bindir is None else arguments.path(label, "bindir", bindir, "a directory")
         )
         # at once, since no data have to be saved
         options.setdefault("stop_signal", _AT_ONCE)
-        self._made = ""
-        super().__init__(
-            ["postgres"],
-            r"database system is ready to accept connections\n",
-            host=host,
-            port=port,
-            **options,
-        )
+        #: what its start has unpacked, last, and what that was made from
+        self._archives: list[str] = []
+        #: holds the result of a template that only this process uses
+        self._made_here: Lease | None = None
+        super().__init__(["postgres"], BANNER, host=host, port=port, **options)
         self.template_fields = (*self.template_fields, "dsn")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_made_here": None}
+
+    def _away(self) -> dict[str, Any] | None:
+        state = super()._away()
+        # the copy starts nothing, and a function cannot travel
+        return None if state is None else {**state, "_made_here": None, "_schema": Schema("")}
 
     @property
     def url(self) -> str:
@@ -160,22 +166,11 @@ class PostgreSQL(OutputCoordinatedExecutor):
         return self._url_of(self._database, self._port_now())
 
     def _url_of(self, database: str, port: int) -> str:
-        from urllib.parse import quote
-
-        where = at(self._host, port)
-        return (
-            f"postgresql://{quote(self._user)}@{where}/{quote(_database(self._called, database))}"
-        )
+        return url_of(self._user, self._host, port, _database(self._called, database))
 
     def env(self) -> dict[str, str]:
         """``DATABASE_URL``, and the variables of libpq: ``PGHOST``, ``PGPORT`` and so on."""
-        return {
-            "DATABASE_URL": self.url,
-            "PGHOST": self.host,
-            "PGPORT": str(self.port),
-            "PGUSER": self._user,
-            "PGDATABASE": self._database,
-        }
+        return variables_of(self._user, self.host, self.port, self._database)
 
     @property
     def dsn(self) -> str:
@@ -193,17 +188,30 @@ class PostgreSQL(OutputCoordinatedExecutor):
         self._binary("initdb")
 
     def _find_program(self, path: str | None, cwd: str) -> None:
-        """Do nothing: the command is not known yet, and ``check()`` looks for its program."""
+        """Look for the program of the template: the command of the server is not known yet."""
+        for word in self._schema.words[:1]:
+            self._find_known(word, path, cwd)
 
     def _texts(self) -> list[str]:
-        return [*super()._texts(), *self._settings.values(), *self._initdb]
+        return [*super()._texts(), *self._settings.values(), *self._initdb, *self._schema.words]
 
     def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
+        from . import postgresql_cluster as clusters
+
         instance = self._instance
-        if instance is None or instance.lease.over or not instance.lease.begun:
-            self._made = yield from template(self)
-        yield from super()._starting()
+        if instance is not None and not instance.lease.over and instance.lease.begun:
+            yield from super()._starting()
+            return
+        try:
+            yield from clusters.find(self)
+            yield from super()._starting()
+        except ProcessExited as error:
+            let_through(error)
+            if not clusters.forget(self, error):
+                raise
+            yield from clusters.find(self)
+            yield from super()._starting()
 
     def _stopping(
         self, for_now: bool = False, number: int | None = None, timeout: float | None = None
@@ -221,23 +229,19 @@ class PostgreSQL(OutputCoordinatedExecutor):
         yield from super()._stopping(for_now, number, timeout)
 
     def _readiness(self) -> list[Probe]:
+        from . import postgresql_cluster as clusters
+        from .server_user import make_room
+
         lease = self._leased("directory")
-        owner = server_user()
-        copy = "cp -ac" if MACOS else "cp -a --reflink=auto"
-        # the service's own process copies the cluster, so that others start meanwhile
-        script = f'{copy} "$1/." "$2" && shift && exec "$0" -D "$@"'
         if lease.begun:
-            script = 'shift && exec "$0" -D "$@"'
             # left by a server that was killed: another process may have its pid by now
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(lease.elsewhere, "postmaster.pid"))
         else:
-            self._make_room(lease, owner)
-        data = lease.elsewhere
-        self._command = (
-            *(*become(owner), "/bin/sh", "-c", script),
-            *(self._binary("postgres"), self._made, data, "-h", "{host}", "-p", "{port}"),
-            *(f"-c{key}={value}" for key, value in self._settings.items()),
+            make_room(self._called, lease, clusters.user())
+        archive = "" if lease.begun else self._archives[-1]
+        self._command = clusters.command(
+            self._binary("postgres"), self._settings, lease.elsewhere, archive
         )
         return super()._readiness()
 
@@ -246,33 +250,37 @@ class PostgreSQL(OutputCoordinatedExecutor):
 
         return [ProtocolProbe("postgresql", self._host, self._port_now(), user=self._user)]
 
-    def _make_room(self, lease: Lease, owner: pwd.struct_passwd | None) -> None:
-        from ..unpatched import tempfile
-
-        place = reachable_directory(self._called, owner, *([_MEMORY] if has_room(_MEMORY) else []))
-        data = tempfile.mkdtemp(prefix="summon-", dir=place)
-        lease.also_remove(data)
-        if owner is not None:
-            os.chown(data, owner.pw_uid, owner.pw_gid)
-
     # -- its programs --
 
-    def _binary(self, program: str) -> str:
-        bindir, base = self._placed(self._bindir or ""), self._placed(self._cwd or "")
-        if bindir:
-            # A relative path starts from the server's directory, as any other.  Links are
-            # resolved, since the server's user may not be allowed to follow them.
-            base = "" if templates.there_are([base]) else base
-            bindir = os.path.realpath(os.path.join(base, bindir))
-        places = [bindir] if bindir else bindirs()
-        for place in places:
-            found = os.path.join(place, program)
+    def _program_at(self, name: str) -> str | None:
+        """The path of a program of PostgreSQL; None if it is not installed."""
+        from .postgresql_cluster import bindirs
+
+        place = self._program_directory()
+        for directory in [place] if place else bindirs():
+            found = os.path.join(directory, name)
             if is_program(found):
                 return found
-        if not bindir:
+        if not place or name == "psql":
             with suppress(CommandNotFound):
-                return self._find(program, path_of(merged(self._env)), os.sep)
-        where = bindir or "/usr/lib/postgresql/*/bin or on the PATH"
+                return self._find(name, path_of(merged(self._env)), os.sep)
+        return None
+
+    def _program_directory(self) -> str:
+        """The directory that ``bindir=`` names; empty if it names none."""
+        bindir, base = self._placed(self._bindir or ""), self._placed(self._cwd or "")
+        if not bindir:
+            return ""
+        # A relative path starts from the server's directory, as any other.  Links are
+        # resolved, since the server's user may not be allowed to follow them.
+        base = "" if templates.there_are([base]) else base
+        return os.path.realpath(os.path.join(base, bindir))
+
+    def _binary(self, program: str) -> str:
+        found = self._program_at(program)
+        if found is not None:
+            return found
+        where = self._program_directory() or "/usr/lib/postgresql/*/bin or on the PATH"
         raise RequirementMissing(
             f"{self._called}: {program!r} is not in {where}: install the Debian package "
             f"{package_of(program)}, or write bindir=",
@@ -281,6 +289,24 @@ class PostgreSQL(OutputCoordinatedExecutor):
             package=package_of(program),
             optional=self._may_skip,
         )
+
+
+def url_of(user: str, host: str, port: int, database: str) -> str:
+    """A database as a URL."""
+    from urllib.parse import quote
+
+    return f"postgresql://{quote(user)}@{at(host, port)}/{quote(database)}"
+
+
+def variables_of(user: str, host: str, port: int, database: str) -> dict[str, str]:
+    """The variables that clients of a database read."""
+    return {
+        "DATABASE_URL": url_of(user, host, port, database),
+        "PGHOST": host,
+        "PGPORT": str(port),
+        "PGUSER": user,
+        "PGDATABASE": database,
+    }
 
 
 def _database(label: str, name: object) -> str:

@@ -1,98 +1,168 @@
-"""The cluster that initdb has made, and the directories and the user of a server."""
+"""The data that a PostgreSQL server begins with: made by initdb, and by a template."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-import stat
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..declaration import templates
-from ..errors import SpawnFailed, TimeoutExpired
+from ..declaration import templates, variables
+from ..errors import ProcessExited
+from ..executors.coordinated import OutputCoordinatedExecutor
 from ..executors.simple import SimpleExecutor
-from ..foreign import let_through, suppress
 from ..scheduling.deadline import Deadline
-from ..scheduling.steps import Pause, Steps, run
-from ..unpatched import open, os, time, variable
+from ..scheduling.steps import Steps
+from ..unpatched import open, os
+from . import postgresql_connection as sql
+from .archives import UNPACK, Archives, ended, forget_damaged
+from .postgresql import BANNER, PostgreSQL, url_of, variables_of
+from .schema import PATIENCE
+from .server_user import barrier, become, out_of_reach, server_user
 
 if TYPE_CHECKING:
     import pwd
 
-    from .postgresql import PostgreSQL
-
-#: bytes that must be free in a tmpfs for the data of a server
-_ENOUGH = 512 << 20
 #: seconds that one initdb may take
-_INITDB_TIMEOUT = 120
+_INITDB_TIMEOUT = 120.0
+#: what the server says of data that are damaged, or of another version
+_DAMAGE = (
+    "initialized by PostgreSQL version|is not a valid data directory"
+    "|could not access the server configuration file"
+)
 
 
-def template(server: PostgreSQL) -> Steps[str]:
-    """The directory of a cluster made by ``initdb``, which no server ever runs on.
+def user() -> pwd.struct_passwd | None:
+    """The user that the server runs as, if the tests run as root."""
+    return server_user("PostgreSQL", "postgres", "nobody")
 
-    It is cached for all processes of this user, by version and options.
+
+def command(
+    postgres: str, settings: Mapping[str, str], data: str, archive: str = ""
+) -> tuple[str, ...]:
+    """The command of a server.
+
+    :param data: its data directory.
+    :param archive: what is written there first; empty: nothing.
     """
-    import hashlib
+    script = f'{UNPACK} && shift && exec "$0" -D "$@"'
+    return (
+        *become(user()),
+        *("/bin/sh", "-c", script if archive else 'shift && exec "$0" -D "$@"'),
+        *(postgres, archive, data, "-h", "{host}", "-p", "{port}"),
+        *(f"-c{key}={value}" for key, value in settings.items()),
+    )
 
-    from ..unpatched import shutil, tempfile
 
+def find(server: PostgreSQL) -> Steps[None]:
+    """Find, or make, the archive that a server begins with, and note it in ``_archives``."""
+    owner = user()
     initdb = server._binary("initdb")
     facts = os.stat(os.path.realpath(initdb))
-    owner = server_user()
     if owner is not None and barrier(os.path.dirname(initdb), owner) is not None:
         raise out_of_reach(server._called, initdb, owner, "bindir=")
     options = [
         *("-U", server._user, "--auth=trust", "--encoding=UTF8", "--locale=C"),
         *("--no-sync", "--wal-segsize=1", *map(server._placed, server._initdb)),
     ]
-    identity = repr((os.path.realpath(initdb), facts.st_mtime_ns, options, owner, server._database))
-    cache = cache_directory(server._called, owner)
-    ready = os.path.join(cache, hashlib.sha256(identity.encode()).hexdigest()[:16])
-    if os.path.isdir(ready):
-        return ready
-    deadline = Deadline(server._limits.timeout)
-    with open(os.path.join(cache, "lock"), "a") as lock:
-        while not locked(lock.fileno()):
-            if deadline.expired():
-                raise TimeoutExpired(
-                    f"{server._called}: another process has held {lock.name} for "
-                    f"{deadline.seconds:g} s while it runs initdb",
-                    executor=server._called,
-                    timeout=deadline.seconds,
-                )
-            yield Pause((), time.monotonic() + 0.02)
-        if os.path.isdir(ready):
-            return ready
-        new = tempfile.mkdtemp(prefix="new-", dir=cache)
-        try:
-            if owner is not None:
-                os.chown(new, owner.pw_uid, owner.pw_gid)
-            yield from _made_by(server, [*become(owner), initdb, "-D", new, *options])
-            if server._database != "postgres":
-                # without a server, and as no client
-                quoted = server._database.replace('"', '""')
-                words = [f'create database "{quoted}"', server._binary("postgres"), "--single"]
-                script = """printf '%s\n' "$0" | "$@" """
-                make = [*become(owner), "/bin/sh", "-c", script, *words, "-D", new]
-                yield from _made_by(server, [*make, "-c", "fsync=off", "postgres"])
-            os.rename(new, ready)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-    return ready
+    identity = [repr((os.path.realpath(initdb), facts.st_mtime_ns, options, owner)).encode()]
+    patience = server._limits.timeout
+
+    def by_initdb(data: str) -> Steps[None]:
+        words = [*become(owner), initdb, "-D", data, *options]
+        name, place = f"{server._called} initdb", _place_of(server)
+        yield from ended(
+            SimpleExecutor(words, name=name, one_shot=True, timeout=_INITDB_TIMEOUT, cwd=place)
+        )
+
+    archives = Archives(server._called, owner, patience)
+    empty = yield from archives.find(identity, by_initdb, "initdb")
+    server._archives = [empty]
+    if server._database == "postgres" and not server._schema:
+        return
+
+    def by_template(data: str) -> Steps[None]:
+        return _fill(server, empty, data)
+
+    declared = server._settings, server._database, variables.merged(server._env)
+    identity.append(repr(declared).encode())
+    made_of = server._schema.identity(server) if server._schema else []
+    if made_of is None:
+        made, server._made_here = yield from archives.for_this_process(
+            server._made_here, by_template
+        )
+    else:
+        patience = None if patience is None else max(patience, PATIENCE)
+        archives = Archives(server._called, owner, patience)
+        made = yield from archives.find([*identity, *made_of], by_template, "the template")
+    server._archives = [empty, made]
 
 
-def _made_by(server: PostgreSQL, command: list[str]) -> Steps[None]:
-    """Run a command that makes a part of the template."""
+def forget(server: PostgreSQL, error: ProcessExited) -> bool:
+    """Remove the archives of a server if it could not start since one is damaged.
+
+    :returns: whether this was the reason.
+    """
+    return forget_damaged(server._archives, error, _DAMAGE)
+
+
+def _place_of(server: PostgreSQL) -> str | None:
     place = server._placed(server._cwd or "")
-    make = SimpleExecutor(
-        command,
-        name=f"{server._called} initdb",
-        one_shot=True,
-        timeout=_INITDB_TIMEOUT,
-        cwd=os.sep if templates.there_are([place]) else place or None,
+    return os.sep if templates.there_are([place]) else place or None
+
+
+def _fill(server: PostgreSQL, empty: str, data: str) -> Steps[None]:
+    """Make the database of a server, and its schema, with a server that is there for that."""
+    # old segments of its log are not kept, since they would be copied to each server
+    settings = {**server._settings, "min_wal_size": "2MB", "wal_recycle": "off"}
+    maker = OutputCoordinatedExecutor(
+        command(server._binary("postgres"), settings, data, empty),
+        BANNER,
+        name=f"{server._called} for its template",
+        host=server._host,
+        cwd=_place_of(server),
+        timeout=server._limits.timeout,
+        stop_signal=signal.SIGINT,  # with a last checkpoint
     )
-    yield from make._starting()
-    run(make._stopping())
+    maker._services = server._services
+    yield from maker._starting()
+    try:
+        if server._database != "postgres":
+            name = sql.identifier(server._database)
+            with (
+                sql.failing(server._called, f"the database {server._database} could not be made"),
+                sql.Connection((maker.host, maker.port), server._user, "postgres") as connection,
+            ):
+                connection.ask(f"CREATE DATABASE {name} TEMPLATE template0", Deadline(PATIENCE))
+        if server._schema:
+            yield from _run_template(server, maker)
+        yield from maker._stopping()
+    finally:
+        maker._kill(False)
+
+
+def _run_template(server: PostgreSQL, maker: OutputCoordinatedExecutor) -> Steps[None]:
+    where = server._user, maker.host, maker.port, server._database
+    url = url_of(*where)
+
+    def run_file(path: str) -> Steps[None]:
+        psql = server._program_at("psql")
+        if psql is not None:
+            words = [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", path]
+            limit = None if server._limits.timeout is None else PATIENCE
+            name = f"{server._called} template"
+            yield from ended(SimpleExecutor(words, name=name, one_shot=True, timeout=limit))
+            return
+        with open(path, encoding="utf-8") as file:
+            statements = file.read()
+        address = maker.host, maker.port
+        with (
+            sql.failing(server._called, "template= failed"),
+            sql.Connection(address, server._user, server._database) as connection,
+        ):
+            connection.ask(statements, Deadline(PATIENCE))
+
+    return server._schema.run(server, maker, url, variables_of(*where), run_file)
 
 
 def bindirs() -> Iterator[str]:
@@ -104,105 +174,3 @@ def bindirs() -> Iterator[str]:
         return [int(number) for number in re.findall(r"\d+", path)]
 
     yield from sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=version, reverse=True)
-
-
-def server_user() -> pwd.struct_passwd | None:
-    """The user that runs the server if the tests run as root, since it refuses to run as root."""
-    import pwd
-
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name)
-    raise SpawnFailed(
-        "PostgreSQL refuses to run as root, and there is no user postgres or nobody to run it as"
-    )
-
-
-def barrier(path: str, user: pwd.struct_passwd) -> str | None:
-    """The first directory of a path that a user may not enter; None if there is none."""
-    place = os.path.realpath(path)
-    steps = [place]
-    while steps[-1] != os.path.dirname(steps[-1]):
-        steps.append(os.path.dirname(steps[-1]))
-    for step in reversed(steps):
-        facts = os.stat(step)
-        bit = stat.S_IXOTH
-        if facts.st_uid == user.pw_uid:
-            bit = stat.S_IXUSR
-        elif facts.st_gid == user.pw_gid:
-            bit = stat.S_IXGRP
-        if not facts.st_mode & bit:
-            return step
-    return None
-
-
-def reachable_directory(label: str, owner: pwd.struct_passwd | None, *preferred: str) -> str:
-    """A directory that the server's user can reach; pytest's are for the user of the tests alone.
-
-    :raises SpawnFailed: naming the directory that is in the way.
-    """
-    from ..unpatched import temporary_directory
-
-    usual = [*preferred, temporary_directory()]
-    if owner is None:
-        return usual[0]
-    for place in [*usual, "/tmp", "/var/tmp"]:
-        if os.path.isdir(place) and barrier(place, owner) is None:
-            return place
-    raise out_of_reach(label, usual[-1], owner, "TMPDIR")
-
-
-def out_of_reach(label: str, place: str, owner: pwd.struct_passwd, variable: str) -> SpawnFailed:
-    return SpawnFailed(
-        f"{label}: the server runs as the user {owner.pw_name}, since the tests run as root, and "
-        f"may not pass through {barrier(place, owner)} to {place}: set {variable} to a directory "
-        "that all may enter",
-        executor=label,
-    )
-
-
-def become(owner: pwd.struct_passwd | None) -> list[str]:
-    """The beginning of a command that runs as another user."""
-    if owner is None:
-        return []
-    ids = [f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
-    return ["setpriv", *ids, "--"]
-
-
-def cache_directory(label: str, owner: pwd.struct_passwd | None) -> str:
-    """A directory of this user alone, which the server's user may pass through."""
-    base = variable("SUMMON_CACHE_DIR") or reachable_directory(label, owner)
-    path = os.path.join(base, f"summon-cache-{os.getuid()}")
-    with suppress(FileExistsError):
-        os.makedirs(path, 0o700)
-    facts = os.lstat(path)
-    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
-        raise SpawnFailed(
-            f"{path} must be a directory (not a link) of user {os.getuid()}: remove it, or set "
-            "SUMMON_CACHE_DIR to a directory of your own"
-        )
-    os.chmod(path, 0o700 if owner is None else 0o711)
-    if owner is not None and barrier(path, owner) is not None:
-        raise out_of_reach(label, path, owner, "SUMMON_CACHE_DIR")
-    return path
-
-
-def locked(fd: int) -> bool:
-    from ..unpatched import fcntl
-
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def has_room(path: str) -> bool:
-    try:
-        facts = os.statvfs(path)
-    except OSError as error:
-        let_through(error)
-        return False
-    return os.access(path, os.W_OK | os.X_OK) and facts.f_bavail * facts.f_frsize > _ENOUGH

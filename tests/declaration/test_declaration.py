@@ -41,7 +41,7 @@ from summon_testcase import (
 from summon_testcase.unpatched import temporary_directory
 
 from ..doubles import (
-    POSTGRESQL_MEMORY,
+    DATA_MEMORY,
     bind,
     check_declared,
     command_of,
@@ -656,7 +656,7 @@ class TestPostgreSQL:
             PostgreSQL(bindir=private / "bin").start()
         monkeypatch.delenv("SUMMON_CACHE_DIR")
         monkeypatch.setattr("tempfile.tempdir", str(private / "place"))
-        monkeypatch.setattr(POSTGRESQL_MEMORY, "/no/such")
+        monkeypatch.setattr(DATA_MEMORY, "/no/such")
         assert temporary_directory() == str(private / "place")
         with PostgreSQL(name="db") as db:
             assert db.running()

@@ -20,7 +20,7 @@ from summon_testcase import (
 )
 
 from ..another_user import NOBODY, interpreter_for_all, packages_for_all
-from ..doubles import POSTGRESQL_MEMORY, program_of
+from ..doubles import DATA_MEMORY, program_of
 from ..needs import needs
 from ..places import require, root
 from ..samples import ROOT, eventually
@@ -61,7 +61,7 @@ def nothing_left():
             return {p for place in places for p in Path(place).glob("summon-*/PG_VERSION")}
 
         before = clusters()
-        with mock.patch(POSTGRESQL_MEMORY, ours):
+        with mock.patch(DATA_MEMORY, ours):
             yield
         unittest.TestCase().assertEqual(clusters(), before)
 
@@ -300,8 +300,8 @@ db.stop()
             processes = [self.begin(env=env) for _ in range(3)]
             for process in processes:
                 self.assertTrue(process.stdout.readline())
-            templates = [p for p in Path(cache).glob("*/*") if p.name != "lock"]
-            self.assertEqual(len(templates), 1, templates)
+            archives = [p for p in Path(cache).glob("*/*") if p.suffix != ".lock"]
+            self.assertEqual(len(archives), 1, archives)
             for process in processes:
                 process.stdin.close()
                 self.assertEqual(process.wait(30), 0)

@@ -169,7 +169,7 @@ def test_none_is_imported_before_it_is_used() -> None:
     """Neither with the package, nor with each other."""
     script = "import sys, summon_testcase.services as s; print([m for m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert set(re.findall(r"services\.(\w+)", ran.stdout)) <= {"postgresql", "postgresql_cluster"}
+    assert set(re.findall(r"services\.(\w+)", ran.stdout)) <= {"postgresql", "schema"}
     assert set(dir(services)) == set(services.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         services.Nothing  # noqa: B018

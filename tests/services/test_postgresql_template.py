@@ -1,0 +1,296 @@
+"""The schema of PostgreSQL: made once, by SQL, a command or a function, and cached."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from summon_testcase import InvalidArgument, PostgreSQL, SummonError, orchestrated
+
+from ..doubles import DATA_MEMORY
+from ..needs import find
+from ..places import require, root
+from ..samples import ROOT
+from .test_postgresql import ask, connect, nothing_left
+
+SCHEMA = "create table item (n int); insert into item values (1), (2);"
+COUNT = "select count(*)::int from item"
+
+POSTGRES = find("postgres", package="postgresql")
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Path]:
+    """A cache that has what initdb makes."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.contextmanager(places)() as place:
+        patch.setenv("SUMMON_CACHE_DIR", str(place))
+        with PostgreSQL():
+            yield place
+
+
+@pytest.fixture
+def cache(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Another such cache."""
+    with contextlib.contextmanager(places)() as place:
+        monkeypatch.setenv("SUMMON_CACHE_DIR", str(place))
+        shutil.copytree(made, place, dirs_exist_ok=True)
+        yield place
+
+
+def places() -> Iterator[Path]:
+    """A new directory; not pytest's, which other users may not enter."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o711)
+        yield Path(place)
+
+
+def archives(cache: Path) -> set[Path]:
+    """What is cached."""
+    found = {path for path in cache.glob("*/*") if path.suffix != ".lock"}
+    assert all(path.suffix == ".tar" for path in found), found
+    return found
+
+
+class TestTemplate:
+    """``template=``, what makes the schema."""
+
+    def twice(self, declare: Callable[[], PostgreSQL], cache: Path, kept: bool = True) -> None:
+        """Start two servers as two processes would that share a cache."""
+        for _ in range(2):
+            with declare() as db:
+                assert ask(db.url, COUNT) == 2
+        assert len(archives(cache)) == 1 + kept
+
+    @pytest.mark.parametrize("database", ["postgres", "shop"])
+    def test_text(self, cache: Path, database: str) -> None:
+        """SQL; another text makes another schema."""
+        with nothing_left():
+            self.twice(lambda: PostgreSQL(database=database, template=SCHEMA), cache)
+            with PostgreSQL(database=database, template=SCHEMA.replace("(2)", "(2), (3)")) as db:
+                assert ask(db.url, COUNT) == 3
+
+    def test_path(self, cache: Path, tmp_path: Path) -> None:
+        """A file, as pg_dump writes it; what is in it counts, and its place does not."""
+        dump = tmp_path / "dump.sql"
+        dump.write_text("create table item (n int);\ncopy item from stdin;\n1\n2\n\\.\n")
+        self.twice(lambda: PostgreSQL(template=dump), cache)
+        moved = dump.rename(tmp_path / "moved.sql")
+        with PostgreSQL(template="moved.sql", cwd=tmp_path):
+            assert len(archives(cache)) == 2
+        moved.write_text(SCHEMA + "insert into item values (3)")
+        with PostgreSQL(template=moved) as db:
+            assert ask(db.url, COUNT) == 3
+
+    def test_command(self, cache: Path, tmp_path: Path) -> None:
+        """It is told where the database is, and is run again when what its key names changes."""
+        schema, ran = tmp_path / "schema", tmp_path / "ran"
+        schema.mkdir()
+        (schema / "1.sql").write_text(SCHEMA)
+        words = ["sh", "-c", 'echo $PGDATABASE $X >>ran; psql -d "$DATABASE_URL" -f schema/1.sql']
+
+        def declare() -> PostgreSQL:
+            return PostgreSQL(
+                database="shop",
+                template=words,
+                template_key=[Path("schema"), 1],
+                cwd=tmp_path,
+                env={"X": "{port}"},
+            )
+
+        self.twice(declare, cache)
+        assert ran.read_text().count("shop ") == 1
+        (schema / "1.sql").write_text(SCHEMA + "insert into item values (3)")
+        with declare() as db:
+            assert ask(db.url, COUNT) == 3
+        assert ran.read_text().count("shop ") == 2
+
+    def test_command_without_a_key(self, cache: Path, tmp_path: Path) -> None:
+        """It is run once by each process, since nobody knows what it reads."""
+        (tmp_path / "schema.sql").write_text(SCHEMA)
+        db = PostgreSQL(template="psql {url} -f schema.sql", cwd=tmp_path)
+        with nothing_left():
+            for _ in range(2):
+                with db:
+                    assert ask(db.url, COUNT) == 2
+                    (tmp_path / "schema.sql").unlink(missing_ok=True)
+            assert len(archives(cache)) == 1
+            del db
+
+    def test_function(self, cache: Path) -> None:
+        """It is given the URL; a connection that it leaves open is no obstacle."""
+        held = []
+
+        def make(url: str) -> None:
+            held.append(connect(url))
+            held[0].cursor().execute(SCHEMA)
+
+        self.twice(lambda: PostgreSQL(template=make, template_key="1"), cache)
+        assert len(held) == 1
+        held[0].close()
+
+    def test_without_psql(self, cache: Path) -> None:
+        """The server is asked without it; only the data of a dump need it."""
+        programs = Path(POSTGRES).parent
+
+        def without_psql(self: PostgreSQL, name: str) -> str | None:
+            return None if name == "psql" else str(programs / name)
+
+        with mock.patch.object(PostgreSQL, "_program_at", without_psql):
+            self.twice(lambda: PostgreSQL(template=SCHEMA), cache)
+            with pytest.raises(
+                SummonError, match='template= failed: syntax error at or near "tabl'
+            ):
+                PostgreSQL(template="create tabl").start()
+            with pytest.raises(SummonError, match="COPY FROM stdin needs psql"):
+                PostgreSQL(template=SCHEMA + "copy item from stdin").start()
+        assert len(archives(cache)) == 2
+
+
+class TestFailure:
+    """A template that cannot be made."""
+
+    def test_its_output_is_in_the_error(self, cache: Path) -> None:
+        """And nothing is cached, so that it is tried again."""
+        with nothing_left():
+            for template, said in {
+                "create table item(n int); select 1/0": "division by zero",
+                "sh -c 'echo no migrations; exit 3'": "no migrations",
+            }.items():
+                with pytest.raises(SummonError, match=said):
+                    PostgreSQL(template=template, template_key=1).start()
+
+            def fail(url: str) -> None:
+                raise LookupError("no migrations")
+
+            with pytest.raises(LookupError, match="no migrations"):
+                PostgreSQL(template=fail).start()
+        assert len(archives(cache)) == 1
+
+    def test_bad_input(self, tmp_path: Path) -> None:
+        """Where it is written, or before anything is spawned."""
+        for template in ("", 3, [], [None]):
+            with pytest.raises(InvalidArgument, match="template"):
+                PostgreSQL(template=template)  # type: ignore[arg-type]
+        with pytest.raises(InvalidArgument, match=r"template_key= says when .* there is none"):
+            PostgreSQL(template_key="1")
+        with pytest.raises(InvalidArgument, match=r"template=.*no.sql' cannot be read: No such"):
+            PostgreSQL(template=tmp_path / "no.sql").start()
+        with pytest.raises(InvalidArgument, match=r"template_key=.*no' cannot be read: No such"):
+            PostgreSQL(template=SCHEMA, template_key=tmp_path / "no").start()
+        with pytest.raises(SummonError, match="alembick"):
+            PostgreSQL(template="alembick upgrade head").start()
+
+
+class TestCache:
+    """What is kept for other processes, which may be killed, or have another version."""
+
+    def test_cut_off(self, cache: Path) -> None:
+        """An archive that is not whole, or is none, is made anew."""
+        with PostgreSQL(template=SCHEMA):
+            whole = archives(cache)
+        for archive in whole:
+            # between two files, where tar finds nothing wrong
+            with tarfile.open(archive) as tar:
+                end = tar.getmembers()[-3].offset
+            os.truncate(archive, end)
+        with nothing_left(), PostgreSQL(template=SCHEMA) as db:
+            assert ask(db.url, COUNT) == 2
+        for archive in whole:
+            os.truncate(archive, 1 << 20)
+        with nothing_left(), PostgreSQL(template=SCHEMA) as db:
+            assert ask(db.url, COUNT) == 2
+
+    def test_of_another_version(self, cache: Path, tmp_path: Path) -> None:
+        """As the server would say; it is made anew."""
+        for archive in archives(cache):
+            subprocess.run(["tar", "-xf", archive, "-C", tmp_path], check=True)
+            (tmp_path / "PG_VERSION").write_text("9.6\n")
+            files = sorted(path.name for path in tmp_path.iterdir())
+            subprocess.run(["tar", "-cf", archive, "-C", tmp_path, *files], check=True)
+        with PostgreSQL(template=SCHEMA) as db:
+            assert ask(db.url, COUNT) == 2
+
+    PROGRAM = """
+import sys
+sys.path.append({root!r})
+from summon_testcase import PostgreSQL
+def make(url):
+    print("made", flush=True)
+    sys.stdin.readline()
+    from tests.services.test_postgresql import ask
+    ask(url, {schema!r})
+with PostgreSQL(template=make, template_key=1, timeout=None) as db:
+    print("ready", flush=True)
+"""
+
+    def test_several_at_once(self, cache: Path) -> None:
+        """One makes it, the others wait; if it is killed, another one makes it."""
+        program = self.PROGRAM.format(root=ROOT, schema=SCHEMA)
+        with contextlib.ExitStack() as stack:
+
+            def begin() -> subprocess.Popen[str]:
+                process = stack.enter_context(
+                    subprocess.Popen(
+                        [sys.executable, "-c", program],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        text=True,
+                    )
+                )
+                stack.callback(process.kill)
+                return process
+
+            first = begin()
+            assert first.stdout is not None and first.stdout.readline() == "made\n"
+            others = [begin() for _ in range(2)]
+            first.kill()
+            for process in others:
+                # the one that does not make it reads nothing
+                assert process.stdin is not None
+                process.stdin.write("\n")
+                process.stdin.flush()
+            said = sorted(process.communicate(timeout=60)[0] for process in others)
+        assert said == ["made\nready\n", "ready\n"]
+        assert len(archives(cache)) == 2
+
+    def test_what_nobody_uses_is_removed(self, cache: Path) -> None:
+        """When something new is made."""
+        with PostgreSQL(template=SCHEMA):
+            old = archives(cache)
+        for archive in old:
+            os.utime(archive, (1e9, 1e9))
+        with PostgreSQL(template=SCHEMA + "select 1"):
+            # initdb's is in use
+            assert len(archives(cache)) == 2
+
+
+def test_memory_that_is_full(cache: Path, tmp_path: Path) -> None:
+    """The data are on the disk, then."""
+    require(root(), "a small tmpfs can be mounted")
+    small = Path(tempfile.mkdtemp())
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(small)]
+    try:
+        require(subprocess.run(mounted).returncode == 0, "a small tmpfs can be mounted")
+        with mock.patch(DATA_MEMORY, str(small)), PostgreSQL(template=SCHEMA) as db:
+            assert ask(db.url, COUNT) == 2
+            assert not list(small.iterdir())
+    finally:
+        subprocess.run(["umount", str(small)], check=False)
+        small.rmdir()
+
+
+def test_its_own_commands_may_refer_to_others() -> None:
+    """A template may need another service."""
+    template = ["psql", "-d", "{url}", "-c", "create table item as select {first.port} as n"]
+    with orchestrated(first=PostgreSQL(), db=PostgreSQL(template=template)) as (first, db):
+        assert ask(db.url, "select n from item") == first.port
