@@ -1,22 +1,23 @@
 """The guestbook as its visitors meet it: by HTTP, with a real database behind it."""
 
+from pathlib import Path
 from unittest import TestCase
 
 import requests
 
-from summon_testcase import Defaults, HTTPCoordinatedExecutor, SimpleExecutor, SummonMixin
+from summon_testcase import Defaults, HTTPCoordinatedExecutor, SummonMixin
 from summon_testcase.services import PostgreSQL
 
 
 class GuestbookTest(SummonMixin, TestCase):
     summon = Defaults(cwd="{here}")
-    db = PostgreSQL()
-    migration = SimpleExecutor("{python} manage.py migrate", env=[db], one_shot=True)
+    db = PostgreSQL(
+        template="{python} manage.py migrate", template_key=Path("guestbook/migrations")
+    )
     site = HTTPCoordinatedExecutor(
         "{python} manage.py runserver --noreload {host}:{port}",
         url="http://{host}:{port}/",
         env=[db],
-        after=migration,
     )
 
     def setUp(self):

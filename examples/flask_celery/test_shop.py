@@ -1,24 +1,26 @@
 """The shop as its customers meet it: through nginx, with all that it needs."""
 
 from contextlib import closing
+from pathlib import Path
 from unittest import TestCase
 
 import psycopg2
 import requests
 
-from summon_testcase import Defaults, SimpleExecutor, SummonMixin
+from summon_testcase import Defaults, SummonMixin
 from summon_testcase.services import WSGI, Celery, Nginx, PostgreSQL, Redis
 
 
 class ShopTest(SummonMixin, TestCase):
     summon = Defaults(cwd="{here}")
-    db = PostgreSQL(database="shop")
-    migration = SimpleExecutor("{python} -m shop.migrate", env=[db], one_shot=True)
+    db = PostgreSQL(
+        database="shop", template="{python} -m shop.migrate", template_key=Path("shop/migrations")
+    )
     cache = Redis(reset=True)
     queue = Redis()
     queued = {"CELERY_BROKER_URL": "{queue.url}"}
-    worker = Celery("shop.tasks", env=[db, queued], after=migration)
-    web = WSGI("shop.web:app", env=[db, cache, queued], after=migration, path="/prices")
+    worker = Celery("shop.tasks", env=[db, queued])
+    web = WSGI("shop.web:app", env=[db, cache, queued], path="/prices")
     front = Nginx(
         "location / { root {here}/static; }"
         "location /api/ { proxy_pass http://{web.host}:{web.port}/; }"
