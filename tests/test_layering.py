@@ -71,7 +71,8 @@ HEAVY = {
     *(f"{PACKAGE}.supervision.{module}" for module in ("instance", "life", "process", "warden")),
     *(f"{PACKAGE}.system.{module}" for module in ("netlink", "ports")),
     *(f"{PACKAGE}.testing.{module}" for module in ("pool", "result_hooks", "turns", "unstarted")),
-    *(f"{PACKAGE}.testing.watch", f"{PACKAGE}.output.log", f"{PACKAGE}.orchestration.decorated"),
+    *(f"{PACKAGE}.testing.watch", f"{PACKAGE}.testing.farewells"),
+    *(f"{PACKAGE}.output.log", f"{PACKAGE}.orchestration.decorated"),
     *(f"{PACKAGE}.declaration.http_arguments", f"{PACKAGE}.scheduling.greenlets"),
 }
 

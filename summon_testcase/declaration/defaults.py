@@ -38,6 +38,7 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "env": _environment,
     "timeout": lambda label, value: arguments.seconds(label, "timeout", value, unlimited=True),
     "stop_timeout": lambda label, value: arguments.seconds(label, "stop_timeout", value),
+    "stop_wait": lambda label, value: arguments.flag(label, "stop_wait", value),
     "fails_on": lambda label, value: (
         [] if value is None else arguments.compile_patterns(value, label, "fails_on")
     ),
@@ -59,6 +60,7 @@ class Defaults:
     :param env: variables for all of them, as a mapping.
     :param timeout: seconds until each must be ready.
     :param stop_timeout: seconds that a stop waits before it kills.
+    :param stop_wait: whether the end of their scope waits until they are stopped.
     :param fails_on: a pattern in the output that means: give up now.
     :param tty: whether they get a pseudo-terminal.
     :param optional: whether tests are skipped if a program is not installed.

@@ -20,6 +20,7 @@ class _Both(TypedDict, total=False):
     timeout: float | None
     cwd: str | os.PathLike[str] | None
     stop_timeout: float
+    stop_wait: bool
     fails_on: Pattern | Iterable[Pattern] | None
     tty: bool
     optional: bool

@@ -101,6 +101,8 @@ class Executor:
     scope: Scope = "class"
     #: how often it may be started again when it dies while tests run
     _max_restarts: float = 0
+    #: whether a TestCase waits, at the end of its scope, until it is stopped
+    _stop_wait = True
     #: the question whether it is alive, if it has one
     _alive: Any = None
     #: whether a TestCase starts and stops it; it then keeps port and directory between starts
@@ -186,6 +188,8 @@ class Executor:
             ignored["restart="] = "it is not started again when it dies"
         if self._alive is not None:
             ignored["alive="] = "it is not asked whether it is alive"
+        if not self._stop_wait:
+            ignored["stop_wait=False"] = "its stop is waited for"
         if not ignored or self._in_testcase or self._may_be_scoped:
             return
         self._may_be_scoped = True
@@ -235,6 +239,14 @@ class Executor:
         self.stop()
         return
         yield
+
+    def _can_part(self) -> bool:
+        """Whether :meth:`_part` makes something that can be stopped while this one runs again."""
+        return False
+
+    def _part(self: E) -> E:
+        """Leave the life that it leads to a copy, which sees to its end."""
+        raise NotImplementedError(f"{type(self).__name__} leads one life at a time")
 
     def _warm_up(self) -> None:
         """Start programs that take long to boot, when a start with this executor begins."""

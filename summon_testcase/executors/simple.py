@@ -92,6 +92,8 @@ class SimpleExecutor(Copied, Addressed):
     :param after: executors, or their names, that must be ready before this one starts.
     :param stop_signal: the signal that ``stop()`` sends first.
     :param stop_timeout: seconds that ``stop()`` waits before it kills the service.
+    :param stop_wait: whether a TestCase waits, at the end of the scope, until the service is
+        stopped. If not, the next class begins while the service ends.
     :param stop_command: a command that ``stop()`` runs instead of sending a signal, as text or as
         a sequence. It has the environment and the directory of the service; templates are filled
         in. If it fails, or half of ``stop_timeout`` has passed, ``stop()`` also sends the signal.
@@ -166,6 +168,7 @@ class SimpleExecutor(Copied, Addressed):
         after: object | Iterable[object] = (),
         stop_signal: int = SIGTERM,
         stop_timeout: float = 10,
+        stop_wait: bool = True,
         stop_command: commands.Command | None = None,
         fails_on: Pattern | Iterable[Pattern] | None = None,
         expected_exit: int | Collection[int] = (),
@@ -219,6 +222,7 @@ class SimpleExecutor(Copied, Addressed):
                 "work when it ends, the second for what leaves a server that is used then",
                 executor=label,
             )
+        self._stop_wait = arguments.flag(label, "stop_wait", stop_wait)
         self._stop_command = (
             ()
             if stop_command is None
@@ -820,6 +824,20 @@ class SimpleExecutor(Copied, Addressed):
             del failure
             took = time.monotonic() - began
             stopping.logger.info("%s: stopped after %.3f s", instance.name, took)
+
+    def _can_part(self) -> bool:
+        return not (overridden(self, "stop") or self._elsewhere)
+
+    def _part(self: E) -> E:
+        former, instance = copy.copy(self), self._instance
+        former._services = self._services
+        with handover:
+            former._instance = instance
+            if instance is not None:
+                hold(former, instance)
+                self._instance = instance.as_over()
+            let_go(self)
+        return former
 
     @boundary
     def stop(self, signal: int | None = None, timeout: float | None = None) -> None:

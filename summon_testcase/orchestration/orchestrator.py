@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -256,9 +257,9 @@ class Orchestrator(Copied, Group):
                 self._clear()
             raise
 
-    def _stop(self) -> None:
+    def _stop(self, but: Collection[str] = ()) -> None:
         try:
-            run(self._stopping())
+            run(self._stopping(but))
         except BaseException as error:
             if not is_ours(error):
                 self._clear()
@@ -366,10 +367,34 @@ class Orchestrator(Copied, Group):
         graph_run.called_off = True
         return list(dict.fromkeys([*graph_run.under_way, *self._started[::-1]]))
 
-    def _stopping(self) -> Steps[None]:
-        """The stop as steps."""
+    def _can_part(self) -> bool:
+        members = self._members.values()
+        return not overridden(self, "stop") and all(
+            isinstance(member, Executor) and member._can_part() for member in members
+        )
+
+    def _part(self: O) -> O:
+        return self._split(self._members)
+
+    def _split(self: O, keys: Collection[str]) -> O:
+        """Leave the lives of some members to an orchestrator of copies."""
+        former = copy.copy(self)
+        former._members = {key: self._members[key]._part() for key in self._members if key in keys}
+        former._services = self._services
+        for name in ("_started", "_killed"):
+            mine = getattr(self, name)
+            setattr(former, name, [key for key in mine if key in keys])
+            setattr(self, name, [key for key in mine if key not in keys])
+        return former
+
+    def _stopping(self, but: Collection[str] = ()) -> Steps[None]:
+        """The stop as steps.
+
+        :param but: members that run on.
+        """
         self._refuse_elsewhere(self.name or repr(self))
-        keys = list(dict.fromkeys([*self._called_off(), *self._killed]))
+        every = dict.fromkeys([*self._called_off(), *self._killed])
+        keys = [key for key in every if key not in but]
         graph_run = GraphRun(reverse(self._graph, keys), self._stopping_of)
         try:
             yield from graph_run.steps(go_on=True)
@@ -378,7 +403,7 @@ class Orchestrator(Copied, Group):
             graph_run.cancel()
             self._clear()
             raise
-        self._killed = []
+        self._killed = [key for key in self._killed if key in but]
         errors = graph_run.errors
         if len(errors) == 1:
             raise errors[0]

@@ -88,6 +88,18 @@ def reverse(graph: Graph, keys: list[str]) -> dict[str, set[str]]:
     return after
 
 
+def up_to(graph: Graph, key: str) -> set[str]:
+    """A key, and all that come before it."""
+    found: set[str] = set()
+    following = [key]
+    while following:
+        each = following.pop()
+        if each not in found:
+            found.add(each)
+            following += graph[each]
+    return found
+
+
 def circle(graph: Graph) -> list[str]:
     """A circle in a graph, its first member repeated at the end; empty if there is none."""
     done: set[str] = set()

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
 from .. import unpatched
-from ..foreign import let_through
+from ..foreign import let_through, suppress
 from ..unpatched import time
 
 T = TypeVar("T")
@@ -100,12 +100,15 @@ def run(steps: Steps[T]) -> T:
 
     An exception that comes during a pause, KeyboardInterrupt above all, is raised inside the
     generator, so that it can clean up.  If it comes between two steps the generator is closed.
+
+    What is in the :data:`background` goes on meanwhile.
     """
     try:
         pause = next(steps)
         while True:
             try:
-                wait(pause)
+                wait(background.beside(pause) if background else pause)
+                background.advance()
             except BaseException as error:
                 pause = steps.throw(error)
             else:
@@ -236,3 +239,64 @@ def run_all(all_steps: Iterable[Steps[None]]) -> Steps[list[BaseException]]:
             # Ctrl-C may have come when the scheduler had dropped these steps already
             steps.close()
     return errors
+
+
+class Background:
+    """Stops that nobody waits for: they go on whenever :func:`run` waits for something else.
+
+    Their steps raise no errors of their own.
+    """
+
+    def __init__(self) -> None:
+        self._scheduler = Scheduler()
+        self._members: list[Steps[None]] = []
+        #: Held for one step.  Whoever finds it held goes on without: another thread takes the step,
+        #: or it has been interrupted by a signal handler that has led here.
+        self._lock = threading.Lock()
+
+    def __bool__(self) -> bool:
+        return bool(self._members)
+
+    def __contains__(self, steps: object) -> bool:
+        """Whether some steps have neither come to their end nor been given up."""
+        return steps in self._members
+
+    def add(self, steps: Steps[None]) -> None:
+        """Add one; the next :meth:`advance` runs its first step."""
+        self._members.append(steps)
+        self._scheduler.add(steps)
+
+    def beside(self, pause: Pause) -> Pause:
+        """A pause that also ends when one of these can go on."""
+        if self._lock.locked():
+            return pause
+        with self._lock:
+            fds, until, asked = self._scheduler.pause()
+        return Pause(pause.fds + fds, min(pause.until, until), pause.asked + asked)
+
+    def advance(self) -> None:
+        """Run the next step of each that can go on, without waiting."""
+        if not self._members or self._lock.locked():
+            return
+        with self._lock:
+            try:
+                ended = [steps for steps, _ in self._scheduler.advance()]
+            except BaseException:
+                self.cancel()
+                raise
+            self._members = [steps for steps in self._members if steps not in ended]
+
+    def cancel(self) -> None:
+        """After Ctrl-C: close all of them, so that they end what they were stopping at once."""
+        members, self._members, self._scheduler = self._members, [], Scheduler()
+        for steps in members:
+            with suppress(ValueError):  # another thread takes a step of it, and goes on with it
+                steps.close()
+
+    def forget(self) -> None:
+        """In a forked child: drop all of them, which are the parent's."""
+        self._members, self._scheduler, self._lock = [], Scheduler(), threading.Lock()
+
+
+#: the stops that nobody waits for
+background = Background()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import signal
 from collections.abc import Callable, Iterable
@@ -290,6 +291,14 @@ class Instance:
             wait(Pause((process.fileno(),), deadline.at))
             process.pump()
         return process.signalled >= order
+
+    def as_over(self) -> Instance:
+        """What its executor sees of it once another one sees to its end."""
+        seen = copy.copy(self)
+        seen.lease, seen.prepared, seen.over = self.lease.as_over(), False, True
+        if self.in_test and self.in_use:
+            seen.earlier = self.earlier + self.excerpt()
+        return seen
 
     # -- the tests that use it --
 

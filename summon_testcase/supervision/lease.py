@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import re
 import weakref
@@ -101,9 +102,17 @@ class Lease:
 
     def end(self) -> None:
         """Give the ports back, and remove the files."""
+        if self.over:
+            return
         self._held.give_back()
         self._finalizer.detach()
         self.over = True
+
+    def as_over(self) -> Lease:
+        """What is seen of it where it counts as over, while it still has ports and files."""
+        seen = copy.copy(self)
+        seen.over = True
+        return seen
 
 
 class InstanceFiles:

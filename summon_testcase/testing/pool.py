@@ -17,7 +17,7 @@ from typing import Any
 
 from ..declaration.arguments import perform
 from ..declaration.lifetime import SCOPES, Scope, scope
-from ..errors import AlreadyRunning, InvalidArgument, SummonError
+from ..errors import AlreadyRunning, InvalidArgument, PortInUse, SummonError
 from ..executors.deaths import all_of, ask, death_of, is_named, name_it, sentence
 from ..executors.executor import Executor, stands_idle
 from ..foreign import is_foreign, let_through, suppress
@@ -25,7 +25,7 @@ from ..orchestration.orchestrator import Orchestrator
 from ..supervision import shutdown
 from ..tracebacks import boundary, warn
 from ..unpatched import os
-from . import turns
+from . import farewells, turns
 from .selection import afresh, is_in, parts, refuse_shorter_lives, resettable
 
 Reason = tuple[Exception, TracebackType | None]
@@ -188,7 +188,7 @@ class ServicePool:
         try:
             for name, executor in missing.items():
                 refuse_shorter_lives(name, executor, around)
-            batch._begin()
+            _begin(batch)
         except BaseException as error:
             with suppress(Exception):
                 batch._stop()
@@ -355,11 +355,7 @@ class ServicePool:
                 else:
                     errors.append(death)
             part._in_testcase = False
-        for batch in reversed(self._batches):
-            try:
-                batch._stop()  # not stop(), which would report deaths again
-            except Exception as error:
-                errors.append(error)
+        errors += farewells.stop(self._batches[::-1], self.life, self.owner)
         for part in reversed(everything):
             # a member of a group that a test has stopped: it may run again, and has its directory
             if part._instance is not None and not part._instance.lease.over:
@@ -411,6 +407,19 @@ class ServicePool:
     def shares(self, services: Iterable[Executor]) -> bool:
         """Whether one of some services is up in this pool."""
         return any(is_in(executor, self._up) for executor in services)
+
+
+def _begin(batch: Orchestrator) -> None:
+    """Start services; where a former life has their port until its farewell is over, wait."""
+    try:
+        batch._begin()
+    except PortInUse as error:
+        let_through(error)
+        going = farewells.under_way()
+        if not going:
+            raise
+        farewells.wait(going)
+        batch._begin()
 
 
 _run = ServicePool("run", "run")
@@ -468,14 +477,21 @@ def stop_all(groups: Sequence[ServicePool] = holders) -> None:
         except Exception as error:
             let_through(error)
             problems.append(f"services of {group.owner}: {error}")
-    for problem in problems:  # no test is left that could report it
-        warnings.warn(problem, RuntimeWarning, stacklevel=2)
+    _warn_of(problems)
+
+
+def _warn_of(problems: Iterable[object]) -> None:
+    """Warn of what went wrong when no test is left that could report it."""
+    for problem in problems:
+        warnings.warn(str(problem), RuntimeWarning, stacklevel=3)
 
 
 def _at_exit() -> None:
     for group in list(holders):
         group.users = []  # stopped even if a thread still uses it
     stop_all()
+    farewells.wait(farewells.under_way())
+    _warn_of(farewells.told())
 
 
 @functools.cache

@@ -104,8 +104,9 @@ class _ClassServices:
         """
         for group in self.groups[:-1]:
             group.enter()
-        from . import pool
+        from . import farewells, pool
 
+        farewells.go_on()
         pool.make_room(self.case.__module__, self.groups, services.values())
         wanted, everything = pool.by_life(services), self.parts(services)
         said: list[str] = []

@@ -118,6 +118,7 @@ TAKES: dict[str, set[str]] = {
     "request_timeout": {*NUMBER, "None"},
     "probe_timeout": NUMBER,
     "stop_timeout": NUMBER,
+    "stop_wait": FLAG,
     "env": {"mapping", "None", "list", "empty list"},
     "files": {"mapping", "None"},
     "cwd": {*PATH, "None"},

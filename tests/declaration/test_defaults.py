@@ -60,6 +60,7 @@ class TestTaken:
                 env={"A": "{name}"},
                 timeout=20,
                 stop_timeout=3,
+                stop_wait=False,
                 fails_on="boom",
                 tty=False,
                 optional=True,
@@ -71,8 +72,8 @@ class TestTaken:
         assert Case.it.scope == "run"
         assert (limits_of(Case.it).timeout, limits_of(Case.it).stop_timeout) == (20, 3)
         assert set(get_type_hints(options.ClassOptions)) == {
-            *("scope", "cwd", "env", "timeout", "stop_timeout", "fails_on", "tty", "optional"),
-            "restart",
+            *("scope", "cwd", "env", "timeout", "stop_timeout", "stop_wait", "fails_on"),
+            *("tty", "optional", "restart"),
         }
         assert repr(Case.summon).startswith("<Defaults of scope, cwd, env, timeout")
 
@@ -243,7 +244,10 @@ class TestRefusals:
             Defaults(**{name: "x"})  # type: ignore[misc]
         said = str(caught.value)
         assert said.startswith(f"Defaults(): {name}= cannot be given for a whole class: ")
-        assert "write any of scope=, cwd=, env=, timeout=, stop_timeout=, fails_on=" in said
+        assert (
+            "write any of scope=, cwd=, env=, timeout=, stop_timeout=, stop_wait=, fails_on="
+            in said
+        )
 
     def test_a_slip(self) -> None:
         with pytest.raises(InvalidArgument, match=r"did you mean timeout=\? write any"):

@@ -1,0 +1,27 @@
+"""Says "up"; at SIGTERM ends with STATUS, once the file GO is there: GO STATUS [PORT] … MARKER.
+
+If the word after the status is a number, it listens at that port until it ends.
+"""
+
+import os
+import signal
+import socket
+import sys
+import time
+
+go, status = sys.argv[1], int(sys.argv[2])
+
+
+def end(*_):
+    print("asked to end", flush=True)
+    while not os.path.exists(go):
+        time.sleep(0.005)
+    sys.exit(status)
+
+
+signal.signal(signal.SIGTERM, end)
+if sys.argv[3].isdigit():
+    server = socket.create_server(("127.0.0.1", int(sys.argv[3])))
+print("up", flush=True)
+while True:
+    time.sleep(1000)
