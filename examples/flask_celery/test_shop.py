@@ -17,10 +17,8 @@ class ShopTest(SummonMixin, TestCase):
         database="shop", template="{python} -m shop.migrate", template_key=Path("shop/migrations")
     )
     cache = Redis(reset=True)
-    queue = Redis()
-    queued = {"CELERY_BROKER_URL": "{queue.url}"}
-    worker = Celery("shop.tasks", env=[db, queued])
-    web = WSGI("shop.web:app", env=[db, cache, queued], path="/prices")
+    worker = Celery("shop.tasks", env=[db, cache])
+    web = WSGI("shop.web:app", env=[db, cache])
     front = Nginx(
         "location / { root {here}/static; }"
         "location /api/ { proxy_pass http://{web.host}:{web.port}/; }"

@@ -6,7 +6,7 @@ from celery import Celery
 
 from .database import transaction
 
-app = Celery("shop", broker=os.environ["CELERY_BROKER_URL"])
+app = Celery("shop", broker=os.environ["REDIS_URL"])
 
 
 @app.task
