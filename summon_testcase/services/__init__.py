@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .nats import NATS as NATS
     from .nginx import Nginx as Nginx
     from .postgresql import PostgreSQL as PostgreSQL
+    from .rabbitmq import RabbitMQ as RabbitMQ
     from .redis import Redis as Redis
     from .smtp import SMTP as SMTP
     from .ssh import SSH as SSH
@@ -31,6 +32,7 @@ _MODULES = {
     "NATS": "nats",
     "Nginx": "nginx",
     "PostgreSQL": "postgresql",
+    "RabbitMQ": "rabbitmq",
     "Redis": "redis",
     "SMTP": "smtp",
     "SSH": "ssh",

@@ -23,14 +23,15 @@ _SHOWN = 200
 class Client:
     """A conversation with a service that runs, of 10 seconds at most.
 
-    :param service: the service, at its host and port.
+    :param service: the service.
+    :param address: host and port; default: those of the service.
     :raises SummonError: from each of its methods, if the service answers otherwise, or ends it.
     :raises TimeoutExpired: if it does not answer in time.
     """
 
-    def __init__(self, service: SimpleExecutor) -> None:
+    def __init__(self, service: SimpleExecutor, address: tuple[str, int] | None = None) -> None:
         self._called = service._called
-        self._address = service.host, service.port
+        self._address = address or (service.host, service.port)
         self._deadline = Deadline(PATIENCE)
         self._heard = b""
 

@@ -1,0 +1,122 @@
+"""The ready-made RabbitMQ, which is started once: that takes some seconds."""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any
+
+import requests
+
+from summon_testcase import InvalidArgument, ProcessExited, SummonError, SummonMixin, services
+
+from ..needs import needs
+from ..reliability.scene import Belongings, forget_log
+from ..samples import parent
+from .test_ready_made import LOOPBACK, descendants, listens_at
+
+
+@needs("rabbitmq-server")
+class RabbitMQTest(SummonMixin, unittest.TestCase):
+    """The usual client can use it, and each test finds it without queues and exchanges."""
+
+    broker = services.RabbitMQ(
+        "channel_max = 77",
+        plugins=["rabbitmq_management"],
+        options=["-kernel", "shell_history_path", '"{tmpdir}"'],
+        env={"LANG": "C.UTF-8"},
+        reset=True,
+        alive=True,
+    )
+
+    def setUp(self) -> None:
+        import amqp
+
+        self.connection = amqp.Connection(f"{self.broker.host}:{self.broker.port}")
+        self.connection.connect()
+        self.addCleanup(self.connection.close)
+
+    def declare(self) -> Any:
+        """A new queue with one message, and a new exchange."""
+        import amqp
+
+        channel = self.connection.channel()
+        with self.assertRaisesRegex(amqp.NotFound, "no queue 'orders'"):
+            channel.queue_declare("orders", passive=True)
+        channel = self.connection.channel()
+        with self.assertRaisesRegex(amqp.NotFound, "no exchange 'shop'"):
+            channel.exchange_declare("shop", "topic", passive=True)
+        channel = self.connection.channel()
+        channel.exchange_declare("shop", "topic", durable=True, auto_delete=False)
+        channel.queue_declare("orders", durable=True, auto_delete=False)
+        channel.queue_bind("orders", "shop", "#")
+        channel.confirm_select()
+        channel.basic_publish_confirm(amqp.Message("one cup"), "shop", "order.1")
+        return channel
+
+    def test_a_is_empty(self) -> None:
+        channel = self.declare()
+        self.assertEqual(channel.basic_get("orders").body, "one cup")
+        # those that it has from the beginning stay
+        self.broker.reset()
+        self.connection.channel().exchange_declare("amq.topic", "topic", passive=True)
+
+    def test_b_is_empty(self) -> None:
+        self.declare()
+
+    def test_purge(self) -> None:
+        channel = self.declare()
+        services.RabbitMQ._own_resets["purge"](self.broker)
+        self.assertEqual(channel.queue_declare("orders", passive=True).message_count, 0)
+
+    def test_a_server_that_refuses(self) -> None:
+        """The error has its answer."""
+        with self.assertRaisesRegex(SummonError, "could not be reset: it answered 'function_clau"):
+            self.broker._forget(b"repent\n")
+        self.broker.reset()
+
+    def test_config(self) -> None:
+        self.assertEqual(self.connection.channel_max, 77)
+
+    def test_management(self) -> None:
+        """It serves as soon as the start is over."""
+        port = self.broker.ports["management"]
+        place = f"http://127.0.0.1:{port}/api/whoami"
+        answer = requests.get(place, auth=("guest", "guest"), timeout=20)
+        self.assertEqual(answer.json()["name"], "guest")
+
+    def test_listens_on_loopback_only(self) -> None:
+        """Its epmd too, which has left it and is a child of its keeper."""
+        pids = descendants(parent(self.broker.pid))
+        self.assertGreater(len(pids), len(descendants(self.broker.pid)) + 1)
+        self.assertLessEqual(listens_at(pids), LOOPBACK)
+
+    def test_variables(self) -> None:
+        url = f"amqp://guest:guest@127.0.0.1:{self.broker.port}/%2F"
+        self.assertEqual(
+            self.broker.env(), {"AMQP_URL": url, "RABBITMQ_URL": url, "CELERY_BROKER_URL": url}
+        )
+
+    def test_what_it_writes(self) -> None:
+        """Its home is its own directory, and what the test adds to its environment is there."""
+        with open(f"/proc/{self.broker.pid}/environ") as environment:
+            variables = environment.read().split("\0")
+        self.assertIn(f"HOME={self.broker.tmpdir}", variables)
+        self.assertIn("LANG=C.UTF-8", variables)
+
+
+@needs("rabbitmq-server")
+class FailingTest(unittest.TestCase):
+    """Starts that fail."""
+
+    def test_a_boot_that_fails(self) -> None:
+        """It is an error at once, and leaves nothing."""
+        before = Belongings()
+        with self.assertRaisesRegex(ProcessExited, "tried to set nonsense") as caught:
+            services.RabbitMQ("nonsense = 1").start()
+        self.assertEqual(caught.exception.exit_code, 1)
+        forget_log(caught.exception)
+        self.assertEqual(before.lost(), {})
+
+    def test_bad_input(self) -> None:
+        with self.assertRaisesRegex(InvalidArgument, r"RabbitMQ\(\): plugins='a b': write a name"):
+            services.RabbitMQ(plugins="a b")
