@@ -18,6 +18,7 @@ EXAMPLES = ROOT / "examples"
 #: what each of them needs beside its requirements: programs, and the Debian packages that have them
 PROGRAMS = {
     "django_site": {"postgres": "postgresql"},
+    "fastapi_rabbitmq": {"rabbitmq-server": "rabbitmq-server"},
     "flask_celery": {
         "postgres": "postgresql",
         "redis-server": "redis-server",
