@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # only then: a program that counts its own objects imports th
     import pytest
 
     from summon_testcase import PostgreSQL
+    from summon_testcase.services.database_server import DatabaseServer
 
 
 class Recorder(Executor):
@@ -102,6 +103,11 @@ def called(executor: SimpleExecutor) -> str:
 def program_of(server: PostgreSQL, name: str) -> str:
     """The path of a program of a server's package."""
     return server._binary(name)
+
+
+def archives_of(server: DatabaseServer) -> list[str]:
+    """What its start has unpacked, last, and what that was made from."""
+    return server._archives
 
 
 def redeclare(executor: Executor, **arguments: object) -> None:

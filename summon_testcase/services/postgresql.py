@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import re
 import signal
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..declaration import arguments, templates
 from ..declaration.programs import is_program, package_of, path_of
 from ..declaration.variables import merged
-from ..errors import CommandNotFound, InvalidArgument, ProcessExited, RequirementMissing
+from ..errors import CommandNotFound, RequirementMissing
 from ..executors.coordinated import OutputCoordinatedExecutor
-from ..foreign import let_through, suppress
-from ..scheduling.steps import Steps
+from ..foreign import suppress
 from ..unpatched import os
-from ..wording import at
-from .schema import Schema
+from .database_server import DatabaseServer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..declaration.options import Options
     from ..readiness.probe import Probe
-    from ..supervision.lease import Lease
+    from .database_server import Recipe
     from .schema import Key, Template
 
 #: what the server says once it can be used
@@ -43,13 +40,11 @@ _SETTINGS = {
     "logging_collector": "off",
     "log_destination": "stderr",
 }
-#: the signal at which the server shuts down at once, to recover from its log at the next start
-_AT_ONCE = signal.SIGQUIT
 #: bytes that the name of a database may have
 _LONGEST = 63
 
 
-class PostgreSQL(OutputCoordinatedExecutor):
+class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
     """A fresh PostgreSQL server, with durability switched off.
 
     Its data live as long as its port: they are still there after ``restart()``, ``stopped()``,
@@ -93,8 +88,11 @@ class PostgreSQL(OutputCoordinatedExecutor):
                     ...
     """
 
-    _serves = True
-    _asks_again = True
+    _scheme = "postgresql"
+    _usual = "postgres"
+    _at_once = signal.SIGQUIT
+    # after an immediate shutdown unlogged tables would be empty
+    _in_order = signal.SIGINT
 
     def __init__(
         self,
@@ -115,62 +113,39 @@ class PostgreSQL(OutputCoordinatedExecutor):
         self._settings = {**_SETTINGS, **{key: _setting(label, key, given[key]) for key in given}}
         self._initdb = arguments.words(label, "initdb", initdb, 'a list such as ["--locale=C"]')
         self._user = arguments.text(label, "user", user, 'a name such as "postgres"')
-        self._database = _database(label, database)
-        self._schema = Schema(label, template, template_key)
         self._bindir = (
             None if bindir is None else arguments.path(label, "bindir", bindir, "a directory")
         )
-        # at once, since no data have to be saved
-        options.setdefault("stop_signal", _AT_ONCE)
-        #: what its start has unpacked, last, and what that was made from
-        self._archives: list[str] = []
-        #: holds the result of a template that only this process uses
-        self._made_here: Lease | None = None
-        super().__init__(["postgres"], BANNER, host=host, port=port, **options)
+        super().__init__(
+            ["postgres"],
+            BANNER,
+            database=database,
+            template=template,
+            template_key=template_key,
+            host=host,
+            port=port,
+            **options,
+        )
         self.template_fields = (*self.template_fields, "dsn")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_made_here": None}
-
-    def _away(self) -> dict[str, Any] | None:
-        state = super()._away()
-        # the copy starts nothing, and a function cannot travel
-        return None if state is None else {**state, "_made_here": None, "_schema": Schema("")}
-
-    @property
-    def url(self) -> str:
-        """The database as a URL, ``postgresql://postgres@127.0.0.1:20123/postgres``.
-
-        :raises NotRunning: if it is not running.
-        """
-        return self.url_for_database(self._database)
-
-    def url_for_database(self, name: str) -> str:
-        """The URL of another database of this server.
-
-        :param name: its name.
-        :raises NotRunning: if it is not running.
-        """
-        return self._url_of(name, self.port)
-
-    def url_with(self, driver: str) -> str:
-        """The URL for SQLAlchemy, which is told a driver.
-
-        :param driver: ``"psycopg"`` gives ``postgresql+psycopg://postgres@127.0.0.1:20123/postgres``.
-        :raises NotRunning: if it is not running.
-        """
-        named = arguments.text(self._called, "driver", driver, 'a name such as "psycopg"')
-        return self.url.replace("postgresql", f"postgresql+{named}", 1)
-
-    def _url_now(self) -> str:
-        return self._url_of(self._database, self._port_now())
-
-    def _url_of(self, database: str, port: int) -> str:
-        return url_of(self._user, self._host, port, _database(self._called, database))
 
     def env(self) -> dict[str, str]:
         """``DATABASE_URL``, and the variables of libpq: ``PGHOST``, ``PGPORT`` and so on."""
-        return variables_of(self._user, self.host, self.port, self._database)
+        return self._variables(self.port)
+
+    def _variables(self, port: int) -> dict[str, str]:
+        return {
+            "DATABASE_URL": self._url_of(self._database, port),
+            "PGHOST": self._host,
+            "PGPORT": str(port),
+            "PGUSER": self._user,
+            "PGDATABASE": self._database,
+        }
+
+    @classmethod
+    def _wrong_with(cls, name: str) -> str | None:
+        if len(os.fsencode(name)) > _LONGEST or "\n" in name:
+            return f"of one line, and at most {_LONGEST} bytes"
+        return None
 
     @property
     def dsn(self) -> str:
@@ -187,46 +162,13 @@ class PostgreSQL(OutputCoordinatedExecutor):
         self._binary("postgres")
         self._binary("initdb")
 
-    def _find_program(self, path: str | None, cwd: str) -> None:
-        """Look for the program of the template: the command of the server is not known yet."""
-        for word in self._schema.words[:1]:
-            self._find_known(word, path, cwd)
+    def _find_known(self, word: str, path: str | None, cwd: str) -> None:
+        # the command of the server is not known yet, and ``_check()`` looks for its program
+        if word != self._command[0]:
+            super()._find_known(word, path, cwd)
 
     def _texts(self) -> list[str]:
-        return [*super()._texts(), *self._settings.values(), *self._initdb, *self._schema.words]
-
-    def _starting(self) -> Steps[None]:
-        """The start as steps, for orchestrators."""
-        from . import postgresql_cluster as clusters
-
-        instance = self._instance
-        if instance is not None and not instance.lease.over and instance.lease.begun:
-            yield from super()._starting()
-            return
-        try:
-            yield from clusters.find(self)
-            yield from super()._starting()
-        except ProcessExited as error:
-            let_through(error)
-            if not clusters.forget(self, error):
-                raise
-            yield from clusters.find(self)
-            yield from super()._starting()
-
-    def _stopping(
-        self, for_now: bool = False, number: int | None = None, timeout: float | None = None
-    ) -> Steps[None]:
-        """The stop as steps, for orchestrators."""
-        instance = self._instance
-        if (
-            instance is not None
-            and (for_now or self._stays())
-            and instance.limits.stop_signal == _AT_ONCE
-        ):
-            # not at once: after an immediate shutdown unlogged tables would be empty
-            instance.limits = copy.copy(instance.limits)
-            instance.limits.stop_signal = signal.SIGINT
-        yield from super()._stopping(for_now, number, timeout)
+        return [*super()._texts(), *self._settings.values(), *self._initdb]
 
     def _readiness(self) -> list[Probe]:
         from . import postgresql_cluster as clusters
@@ -240,15 +182,23 @@ class PostgreSQL(OutputCoordinatedExecutor):
         else:
             make_room(self._called, lease, clusters.user())
         archive = "" if lease.begun else self._archives[-1]
-        self._command = clusters.command(
-            self._binary("postgres"), self._settings, lease.elsewhere, archive
-        )
+        self._command = clusters.command(self, self._settings, lease.elsewhere, archive)
         return super()._readiness()
 
     def _again(self) -> list[Probe]:
         from ..readiness.protocols import ProtocolProbe
 
         return [ProtocolProbe("postgresql", self._host, self._port_now(), user=self._user)]
+
+    # -- its data --
+
+    def _recipe(self) -> Recipe:
+        from . import postgresql_cluster
+
+        return postgresql_cluster
+
+    def _influences(self) -> object:
+        return self._settings
 
     # -- its programs --
 
@@ -289,38 +239,6 @@ class PostgreSQL(OutputCoordinatedExecutor):
             package=package_of(program),
             optional=self._may_skip,
         )
-
-
-def url_of(user: str, host: str, port: int, database: str) -> str:
-    """A database as a URL."""
-    from urllib.parse import quote
-
-    return f"postgresql://{quote(user)}@{at(host, port)}/{quote(database)}"
-
-
-def variables_of(user: str, host: str, port: int, database: str) -> dict[str, str]:
-    """The variables that clients of a database read."""
-    return {
-        "DATABASE_URL": url_of(user, host, port, database),
-        "PGHOST": host,
-        "PGPORT": str(port),
-        "PGUSER": user,
-        "PGDATABASE": database,
-    }
-
-
-def _database(label: str, name: object) -> str:
-    """Refuse what is no name of a database.
-
-    :raises InvalidArgument: naming the argument.
-    """
-    found = arguments.text(label, "database", name, 'a name such as "shop"')
-    if len(os.fsencode(found)) > _LONGEST or "\n" in found:
-        raise InvalidArgument(
-            f"{label}: database={found!r}: write a name of one line, and at most {_LONGEST} bytes",
-            executor=label,
-        )
-    return found
 
 
 def _in_dsn(value: str) -> str:

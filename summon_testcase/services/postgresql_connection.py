@@ -7,45 +7,22 @@ the server works while the test runs.
 
 from __future__ import annotations
 
-import contextlib
 import struct
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..errors import SummonError
-from ..foreign import let_through
-from ..unpatched import socket, time
+from ..unpatched import time
+from .database_connection import Refused, Row, Session
 
 if TYPE_CHECKING:
     from ..scheduling.deadline import Deadline
 
-#: a row of an answer, as text
-Row = list[str | None]
-
 #: version 3.0 of the protocol
 _VERSION = 3 << 16
-#: bytes that are received at once
-_CHUNK = 1 << 16
 #: how a COPY from a client is answered: only psql reads the lines that follow it in a file
 _NO_DATA = b"COPY FROM stdin needs psql, which is not installed"
 
 
-class Refused(Exception):
-    """The server refuses something; its argument is what it says.
-
-    :ivar code: what it says as five letters, which no language changes.
-    """
-
-    def __init__(self, said: str, code: str = "") -> None:
-        super().__init__(said)
-        self.code = code
-
-
-class Lost(Exception):
-    """The connection has ended; its argument says how."""
-
-
-class Connection:
+class Connection(Session):
     """A session, whose statements are answered in the order in which they were sent.
 
     :param address: of the server: host and port.
@@ -55,30 +32,14 @@ class Connection:
     """
 
     def __init__(self, address: tuple[str, int], user: str, database: str) -> None:
-        self._heard = b""
         #: how many statements have no answer yet; the greeting counts
         self._awaited = 1
         #: the server's version, ``15.3``; known once it has answered something
         self.version = ""
         words = ("user", user, "database", database, "application_name", "summon_testcase", "")
         body = struct.pack("!I", _VERSION) + b"".join(word.encode() + b"\0" for word in words)
-        try:
-            self._socket = socket.create_connection(address)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            let_through(error)
-            raise Lost(f"no connection: {error}") from None
+        super().__init__(address)
         self._send(struct.pack("!I", len(body) + 4) + body)
-
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End it; the server sees that."""
-        self._socket.close()
 
     def ask(self, statement: str, deadline: Deadline) -> list[Row]:
         """The rows that answer a statement, after the answers to those before.
@@ -131,30 +92,6 @@ class Connection:
         kind, size = struct.unpack("!cI", self._take(5, deadline))
         return kind, self._take(size - 4, deadline)
 
-    def _take(self, size: int, deadline: Deadline) -> bytes:
-        while len(self._heard) < size:
-            try:
-                self._socket.settimeout(max(min(deadline.left(), 1e6), 0.001))
-                data = self._socket.recv(_CHUNK)
-            except TimeoutError as error:
-                let_through(error)
-                raise
-            except OSError as error:
-                let_through(error)
-                raise Lost(f"the connection has ended: {error}") from None
-            if not data:
-                raise Lost("the server has ended the connection")
-            self._heard += data
-        taken, self._heard = self._heard[:size], self._heard[size:]
-        return taken
-
-    def _send(self, data: bytes) -> None:
-        try:
-            self._socket.sendall(data)
-        except OSError as error:
-            let_through(error)
-            raise Lost(f"the connection has ended: {error}") from None
-
 
 def _row(body: bytes) -> Row:
     row: Row = []
@@ -176,21 +113,6 @@ def _refusal(body: bytes) -> Refused:
         if key in fields
     ]
     return Refused("; ".join(said), fields.get(b"C", ""))
-
-
-@contextlib.contextmanager
-def failing(called: str, what: str) -> Iterator[None]:
-    """A block in which a server is asked for something.
-
-    :param what: what fails if it refuses, in words.
-    :raises SummonError: instead of the exceptions of a connection.
-    """
-    try:
-        yield
-    except (Refused, Lost, TimeoutError) as error:
-        let_through(error)
-        said = "the server does not answer" if isinstance(error, TimeoutError) else error
-        raise SummonError(f"{called}: {what}: {said}", executor=called) from None
 
 
 def identifier(name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -43,7 +42,8 @@ def cache(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Another such cache."""
     with contextlib.contextmanager(places)() as place:
         monkeypatch.setenv("SUMMON_CACHE_DIR", str(place))
-        shutil.copytree(made, place, dirs_exist_ok=True)
+        # with owners and modes, or the server could not read them
+        subprocess.run(["cp", "-a", f"{made}/.", place], check=True)
         yield place
 
 

@@ -28,6 +28,7 @@ from ..reliability.scene import Belongings
 #: each service, as one line declares it, and the program that must be there
 DECLARED: dict[str, tuple[str, str]] = {
     "ASGI": ("ASGI('tests.services.apps:asgi')", "uvicorn"),
+    "MariaDB": ("MariaDB(database='shop')", "mariadbd"),
     "Memcached": ("Memcached()", "memcached"),
     "Mosquitto": ("Mosquitto()", "mosquitto"),
     "Moto": ("Moto()", "moto_server"),
@@ -176,7 +177,11 @@ def test_none_is_imported_before_it_is_used() -> None:
     """Neither with the package, nor with each other."""
     script = "import sys, summon_testcase.services as s; print([m for m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert set(re.findall(r"services\.(\w+)", ran.stdout)) <= {"postgresql", "schema"}
+    assert set(re.findall(r"services\.(\w+)", ran.stdout)) <= {
+        "database_server",
+        "postgresql",
+        "schema",
+    }
     assert set(dir(services)) == set(services.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         services.Nothing  # noqa: B018

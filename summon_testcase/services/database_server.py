@@ -1,0 +1,275 @@
+"""What database servers have in common: a database of one's own, and data that are made once."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..declaration import arguments, templates, variables
+from ..errors import InvalidArgument, ProcessExited
+from ..executors.simple import SimpleExecutor
+from ..foreign import let_through
+from ..scheduling.steps import Steps
+from ..unpatched import os
+from ..wording import at
+from .schema import PATIENCE, Schema
+
+if TYPE_CHECKING:
+    import pwd
+
+    from ..executors.coordinated import OutputCoordinatedExecutor
+    from ..supervision.lease import Lease
+    from .archives import Make
+    from .schema import Key, Template
+
+
+class Recipe(Protocol):
+    """How the data of a kind of server are made."""
+
+    #: what the server says of data that are damaged, or of another version; a pattern
+    DAMAGE: str
+
+    def user(self) -> pwd.struct_passwd | None:
+        """The user that the server runs as, if the tests run as root."""
+
+    def making(self, server: Any) -> tuple[str, list[bytes], Make]:
+        """How the data of an empty server are made: by what, in words, from what, and how."""
+
+    def maker(self, server: Any, archive: str, data: str) -> OutputCoordinatedExecutor:
+        """A server that unpacks an archive in a directory, to make database and schema there."""
+
+    def make_database(self, server: Any, address: tuple[str, int]) -> None:
+        """Make the database of a server on another one, which does not have it."""
+
+    def run_sql(self, server: Any, path: str, address: tuple[str, int]) -> Steps[None]:
+        """Run the SQL in a file in the database of a server, on another one."""
+
+
+class DatabaseServer(SimpleExecutor):
+    """A server that begins with a copy of data that were made once, and are kept as archives.
+
+    A subclass says which module makes the data of an empty server, and database and schema in them.
+
+    :param database: the database that it has.
+    :param template: what makes the schema in it, see :class:`Schema`.
+    :param template_key: see :class:`Schema`.
+    """
+
+    _serves = True
+    _asks_again = True
+
+    #: how URLs begin
+    _scheme = ""
+    #: the user that clients are
+    _user = ""
+    #: the database that an empty server has already
+    _usual = ""
+    #: the signal at which it ends at once, since no data have to be saved
+    _at_once: int
+    #: the signal at which its data are whole afterwards
+    _in_order: int
+
+    def __init__(
+        self,
+        *words: Any,
+        database: str,
+        template: Template = None,
+        template_key: Key = None,
+        **options: Any,
+    ) -> None:
+        kind = f"{type(self).__name__}()"
+        label = arguments.call(kind, options.get("name")) or kind
+        self._database = self._checked_name(label, database)
+        self._schema = Schema(label, template, template_key)
+        #: what its start has unpacked, last, and what that was made from
+        self._archives: list[str] = []
+        #: holds the result of a template that only this process uses
+        self._made_here: Lease | None = None
+        super().__init__(*words, **{"stop_signal": self._at_once, **options})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_made_here": None}
+
+    def _away(self) -> dict[str, Any] | None:
+        state = super()._away()
+        # the copy starts nothing, and a function cannot travel
+        return None if state is None else {**state, "_made_here": None, "_schema": Schema("")}
+
+    # -- what clients are told --
+
+    @property
+    def url(self) -> str:
+        """The database as a URL.
+
+        :raises NotRunning: if it is not running.
+        """
+        return self.url_for_database(self._database)
+
+    def url_for_database(self, name: str) -> str:
+        """The URL of another database of this server.
+
+        :param name: its name.
+        :raises NotRunning: if it is not running.
+        """
+        return self._url_of(name, self.port)
+
+    def url_with(self, driver: str) -> str:
+        """The URL for SQLAlchemy, which is told a driver.
+
+        :param driver: its name; ``+`` and it are added to the scheme of the URL.
+        :raises NotRunning: if it is not running.
+        """
+        named = arguments.text(self._called, "driver", driver, 'a name such as "psycopg"')
+        return self.url.replace(self._scheme, f"{self._scheme}+{named}", 1)
+
+    def _url_now(self) -> str:
+        return self._url_of(self._database, self._port_now())
+
+    def _url_of(self, database: str, port: int) -> str:
+        from urllib.parse import quote
+
+        name = quote(self._checked_name(self._called, database))
+        return f"{self._scheme}://{quote(self._user)}@{at(self._host, port)}/{name}"
+
+    def _variables(self, port: int) -> dict[str, str]:
+        """What clients of a server at some port read."""
+        raise NotImplementedError
+
+    @classmethod
+    def _checked_name(cls, label: str, name: object) -> str:
+        """Refuse what is no name of a database.
+
+        :raises InvalidArgument: naming the argument.
+        """
+        found = arguments.text(label, "database", name, 'a name such as "shop"')
+        if problem := cls._wrong_with(found):
+            raise InvalidArgument(
+                f"{label}: database={found!r}: write a name {problem}", executor=label
+            )
+        return found
+
+    @classmethod
+    def _wrong_with(cls, name: str) -> str | None:
+        """What a name of a database must be, if it is not."""
+        raise NotImplementedError
+
+    # -- its data --
+
+    def _recipe(self) -> Recipe:
+        """How its data are made: a module, which is not needed to declare it."""
+        raise NotImplementedError
+
+    def _influences(self) -> object:
+        """What its data depend on, beside the template and what the recipe says."""
+        raise NotImplementedError
+
+    def _texts(self) -> list[str]:
+        return [*super()._texts(), *self._schema.words]
+
+    def _find_program(self, path: str | None, cwd: str) -> None:
+        super()._find_program(path, cwd)
+        for word in self._schema.words[:1]:
+            self._find_known(word, path, cwd)
+
+    def _known_directory(self) -> str | None:
+        """The directory that programs run in which make its data, for an executor."""
+        place = self._placed(self._cwd or "")
+        return os.sep if templates.there_are([place]) else place or None
+
+    def _begins_afresh(self) -> bool:
+        """Whether a start has no data of its own yet."""
+        instance = self._instance
+        return instance is None or instance.lease.over or not instance.lease.begun
+
+    def _starting(self) -> Steps[None]:
+        """The start as steps, for orchestrators."""
+        from .archives import forget_damaged
+
+        if not self._begins_afresh():
+            yield from super()._starting()
+            return
+        try:
+            yield from self._find_data()
+            yield from super()._starting()
+        except ProcessExited as error:
+            let_through(error)
+            if not forget_damaged(self._archives, error, self._recipe().DAMAGE):
+                raise
+            yield from self._find_data()
+            yield from super()._starting()
+
+    def _find_data(self) -> Steps[None]:
+        """Find, or make, the archive that it begins with, and note it in ``_archives``."""
+        from .archives import Archives
+
+        recipe = self._recipe()
+        owner = recipe.user()
+        what, identity, make = recipe.making(self)
+        patience = self._limits.timeout
+        empty = yield from Archives(self._called, owner, patience).find(identity, make, what)
+        self._archives = [empty]
+        if self._database == self._usual and not self._schema:
+            return
+
+        def by_template(data: str) -> Steps[None]:
+            return self._make_data(empty, data)
+
+        declared = self._influences(), self._database, variables.merged(self._env)
+        identity = [*identity, repr(declared).encode()]
+        made_of = self._schema.identity(self) if self._schema else []
+        patience = None if patience is None else max(patience, PATIENCE)
+        archives = Archives(self._called, owner, patience)
+        if made_of is None:
+            made, self._made_here = yield from archives.for_this_process(
+                self._made_here, by_template
+            )
+        else:
+            made = yield from archives.find([*identity, *made_of], by_template, "the template")
+        self._archives = [empty, made]
+
+    def _make_data(self, empty: str, data: str) -> Steps[None]:
+        """Make its database, and its schema, with a server that is there for that."""
+        recipe = self._recipe()
+        maker = recipe.maker(self, empty, data)
+        maker._services = self._services
+        yield from maker._starting()
+        try:
+            address = maker.host, maker.port
+            if self._database != self._usual:
+                recipe.make_database(self, address)
+            if self._schema:
+                url, told = self._url_of(self._database, maker.port), self._variables(maker.port)
+                yield from self._schema.run(
+                    self, maker, url, told, lambda path: recipe.run_sql(self, path, address)
+                )
+            yield from maker._stopping()
+        finally:
+            maker._kill(False)
+
+    def _client(self, words: list[str], port: int) -> Steps[None]:
+        """Run the client of the server, which runs SQL."""
+        from .archives import ended
+
+        yield from ended(
+            SimpleExecutor(
+                words,
+                name=f"{self._called} template",
+                one_shot=True,
+                timeout=None if self._limits.timeout is None else PATIENCE,
+                env=self._variables(port),
+            )
+        )
+
+    def _stopping(
+        self, for_now: bool = False, number: int | None = None, timeout: float | None = None
+    ) -> Steps[None]:
+        """The stop as steps, for orchestrators."""
+        instance = self._instance
+        if (
+            instance is not None
+            and (for_now or self._stays())
+            and instance.limits.stop_signal == self._at_once
+        ):
+            instance.limits = copy.copy(instance.limits)
+            instance.limits.stop_signal = self._in_order
+        yield from super()._stopping(for_now, number, timeout)

@@ -1,0 +1,120 @@
+"""The data that a MariaDB server begins with: made by mariadb-install-db, and by a template."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..declaration.programs import path_of
+from ..declaration.variables import merged
+from ..errors import CommandNotFound
+from ..executors.coordinated import OutputCoordinatedExecutor
+from ..executors.simple import SimpleExecutor
+from ..foreign import suppress
+from ..scheduling.deadline import Deadline
+from ..scheduling.steps import Steps
+from ..unpatched import open, os
+from . import mariadb_connection as sql
+from .archives import UNPACK, ended
+from .database_connection import failing
+from .mariadb import INSTALL, WORDS, MariaDB
+from .schema import PATIENCE
+from .server_user import barrier, become, out_of_reach, server_user
+
+if TYPE_CHECKING:
+    import pwd
+
+    from .archives import Make
+
+#: seconds that mariadb-install-db may take
+_INSTALL_TIMEOUT = 120.0
+#: what the server says of data that are damaged, or of another version
+DAMAGE = "Can't open and lock privilege tables|Unknown/unsupported storage engine: InnoDB"
+
+
+def user() -> pwd.struct_passwd | None:
+    """The user that the server runs as, if the tests run as root."""
+    return server_user("MariaDB", "mysql", "nobody")
+
+
+def command(server: tuple[str, ...], data: str, archive: str = "") -> tuple[str, ...]:
+    """The command of a server.
+
+    :param server: its program, and arguments.
+    :param data: its data directory.
+    :param archive: what is written there first; empty: nothing.
+    """
+    script = f'{UNPACK} && shift 2 && exec "$@"' if archive else 'shift 2 && exec "$@"'
+    before = *become(user()), "/bin/sh", "-c", script, "sh", archive, data
+    return (*before, *server, f"--datadir={data}", f"--tmpdir={data}")
+
+
+def making(server: MariaDB) -> tuple[str, list[bytes], Make]:
+    """How the data of an empty server are made."""
+    owner = user()
+    mariadbd, install = _program(server, "mariadbd"), _program(server, INSTALL)
+    facts = os.stat(os.path.realpath(mariadbd))
+    if owner is not None and barrier(os.path.dirname(mariadbd), owner) is not None:
+        raise out_of_reach(server._called, mariadbd, owner, "bindir=")
+    options = [
+        *("--no-defaults", "--auth-root-authentication-method=normal"),
+        *("--innodb-log-file-size=4M", "--character-set-server=utf8mb4"),
+        *map(server._placed, server._install),
+    ]
+    identity = [repr((os.path.realpath(mariadbd), facts.st_mtime_ns, options, owner)).encode()]
+
+    def by_install(data: str) -> Steps[None]:
+        words = [*become(owner), install, *options[:1], f"--datadir={data}", f"--tmpdir={data}"]
+        words += options[1:]
+        name, place = f"{server._called} {INSTALL}", server._known_directory()
+        yield from ended(
+            SimpleExecutor(words, name=name, one_shot=True, timeout=_INSTALL_TIMEOUT, cwd=place)
+        )
+
+    return INSTALL, identity, by_install
+
+
+def maker(server: MariaDB, archive: str, data: str) -> OutputCoordinatedExecutor:
+    """A server that makes database and schema of another one."""
+    # it ends in an order that spares others the recovery
+    words = _program(server, "mariadbd"), *WORDS, *server._options, "--innodb-fast-shutdown=1"
+    return OutputCoordinatedExecutor(
+        command(words, data, archive),
+        r"ready for connections\.",
+        name=f"{server._called} for its template",
+        host=server._host,
+        cwd=server._known_directory(),
+        timeout=server._limits.timeout,
+    )
+
+
+def make_database(server: MariaDB, address: tuple[str, int]) -> None:
+    """Make the database of a server on another one."""
+    with (
+        failing(server._called, f"the database {server._database} could not be made"),
+        sql.Connection(address, "") as connection,
+    ):
+        connection.ask(f"CREATE DATABASE {sql.identifier(server._database)}", Deadline(PATIENCE))
+
+
+def run_sql(server: MariaDB, path: str, address: tuple[str, int]) -> Steps[None]:
+    """Run the SQL in a file in the database of a server, on another one."""
+    with suppress(CommandNotFound):
+        client = [_program(server, "mariadb"), "--no-defaults", "--user=root"]
+        client += ["--default-character-set=utf8mb4", f"--database={server._database}"]
+        words = ["/bin/sh", "-c", 'exec "$@" <"$0"', path, *client]
+        yield from server._client(words, address[1])
+        return
+    with open(path, encoding="utf-8") as file:
+        statements = file.read()
+    with (
+        failing(server._called, "template= failed"),
+        sql.Connection(address, server._database) as connection,
+    ):
+        connection.ask(statements, Deadline(PATIENCE))
+
+
+def _program(server: MariaDB, name: str) -> str:
+    """The path of a program, found as the server's is."""
+    path = path_of(merged(server._env))
+    path = None if path is None else server._placed(path)
+    return server._find(name, path, server._known_directory() or os.getcwd())
