@@ -30,11 +30,15 @@ ROWS = [
     {"tracebacks"},
     {"errors", "scheduling"},
     {"unpatched", "wording"},
-    {"asker", "clean", "foreign", "keeper"},
+    {"asker", "clean", "foreign", "keeper", "proxy"},
 ]
 LEAVES = {"clean", "errors", "foreign", "tracebacks", "unpatched", "wording"}
 #: programs of their own: beside the standard library they import only these packages
-PROGRAMS: dict[str, set[str]] = {"keeper": set(), "asker": {"requests", "urllib3"}}
+PROGRAMS: dict[str, set[str]] = {
+    "keeper": set(),
+    "asker": {"requests", "urllib3"},
+    "proxy": set(),
+}
 #: modules that only one file or room may import
 ONLY = {
     "unittest": "testing/testcase",
@@ -65,7 +69,7 @@ HEAVY = {
     *("requests", "urllib3", "pexpect", "ssl", "http", "asyncio", "concurrent", "multiprocessing"),
     *("socket", "subprocess", "logging", "tempfile", "random", "hashlib", "shutil"),
     *("urllib.parse", "urllib.request", "ipaddress", "ctypes", "json"),
-    *(f"{PACKAGE}.{room}" for room in ("asker", "keeper")),
+    *(f"{PACKAGE}.{room}" for room in ("asker", "keeper", "proxy")),
     *(f"{PACKAGE}.readiness.{module}" for module in ("asking", "http", "output", "tcp", "wait")),
     *(f"{PACKAGE}.readiness.{module}" for module in ("protocols", "server")),
     *(f"{PACKAGE}.supervision.{module}" for module in ("instance", "life", "process", "warden")),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .redis import Redis as Redis
     from .smtp import SMTP as SMTP
     from .ssh import SSH as SSH
+    from .tcp_proxy import TCPProxy as TCPProxy
     from .wsgi import WSGI as WSGI
 
 _MODULES = {
@@ -38,6 +39,7 @@ _MODULES = {
     "Redis": "redis",
     "SMTP": "smtp",
     "SSH": "ssh",
+    "TCPProxy": "tcp_proxy",
     "WSGI": "wsgi",
 }
 

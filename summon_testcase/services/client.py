@@ -1,4 +1,4 @@
-"""A connection to a ready-made service, by which it is told to forget."""
+"""A connection to a ready-made service, by which it is told what to do."""
 
 from __future__ import annotations
 
@@ -24,20 +24,26 @@ class Client:
     """A conversation with a service that runs, of 10 seconds at most.
 
     :param service: the service.
-    :param address: host and port; default: those of the service.
+    :param address: host and port, or the path of a unix socket; default: those of the service.
+    :param what: what it is told, in words that follow "could not".
     :raises SummonError: from each of its methods, if the service answers otherwise, or ends it.
     :raises TimeoutExpired: if it does not answer in time.
     """
 
-    def __init__(self, service: SimpleExecutor, address: tuple[str, int] | None = None) -> None:
-        self._called = service._called
+    def __init__(
+        self,
+        service: SimpleExecutor,
+        address: tuple[str, int] | str | None = None,
+        what: str = "be reset",
+    ) -> None:
+        self._called, self._what = service._called, what
         self._address = address or (service.host, service.port)
         self._deadline = Deadline(PATIENCE)
         self._heard = b""
 
     def __enter__(self) -> Client:
         try:
-            self._socket = socket.create_connection(self._address, self._deadline.left())
+            self._socket = self._connect()
         except OSError as error:
             let_through(error)
             raise self._failure(error, "to connect") from None
@@ -50,6 +56,18 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self._socket.close()
+
+    def _connect(self) -> socket.socket:
+        if not isinstance(self._address, str):
+            return socket.create_connection(self._address, self._deadline.left())
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.settimeout(self._deadline.left())
+            sock.connect(self._address)
+            return sock
+        except BaseException:
+            sock.close()
+            raise
 
     def say(self, data: bytes) -> None:
         """Send something."""
@@ -87,7 +105,7 @@ class Client:
         """The error for another answer."""
         said = answer[:_SHOWN].decode("utf-8", "replace").strip()
         return SummonError(
-            f"{self._called}: could not be reset: it answered {said!r}", executor=self._called
+            f"{self._called}: could not {self._what}: it answered {said!r}", executor=self._called
         )
 
     def _hear(self) -> None:
@@ -99,17 +117,20 @@ class Client:
             raise self._failure(error, "for its answer") from None
         if not data:
             raise SummonError(
-                f"{self._called}: could not be reset: it closed the connection",
+                f"{self._called}: could not {self._what}: it closed the connection",
                 executor=self._called,
             )
         self._heard += data
 
     def _failure(self, error: OSError, what: str) -> SummonError:
-        where = f"{self._called} at {at(*self._address)}"
+        address = self._address
+        place = address if isinstance(address, str) else at(*address)
+        where = f"{self._called} at {place}"
         if isinstance(error, TimeoutError):
             return TimeoutExpired(
-                f"{where} could not be reset: waited {what} for {self._deadline.elapsed():.1f} s",
+                f"{where} could not {self._what}: waited {what} for "
+                f"{self._deadline.elapsed():.1f} s",
                 executor=self._called,
                 timeout=PATIENCE,
             )
-        return SummonError(f"{where} could not be reset: {error}", executor=self._called)
+        return SummonError(f"{where} could not {self._what}: {error}", executor=self._called)
