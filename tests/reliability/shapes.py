@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from summon_testcase import (
     OutputCoordinatedExecutor,
     SimpleExecutor,
     TCPCoordinatedExecutor,
+    services,
 )
 
 from ..needs import binary, locate
@@ -19,7 +21,12 @@ from ..samples import service
 HERE = Path(__file__).resolve().parent
 
 #: servers that shapes need, and their Debian packages
-SERVERS = {"nginx": ("nginx", "nginx-light"), "redis": ("redis-server", "redis-server")}
+SERVERS = {
+    "nginx": ("nginx", "nginx-light"),
+    "redis": ("redis-server", "redis-server"),
+    "rabbitmq": ("rabbitmq-server", "rabbitmq-server"),
+    "celery": ("celery", "celery"),
+}
 
 NGINX = """
 daemon on;
@@ -151,6 +158,20 @@ class Shape:
         """The same, in a new session each time."""
         return self.chain("setsid")
 
+    def rabbitmq(self) -> SimpleExecutor:
+        """RabbitMQ, whose epmd is a daemon that has left it."""
+        return services.RabbitMQ(**self._common())
+
+    def celery(self) -> SimpleExecutor:
+        """A Celery worker that is connected to RabbitMQ."""
+        common = self._common()
+        common["env"] = ["rabbitmq", common["env"]]
+        # the one that is installed is for the Python of these tests, which others may not run
+        program = self.place / "celery"
+        program.write_text(f"#!{sys.executable}\nfrom celery.__main__ import main\nmain()\n")
+        program.chmod(0o755)
+        return services.Celery("tests.services.tasks", program=program, **common)
+
     def flood(self) -> SimpleExecutor:
         """A process that writes as fast as it can."""
         return self._says_up(["yes", self.mark], self.mark)
@@ -161,11 +182,17 @@ NAMES = (
     *("plain", "shell", "setsid", "daemon", "env", "deaf", "nginx", "redis"),
     *("chain", "chain_setsid"),
 )
+#: the rows that take seconds to start, so that the short form has them in a cell of their own
+SLOW = ("rabbitmq", "celery")
 
 
-def available() -> list[str]:
-    """The shapes whose servers are installed."""
-    return [name for name in NAMES if name not in SERVERS or locate(SERVERS[name][0])]
+def available(slow: bool = True) -> list[str]:
+    """The shapes whose servers are installed.
+
+    :param slow: whether those of ``SLOW`` are among them.
+    """
+    names = [*NAMES, *SLOW] if slow else NAMES
+    return [name for name in names if name not in SERVERS or locate(SERVERS[name][0])]
 
 
 def processes(word: str) -> dict[int, str]:
