@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .ssh import SSH as SSH
     from .tcp_proxy import TCPProxy as TCPProxy
     from .wsgi import WSGI as WSGI
+    from .xvfb import Xvfb as Xvfb
 
 _MODULES = {
     "ASGI": "asgi",
@@ -41,6 +42,7 @@ _MODULES = {
     "SSH": "ssh",
     "TCPProxy": "tcp_proxy",
     "WSGI": "wsgi",
+    "Xvfb": "xvfb",
 }
 
 __all__ = list(_MODULES)
