@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import signal
 from typing import NamedTuple
@@ -48,6 +49,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else plural}"
 
 
+@functools.lru_cache(maxsize=64)  # it is in the refusal of each look
 def at(host: str, port: int) -> str:
     """Host and port as messages and URLs show them."""
     return f"{bracketed(host)}:{port}"

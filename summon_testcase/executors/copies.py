@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any, TypeVar
 
+from .executor import Executor
+
 C = TypeVar("C", bound="Copied")
 
 
-class Copied:
+class Copied(Executor):
     """An executor that can be copied, and pickled for another process.
 
     A copy is a declaration that has not been started. A pickled executor that runs arrives in the
@@ -41,12 +43,12 @@ class Copied:
         away = self._away()
         return _blank, (type(self),), self.__getstate__() if away is None else away
 
-    def _refuse_elsewhere(self, called: str) -> None:
+    def _refuse_elsewhere(self) -> None:
         """:raises NotRunning: if another process has started it."""
         if self._elsewhere:
             from .elsewhere import refuse
 
-            refuse(called, self._elsewhere)
+            refuse(self._called, self._elsewhere)
 
 
 def _blank(kind: Any) -> Any:

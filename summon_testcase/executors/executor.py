@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from ..declaration.arguments import perform
 from ..declaration.defaults import of_class
 from ..declaration.lifetime import Scope
-from ..scheduling.steps import Steps
+from ..scheduling.steps import Steps, nothing
 from ..tracebacks import boundary, boundary_of_start, warn
 
 if TYPE_CHECKING:
@@ -226,6 +226,11 @@ class Executor:
         places = [self, *(kind for kind in type(self).__mro__ if kind is not Executor)]
         return any(argument in vars(place) for place in places)
 
+    @property
+    def _called(self) -> str:
+        """What messages call it."""
+        return self.name or repr(self)
+
     # -- for orchestrators --
 
     def _starting(self) -> Steps[None]:
@@ -293,8 +298,7 @@ class Executor:
 
         :param when: the moment in words, to follow "was killed by SIGKILL".
         """
-        return
-        yield
+        return nothing()
 
     def _stale(self) -> list[str]:
         """In words, values of other services that it was started with, and that have changed."""

@@ -53,7 +53,6 @@ from .running import handover, hold, let_go
 
 if TYPE_CHECKING:
     from ..declaration.options import Alive, Env
-    from ..readiness.conditions import AllOf
     from ..readiness.probe import Probe
     from ..supervision.instance import Instance
 
@@ -456,7 +455,7 @@ class SimpleExecutor(Copied, Addressed):
     def _check(self, may_appear: bool = False) -> None:
         """Refuse arguments that cannot work; see :meth:`Executor._check`."""
         called, texts = self._called, self._texts()
-        self._refuse_elsewhere(called)
+        self._refuse_elsewhere()
         for name, field in sorted(templates.references(texts)):
             self._check_reference(name, field)
         for layer in variables.services(self._env):
@@ -588,7 +587,7 @@ class SimpleExecutor(Copied, Addressed):
         deadline = Deadline(self._limits.timeout)
         instance: Instance | None = None
         hooks = False
-        probe: AllOf | None = None
+        probe: Probe | None = None
         try:
             with handover:
                 former = self._refuse_twice()
@@ -703,7 +702,7 @@ class SimpleExecutor(Copied, Addressed):
         An exception that it raises is the error of the start, which leaves nothing running.
         """
 
-    def _all_probes(self, instance: Instance) -> AllOf:
+    def _all_probes(self, instance: Instance) -> Probe:
         """All questions that a start asks, as one probe."""
         from ..readiness.conditions import AllOf, Completed, Meanwhile, Spawned, Until
 
@@ -723,7 +722,8 @@ class SimpleExecutor(Copied, Addressed):
             probes.append(asked)
         if self._launcher:
             probes.insert(0, Completed("launcher", self._fine))
-        everything = AllOf(probes or [Spawned()])
+        probes = probes or [Spawned()]
+        everything = probes[0] if len(probes) == 1 else AllOf(probes)
         try:
             everything.check()
         except InvalidArgument as error:
@@ -732,7 +732,7 @@ class SimpleExecutor(Copied, Addressed):
             raise InvalidArgument(f"{self._called}: {error}", executor=self._called) from None
         return everything
 
-    def _watched(self, probe: AllOf, instance: Instance) -> AllOf:
+    def _watched(self, probe: Probe, instance: Instance) -> Probe:
         """The same question, which also fails once the output matches ``fails_on``."""
         if not self._fails_on:
             return probe
@@ -804,7 +804,7 @@ class SimpleExecutor(Copied, Addressed):
         :param timeout: seconds, instead of ``stop_timeout``.
         """
         stay_imported()
-        self._refuse_elsewhere(self._called)
+        self._refuse_elsewhere()
         keep_lease = for_now or self._stays()
         instance = self._instance
         if instance is None or not (instance.in_use and instance.process.mine()):
@@ -861,7 +861,7 @@ class SimpleExecutor(Copied, Addressed):
         :raises InvalidArgument: for what is no signal, or no duration.
         """
         try:
-            self._refuse_elsewhere(self._called)
+            self._refuse_elsewhere()
             if signal is not None:
                 self._checked(signal)
             if timeout is not None:
@@ -890,7 +890,7 @@ class SimpleExecutor(Copied, Addressed):
             left still runs.
         :raises InvalidArgument: for what is no signal.
         """
-        self._refuse_elsewhere(self._called)
+        self._refuse_elsewhere()
         chosen = {} if signal is None else {"number": self._checked(signal)}
         instance = self._instance
         if instance is None or instance.starting:

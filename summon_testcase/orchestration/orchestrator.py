@@ -30,7 +30,7 @@ from ..executors.executor import (
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through, suppress
 from ..scheduling.graph import GraphRun, reverse
-from ..scheduling.steps import Steps, run
+from ..scheduling.steps import Steps, nothing, run
 from ..tracebacks import boundary, boundary_of_start, hidden
 from ..unpatched import os, stay_imported
 from .members import Group
@@ -105,6 +105,7 @@ class Orchestrator(Copied, Group):
             ``consequences`` say what became of the others.
         """
         self._tell_what_is_ignored()
+        self._bind(self._services)
         return self._begin()
 
     _native_start = start
@@ -116,10 +117,8 @@ class Orchestrator(Copied, Group):
                 member._tell_what_is_ignored()
 
     def _begin(self: O) -> O:
-        self._refuse_elsewhere(self.name or repr(self))
-        self._bind(self._services)
+        self._refuse_elsewhere()
         self._check()
-        self._refuse_twice()
         try:
             run(self._starting())
             return self
@@ -130,36 +129,27 @@ class Orchestrator(Copied, Group):
                 vars(self).pop("_start", None)
             raise
 
-    @property
-    def _graph_run(self) -> GraphRun | None:
-        """The start that is under way."""
-        return vars(self).get("_start")
-
-    def _refuse_twice(self) -> None:
-        if self._started or self._graph_run is not None:
-            raise self._twice("running" if self._started else "being started")
-
-    def _twice(self, state: str) -> AlreadyRunning:
-        return AlreadyRunning(
-            f"{self.name or self!r}: is {state} already: call stop() first",
-            executor=self.name or None,
-        )
+    #: the start that is under way
+    _start: GraphRun | None = None
 
     def _starting(self) -> Steps[None]:
         """The start as steps."""
-        self._refuse_twice()
         graph_run = GraphRun(self._graph, self._starting_of)
         try:
             # setdefault() is one step, so that one of two threads is refused
-            if vars(self).setdefault("_start", graph_run) is not graph_run:
-                raise self._twice("being started")
+            if self._started or vars(self).setdefault("_start", graph_run) is not graph_run:
+                state = "running" if self._started else "being started"
+                raise AlreadyRunning(
+                    f"{self._called}: is {state} already: call stop() first",
+                    executor=self.name or None,
+                )
             self._started = graph_run.done
             stay_imported()
             self._warm_up()
             yield from graph_run.steps(go_on=False)
             if graph_run.called_off:
                 raise StartFailed(
-                    f"{self.name or self!r}: was stopped while it was starting",
+                    f"{self._called}: was stopped while it was starting",
                     executor=self.name or None,
                 )
             if graph_run.errors:
@@ -167,17 +157,17 @@ class Orchestrator(Copied, Group):
                 raise graph_run.errors[0]
             self._order = list(graph_run.done)
         except BaseException as error:
-            if self._graph_run is graph_run:
+            if self._start is graph_run:
                 self._undo(error, graph_run)
             raise
         finally:
-            if self._graph_run is graph_run:
-                del vars(self)["_start"]
+            if self._start is graph_run:
+                del self._start
 
     def _starting_of(self, key: str) -> Steps[None]:
         member = self._members[key]
-        if not (isinstance(member, SimpleExecutor) and member._is_done()):
-            yield from start_of(member)
+        done = isinstance(member, SimpleExecutor) and member._is_done()
+        return nothing() if done else start_of(member)
 
     def _undo(self, error: BaseException, graph_run: GraphRun) -> None:
         try:
@@ -248,7 +238,7 @@ class Orchestrator(Copied, Group):
         :raises ProcessExited: for a service among them that had died.
         :raises StopFailed: with the error of each failed stop in ``errors``.
         """
-        self._refuse_elsewhere(self.name or repr(self))
+        self._refuse_elsewhere()
         try:
             stop_and_tell(self._stop, self._everyone())
         except BaseException as error:
@@ -294,7 +284,7 @@ class Orchestrator(Copied, Group):
 
         :raises StopFailed: if a process could not be killed.
         """
-        self._refuse_elsewhere(self.name or repr(self))
+        self._refuse_elsewhere()
         for key in self._called_off():
             if key not in self._killed:
                 self._killed.append(key)
@@ -324,7 +314,7 @@ class Orchestrator(Copied, Group):
 
     @contextlib.contextmanager
     def _attempt(self) -> Iterator[None]:
-        before = bool(self._started) or self._graph_run is not None
+        before = bool(self._started) or self._start is not None
         try:
             yield
         except BaseException:
@@ -361,7 +351,7 @@ class Orchestrator(Copied, Group):
 
     def _called_off(self) -> list[str]:
         """End a start that is under way; the names of all members that may run, the last first."""
-        graph_run = self._graph_run
+        graph_run = self._start
         if graph_run is None:
             return self._started[::-1]
         graph_run.called_off = True
@@ -392,7 +382,7 @@ class Orchestrator(Copied, Group):
 
         :param but: members that run on.
         """
-        self._refuse_elsewhere(self.name or repr(self))
+        self._refuse_elsewhere()
         every = dict.fromkeys([*self._called_off(), *self._killed])
         keys = [key for key in every if key not in but]
         graph_run = GraphRun(reverse(self._graph, keys), self._stopping_of)

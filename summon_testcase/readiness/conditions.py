@@ -195,19 +195,6 @@ class NoFailure(Probe):
         return "its output may match fails_on=" if self._observer.holding else None
 
 
-class Stored(Probe):
-    """Never refuses, but raises once output could not be stored, and so cannot be searched."""
-
-    def __init__(self, lost: Callable[[int], SummonError]) -> None:
-        self._lost = lost
-
-    def look(self, target: Target, left: float = math.inf) -> str | None:
-        """:raises SpawnFailed: once output was lost."""
-        if target.log_errno:
-            raise self._lost(target.log_errno)
-        return None
-
-
 class AllOf(Probe):
     """Ready when all questions are answered yes, asked in order."""
 
@@ -218,12 +205,7 @@ class AllOf(Probe):
             for probe in probes
             for each in (probe._probes if isinstance(probe, AllOf) else [probe])
         ]
-        self._refusing = self._probes[-1]
-
-    @property
-    def refusing(self) -> Probe:
-        """See :attr:`Probe.refusing`."""
-        return self._refusing
+        self.refusing = self._probes[-1]
 
     def check(self) -> None:
         """Check all probes."""
@@ -247,7 +229,7 @@ class AllOf(Probe):
         for probe in self._probes:
             refusal = probe.look(target, left)
             if refusal is not None:
-                self._refusing = probe
+                self.refusing = probe
                 return refusal
         return None
 

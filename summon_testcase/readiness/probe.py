@@ -99,6 +99,9 @@ def failed(target: Target, outlasts: bool = False) -> bool:
 class Probe:
     """A question with the answers "ready" and "not yet, because"."""
 
+    #: of several questions that are one probe, the one that was refused last; None if it is one
+    refusing: Probe | None = None
+
     @property
     def shortest(self) -> float:
         """Seconds of the shortest pause between looks.
@@ -142,7 +145,7 @@ class Probe:
         While a question is under way (:attr:`asked`), the last refusal is repeated.
 
         :param target: the service.
-        :param left: seconds until the start is given up.
+        :param left: seconds until the start is given up; negative if that is overdue.
         :returns: None when ready, else the refusal in words.
         :raises PortInUse: if another process has taken the service's place meanwhile.  The
             error names no executor: the caller adds that.
@@ -155,11 +158,6 @@ class Probe:
         :returns: words that follow its name; empty if no such place is known.
         """
         return ""
-
-    @property
-    def refusing(self) -> Probe:
-        """The question that was refused last: of several that are one probe, one of those."""
-        return self
 
     def close(self) -> None:
         """Close what the probe has open; it may be used again."""

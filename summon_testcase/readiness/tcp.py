@@ -42,6 +42,8 @@ class _Held:
     def __init__(self) -> None:
         self.looking: Looking[str | None] | None = None
         self.question: Question | None = None
+        #: the addresses of the host, once they are known
+        self.addresses: tuple[str, ...] = ()
         #: the last refusal
         self.refusal = ""
         #: the time of the first question to the asker; 0 before that
@@ -132,9 +134,9 @@ class TCPProbe(AskingProbe):
 
     def resolving(self, left: float) -> Looking[tuple[tuple[str, ...], str]]:
         """The addresses of the host; if there are none, the reason in words."""
-        addresses = known(self.host)
-        if addresses is not None:
-            return addresses, ""
+        self._held.addresses = self._held.addresses or known(self.host) or ()
+        if self._held.addresses:
+            return self._held.addresses, ""
         question = self._ask(left, "look up", self.host)
         yield from self._answer(question, f"the address of {self.host!r} is not known yet")
         if question.kind == "known":
@@ -188,7 +190,9 @@ class TCPProbe(AskingProbe):
 
         :param naming: whether to ask the kernel even with ``ask_kernel=False``, for a message.
         """
-        addresses, refusal = yield from self.resolving(left)
+        addresses, refusal = self._held.addresses, ""
+        if not addresses:
+            addresses, refusal = yield from self.resolving(left)
         if not addresses:
             return [], [refusal]
         listeners: list[tuple[str, int]] = []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..errors import SummonError
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Pause, Steps
 from ..unpatched import time
@@ -51,6 +53,7 @@ def until_ready(
     deadline: Deadline,
     progress: Progress | None = None,
     outlasts: bool = False,
+    lost: Callable[[int], SummonError] | None = None,
 ) -> Steps[Outcome]:
     """Ask until the service is ready, has ended, or time is over.
 
@@ -59,6 +62,8 @@ def until_ready(
 
     :param progress: writes now and then what the start is waiting for.
     :param outlasts: see :func:`~.probe.failed`.
+    :param lost: makes the error to raise once output could not be stored, and so cannot be
+        searched, from its errno; None if that does not matter.
     """
     attempts = 0
     refusal = ""
@@ -68,8 +73,10 @@ def until_ready(
         heard = target.heard
         # this order matters: if it has ended here, the probe below sees all of its output
         over = failed(target, outlasts)
-        answer = probe.look(target, deadline.left())
-        refusing = probe.refusing
+        if lost is not None and target.log_errno:
+            raise lost(target.log_errno)
+        answer = probe.look(target, deadline.at - time.monotonic())
+        refusing = probe.refusing or probe
         asked = refusing.asked
         # a question that is still under way is not counted twice
         attempts += not asked

@@ -55,6 +55,12 @@ _ALONE, _SHARED = 1.0, 0.05
 _REST, _LONGEST_REST = 3, 0.02
 
 
+def nothing() -> Steps[None]:
+    """Steps that are done at once."""
+    return
+    yield
+
+
 def wait(pause: Pause) -> None:
     """Sleep as a pause says, as precisely as the system allows.
 

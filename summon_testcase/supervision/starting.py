@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 
 from ..declaration.command import Launch
 from ..errors import SpawnFailed, SummonError
-from ..readiness.conditions import AllOf, Stored
 from ..readiness.probe import Probe
 from ..readiness.progress import Progress
 from ..readiness.wait import Verdict, until_ready
@@ -35,7 +35,16 @@ def get_ready(
         instance.process.spawn()
         yield from _spawned(instance)
         if probe is not None:
-            yield from _wait(instance, probe, deadline)
+            outcome = yield from until_ready(
+                instance.process,
+                probe,
+                deadline,
+                Progress(instance.name, functools.partial(failures.looks_wrong, instance)),
+                instance.outlasts,
+                functools.partial(failures.not_stored, instance),
+            )
+            if outcome.verdict is not Verdict.READY:
+                raise failures.not_ready(instance, probe, outcome, deadline.elapsed())
         instance.ready = True
     except BaseException as error:
         told = instance.named(error)
@@ -63,14 +72,6 @@ def _spawned(instance: Instance) -> Steps[None]:
     else:
         said = refusal(*process.refused, instance.launch)
     raise instance.error(SpawnFailed, f"{instance.name}: not started: {said}")
-
-
-def _wait(instance: Instance, probe: Probe, deadline: Deadline) -> Steps[None]:
-    asked = AllOf([Stored(lambda number: failures.not_stored(instance, number)), probe])
-    progress = Progress(instance.name, lambda waited: failures.looks_wrong(instance, waited))
-    outcome = yield from until_ready(instance.process, asked, deadline, progress, instance.outlasts)
-    if outcome.verdict is not Verdict.READY:
-        raise failures.not_ready(instance, probe, outcome, deadline.elapsed())
 
 
 def _warn_of_orphans() -> None:

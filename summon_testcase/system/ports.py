@@ -119,7 +119,21 @@ def is_free(port: int) -> bool:
     """
     if not 0 < port < 65536:
         return False
-    return _binds(socket.AF_INET, port) and _binds(socket.AF_INET6, port)
+    absent = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as sock:
+                if family == socket.AF_INET6:
+                    # without this the bind would also fail because of IPv4, which is tried apart
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.bind(("", port))
+        except OSError as error:
+            let_through(error)
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise
+            if family == socket.AF_INET or error.errno not in absent:
+                return False
+    return True
 
 
 #: states of connections that are ending: FIN_WAIT1 and 2, TIME_WAIT, LAST_ACK, CLOSING
@@ -149,22 +163,6 @@ def lingering(port: int) -> str:
 def is_listened_at(port: int | None) -> bool:
     """Whether a process listens at a port."""
     return port is not None and _LISTENS in procfs.tcp_states(port)
-
-
-def _binds(family: socket.AddressFamily, port: int) -> bool:
-    absent = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as sock:
-            if family == socket.AF_INET6:
-                # without this the bind would also fail because of IPv4, which is tried apart
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(("", port))
-    except OSError as error:
-        let_through(error)
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            raise
-        return family == socket.AF_INET6 and error.errno in absent
-    return True
 
 
 def room(ephemeral: tuple[int, int], privileged: int = 1024) -> range:
@@ -329,17 +327,4 @@ def _members(block: int) -> range:
 
 
 _leases = Leases()
-forget = _leases.forget
-
-
-def lease() -> int:
-    """A free port that no other lease of this machine has, nor the next, until :func:`release`.
-
-    :raises StartFailed: when none is left; the message says who has them.
-    """
-    return _leases.lease()
-
-
-def release(port: int) -> None:
-    """End a lease."""
-    _leases.release(port)
+lease, release, forget = _leases.lease, _leases.release, _leases.forget
