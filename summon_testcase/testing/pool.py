@@ -93,24 +93,22 @@ class ServicePool:
         self.cleanup_due = False
         #: how many tests that use the services are inside run()
         self.inside = 0
-        #: the threads that still use the services
-        self.users: list[turns.Somebody] = []
+        #: the threads that still use the services, by ``id()``
+        self.users: dict[int, turns.Somebody] = {}
+        #: the services that are up
+        self.up: list[Executor] = []
         self._batches: list[Orchestrator] = []
-        self._up: list[Executor] = []
         #: executors that cannot be started, or not again, and the reasons
         self._failures: list[tuple[Executor, Reason]] = []
-        #: executors that a test has used since their start
-        self._used: dict[int, Executor] = {}
+        #: executors that a test has used since their start, by ``id()``
+        self.used: dict[int, Executor] = {}
         self._revived: Counter[int] = Counter()
 
     def __repr__(self) -> str:
         return f"<services of the {self.life} {self.owner}>"
 
-    def __bool__(self) -> bool:
-        return bool(self._batches)
-
     def _parts(self, wanted: Sequence[Executor] | None = None) -> list[Executor]:
-        """The services that are up; those come first to which others may refer."""
+        """The executors that are up; those come first to which others may refer."""
         return [
             part
             for batch in self._batches
@@ -123,23 +121,33 @@ class ServicePool:
 
     def bring_up(
         self, wanted: Mapping[str, Executor], around: Mapping[str, Executor], when: str
-    ) -> None:
-        """Start those of some services that are not up yet.
+    ) -> list[str]:
+        """Have some services up: start those that are not, and again those that have ended.
+
+        Those are started again that a test has stopped, or that have died and may be.
 
         :param around: all services of the class, to which these may refer.
         :param when: the moment in words, for messages: "before ShopTest".
+        :returns: sentences about deaths.
+        :raises ProcessExited: for a service that has died and may not be started again.
         :raises SummonError: or another exception of a service; the same one at each call.
         """
-        if not wanted:
-            return
         everything = [p for e in wanted.values() for p in (e, *parts(e))]
-        with turns.claimed(everything, lambda: self._may_have(everything)):
-            self._bring_up(wanted, everything, around, when)
+        with turns.claimed(everything, functools.partial(self._may_have, everything)):
+            for executor, (error, traceback) in self._failures:
+                if is_in(executor, everything):
+                    raise error.with_traceback(traceback)
+            self._take_part(everything)
+            missing = {name: e for name, e in wanted.items() if not is_in(e, self.up)}
+            said = self._revive_dead(everything, when) if len(missing) < len(wanted) else []
+            if missing:
+                self._start(missing, everything, around, when)
+            return said
 
     def _may_have(self, wanted: Sequence[Executor]) -> bool:
         """Whether no test in another thread has these services for itself (scope "test")."""
         return self.life != "test" or not any(
-            group.life == "test" and group.shares(wanted) and turns.others(group.users)
+            group.life == "test" and group.shares(wanted) and turns.others(group.users.values())
             for group in list(holders)
         )
 
@@ -147,33 +155,29 @@ class ServicePool:
         """Share services that another thread has up, in a class with the same declarations."""
         with turns.lock:
             for other in list(holders):
-                if other is self or other.life != self.life or not turns.others(other.users):
+                if (
+                    other is self
+                    or other.life != self.life
+                    or not turns.others(other.users.values())
+                ):
                     continue
                 for batch in other._batches:
                     members = [e for e in batch._members.values() if isinstance(e, Executor)]
                     if not is_in(batch, self._batches) and any(is_in(e, wanted) for e in members):
                         self._batches.append(batch)
-                        self._up += members
+                        self.up += members
             if self._batches and self not in holders:
                 holders.append(self)
 
-    def _bring_up(
+    def _start(
         self,
-        wanted: Mapping[str, Executor],
+        missing: Mapping[str, Executor],
         everything: Sequence[Executor],
         around: Mapping[str, Executor],
         when: str,
     ) -> None:
-        for executor, (error, traceback) in self._failures:
-            if is_in(executor, everything):
-                raise error.with_traceback(traceback)
-        self._take_part(everything)
-        missing = {name: e for name, e in wanted.items() if not is_in(e, self._up)}
-        if not missing:
-            return
         _stop_all_at_exit_of(os.getpid())
-        if self.life == "test":
-            self.enter()
+        self.enter()
         batch = Orchestrator(missing)
         batch._bind(around)
         for failed in _tried:
@@ -198,7 +202,7 @@ class ServicePool:
             if isinstance(error, Exception) and not is_foreign(error):
                 self._remember(error, batch, around, when)
             raise
-        self._up += missing.values()
+        self.up += missing.values()
         for part in self._parts():
             part._in_testcase = True
         shutdown.at_exit(_at_exit)  # before executors see to themselves
@@ -235,23 +239,12 @@ class ServicePool:
         """Whether a service may be started again after its death."""
         return self._revived[id(part)] < part._max_restarts
 
-    def revive_dead(self, wanted: Sequence[Executor], when: str) -> list[str]:
-        """Start services again that have died, if they may be, or that a test has stopped.
-
-        :param when: the moment in words, for messages: "before ShopTest.test_buys".
-        :returns: sentences about the deaths.
-        :raises ProcessExited: for a service that has died and may not be started again.
-        """
-        if not self._batches:
-            return []
-        with turns.claimed(self._parts(wanted)):
-            return self._revive_dead(wanted, when)
-
     def _revive_dead(self, wanted: Sequence[Executor], when: str) -> list[str]:
         said: list[str] = []
-        ask(self._parts(wanted), when)
+        up = self._parts(wanted)
+        ask(up, when)
         self._make_whole(wanted)
-        for part in self._parts(wanted):
+        for part in up:
             death = death_of(part, when)
             if death is not None and not self.may_revive(part):
                 name_it(death)
@@ -274,7 +267,7 @@ class ServicePool:
                 let_through(error)
                 self._failures.append((part, (error, _below(error))))
                 raise
-            self._used.pop(id(part), None)
+            self.used.pop(id(part), None)
         return said
 
     def _make_whole(self, wanted: Sequence[Executor]) -> None:
@@ -282,14 +275,16 @@ class ServicePool:
         for batch in self._batches:
             for key in list(batch._started):
                 group = batch._members[key]
-                found = parts(group) if isinstance(group, Orchestrator) else []
+                if not isinstance(group, Orchestrator):
+                    continue
+                found = parts(group)
                 if not any(is_in(part, wanted) for part in found):
                     continue
                 idle = [part for part in found if stands_idle(part)]
                 try:
                     group.make_whole()
                     for part in idle:
-                        self._used.pop(id(part), None)
+                        self.used.pop(id(part), None)
                 except Exception as error:
                     let_through(error)
                     self._failures += [(part, (error, _below(error))) for part in found]
@@ -297,19 +292,17 @@ class ServicePool:
 
     def reset(self, wanted: Sequence[Executor]) -> None:
         """Reset services that a test has used."""
-        if not self._used:
-            return
         for whole, members in self._resettable(wanted):
-            used = [member for member in members if id(member) in self._used]
+            used = [member for member in members if id(member) in self.used]
             if used and whole._can_reset():
                 perform(f"reset() of {whole.name}", whole.reset)
             for member in used:
-                del self._used[id(member)]
+                del self.used[id(member)]
 
     def mark_used(self, wanted: Sequence[Executor]) -> None:
         """Note that a test uses some services."""
         for _, members in self._resettable(wanted):
-            self._used |= {id(member): member for member in members}
+            self.used |= {id(member): member for member in members}
 
     def _resettable(self, wanted: Sequence[Executor]) -> list[tuple[Executor, list[Executor]]]:
         """The objects to reset, each with the executors that it resets: a group may have many."""
@@ -332,9 +325,9 @@ class ServicePool:
         :raises ProcessExited: for a service that has died, unless a report has named it.
         :raises StopFailed: if some did not stop as they should.
         """
-        if turns.others(self.users) or not (self.users or self in holders):
+        if not (self.users or self in holders) or turns.others(self.users.values()):
             return
-        with turns.claimed(self._up):
+        with turns.claimed(self.up):
             self._stop(deaths)
 
     def _stop(self, deaths: bool) -> None:
@@ -377,36 +370,22 @@ class ServicePool:
         """Drop all services without stopping them."""
         for part in self._parts():
             part._in_testcase = False
-        self._batches, self._up, self._used = [], [], {}
+        self._batches, self.up, self.used = [], [], {}
         if self in holders:
             holders.remove(self)
 
     def enter(self) -> None:
         """Note that this thread uses the pool, until it calls :meth:`leave`."""
         me = threading.current_thread()
-        with turns.lock:
-            if not is_in(me, self.users):
-                self.users.append(me)
-
-    def come_in(self) -> None:
-        """Note that a test that uses the pool is inside run()."""
-        with turns.lock:
-            self.inside += 1
-
-    def go_out(self) -> None:
-        """Note that such a test has left run()."""
-        with turns.lock:
-            self.inside -= 1
+        self.users[id(me)] = me
 
     def leave(self) -> None:
         """Note that this thread does not use the pool any more."""
-        me = threading.current_thread()
-        with turns.lock:
-            self.users = [user for user in self.users if user is not me]
+        self.users.pop(id(threading.current_thread()), None)
 
     def shares(self, services: Iterable[Executor]) -> bool:
         """Whether one of some services is up in this pool."""
-        return any(is_in(executor, self._up) for executor in services)
+        return any(is_in(executor, self.up) for executor in services)
 
 
 def _begin(batch: Orchestrator) -> None:
@@ -456,7 +435,7 @@ def make_room(module: str, mine: Sequence[ServicePool], services: Iterable[Execu
     others = [
         group
         for group in list(holders)
-        if group not in mine and not group.inside and not turns.others(group.users)
+        if group not in mine and not group.inside and not turns.others(group.users.values())
     ]
     if not others:
         return
@@ -488,7 +467,7 @@ def _warn_of(problems: Iterable[object]) -> None:
 
 def _at_exit() -> None:
     for group in list(holders):
-        group.users = []  # stopped even if a thread still uses it
+        group.users = {}  # stopped even if a thread still uses it
     stop_all()
     farewells.wait(farewells.under_way())
     _warn_of(farewells.told())
@@ -508,7 +487,7 @@ def _stop_all_at_exit_of(pid: int) -> None:
 def _own_nothing() -> None:
     """In a forked child: drop all services, which belong to the parent."""
     for group in list(holders):
-        group.users = []
+        group.users = {}
         group.forget()
 
 

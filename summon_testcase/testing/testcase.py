@@ -47,6 +47,7 @@ FORBID_SKIPS = "SUMMON_FORBID_SKIPS"
 # Modules that only a running test needs are imported then.  ``from . import`` finds them even if a
 # test has removed them from sys.modules (pyfakefs).
 if TYPE_CHECKING:
+    from .pool import ServicePool
     from .watch import Watch
 
     _TestCase = TestCase
@@ -87,37 +88,43 @@ class _ClassServices:
             self.case.addClassCleanup(self.leave)
             self.entered.add(threading.get_ident())
             try:
-                self.start(services, f"before {self.case.__qualname__}", disposable=False)
-                everything = self.parts(services)
-                for group in self.groups[:-1]:
-                    group.reset(everything)
+                self.start(services, f"before {self.case.__qualname__}", self.groups[:-1])
+                self.reset(self.parts(services))
             except Exception as error:
                 let_through(error)
                 self.failure = self.verdict(error)
             self.cannot_run = self.failure is not None
         return not self.cannot_run
 
-    def start(self, services: dict[str, Executor], when: str, disposable: bool) -> list[str]:
-        """Start services that are not up, or start them again; not those with scope "test".
+    def start(
+        self, services: dict[str, Executor], when: str, groups: list[ServicePool]
+    ) -> list[str]:
+        """Start services that are not up, or start them again.
 
+        :param groups: the pools of those that are started: all, or without scope "test".
         :returns: sentences about deaths.
         """
-        for group in self.groups[:-1]:
-            group.enter()
         from . import farewells, pool
 
         farewells.go_on()
-        pool.make_room(self.case.__module__, self.groups, services.values())
-        wanted, everything = pool.by_life(services), self.parts(services)
-        said: list[str] = []
         for group in self.groups[:-1]:
+            group.enter()
+        pool.make_room(self.case.__module__, self.groups, services.values())
+        wanted = pool.by_life(services)
+        said: list[str] = []
+        for group in groups:
             # a pool that has services up stays as it is: its clean-up may be due already
-            fresh = not group
-            group.bring_up(wanted[group.life], services, when)
-            group.disposable = disposable and (fresh or group.disposable)
-            said += group.revive_dead(everything, when)
+            group.disposable = groups is self.groups and (not group.up or group.disposable)
+            if group.life in wanted:
+                said += group.bring_up(wanted[group.life], services, when)
         self._see_to_module()
         return said
+
+    def reset(self, everything: list[Executor]) -> None:
+        """Reset those of some services that a test has used."""
+        for group in self.groups:
+            if group.used:
+                group.reset(everything)
 
     def leave(self) -> None:
         """The last class clean-up: stop the services, unless another thread uses them."""
@@ -137,7 +144,7 @@ class _ClassServices:
             self.case.addClassCleanup(self.leave)
 
     def _see_to_module(self) -> None:
-        if self.of_module and not self.of_module.cleanup_due:
+        if self.of_module.up and not self.of_module.cleanup_due:
             self.of_module.cleanup_due = True
             addModuleCleanup(self._stop_module)
 
@@ -174,21 +181,19 @@ class _ClassServices:
         if not services:
             yield
             return
-        from . import pool, result_hooks, unstarted
+        from . import result_hooks, turns, unstarted
 
         label = f"{self.case.__qualname__}.{test._testMethodName}"
         everything = self.parts(services)
         watch = self.watch(everything, label)
         reason = self.failure
         try:
-            if self.of_test and not self.of_test.inside:
+            if self.of_test.up and not self.of_test.inside:
                 self.of_test.stop()  # a tearDown that was postponed has not been called
             if reason is None:
-                watch.remarks = self.start(services, f"before {label}", disposable=True)
-                self.of_test.bring_up(pool.by_life(services)["test"], services, f"before {label}")
+                watch.remarks = self.start(services, f"before {label}", self.groups)
                 watch.begin()
-                for group in self.groups:
-                    group.reset(everything)
+                self.reset(everything)
         except Exception as error:
             reason = error if is_foreign(error) else self.verdict(error)
         if isinstance(reason, SummonError):
@@ -198,14 +203,16 @@ class _ClassServices:
             test.__dict__["setUp"] = functools.partial(
                 unstarted.services_not_up, reason, reason.__traceback__
             )
+        with turns.lock:
+            for group in self.groups:
+                group.inside += 1
         for group in self.groups:
-            group.come_in()
-            if reason is None:
+            if group.up and reason is None:
                 group.mark_used(everything)
         postponed: Any = getattr(result, "_explicit_tearDown", None)
-        if self.of_test and postponed is None:
+        if self.of_test.up and postponed is None:
             test.addCleanup(self._leave_test, test, watch)
-        elif self.of_test:
+        elif self.of_test.up:
             # pytest --pdb calls tearDown when the debugger is left, and nothing after it
             vars(result)["_explicit_tearDown"] = functools.partial(self._torn_down, postponed)
         try:
@@ -215,8 +222,9 @@ class _ClassServices:
             if reason is not None:
                 test.__dict__.pop("setUp", None)
             watch.look()
-            for group in self.groups:
-                group.go_out()
+            with turns.lock:
+                for group in self.groups:
+                    group.inside -= 1
             try:
                 if postponed is None:
                     self.of_test.stop()  # for runners that leave out clean-ups

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -25,7 +25,7 @@ _claims: dict[object, tuple[Somebody, Sequence[object]]] = {}
 _LOOK = 0.5
 
 
-def others(users: Sequence[Somebody]) -> bool:
+def others(users: Iterable[Somebody]) -> bool:
     """Whether one of some threads is alive and is not this one."""
     me = threading.current_thread()
     return any(user is not me and user.is_alive() for user in list(users))
