@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import sys
+
 from ..errors import SpawnFailed
 from ..foreign import let_through, undisturbed
 
 
-def load(module: str) -> None:
-    """Import a module, such as ``supervision.warden``, that a declaration does not need."""
+def load(*modules: str) -> None:
+    """Import modules, such as ``supervision.warden``, that a declaration does not need."""
     package = __name__.partition(".")[0]
-    room, _, name = module.partition(".")
-    # as "from room import module" does: a module that a test has removed from sys.modules is not
-    # imported twice
-    undisturbed(lambda: __import__(f"{package}.{room}", fromlist=(name,)))
+    for module in modules:
+        if f"{package}.{module}" not in sys.modules:
+            room, _, name = module.partition(".")
+            # as "from room import module" does: a module that a test has removed from sys.modules
+            # is not imported twice
+            undisturbed(functools.partial(__import__, f"{package}.{room}", fromlist=(name,)))
 
 
 def warm_up(asker: bool = False, http: bool = True) -> None:

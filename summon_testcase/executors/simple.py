@@ -574,8 +574,7 @@ class SimpleExecutor(Copied, Addressed):
 
     def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
-        load("supervision.instance")
-        load("readiness.conditions")
+        load("supervision.instance", "readiness.conditions")
         died = self._refuse_twice()
         if died is not None and died.in_use:
             # processes that it has left may live
@@ -1088,7 +1087,7 @@ class SimpleExecutor(Copied, Addressed):
             if instance is not self._instance:
                 return
             if not instance.over and instance.process.mine():
-                if instance.in_test and instance.launched:
+                if instance.in_test and instance.in_use:
                     instance.earlier += instance.excerpt()
                     instance.since = instance.log.size()
                 instance.files.discard(keep_log=instance.log_named)
@@ -1097,6 +1096,7 @@ class SimpleExecutor(Copied, Addressed):
                 instance.lease.end()
             let_go(self)
             instance.over = True
+            instance.in_use = False
 
     # -- while it runs --
 

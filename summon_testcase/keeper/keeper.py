@@ -12,7 +12,7 @@ import time
 from . import processes
 from .capture import Capture
 from .files import remove_life, remove_run
-from .messages import Inbox, pack, seconds
+from .messages import pack, seconds, take
 from .probing import Notices, SideCommand
 from .processes import (
     CHUNK,
@@ -41,7 +41,7 @@ class Keeper:
     def __init__(self, channel: socket.socket, runner: RunnerWatch) -> None:
         self.channel = channel
         self.runner = runner
-        self.inbox = Inbox()
+        self.inbox = bytearray()
         self.outbox = bytearray()
         self.capture = Capture()
         self.probe = SideCommand()
@@ -101,8 +101,8 @@ class Keeper:
             data = b""
         if not data:
             raise Ended
-        self.inbox.feed(data)
-        while (message := self.inbox.take()) is not None:
+        self.inbox += data
+        while (message := take(self.inbox)) is not None:
             verb, _, rest = message.partition(b"\0")
             self.obey(verb, rest)
 

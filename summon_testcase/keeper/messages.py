@@ -16,11 +16,13 @@ def pack(*fields: bytes | str | int | float) -> bytes:
 
     Only the last field may contain NUL bytes itself.
     """
-    # int() first: the str() of a signal.Signals is its name
-    texts = (str(int(f)) if isinstance(f, int) else f for f in fields)
-    parts = [
-        f if isinstance(f, bytes) else str(f).encode(_ENCODING, "surrogateescape") for f in texts
-    ]
+    parts = []
+    for field in fields:
+        if not isinstance(field, bytes):
+            # int() first: the str() of a signal.Signals is its name
+            text = str(int(field) if isinstance(field, int) else field)
+            field = text.encode(_ENCODING, "surrogateescape")
+        parts.append(field)
     body = b"\0".join(parts)
     return struct.pack("=I", len(body)) + body
 
@@ -36,35 +38,19 @@ def seconds(field: bytes) -> float:
     return value
 
 
-class Inbox:
-    """Takes bytes as they arrive, and gives whole messages."""
+def take(data: bytearray) -> bytes | None:
+    """Take the next whole message off the front of what was read, if there is one.
 
-    def __init__(self) -> None:
-        # a bytearray loses its front, and grows at its end, without copying the rest
-        self._data = bytearray()
-
-    def feed(self, data: bytes) -> None:
-        """Add what was read."""
-        self._data += data
-
-    @property
-    def rest(self) -> bytes:
-        """The bytes after the last message that was taken."""
-        return bytes(self._data)
-
-    def take(self) -> bytes | None:
-        """The next whole message, or None.
-
-        :raises ValueError: if the message claims to be longer than any that is sent.
-        """
-        data = self._data
-        if len(data) < 4:
-            return None
-        (length,) = struct.unpack_from("=I", data)
-        if length > _LIMIT:
-            raise ValueError(f"a message of {length} bytes")
-        if len(data) < 4 + length:
-            return None
-        message = bytes(data[4 : 4 + length])
-        del data[: 4 + length]
-        return message
+    :param data: a bytearray loses its front, and grows at its end, without copying the rest.
+    :raises ValueError: if the message claims to be longer than any that is sent.
+    """
+    if len(data) < 4:
+        return None
+    (length,) = struct.unpack_from("=I", data)
+    if length > _LIMIT:
+        raise ValueError(f"a message of {length} bytes")
+    if len(data) < 4 + length:
+        return None
+    message = bytes(data[4 : 4 + length])
+    del data[: 4 + length]
+    return message

@@ -16,7 +16,7 @@ from select import POLLIN, POLLOUT
 
 from .files import remove_leftovers, remove_run
 from .keeper import Keeper
-from .messages import Inbox, pack, seconds
+from .messages import pack, seconds, take
 from .processes import (
     CHUNK,
     Ended,
@@ -38,7 +38,7 @@ class Warden:
     def __init__(self, control: socket.socket, runner: RunnerWatch) -> None:
         self.control = control
         self.runner = runner
-        self.inbox = Inbox()
+        self.inbox = bytearray()
         self.outbox = bytearray()
         self.channels: list[int] = []
         self.keepers: dict[int, str] = {}
@@ -76,8 +76,8 @@ class Warden:
         self.channels += fds
         if not data:
             raise Ended
-        self.inbox.feed(data)
-        while (message := self.inbox.take()) is not None:
+        self.inbox += data
+        while (message := take(self.inbox)) is not None:
             verb, _, rest = message.partition(b"\0")
             if verb == b"keep":
                 base, _, patience = rest.partition(b"\0")

@@ -117,30 +117,7 @@ def not_taken(
     )
 
 
-def death(instance: Instance, when: str) -> SummonError | None:
-    """The error for an end that no test asked for: the same one at each call, or None.
-
-    A one-shot, or a command that was ready when spawned, may end with status 0.  A service whose
-    end a test has waited for may end with any status.
-
-    :param when: the moment at which it was noticed, in words that follow "was killed by SIGKILL".
-    """
-    process = instance.process
-    if not (instance.in_use and process.mine()):
-        return None
-    if instance.hung is not None or instance.running():
-        return instance.hung
-    if instance.awaited or process.ending:
-        return None
-    ended_well = process.exit_code in process.fine
-    if ended_well and not process.lost and (instance.one_shot or not instance.waits):
-        return None
-    if instance.died is None:
-        instance.died = _died(instance, when, process.left_others and ended_well)
-    return instance.died
-
-
-def _died(instance: Instance, when: str, daemon: bool) -> ProcessExited:
+def died(instance: Instance, when: str, daemon: bool) -> ProcessExited:
     """The error for an end that no test asked for.
 
     :param daemon: whether a daemon has ended, and not the main process, which had left it.
@@ -158,17 +135,3 @@ def _died(instance: Instance, when: str, daemon: bool) -> ProcessExited:
         "one_shot=True if it is ready once it has ended"
     )
     return instance.exited(when + (meant if process.exit_code == 0 else ""))
-
-
-def death_in_block(instance: Instance) -> SummonError | None:
-    """The error of a death for a block that ends; programs that only write may have ended."""
-    if not instance.in_use:
-        return None
-    process, alive = instance.process, instance.running()
-    ends_well = instance.one_shot or not instance.serves
-    fine = process.fine if ends_well else frozenset()
-    # whether it ends between this look and the stop, its keeper tells
-    instance.needed = fine if alive and process.pid else None
-    if alive or (process.exit_code in fine and not process.lost):
-        return instance.hung
-    return death(instance, "before it was stopped")

@@ -68,8 +68,9 @@ class Instance:
         self.began = time.monotonic()
 
         # the phase of its life
-        #: whether its command is known, so that it may be spawned; before, a stop has nothing to do
-        self.launched = False
+        #: whether its command is known, so that it may be spawned, and its files are still there;
+        #: before, a stop has nothing to do; it may have died
+        self.in_use = False
         self.ready = False
         #: whether its processes are gone and its files are removed
         self.over = False
@@ -139,12 +140,7 @@ class Instance:
     @property
     def starting(self) -> bool:
         """Whether its start has begun, and has not come to the launch yet."""
-        return not (self.launched or self.over)
-
-    @property
-    def in_use(self) -> bool:
-        """Whether it was launched, and its files are still there; it may have died."""
-        return self.launched and not self.over
+        return not (self.in_use or self.over)
 
     def running(self) -> bool:
         """Whether it is alive: its main process, or a daemon that this has left."""
@@ -296,6 +292,7 @@ class Instance:
         """What its executor sees of it once another one sees to its end."""
         seen = copy.copy(self)
         seen.lease, seen.prepared, seen.over = self.lease.as_over(), False, True
+        seen.in_use = False
         if self.in_test and self.in_use:
             seen.earlier = self.earlier + self.excerpt()
         return seen
@@ -364,12 +361,40 @@ class Instance:
         return "" if silent or self.running() else self.exit_words()
 
     def death(self, when: str) -> SummonError | None:
-        """See :func:`failures.death`."""
-        return failures.death(self, when)
+        """The error for an end that no test asked for: the same one at each call, or None.
+
+        A one-shot, or a command that was ready when spawned, may end with status 0.  A service
+        whose end a test has waited for may end with any status.
+
+        :param when: the moment at which it was noticed, in words that follow "was killed by
+            SIGKILL".
+        """
+        process = self.process
+        if not (self.in_use and process.mine()):
+            return None
+        if self.hung is not None or self.running():
+            return self.hung
+        if self.awaited or process.ending:
+            return None
+        ended_well = process.exit_code in process.fine
+        if ended_well and not process.lost and (self.one_shot or not self.waits):
+            return None
+        if self.died is None:
+            self.died = failures.died(self, when, process.left_others and ended_well)
+        return self.died
 
     def death_in_block(self) -> SummonError | None:
-        """See :func:`failures.death_in_block`."""
-        return failures.death_in_block(self)
+        """The error of a death for a block that ends; programs that only write may have ended."""
+        if not self.in_use:
+            return None
+        process, alive = self.process, self.running()
+        ends_well = self.one_shot or not self.serves
+        fine = process.fine if ends_well else frozenset()
+        # whether it ends between this look and the stop, its keeper tells
+        self.needed = fine if alive and process.pid else None
+        if alive or (process.exit_code in fine and not process.lost):
+            return self.hung
+        return self.death("before it was stopped")
 
     def stands_idle(self) -> bool:
         """Whether a test has stopped it, so that it must be started before the next test."""

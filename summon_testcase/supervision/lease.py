@@ -17,8 +17,9 @@ _counter = itertools.count(1)
 class _Held:
     """The ports and the files that are given back at the end of a lease."""
 
-    def __init__(self, base: str) -> None:
-        self.base = base
+    def __init__(self) -> None:
+        #: the common beginning of the paths of the files; empty as long as there are none
+        self.base = ""
         #: by name; the one without a name has the empty one
         self.ports: dict[str, int] = {}
         self.owner = os.getpid()
@@ -26,7 +27,8 @@ class _Held:
     def give_back(self) -> None:
         """Give them back; may be called again after Ctrl-C in here."""
         if self.owner == os.getpid():  # a forked child has a copy, but owns nothing
-            files.remove_life(self.base)
+            if self.base:
+                files.remove_life(self.base)
             for name, port in list(self.ports.items()):
                 ports.release(port)
                 self.ports.pop(name, None)
@@ -52,7 +54,7 @@ class Lease:
         self.over = False
         self._runs = itertools.count(1)
         self._directory = False
-        self._held = _Held(self.base)
+        self._held = _Held()
         # gives back the lease of a killed service when its executor has no references any more
         self._finalizer = weakref.finalize(self, self._held.give_back)
 
@@ -84,6 +86,7 @@ class Lease:
     def tmpdir(self) -> str:
         """A directory, mode 0700; the first call makes it, since few services need one."""
         if not self._directory:
+            self._held.base = self.base
             os.mkdir(self.base, 0o700)
             self._directory = True
         return self.base
@@ -97,6 +100,7 @@ class Lease:
 
     def also_remove(self, directory: str) -> None:
         """Have a directory in another place removed together with the rest."""
+        self._held.base = self.base
         os.symlink(directory, f"{self.base}.elsewhere")
         self.elsewhere = directory
 

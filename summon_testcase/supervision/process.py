@@ -10,10 +10,9 @@ from ..declaration.command import Launch
 from ..foreign import let_through
 from ..keeper.messages import pack
 from ..output.log import limit
-from ..scheduling.deadline import Deadline
 from ..system.descriptors import moved_socket
 from ..system.mailbox import Mailbox
-from ..unpatched import os, select, socket
+from ..unpatched import os, select, socket, time
 from . import warden
 from .lease import InstanceFiles
 
@@ -120,7 +119,9 @@ class Process:
                     self.refused = "keeper", error.errno or errno.EAGAIN
                 self._finished(lost=False)
             finally:
-                self._let_go()
+                # our copy of the keeper's end of the channel, which the keeper has by now
+                if self._theirs is not None:
+                    self._theirs.close()
             if self.gone and self._channel is not None:
                 # a signal handler has ended the service in between
                 self._channel.close()
@@ -129,11 +130,6 @@ class Process:
             self._tell("launch", "\0".join(fields))
             self.farewell()
 
-    def _let_go(self) -> None:
-        """Close our copy of the keeper's end of the channel, which the keeper has by now."""
-        if self._theirs is not None:
-            self._theirs.close()
-
     def fileno(self) -> int:
         """A descriptor, readable when :meth:`pump` has something to do; -1 when it never will."""
         return -1 if self._channel is None else self._channel.fileno()
@@ -141,8 +137,7 @@ class Process:
     def _tell(self, *fields: bytes | str | int | float) -> None:
         if os.getpid() != self._owner:
             return
-        data = pack(*fields)
-        deadline = Deadline(warden.ANSWER)
+        data, until = pack(*fields), time.monotonic() + warden.ANSWER
         with self._lock:
             channel = self._channel
             if channel is None or self.gone:
@@ -157,7 +152,8 @@ class Process:
                         data = data[channel.send(data) :]
                         self._torn = bool(data)
                     except BlockingIOError:
-                        if not warden.ready(channel.fileno(), select.POLLOUT, deadline.left()):
+                        left = max(0.0, until - time.monotonic())
+                        if not warden.ready(channel.fileno(), select.POLLOUT, left):
                             return
             except (OSError, ValueError) as error:
                 let_through(error)

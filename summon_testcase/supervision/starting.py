@@ -30,7 +30,7 @@ def get_ready(
     """
     instance.launch = instance.process.launch = launch
     # from here on a signal handler may stop it
-    instance.launched = instance.has_run = True
+    instance.in_use = instance.has_run = True
     try:
         instance.process.spawn()
         yield from _spawned(instance)

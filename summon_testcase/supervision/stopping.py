@@ -71,7 +71,9 @@ def kill(instance: Instance, number: int = signal.SIGKILL) -> None:
     """
     process, launch = instance.process, instance.launch
     process.pump()
-    asks = not process.gone and _may_be_elsewhere(instance)
+    if process.gone:
+        return
+    asks = _may_be_elsewhere(instance)
     try:
         if number != signal.SIGKILL:
             run(_signalled_to_death(instance, number))
@@ -102,7 +104,8 @@ def survivors(instance: Instance) -> str:
 
 def _may_be_elsewhere(instance: Instance) -> bool:
     """Whether the server to stop may be no process of ours."""
-    instance.running()  # sets outlasts
+    if instance.lives_elsewhere is not None:
+        instance.running()  # sets outlasts
     return instance.outlasts
 
 
@@ -137,7 +140,6 @@ def _gone(instance: Instance, request: Callable[[], None], patience: float) -> S
     process = instance.process
     if not process.mine():
         return
-    process.pump()
     if not process.gone:
         request()
     deadline = Deadline(patience)

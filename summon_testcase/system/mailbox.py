@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..foreign import let_through
-from ..keeper.messages import Inbox
+from ..keeper.messages import take
 from ..unpatched import socket
 
 
@@ -28,9 +28,8 @@ class Mailbox:
         """Note the messages that have arrived, without blocking; False at the end of all."""
         more = True
         while more:
-            received = map(self._socket.recv, (65536,), (socket.MSG_DONTWAIT,))
             try:
-                self._kept.extend(received)
+                self._kept.extend(map(self._socket.recv, (65536,), (socket.MSG_DONTWAIT,)))
             except BlockingIOError:
                 if not self._kept:
                     return True
@@ -40,11 +39,10 @@ class Mailbox:
                 self._kept.append(b"")
             kept = self._kept
             over = kept[-1:] == [b""]
-            inbox = Inbox()
-            inbox.feed(b"".join(kept))
-            while (message := inbox.take()) is not None:
+            received = bytearray().join(kept)
+            while (message := take(received)) is not None:
                 self._note(message)
-            rest = [inbox.rest] if inbox.rest else []
+            rest = [bytes(received)] if received else []
             # if a signal handler has collected meanwhile, it has noted all of these, too
             self._kept = rest if self._kept is kept else self._kept
             if over:

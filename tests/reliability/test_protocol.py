@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from summon_testcase.keeper.messages import Inbox, pack
+from summon_testcase.keeper.messages import pack, take
 from summon_testcase.supervision.warden import Warden
 
 from ..doubles import control_of
@@ -41,7 +41,7 @@ class Kept:
         self.base = str(place / self.name)
         self.channel, theirs = socket.socketpair()
         self.channel.settimeout(PATIENCE)
-        self.inbox = Inbox()
+        self.inbox = bytearray()
         with theirs:
             warden.keep(self.base, theirs)
         self.message = self.launch(mark)
@@ -59,10 +59,10 @@ class Kept:
 
     def told(self) -> list[bytes]:
         """The fields of the next message of the keeper."""
-        while (message := self.inbox.take()) is None:
+        while (message := take(self.inbox)) is None:
             data = self.channel.recv(65536)
             assert data, "the keeper has ended"
-            self.inbox.feed(data)
+            self.inbox += data
         return message.split(b"\0")
 
     def said(self) -> set[bytes]:
@@ -70,8 +70,8 @@ class Kept:
         verbs = set()
         with suppress(ConnectionResetError):
             while data := self.channel.recv(65536):
-                self.inbox.feed(data)
-        while (message := self.inbox.take()) is not None:
+                self.inbox += data
+        while (message := take(self.inbox)) is not None:
             verbs.add(message.partition(b"\0")[0])
         self.channel.close()
         return verbs
@@ -243,11 +243,11 @@ def test_a_warden_is_not_kept_waiting(warden: Warden, mark: str, tmp_path: Path)
     assert alive(another.pid)
     assert_rests(parent(another.keeper))
     kept.channel.close()
-    wanted, inbox = pack("synced", kept.keeper)[4:], Inbox()
+    wanted, inbox = pack("synced", kept.keeper)[4:], bytearray()
     control_of(warden).settimeout(PATIENCE)
-    while (message := inbox.take()) != wanted:
+    while (message := take(inbox)) != wanted:
         if message is None:
-            inbox.feed(control_of(warden).recv(65536))
+            inbox += control_of(warden).recv(65536)
     # blocking again, since its end reads all messages that have come
     control_of(warden).setblocking(False)
     assert not alive(kept.pid)
