@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Row = list[str | None]
 S = TypeVar("S", bound="Session")
 
+#: seconds that a connection may take, and what is sent first
+_PATIENCE = 10.0
 #: bytes that are received at once
 _CHUNK = 1 << 16
 
@@ -46,7 +48,7 @@ class Session:
     def __init__(self, address: tuple[str, int]) -> None:
         self._heard = b""
         try:
-            self._socket = socket.create_connection(address)
+            self._socket = socket.create_connection(address, _PATIENCE)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             let_through(error)

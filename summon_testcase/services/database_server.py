@@ -44,6 +44,9 @@ class Recipe(Protocol):
     def run_sql(self, server: Any, path: str, address: tuple[str, int]) -> Steps[None]:
         """Run the SQL in a file in the database of a server, on another one."""
 
+    def finish(self, server: Any, address: tuple[str, int]) -> None:
+        """Keep what resets need, once database and schema of a server are made on another one."""
+
 
 class DatabaseServer(SimpleExecutor):
     """A server that begins with a copy of data that were made once, and are kept as archives.
@@ -77,7 +80,7 @@ class DatabaseServer(SimpleExecutor):
         template_key: Key = None,
         **options: Any,
     ) -> None:
-        kind = f"{type(self).__name__}()"
+        kind = self._kind((), False)
         label = arguments.call(kind, options.get("name")) or kind
         self._database = self._checked_name(label, database)
         self._schema = Schema(label, template, template_key)
@@ -86,6 +89,11 @@ class DatabaseServer(SimpleExecutor):
         #: holds the result of a template that only this process uses
         self._made_here: Lease | None = None
         super().__init__(*words, **{"stop_signal": self._at_once, **options})
+
+    @classmethod
+    def _kind(cls, command: object, shell: bool) -> str:
+        """How messages call one that has no name: nobody has written its command."""
+        return f"{cls.__name__}()"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_made_here": None}
@@ -176,6 +184,10 @@ class DatabaseServer(SimpleExecutor):
         place = self._placed(self._cwd or "")
         return os.sep if templates.there_are([place]) else place or None
 
+    def _begins_empty(self) -> bool:
+        """Whether it begins with what an empty server has already."""
+        return self._database == self._usual and not self._schema
+
     def _begins_afresh(self) -> bool:
         """Whether a start has no data of its own yet."""
         instance = self._instance
@@ -208,7 +220,7 @@ class DatabaseServer(SimpleExecutor):
         patience = self._limits.timeout
         empty = yield from Archives(self._called, owner, patience).find(identity, make, what)
         self._archives = [empty]
-        if self._database == self._usual and not self._schema:
+        if self._begins_empty():
             return
 
         def by_template(data: str) -> Steps[None]:
@@ -242,6 +254,7 @@ class DatabaseServer(SimpleExecutor):
                 yield from self._schema.run(
                     self, maker, url, told, lambda path: recipe.run_sql(self, path, address)
                 )
+            recipe.finish(self, address)
             yield from maker._stopping()
         finally:
             maker._kill(False)

@@ -113,6 +113,10 @@ def run_sql(server: MariaDB, path: str, address: tuple[str, int]) -> Steps[None]
         connection.ask(statements, Deadline(PATIENCE))
 
 
+def finish(server: MariaDB, address: tuple[str, int]) -> None:
+    """Do nothing: no reset needs more than the data."""
+
+
 def _program(server: MariaDB, name: str) -> str:
     """The path of a program, found as the server's is."""
     path = path_of(merged(server._env))

@@ -6,12 +6,12 @@ import contextlib
 import re
 import signal
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..declaration import arguments, templates
 from ..declaration.programs import is_program, package_of, path_of
 from ..declaration.variables import merged
-from ..errors import CommandNotFound, RequirementMissing
+from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
 from ..executors.coordinated import OutputCoordinatedExecutor
 from ..foreign import suppress
 from ..unpatched import os
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from ..declaration.options import Options
     from ..readiness.probe import Probe
+    from ..supervision.instance import Instance
     from .database_server import Recipe
+    from .postgresql_reset import Spares
     from .schema import Key, Template
 
 #: what the server says once it can be used
@@ -42,6 +44,8 @@ _SETTINGS = {
 }
 #: bytes that the name of a database may have
 _LONGEST = 63
+#: the databases from which the server makes others; names of ours begin with the last one
+_RESERVED = re.compile("template0$|template1$|summon_")
 
 
 class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
@@ -65,6 +69,9 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         and directories, as :class:`pathlib.Path`, whose contents count, and other values.
         Without it nobody knows when the result is out of date, so each process of tests runs the
         command or the function once.
+    :param reset: before each test but the first: True for a fresh database of ``template``, whose
+        clients are cut off; ``"truncate"``, to empty all tables and restart their sequences, or
+        ``"delete"``, to empty all tables, also of rows that the template has made. Or a function.
     :param settings: server settings beside or instead of ours, ``{"fsync": "on"}``; values are
         text, numbers, or True and False.
     :param initdb: further arguments of ``initdb``, ``["--locale=en_US.UTF-8"]``.
@@ -108,7 +115,8 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         port: int | None = None,
         **options: Unpack[Options],
     ) -> None:
-        label = arguments.call("PostgreSQL()", options.get("name")) or "PostgreSQL()"
+        kind = self._kind((), False)
+        label = arguments.call(kind, options.get("name")) or kind
         given = arguments.mapping(label, "settings", settings, '{"work_mem": "64MB"}')
         self._settings = {**_SETTINGS, **{key: _setting(label, key, given[key]) for key in given}}
         self._initdb = arguments.words(label, "initdb", initdb, 'a list such as ["--locale=C"]')
@@ -127,6 +135,22 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
             **options,
         )
         self.template_fields = (*self.template_fields, "dsn")
+        if _RESERVED.match(database):
+            raise _reserved(self._declared, f"database={database!r}")
+        #: whether each test finds another database, so that nothing else may be connected to it
+        self._renews = options.get("reset") is True
+        #: the database that we are connected to when its own one is renamed
+        self._home = "summon_home" if self._renews and database == "postgres" else "postgres"
+        #: the database that is cloned
+        self._pristine = "summon_template" if self._schema else "template0"
+        self._spares: Spares | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_spares": None}
+
+    def _away(self) -> dict[str, Any] | None:
+        state = super()._away()
+        return None if state is None else {**state, "_spares": None}
 
     def env(self) -> dict[str, str]:
         """``DATABASE_URL``, and the variables of libpq: ``PGHOST``, ``PGPORT`` and so on."""
@@ -156,6 +180,24 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         user, database = _in_dsn(self._user), _in_dsn(self._database)
         return f"host={self.host} port={self.port} user={user} dbname={database}"
 
+    def fresh(self, name: str) -> str:
+        """Make one more database, as the one of the server was at its start.
+
+        If there is one of that name, it is dropped first, and its clients are cut off.
+
+        :param name: its name.
+        :returns: its URL.
+        :raises NotRunning: if it is not running.
+        :raises SummonError: if the server refuses it, or does not answer within ``timeout``.
+        """
+        from .postgresql_reset import make_fresh
+
+        url = self.url_for_database(name)
+        if name in (self._database, "postgres") or _RESERVED.match(name):
+            raise _reserved(self._called, f"fresh({name!r})")
+        make_fresh(self, name)
+        return url
+
     def _check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
         super()._check(may_appear)
@@ -169,6 +211,50 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
 
     def _texts(self) -> list[str]:
         return [*super()._texts(), *self._settings.values(), *self._initdb]
+
+    def _ready(self, instance: Instance) -> None:
+        super()._ready(instance)
+        if self._renews:
+            from .postgresql_reset import Spares
+
+            self._spares = Spares(self)
+            self._spares.begin()
+
+    def _finish(
+        self, instance: Instance, keep_lease: bool, failure: BaseException | None = None
+    ) -> None:
+        self._end_spares()
+        super()._finish(instance, keep_lease, failure)
+
+    def _end_spares(self) -> None:
+        spares, self._spares = self._spares, None
+        if spares is not None:
+            spares.close()
+
+    def _renew(self) -> None:
+        from .postgresql_reset import Spares
+
+        try:
+            if self._spares is None:
+                self._spares = Spares(self)
+                self._spares.begin()
+            self._spares.renew()
+        except BaseException:
+            # what was answered is not known: the next reset begins anew
+            self._end_spares()
+            raise
+
+    def _truncate(self) -> None:
+        from .postgresql_reset import empty_tables
+
+        empty_tables(self, "truncate")
+
+    def _delete(self) -> None:
+        from .postgresql_reset import empty_tables
+
+        empty_tables(self, "delete")
+
+    _own_resets = {True: _renew, "truncate": _truncate, "delete": _delete}
 
     def _readiness(self) -> list[Probe]:
         from . import postgresql_cluster as clusters
@@ -198,7 +284,10 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         return postgresql_cluster
 
     def _influences(self) -> object:
-        return self._settings
+        return self._settings, self._home, self._pristine
+
+    def _begins_empty(self) -> bool:
+        return super()._begins_empty() and self._home == "postgres"
 
     # -- its programs --
 
@@ -239,6 +328,13 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
             package=package_of(program),
             optional=self._may_skip,
         )
+
+
+def _reserved(label: str, what: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"{label}: {what}: the server needs a database of that name itself: write another name",
+        executor=label,
+    )
 
 
 def _in_dsn(value: str) -> str:

@@ -120,6 +120,22 @@ def run_sql(server: PostgreSQL, path: str, address: tuple[str, int]) -> Steps[No
         connection.ask(statements, Deadline(PATIENCE))
 
 
+def finish(server: PostgreSQL, address: tuple[str, int]) -> None:
+    """Keep a copy of the database of a server, and make the one that we are connected to."""
+    deadline, database, home = Deadline(PATIENCE), server._database, server._home
+    with (
+        failing(server._called, "the result of template= could not be kept"),
+        sql.Connection(address, server._user, database) as connection,
+    ):
+        if home != "postgres":
+            connection.ask(f"CREATE DATABASE {home} TEMPLATE template0", deadline)
+        if server._schema:
+            # a library that the template has used may still be connected
+            sql.cut(connection, database, deadline)
+            for statement in sql.clone(connection, server._pristine, database):
+                connection.ask(statement, deadline)
+
+
 def bindirs() -> Iterator[str]:
     """Debian's directories of PostgreSQL, the newest version first."""
 

@@ -267,7 +267,6 @@ class ServicePool:
                 let_through(error)
                 self._failures.append((part, (error, _below(error))))
                 raise
-            self.used.pop(id(part), None)
         return said
 
     def _make_whole(self, wanted: Sequence[Executor]) -> None:
@@ -280,11 +279,8 @@ class ServicePool:
                 found = parts(group)
                 if not any(is_in(part, wanted) for part in found):
                     continue
-                idle = [part for part in found if stands_idle(part)]
                 try:
                     group.make_whole()
-                    for part in idle:
-                        self.used.pop(id(part), None)
                 except Exception as error:
                     let_through(error)
                     self._failures += [(part, (error, _below(error))) for part in found]

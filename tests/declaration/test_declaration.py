@@ -155,6 +155,8 @@ TAKES: dict[str, set[str]] = {
     "initdb": {"list", "list of numbers", "empty list", "path"},
     "user": TEXT,
     "database": TEXT,
+    "template": {*COMMAND, "function", "class", "None"},
+    "template_key": {"None"},  # alone
     "bindir": {*PATH, "None"},
     "executors": {"empty list"},
     "thing": set(),
@@ -184,7 +186,8 @@ class TestKinds:
             given = {**NEEDED[make], argument: value}
             if make is PostgreSQL and argument in ("one_shot", "shell"):
                 continue
-            if argument == "alive" and kind == "True":  # accepted where a probe can ask again
+            # accepted where a probe can ask again, and where it has a way of its own to forget
+            if argument in ("alive", "reset") and kind == "True":
                 continue
             if kind in TAKES[argument]:
                 make(**given)

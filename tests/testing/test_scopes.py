@@ -8,6 +8,7 @@ import tempfile
 import textwrap
 import unittest
 import warnings
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -453,35 +454,46 @@ class ResetTest(ScopesTest):
         result = run(self.case("one", db=db), self.case("two", db=db, tests=2))
         self.assertEqual((len(result.errors), self.events.count("two")), (2, 0))
 
-    def test_what_starts_anew_needs_none(self) -> None:
-        """After a restart, of a group too, the first test is the first."""
+    def test_what_was_started_again(self) -> None:
+        """A restart keeps the files of a service, of a group too, and so what it stores in them."""
 
         def one() -> SimpleExecutor:
-            return SimpleExecutor(SLEEPER, reset=lambda executor: self.events.append("reset"))
+            return SimpleExecutor(SLEEPER, reset=lambda it: (Path(it.tmpdir) / "data").unlink())
+
+        inner = one()
+
+        def data(case: Any) -> Path:
+            db = inner if isinstance(case.db, Orchestrator) else case.db
+            return Path(db.tmpdir, "data")
 
         class Case(SummonTestCase):
-            db = one()
+            db: Any = one()
+
+            def setUp(case) -> None:
+                case.assertFalse(data(case).exists())
+                data(case).touch()
 
             def test_1(case) -> None:
                 case.db.kill()
 
             def test_2(case) -> None:
-                self.events.append("test_2")
+                case.db.restart()
 
             def test_3(case) -> None:
                 pass
 
         class GroupCase(Case):
-            db = Orchestrator({"inner": one()})
+            db = Orchestrator({"inner": inner})
 
             def test_1(case) -> None:
                 case.db.stop()
 
+            def test_2(case) -> None:
+                pass
+
         for case in (Case, GroupCase):
             with self.subTest(case.__name__):
-                self.events.clear()
                 self.assert_passed(run(case))
-                self.assertEqual(self.events, ["test_2", "reset"])
 
     def test_what_is_summoned(self) -> None:
         """``summoned`` takes a scope, and a reset; or the thing has one."""

@@ -1,0 +1,145 @@
+"""How a PostgreSQL server forgets what a test has left in its database.
+
+``reset=True`` renames: a spare database, a clone of the template that was made while tests ran,
+takes the place of the used one.  Two spares are made at the same time, so that a short test seldom
+waits for one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from ..foreign import let_through
+from ..scheduling.deadline import Deadline
+from ..tracebacks import hidden
+from .database_connection import Refused, failing
+from .postgresql_connection import Connection, clone, cut, identifier
+
+if TYPE_CHECKING:
+    from .postgresql import PostgreSQL
+
+__tracebackhide__ = hidden
+
+#: how many spares are made while tests run
+_SPARES = 2
+#: what the server says if a database is used, and if there is none of that name
+_IN_USE, _UNKNOWN = "55006", "3D000"
+#: the tables of the user, but for those of extensions; partitions are emptied with their table
+_TABLES = """
+SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (
+    SELECT FROM pg_depend d
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+)
+"""
+
+
+class Spares:
+    """The spare databases of a server that runs.
+
+    :raises SummonError: from all methods, if the server refuses something, or does not answer.
+    """
+
+    def __init__(self, server: PostgreSQL) -> None:
+        self._server = server
+        self._address = server._host, server._port_now()
+        #: in the order in which they are used
+        self._spares: list[_Spare] = []
+
+    def renew(self) -> None:
+        """Have a spare take the place of the database."""
+        deadline = Deadline(self._server._limits.timeout)
+        with failing(self._server._called, "reset=True has failed"):
+            spare = self._spares.pop(0)
+            self._spares.append(spare)
+            spare.replace(self._server._database, deadline)
+            spare.make(self._server._pristine)
+        while len(self._spares) < _SPARES:
+            # only now, since many a class has but one test
+            self.begin()
+
+    def close(self) -> None:
+        """End the connections."""
+        for spare in self._spares:
+            spare.connection.close()
+
+    def begin(self) -> None:
+        """Have the server make one more, which is the first to be used."""
+        server, deadline = self._server, Deadline(self._server._limits.timeout)
+        with failing(server._called, "no spare database for reset=True"):
+            connection = Connection(self._address, server._user, server._home)
+            spare = _Spare(connection, len(self._spares))
+            self._spares.insert(0, spare)
+            connection.answers(deadline)
+            # left by a server that was stopped meanwhile
+            spare.connection.tell(f"DROP DATABASE IF EXISTS {spare.name}")
+            spare.make(server._pristine)
+
+
+class _Spare:
+    """A database, and the connection on which it is made."""
+
+    def __init__(self, connection: Connection, number: int) -> None:
+        self.connection = connection
+        self.name, self._used = f"summon_spare_{number}", f"summon_used_{number}"
+
+    def make(self, template: str) -> None:
+        """Tell the server to drop the one that was used, and to make a new one."""
+        drop = f"DROP DATABASE IF EXISTS {self._used}"
+        self.connection.tell(drop, *clone(self.connection, self.name, template))
+
+    def replace(self, database: str, deadline: Deadline) -> None:
+        """Rename it once it is made; the one that has its name is put aside."""
+        self.connection.answers(deadline)
+        name = identifier(database)
+        aside = f"ALTER DATABASE {name} RENAME TO {self._used};"
+        rename = f"ALTER DATABASE {self.name} RENAME TO {name}"
+        while True:
+            cut(self.connection, database, deadline)
+            try:
+                self.connection.ask(aside + rename, deadline)
+                return
+            except Refused as refused:
+                let_through(refused)
+                if refused.code == _UNKNOWN and aside:
+                    aside = ""  # a test has dropped it
+                elif refused.code != _IN_USE or deadline.expired():
+                    raise
+
+
+def empty_tables(server: PostgreSQL, how: Literal["truncate", "delete"]) -> None:
+    """Remove all rows of the database, in one transaction, without any trigger.
+
+    Sessions that are within a transaction are ended, since they hold the tables.
+    """
+    deadline = Deadline(server._limits.timeout)
+    address = server.host, server.port
+    with (
+        failing(server._called, f"reset={how!r} has failed"),
+        Connection(address, server._user, server._database) as connection,
+    ):
+        cut(connection, server._database, deadline, "xact_start IS NOT NULL")
+        tables = [str(table) for (table,) in connection.ask(_TABLES, deadline)]
+        if not tables:
+            return
+        if how == "truncate":
+            empty = f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE"
+        else:
+            empty = "; ".join(f"DELETE FROM {table}" for table in tables)
+        # no triggers: neither those of foreign keys, nor those that would write again
+        connection.ask(f"SET session_replication_role = replica; {empty}", deadline)
+
+
+def make_fresh(server: PostgreSQL, name: str) -> None:
+    """Make a database as the one of the server was at its start; one of that name is dropped."""
+    deadline = Deadline(server._limits.timeout)
+    address = server.host, server.port
+    with (
+        failing(server._called, f"fresh({name!r}) has failed"),
+        Connection(address, server._user, server._home) as connection,
+    ):
+        cut(connection, name, deadline)
+        connection.ask(f"DROP DATABASE IF EXISTS {identifier(name)}", deadline)
+        for statement in clone(connection, name, server._pristine):
+            connection.ask(statement, deadline)
