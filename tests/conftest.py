@@ -41,8 +41,13 @@ def mark() -> Iterator[str]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """The directory for temporary files of a test's program, which no other process uses."""
-    path = tmp_path / "t"
+def place() -> Iterator[Path]:
+    """The directory for temporary files of a test's program, which no other process uses.
+
+    Its name is short, as pytest's are not: services put unix sockets below it.
+    """
+    parent = tempfile.mkdtemp(prefix="t-")
+    path = Path(parent, "t")
     path.mkdir()
-    return path
+    yield path
+    shutil.rmtree(parent, ignore_errors=True)

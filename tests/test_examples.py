@@ -24,6 +24,7 @@ PROGRAMS = {
         "redis-server": "redis-server",
         "nginx": "nginx-light",
     },
+    "outages": {"redis-server": "redis-server"},
     "repl": {},
 }
 
