@@ -3,6 +3,7 @@
 All temporary files of the suite, those of its subprocesses too, go into one directory.
 """
 
+import gc
 import os
 import shutil
 import tempfile
@@ -25,6 +26,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.chmod(config.stash[_PLACE], 0o711)
     os.environ["TMPDIR"] = config.stash[_PLACE]
     tempfile.tempdir = None
+
+
+def pytest_collection_finish() -> None:
+    """Take what has been imported out of all searches for garbage, of which tests make many."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import summon_testcase
 
 from .needs import give_up
-from .samples import BARE, eventually
+from .samples import BARE, eventually, having
 
 if TYPE_CHECKING:
     _TestCase = unittest.TestCase
@@ -52,14 +52,7 @@ class Outcome(NamedTuple):
 
     def alive(self) -> set[int]:
         """The processes of the run that live: services, keepers and all others."""
-        marked = set()
-        for environ in Path("/proc").glob("[0-9]*/environ"):
-            try:
-                if self.log_path.encode() in environ.read_bytes():
-                    marked.add(int(environ.parent.name))
-            except OSError:  # gone meanwhile, or not ours
-                pass
-        return marked
+        return set(having(self.log_path, "environ"))
 
 
 def is_installed(module: str) -> bool:

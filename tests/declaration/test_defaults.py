@@ -32,7 +32,7 @@ from summon_testcase.declaration import options
 
 from ..cases import run
 from ..doubles import Recorder, check_declared, env_of, launch_of, limits_of, members_of, reset
-from ..samples import ROOT
+from ..samples import BARE, ROOT
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -295,7 +295,7 @@ class TestRefusals:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "--showlocals", "-p", "no:cacheprovider"],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": ROOT, "SUMMON_DEBUG": "1"},
+            env={**os.environ, "PYTHONPATH": ROOT, "SUMMON_DEBUG": "1", **BARE},
             capture_output=True,
             text=True,
             timeout=60,

@@ -7,15 +7,14 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def own_garbage() -> Iterator[None]:
+def own_garbage() -> None:
     """Collect only what a test has made.
 
     It does so after each of many rounds, to see what is left, and most of the time of such a
-    test would be a search through all that the suite has imported.
+    test would be a search through all that other tests have left, and have imported.
     """
+    gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.hookimpl(tryfirst=True)

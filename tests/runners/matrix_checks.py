@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.samples import eventually
+from tests.samples import eventually, having
 from tests.test_runners import PACKAGE, REPORTED, SAMPLE, Outcome
 
 from .matrix_rows import CANNOT_START, FAILING, INTERRUPTED, PASSING, Row
@@ -151,12 +151,7 @@ def alive(mark: str) -> set[int]:
 
     Not those whose pids the log has, which may be other processes' by now.
     """
-    found = set()
-    for environ in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):
-            if f"SAMPLE_LOG={mark}".encode() in environ.read_bytes():
-                found.add(int(environ.parent.name))
-    return found
+    return set(having(f"SAMPLE_LOG={mark}", "environ"))
 
 
 def without_async(modules: Iterable[str]) -> list[str]:

@@ -43,18 +43,29 @@ def marker() -> str:
     return f"marker-{uuid.uuid4().hex}"
 
 
-def marked(word: str) -> list[int]:
-    """The processes that have a word in their command line; zombies have none."""
-    found = []
+def having(word: str, where: str = "cmdline") -> list[int]:
+    """The processes that have a word in their command line, or their environment.
+
+    Zombies have neither, and the environment of another user's process is not to be read.
+
+    :param where: the name of the file in ``/proc/PID`` that is searched.
+    """
+    sought, found = word.encode(), []
     for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
+        if name.isdigit():
             try:
-                line = Path("/proc", name, "cmdline").read_bytes()
+                # tests ask this of all processes thousands of times: neither Path nor a buffer
+                with open(f"/proc/{name}/{where}", "rb", buffering=0) as file:
+                    if sought in file.read():
+                        found.append(int(name))
             except OSError:
                 continue
-            if word.encode() in line:
-                found.append(int(name))
     return sorted(found)
+
+
+def marked(word: str) -> list[int]:
+    """The other processes that have a word in their command line."""
+    return [pid for pid in having(word) if pid != os.getpid()]
 
 
 def processes_with(word: str) -> list[str]:
@@ -62,14 +73,8 @@ def processes_with(word: str) -> list[str]:
 
     Without the package's own: this process keeps its warden, and its asker, until it ends.
     """
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if word.encode() in (entry / "environ").read_bytes():
-                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:  # it has ended, or is another user's
-            pass
-    return [command for command in found if "import main; main()" not in command]
+    commands = [text(f"/proc/{pid}/cmdline").replace("\0", " ") for pid in having(word, "environ")]
+    return [command for command in commands if command and "import main; main()" not in command]
 
 
 def status(pid: int) -> tuple[str, int]:
