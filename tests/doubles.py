@@ -28,6 +28,7 @@ from summon_testcase.supervision import shutdown, starting, warden
 from summon_testcase.supervision.instance import Instance
 from summon_testcase.supervision.warden import Warden
 from summon_testcase.system import ports
+from summon_testcase.testing import pool
 
 if TYPE_CHECKING:  # only then: a program that counts its own objects imports this file, too
     import pytest
@@ -196,6 +197,12 @@ def begin_lease(executor: SimpleExecutor) -> None:
 
 
 # State that exists once in a process
+
+
+def stop_all_at_exit() -> None:
+    """Stop what the end of this process stops, and wait for what ends already."""
+    pool._at_exit()
+    running._stop_all_at_exit()
 
 
 def reset() -> None:

@@ -293,8 +293,6 @@ class Instance:
         seen = copy.copy(self)
         seen.lease, seen.prepared, seen.over = self.lease.as_over(), False, True
         seen.in_use = False
-        if self.in_test and self.in_use:
-            seen.earlier = self.earlier + self.excerpt()
         return seen
 
     # -- the tests that use it --

@@ -39,7 +39,10 @@ from summon_testcase import (
     orchestrated,
 )
 from summon_testcase.system import ports
+from summon_testcase.testing import farewells
+from summon_testcase.testing.pool import ServicePool
 
+from ..doubles import redeclare, stop_all_at_exit
 from ..places import linux
 from ..samples import eventually, marked, service, status
 from .scene import LONG, UP, Belongings, run_program, sh
@@ -218,6 +221,40 @@ def test_interrupted_stop(make: Callable[[str], Any], short: int, mark: str) -> 
         if not interrupted:
             break
     assert number > 100
+
+
+def test_interrupted_farewell(mark: str) -> None:
+    """At the end of a class with ``stop_wait=False``, and when the process waits for it.
+
+    The interrupt comes through, and the end of the process leaves nothing.
+    """
+    services = {"a": one(mark), "b": one(mark)}
+    services["b"].after = ("a",)
+    for each in services.values():
+        redeclare(each, stop_wait=False)
+    pool = ServicePool("class", "Case")
+
+    def end() -> None:
+        pool.stop()
+        farewells.wait(farewells.under_way())
+
+    pool.bring_up(services, services, "before")
+    end()
+    before = Belongings()
+    for number, interrupt in interrupts(97):
+        pool.bring_up(services, services, "before")
+        began = time.monotonic()
+        with AtLine(number, interrupt) as at:
+            interrupted = interrupt.arrived(end)
+        assert interrupted == bool(at.where), at.where
+        stop_all_at_exit()
+        assert time.monotonic() - began < IN_TIME, at.where
+        assert not marked(mark), at.where
+        assert not any(each.running() for each in services.values()), at.where
+        assert before.lost() == {}, at.where
+        if not interrupted:
+            break
+    assert number > 300
 
 
 def test_interrupted_lease() -> None:

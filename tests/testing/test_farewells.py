@@ -25,7 +25,7 @@ from summon_testcase import (
 )
 
 from ..cases import run
-from ..doubles import Recorder, leased_ports, reset
+from ..doubles import Recorder, keeper_pid, leased_ports, reset
 from ..samples import PATIENCE, ROOT, alive, eventually, kill_marked, marked, marker, service
 
 
@@ -73,11 +73,12 @@ class NextClassTest(FarewellTest):
             summon = Defaults(stop_wait=False, stop_timeout=PATIENCE * 2)
             db = self.silent("{port}")
             worker = self.lingering("{port}", "{tmpdir}", "{db.port}")
-            pid = db_pid = port = 0
+            pid = keeper = db_pid = port = 0
             directory = ""
 
             def test(self) -> None:
                 One.pid, One.db_pid = self.worker.pid, self.db.pid
+                One.keeper = keeper_pid(self.worker)
                 One.port, One.directory = self.worker.port, self.worker.tmpdir
 
         class Two(One):
@@ -89,7 +90,11 @@ class NextClassTest(FarewellTest):
                 test.assertTrue(os.path.isdir(One.directory))
                 test.assertEqual(leased_ports(), 4)
                 test.go.touch()
-                eventually(lambda: not alive(One.pid), "it has ended")
+                eventually(lambda: not alive(One.keeper), "it has ended, and that was told")
+                test.assertTrue(alive(One.db_pid), "nothing has been waited for since")
+
+            def test_next(self) -> None:
+                eventually(lambda: not alive(One.db_pid), "it was asked before this test")
 
         class Three(One):
             def test(self) -> None:
@@ -100,10 +105,10 @@ class NextClassTest(FarewellTest):
 
     def test_one_former_life_at_most(self) -> None:
         """A second end of the scope waits for the first."""
-        worker = self.lingering()
 
         class Case(SummonTestCase):
-            it = worker
+            # it ends only when its time is over
+            it = self.lingering(stop_timeout=0.5)
             pids: list[int] = []
 
             def test(case) -> None:
@@ -113,12 +118,13 @@ class NextClassTest(FarewellTest):
             def test(case) -> None:
                 self.assertFalse(alive(case.pids[0]))
 
-        def let_go(case: Any) -> None:
-            self.assertTrue(alive(Case.pids[0]))
+        def end(case: Any) -> None:
             self.go.touch()
 
-        second = type("Second", (Case,), {"tearDownClass": classmethod(let_go)})
-        self.assert_passed(run(Case, second, Third))
+        Third.tearDownClass = classmethod(end)  # type: ignore[assignment]
+        result = run(Case, type("Second", (Case,), {}), Third)
+        self.assertEqual(result.failures, [])
+        self.assertIn("it did not end within 0.5 s", result.errors[0][1])
 
     def test_only_what_is_not_waited_for_and_what_it_needs(self) -> None:
         """The other services of the class are stopped at its end, in the usual order."""
@@ -200,6 +206,20 @@ class NextClassTest(FarewellTest):
         self.assertEqual(events, ["start custom", "test", "stop custom", "two"])
         self.assertEqual(marked(self.mark), [])
 
+    def test_a_stop_of_a_subclass(self) -> None:
+        """It is called on the service itself, which is waited for."""
+        stopped: list[object] = []
+
+        class Own(OutputCoordinatedExecutor):
+            def stop(self, *arguments: Any, **options: Any) -> None:
+                super().stop(*arguments, **options)
+                stopped.append(self)
+
+        it = Own(service("lingers.py", self.go, 0, self.mark), "up\n", stop_wait=False)
+        self.go.touch()
+        self.assert_passed(run(self.case("One", it=it)))
+        self.assertEqual(stopped, [it])
+
     def test_a_clean_up_of_a_subclass(self) -> None:
         """It is called once for each life, and sees that life."""
         seen: list[tuple[str, str]] = []
@@ -215,32 +235,58 @@ class NextClassTest(FarewellTest):
         it = Cleaned(service("lingers.py", self.go, 0, self.mark), "up\n", stop_wait=False)
         self.go.touch()
         self.assert_passed(run(self.case("One", it=it), self.case("Two", it=it)))
+        it.stop()
         reset()
         directories = {place for _, place in seen}
         self.assertEqual(len(directories), 2)
         both = [(what, place) for place in directories for what in ("ready", "cleanup")]
         self.assertEqual(sorted(seen), sorted(both))
 
-    def test_scopes(self) -> None:
-        """Of each test; and what a wider scope has lives until the narrow one has ended."""
+    def test_a_service_of_one_test(self) -> None:
+        """The next test begins while it ends."""
         test = self
 
         class Case(SummonTestCase):
-            db = self.silent("{port}")
-            worker = self.lingering("db={db.port}", scope="test")
+            worker = self.lingering(scope="test")
+            pids: list[int] = []
+
+            def tearDown(self) -> None:
+                self.pids.append(self.worker.pid)
 
             def test_1(self) -> None:
-                Case.pid = self.worker.pid  # type: ignore[attr-defined]
+                pass
 
             def test_2(self) -> None:
-                test.assertTrue(alive(Case.pid))  # type: ignore[attr-defined]
+                test.assertTrue(alive(self.pids[0]))
                 test.go.touch()
 
             def test_3(self) -> None:
-                test.assertFalse(alive(Case.pid))  # type: ignore[attr-defined]
+                test.assertFalse(alive(self.pids[0]))
 
         self.assert_passed(run(Case))
-        self.assertEqual(marked(self.mark), [])
+
+    def test_a_service_of_a_wider_scope(self) -> None:
+        """It is stopped only once those of narrower scopes, which may need it, have ended."""
+        left: list[list[int]] = []
+
+        class Needed(SimpleExecutor):
+            def cleanup(self) -> None:
+                left.append(marked(word))
+
+        word = marker()
+        deaf = service("deaf.py", self.mark, word)
+
+        class Case(SummonTestCase):
+            db = Needed(service("silent.py", self.mark))
+            options: Any = {"stop_timeout": 0.2, "stop_wait": False, "scope": "test"}
+            worker = OutputCoordinatedExecutor(deaf, "deaf", after="db", **options)
+
+            def test(self) -> None:
+                left.append(marked(word))
+
+        ((_, text),) = run(Case).errors
+        self.assertIn("it did not end within 0.2 s", text)
+        self.assertEqual([len(pids) for pids in left], [1, 0])
 
 
 class InATestTest(FarewellTest):
@@ -285,6 +331,12 @@ class InATestTest(FarewellTest):
             self.go.touch()
         self.assert_all_is_over()
         self.assertFalse(os.path.exists(directory))
+
+    def test_what_a_test_has_killed(self) -> None:
+        """Its port and its directory are given back."""
+        it = self.lingering("{port}")
+        self.assert_passed(run(self.case("Case", it=it, test=lambda case: case.it.kill())))
+        self.assert_all_is_over()
 
     def test_without_a_testcase(self) -> None:
         """It has no meaning, as a warning says; a wrong value is refused."""
@@ -346,6 +398,7 @@ class ProcessTest(FarewellTest):
         script = f"""
             import os, signal, sys, unittest
             from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor, SummonTestCase
+            from summon_testcase.testing import farewells
             from tests.cases import run
             from tests.samples import alive, service
 
@@ -438,7 +491,7 @@ class ProcessTest(FarewellTest):
             """
             child = os.fork()
             if not child:
-                sys.exit(4)
+                sys.exit(5 if farewells.under_way() else 4)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4
             assert all(map(alive, One.pids))
             print("end", flush=True)
