@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .asgi import ASGI as ASGI
     from .celery import Celery as Celery
+    from .chromedriver import Chromedriver as Chromedriver
     from .mariadb import MariaDB as MariaDB
     from .memcached import Memcached as Memcached
     from .mosquitto import Mosquitto as Mosquitto
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "ASGI": "asgi",
     "Celery": "celery",
+    "Chromedriver": "chromedriver",
     "MariaDB": "mariadb",
     "Memcached": "memcached",
     "Mosquitto": "mosquitto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
 
 from ..errors import SummonError, TimeoutExpired
@@ -100,6 +101,16 @@ class Client:
             if not answer.startswith(found):
                 raise self.refused(found + self._heard)
             found += self.take(1)
+
+    def request(self, method: str, path: str) -> bytes:
+        """Send a request of HTTP without a body; the body of the answer, whose status is 200."""
+        head = [f"{method} {path} HTTP/1.1", "Host: localhost", "Content-Length: 0"]
+        self.say("\r\n".join([*head, "Connection: close", "", ""]).encode())
+        answer = self.take_until(b"\r\n\r\n")
+        if b" 200 " not in answer.partition(b"\r\n")[0]:
+            raise self.refused(answer)
+        size = re.search(rb"\r\ncontent-length: *([0-9]+)", answer, re.IGNORECASE)
+        return self.take(int(size[1])) if size else b""
 
     def refused(self, answer: bytes) -> SummonError:
         """The error for another answer."""

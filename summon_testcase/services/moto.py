@@ -37,9 +37,6 @@ class Moto(WebServer):
 
     def _forget(self) -> None:
         with Client(self) as client:
-            client.say(b"POST /moto-api/reset HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
-            answer = client.take_until(b"\r\n")
-            if b" 200 " not in answer:
-                raise client.refused(answer)
+            client.request("POST", "/moto-api/reset")
 
     _own_resets = {True: _forget}

@@ -131,11 +131,9 @@ class RabbitMQ(ReadyMade):
         if "rabbitmq_management" in names:
             listener = f'[{{ip,"{_LOOPBACK}"}},{{port,{{port:management}}}}]'
             words += ["-rabbitmq_management", "tcp_config", listener]
-        env = options.pop("env", None)
-        given = env if isinstance(env, (list, tuple)) else [env or {}]
         # on a busy machine it takes many times as long as usual
         options = {"stop_signal": _AT_ONCE, "timeout": 120, "stop_timeout": 30, **options}
-        super().__init__(words, own_files=files, env=[_VARIABLES, *given], **options)
+        super().__init__(words, own_files=files, own_env=_VARIABLES, **options)
 
     def env(self) -> dict[str, str]:
         """``AMQP_URL``, ``RABBITMQ_URL``, and ``CELERY_BROKER_URL``, which Celery reads."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..declaration import arguments, file_arguments
+from ..declaration import arguments, file_arguments, variables
 from ..declaration.command import Launch
 from ..declaration.programs import package_of
 from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
@@ -33,6 +33,7 @@ class ReadyMade(SimpleExecutor):
 
     :param words: the arguments of the server, unless ``_words`` has them.
     :param own_files: files that it needs, as for ``files=``, by which users may replace them.
+    :param own_env: variables that it needs, as for ``env=``, by which users may replace them.
     :param options: further arguments of the server, after ours.
     :param program: the program, as a path or a name on the PATH, instead of the usual ones.
     :param bindir: the directory in which the program is; a relative one starts from ``cwd``.
@@ -61,6 +62,7 @@ class ReadyMade(SimpleExecutor):
         words: Sequence[str] = (),
         *,
         own_files: Mapping[str, str] | None = None,
+        own_env: Mapping[str, str | None] | None = None,
         options: Sequence[str] = (),
         program: str | os.PathLike[str] | None = None,
         bindir: str | os.PathLike[str] | None = None,
@@ -80,6 +82,7 @@ class ReadyMade(SimpleExecutor):
         self._options = more
         super().__init__([self._programs[0], *words, *more], **others)
         self._files = {**file_arguments.files(label, own_files), **self._files}
+        self._env = (*variables.layers(label, own_env), *self._env)
 
     @classmethod
     def _kind(cls, command: object, shell: bool) -> str:

@@ -29,6 +29,7 @@ from ..reliability.scene import Belongings
 DECLARED: dict[str, tuple[str, str]] = {
     "ASGI": ("ASGI('tests.services.apps:asgi')", "uvicorn"),
     "MariaDB": ("MariaDB(database='shop')", "mariadbd"),
+    "Chromedriver": ("Chromedriver()", "chromedriver"),
     "Memcached": ("Memcached()", "memcached"),
     "Mosquitto": ("Mosquitto()", "mosquitto"),
     "Moto": ("Moto()", "moto_server"),
