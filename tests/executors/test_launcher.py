@@ -46,7 +46,8 @@ def listens(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), 5):
             return True
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
+        # reset: the listener was closed before it had accepted
         return False
 
 

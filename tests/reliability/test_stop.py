@@ -21,6 +21,7 @@ from summon_testcase import (
     StopFailed,
     SummonError,
 )
+from summon_testcase.supervision import stopping
 
 from ..doubles import instance_of, keeper_pid
 from ..places import linux
@@ -99,19 +100,15 @@ class TestBounded:
             it.stop()
         assert not marked(mark)
 
-    def test_stopped_keeper(self, mark: str) -> None:
+    def test_stopped_keeper(self, mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """A keeper that does not answer (SIGSTOP) is given up, and killed with its service."""
         it = SimpleExecutor(sh(UP, mark), stop_timeout=0.2).start()
         keeper = keeper_pid(it)
         os.kill(keeper, signal.SIGSTOP)
-        from summon_testcase.supervision import instance as run
-
-        patience, run.ANSWER = run.ANSWER, 0.5
-        try:
-            with pytest.raises(StopFailed, match="its keeper was killed"):
-                it.stop()
-        finally:
-            run.ANSWER = patience
+        # seconds that a keeper has for its answer
+        monkeypatch.setattr(stopping, "ANSWER", 0.5)
+        with pytest.raises(StopFailed, match="its keeper was killed"):
+            it.stop()
         assert not alive(keeper) and not marked(mark)
 
     def test_many_deaf_in_parallel(self, mark: str) -> None:

@@ -135,7 +135,8 @@ def test_a_server_that_sets_it(mark: str) -> None:
         assert server.running()
         use(server.port)
         redeclare(server, until=lambda it: False)
-        limits_of(server).timeout = 0.5
+        # seconds in which it listens for sure: before that the connections may be in its way
+        limits_of(server).timeout = 3
         with pytest.raises(TimeoutExpired) as caught:
             server.restart()
         assert "lingered" not in str(caught.value)
