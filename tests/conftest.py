@@ -4,6 +4,7 @@ All temporary files of the suite, those of its subprocesses too, go into one dir
 """
 
 import gc
+import itertools
 import os
 import shutil
 import tempfile
@@ -16,6 +17,8 @@ from .samples import kill_marked, marker
 from .terminal import hear_signals
 
 _PLACE = pytest.StashKey[str]()
+#: of the directories for programs, in the one for all temporary files
+_numbers = itertools.count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,10 +54,10 @@ def mark() -> Iterator[str]:
 def place() -> Iterator[Path]:
     """The directory for temporary files of a test's program, which no other process uses.
 
-    Its name is short, as pytest's are not: services put unix sockets below it.
+    Its name is short, as pytest's are not: services put unix sockets far below it.
     """
-    parent = tempfile.mkdtemp(prefix="t-")
-    path = Path(parent, "t")
-    path.mkdir()
+    parent = Path(tempfile.gettempdir(), f"p{next(_numbers)}")
+    path = parent / "t"
+    path.mkdir(parents=True)
     yield path
     shutil.rmtree(parent, ignore_errors=True)

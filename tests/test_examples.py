@@ -26,6 +26,7 @@ PROGRAMS = {
     },
     "outages": {"redis-server": "redis-server"},
     "repl": {},
+    "selenium_chromium": {"chromium": "chromium", "chromedriver": "chromium-driver"},
 }
 
 
