@@ -16,7 +16,10 @@ from .results import Result
 from .stats import Table
 from .text import number
 
-PEERS = ("mirakuru", "pytest-xprocess", "pexpect", "testing.postgresql", "summon_testcase")
+PEERS = (
+    *("mirakuru", "pytest-xprocess", "pexpect", "testing.postgresql", "pytest-postgresql"),
+    "summon_testcase",
+)
 
 
 def save(directory: str, suite: str, result: Result, run: dict[str, Any]) -> None:

@@ -100,7 +100,8 @@ class ServicePool:
         self._batches: list[Orchestrator] = []
         #: executors that cannot be started, or not again, and the reasons
         self._failures: list[tuple[Executor, Reason]] = []
-        #: executors that a test has used since their start, by ``id()``
+        #: executors that a test has used since their last reset, by ``id()``; a restart is none,
+        #: since it keeps their files
         self.used: dict[int, Executor] = {}
         self._revived: Counter[int] = Counter()
 

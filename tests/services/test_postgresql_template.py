@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 
-from summon_testcase import InvalidArgument, PostgreSQL, SummonError, orchestrated
+from summon_testcase import InvalidArgument, PostgreSQL, ProcessExited, SummonError, orchestrated
 
 from ..doubles import DATA_MEMORY
 from ..needs import find
@@ -23,6 +23,8 @@ from ..samples import ROOT
 from .test_postgresql import ask, connect, nothing_left
 
 SCHEMA = "create table item (n int); insert into item values (1), (2);"
+#: a line of a shell that has the data of initdb look as those of an old version
+OLD = 'while [ "$1" != -D ]; do shift; done; echo 9.6 >"$2/PG_VERSION"\n'
 COUNT = "select count(*)::int from item"
 
 POSTGRES = find("postgres", package="postgresql")
@@ -219,6 +221,18 @@ class TestCache:
             subprocess.run(["tar", "-cf", archive, "-C", tmp_path, *files], check=True)
         with PostgreSQL(template=SCHEMA) as db:
             assert ask(db.url, COUNT) == 2
+
+    def test_a_server_of_another_version(self, cache: Path) -> None:
+        """It cannot start with what its initdb makes: its words are in the error."""
+        programs = Path(POSTGRES).parent
+        with contextlib.contextmanager(places)() as place:
+            for name, more in (("initdb", OLD), ("postgres", "")):
+                script = place / name
+                script.write_text(f'#!/bin/sh\nset -e\n"{programs}/{name}" "$@"\n{more}')
+                script.chmod(0o755)
+            said = r"initialized by PostgreSQL version 9\.6, which is not compatible"
+            with nothing_left(), pytest.raises(ProcessExited, match=said):
+                PostgreSQL(bindir=place).start()
 
     PROGRAM = """
 import sys
