@@ -147,6 +147,9 @@ def blocks_of(source: str, name: str) -> tuple[list[Block], list[str]]:
                 raise BadPage(f"{name}:{node.line}: {language or 'no'} language: cannot be run")
             file = node.get("caption") or marks.pop("file", "")
             excuse = marks.pop("not run", "")
+            tests = "    def test_" in node.astext() and language == "python"
+            if tests and not (excuse or Path(file).match("test_*.py")):
+                raise BadPage(f"{name}:{node.line}: its tests do not run: name the file test_*.py")
             blocks.append(Block(node.line or 0, language, node.astext(), file, excuse))
         if marks and isinstance(node, (nodes.paragraph, nodes.section)):
             raise BadPage(f"{name}: the mark {marks} stands in front of no code block")
@@ -409,6 +412,10 @@ class RunningPagesTest(PageTest):
         self.wrong("Text::\n\n   what is it\n", "no language")
         self.wrong(">>> 1\n1\n", "into a code-block")
         self.wrong(".. not run:\n\n.. code-block:: python\n\n   1 / 0\n", "says nothing more")
+        self.wrong(
+            ".. code-block:: python\n\n   class A(B):\n       def test_a(self):\n           pass\n",
+            "its tests do not run",
+        )
         self.wrong(".. not run: because\n\nText\n", "in front of no code block")
 
     def test_leaves_alone_what_has_a_reason(self) -> None:

@@ -8,6 +8,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from summon_testcase.services import TCPProxy
+
+from ..samples import PATIENCE
+
 
 class _Echo(socketserver.BaseRequestHandler):
     """Returns all that it reads, and after the end of that the number of bytes."""
@@ -62,6 +66,11 @@ def echo(
         finally:
             server.shutdown()
             thread.join()
+
+
+def connect(proxy: TCPProxy) -> socket.socket:
+    """A connection to a proxy."""
+    return socket.create_connection((proxy.host, proxy.port), PATIENCE)
 
 
 def read_all(sock: socket.socket) -> bytes:

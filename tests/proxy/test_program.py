@@ -15,7 +15,7 @@ from summon_testcase.services import TCPProxy
 
 from ..places import can_bind, linux, require
 from ..samples import PATIENCE, eventually
-from .echo import Echo, echo, read, read_all
+from .echo import Echo, connect, echo, read, read_all
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +30,6 @@ def proxy(target: Echo) -> Iterator[TCPProxy]:
     """A proxy in front of it."""
     with TCPProxy(to=target.to) as it:
         yield it
-
-
-def connect(proxy: TCPProxy) -> socket.socket:
-    """A connection to the proxy."""
-    return socket.create_connection((proxy.host, proxy.port), PATIENCE)
 
 
 def reset(sock: socket.socket) -> None:

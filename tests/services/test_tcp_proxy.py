@@ -36,7 +36,7 @@ from summon_testcase.services import TCPProxy
 from ..cases import run
 from ..doubles import put_run_directory
 from ..needs import needs
-from ..proxy.echo import Echo, echo, read
+from ..proxy.echo import Echo, connect, echo, read
 from ..samples import PATIENCE
 
 
@@ -52,11 +52,6 @@ def proxy(target: Echo) -> Iterator[TCPProxy]:
     """A proxy in front of it."""
     with TCPProxy(to=target.to) as it:
         yield it
-
-
-def connect(proxy: TCPProxy) -> socket.socket:
-    """A connection to the proxy."""
-    return socket.create_connection((proxy.host, proxy.port), PATIENCE)
 
 
 def ask(client: socket.socket, word: bytes = b"word") -> float:
