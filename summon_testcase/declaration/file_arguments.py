@@ -60,7 +60,7 @@ def _name(label: str, key: object) -> str:
     if isinstance(name, str) and name and "\0" not in name and not name.endswith(os.sep):
         parts = name.split(os.sep)
         plain = not (os.path.isabs(name) or ".." in parts or parts[0].startswith("~"))
-        if plain and os.path.normpath(name) != "." and not templates.there_are([name]):
+        if plain and os.path.normpath(name) != "." and not templates.there_are(name):
             return os.path.normpath(arguments.encodable(label, "files= has a name that", name))
     raise InvalidArgument(f"{label}: files= has {key!r} for a name: write {_NAMES}", executor=label)
 

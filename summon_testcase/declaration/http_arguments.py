@@ -58,10 +58,11 @@ def sample(url: str, number: int) -> SplitResult | None:
 def elsewhere(url: str) -> set[str]:
     """The names of other services that the URL addresses."""
     authority = re.match(_AUTHORITY, url)
-    if authority is None or any(map(templates.is_port, templates.fields([authority[0]]))):
+    named = templates.named([authority[0]] if authority else [])
+    if any(not name and templates.is_port(field) for name, field in named):
         # "{port}" is the executor's own, even if the host is another service's
         return set()
-    return {name for name, _ in templates.references([authority[0]])}
+    return {name for name, _ in named if name}
 
 
 def contradict(host: str, other: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 
 from ..errors import CommandNotFound
 from ..foreign import let_through
@@ -105,18 +105,6 @@ def activate(env: MutableMapping[str, str]) -> None:
         env["PATH"] = os.pathsep.join([scripts, path])
         env["VIRTUAL_ENV"] = sys.prefix
         env.pop("PYTHONHOME", None)
-
-
-def path_of(declared: Mapping[str, str | None]) -> str | None:
-    """The PATH of a service, with templates that are not filled in; None if it has none.
-
-    :param declared: variables that are added to the inherited ones.
-    """
-    if "PATH" in declared:
-        return declared["PATH"]
-    env = {key: os.environ[key] for key in ("PATH", "VIRTUAL_ENV") if key in os.environ}
-    activate(env)
-    return env.get("PATH")
 
 
 def _candidates(word: str, path: str | None, cwd: str) -> list[str]:

@@ -41,24 +41,14 @@ def offered(service: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*OTHER_FIELDS, *(field for more in found for field in more)]))
 
 
-def references(texts: Iterable[str]) -> set[tuple[str, str]]:
-    """The ``(service, field)`` pairs that templates in some texts name."""
-    return {
-        (match[1], match[2]) for text in texts for match in re.finditer(_TEMPLATE, text) if match[1]
-    }
+def named(texts: Iterable[str]) -> set[tuple[str, str]]:
+    """The ``(service, field)`` pairs that templates in some texts name; no service is empty."""
+    return {pair for text in texts for pair in re.findall(_TEMPLATE, text)}
 
 
-def fields(texts: Iterable[str]) -> set[str]:
-    """The names in ``{field}``, without a service: templates for the executor itself."""
-    found = (match for text in texts for match in re.finditer(_TEMPLATE, text))
-    return {match[2] for match in found if not match[1]}
-
-
-def there_are(texts: Iterable[str]) -> bool:
-    """Whether some texts contain templates."""
-    return any(
-        match[1] or _is_own(match[2]) for text in texts for match in re.finditer(_TEMPLATE, text)
-    )
+def there_are(text: str) -> bool:
+    """Whether a text contains templates."""
+    return any(name or _is_own(field) for name, field in re.findall(_TEMPLATE, text))
 
 
 def is_port(field: str) -> bool:

@@ -56,7 +56,7 @@ def services(layers: Layers) -> Layers:
 
 def merged(
     layers: Layers,
-    fill: Callable[[str], str] = lambda text: text,
+    fill: Callable[[str], str] | None = None,
     ask: Callable[[object], Mapping[str, str]] = lambda service: {},
 ) -> dict[str, str | None]:
     """All variables of an ``env=``; of those with the same name the last one.
@@ -67,10 +67,12 @@ def merged(
     """
     found: dict[str, str | None] = Variables()
     for layer in layers:
-        if isinstance(layer, Variables):
-            found |= {key: None if text is None else fill(text) for key, text in layer.items()}
-        else:
+        if not isinstance(layer, Variables):
             found |= ask(layer)
+        elif fill is None:
+            found |= layer
+        else:
+            found |= {key: None if text is None else fill(text) for key, text in layer.items()}
     return found
 
 

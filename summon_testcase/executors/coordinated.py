@@ -274,7 +274,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
     def _url_now(self) -> str:
         from ..declaration import http_arguments
 
-        if templates.there_are([self._url]) and "{url}" in self._url:
+        if templates.there_are(self._url) and "{url}" in self._url:
             raise InvalidArgument(
                 f"{self._called}: url= contains {{url}} itself: write {{host}} and {{port}}",
                 executor=self._called,
@@ -300,7 +300,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
 
         :raises NotRunning: if the URL has templates, and the service is not running.
         """
-        if not templates.there_are([self._url]):
+        if not templates.there_are(self._url):
             return self._url
         instance = self._instance
         if instance is None or instance.lease.over:
@@ -446,9 +446,8 @@ class CommandCoordinatedExecutor(SimpleExecutor):
         ports = set(filter(templates.is_port, named))
         return ports | {"port"} if "url" in named else ports
 
-    def _find_program(self, path: str | None, cwd: str) -> None:
-        super()._find_program(path, cwd)
-        self._find_known(self._probe[0], path, cwd)
+    def _program_words(self) -> list[str]:
+        return [*super()._program_words(), self._probe[0]]
 
     def _readiness(self) -> list[Probe]:
         return [self._command_probe(self._probe, self._probe_timeout)]

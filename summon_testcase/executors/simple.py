@@ -234,6 +234,8 @@ class SimpleExecutor(Copied, Addressed):
         self.scope = lifetime.scope(label, scope)
         self._reset = lifetime.reset(label, reset, self._own_resets)
         self._max_restarts = lifetime.max_restarts(label, restart)
+        #: the programs that the check of a start has found: by word, PATH and directory
+        self._found: dict[tuple[str, str | None, str], str] = {}
         self._alive: Any = lifetime.alive(label, alive, self._asks_again)
         if not (alive is None or isinstance(alive, bool) or callable(alive)) and not hasattr(
             alive, "look"
@@ -294,13 +296,21 @@ class SimpleExecutor(Copied, Addressed):
 
     # -- what flavours override --
 
+    def _told(self) -> list[str]:
+        """The texts that tell the service something, and may contain templates."""
+        env = filter(None, variables.merged(self._env).values())
+        return [*self._command, *env, *file_arguments.texts(self._files, self._located)]
+
     def _texts(self) -> list[str]:
         """All texts that may contain templates."""
-        env = filter(None, variables.merged(self._env).values())
         alive = self._alive if isinstance(self._alive, tuple) else ()
-        files = file_arguments.texts(self._files, self._located)
-        texts = [*self._command, *self._stop_command, *env, *files, *alive]
-        return [*texts, *([self._cwd] if self._cwd else [])]
+        cwd = [self._cwd] if self._cwd else []
+        return [*self._told(), *self._stop_command, *alive, *cwd]
+
+    def _program_words(self) -> list[str]:
+        """The words that name programs, which a check looks for."""
+        alive = self._alive if isinstance(self._alive, tuple) else ()
+        return [self._command[0], *self._stop_command[:1], *alive[:1]]
 
     #: whether others talk to the service, so that more than its output is of interest
     _serves = False
@@ -343,7 +353,7 @@ class SimpleExecutor(Copied, Addressed):
 
     def _needs(self) -> set[str]:
         """Names of the services that the templates refer to."""
-        return {name for name, _ in templates.references(self._texts()) if name in self._services}
+        return {name for name, _ in templates.named(self._texts()) if name in self._services}
 
     def _waits_for(self) -> tuple[object, ...]:
         return (*self.after, *variables.services(self._env))
@@ -426,7 +436,7 @@ class SimpleExecutor(Copied, Addressed):
         return tuple(sorted(field for field in fields if field.startswith(templates.PORT)))
 
     def _fill(self, text: str) -> str:
-        return templates.fill(text, self._own, self._other)
+        return templates.fill(text, self._own, self._other) if "{" in text else text
 
     def _placed(self, text: str) -> str:
         """A text in which those templates are filled in that are known before the start."""
@@ -436,16 +446,27 @@ class SimpleExecutor(Copied, Addressed):
 
         return templates.fill(text, own, lambda name, field: None)
 
+    def _known(self, text: str) -> str | None:
+        """A text with its templates filled in; None if only the start can fill them in."""
+        if "{" not in text:
+            return text
+        text = self._placed(text)
+        return None if templates.there_are(text) else text
+
     def _directory(self) -> str:
         """The directory that the service runs in."""
         return commands.directory(self._fill(self._cwd) if self._cwd else None, self._called)
 
     def _located(self, path: str) -> str | None:
         """The full path of a file, if it is known before the start."""
-        base, path = self._placed(self._cwd or ""), self._placed(path)
-        if templates.there_are([path]) or (templates.there_are([base]) and not os.path.isabs(path)):
+        base, known = self._known(self._cwd or ""), self._known(path)
+        if known is None or (base is None and not os.path.isabs(known)):
             return None
-        return os.path.join(base, path)
+        return os.path.join(base or "", known)
+
+    def _search_path(self) -> str | None:
+        """The PATH of the service, with templates that are not filled in; None if it has none."""
+        return commands.environment(variables.merged(self._env), self._tty).get("PATH")
 
     # -- start --
 
@@ -454,38 +475,28 @@ class SimpleExecutor(Copied, Addressed):
 
     def _check(self, may_appear: bool = False) -> None:
         """Refuse arguments that cannot work; see :meth:`Executor._check`."""
-        called, texts = self._called, self._texts()
+        called = self._called
         self._refuse_elsewhere()
-        for name, field in sorted(templates.references(texts)):
-            self._check_reference(name, field)
+        for name, field in sorted(templates.named(self._texts())):
+            if name:
+                self._check_reference(name, field)
         for layer in variables.services(self._env):
             if isinstance(layer, str) and layer not in self._services:
                 raise templates.unknown_name(called, "env", layer, self._services)
         self._refuse_a_port_untold()
         file_arguments.check(called, self._files, self._located, may_appear)
-        cwd, place = None, self._placed(self._cwd or "")
         may_appear = may_appear or overridden(self, "prepare")
-        if not (may_appear or templates.there_are([place])):
-            cwd = commands.directory(place, called)
-        path = programs.path_of(variables.merged(self._env))
-        path = None if path is None else self._placed(path)
-        if templates.there_are([path or ""]):
+        place = None if may_appear else self._known(self._cwd or "")
+        cwd = None if place is None else commands.directory(place, called)
+        path = self._search_path()
+        if path is not None and (path := self._known(path)) is None:
             return
+        self._found.clear()
         self._find_required(path, cwd)
         if cwd is not None:
-            self._find_program(path, cwd)
-            alive = self._alive if isinstance(self._alive, tuple) else ()
-            for word in (*self._stop_command[:1], *alive[:1]):
-                self._find_known(word, path, cwd)
-
-    def _find_program(self, path: str | None, cwd: str) -> None:
-        """Refuse a command whose program is missing."""
-        self._find_known(self._command[0], path, cwd)
-
-    def _find_known(self, word: str, path: str | None, cwd: str) -> None:
-        word = self._placed(word)
-        if not templates.there_are([word]):
-            self._find(word, path, cwd)
+            for word in map(self._known, self._program_words()):
+                if word is not None:
+                    self._find(word, path, cwd)
 
     def _awaited_ports(self) -> set[str]:
         """The fields, ``port`` or ``port:NAME``, of the ports at which its probes ask."""
@@ -499,14 +510,12 @@ class SimpleExecutor(Copied, Addressed):
         awaited = self._awaited_ports() - ({"port"} if self._port is not None else set())
         if not awaited or overridden(self, "prepare"):
             return
-        env = filter(None, variables.merged(self._env).values())
-        texts = [*self._command, *env, *file_arguments.texts(self._files, self._located)]
-        told = self._own_fields(texts)
+        told = self._own_fields(self._told())
         untold = sorted(awaited - told)
         if not untold or "url" in told:
             return
         port = untold[0]
-        written = {field.lower(): field for field in sorted(templates.fields(texts))}
+        written = {field.lower(): field for field in sorted(told)}
         meant = templates.nearest(port, written)
         hint = f"did you mean {{{port}}} by {{{written[meant]}}}? " if meant else ""
         fixed = ", or give port= if it always is the same" if port == "port" else ""
@@ -518,12 +527,16 @@ class SimpleExecutor(Copied, Addressed):
 
     def _own_fields(self, texts: list[str]) -> set[str]:
         """The fields of this executor that templates in some texts name."""
-        others = templates.references(texts)
-        return templates.fields(texts) | {f for n, f in others if self._services.get(n) is self}
+        named = templates.named(texts)
+        return {f for name, f in named if not name or self._services.get(name) is self}
 
     def _find(self, word: str, path: str | None, cwd: str) -> str:
-        """The full path of a program of this service."""
-        return programs.find_program(word, path, cwd, self._called, self._may_skip)
+        """The full path of a program of this service; a start finds what its check has found."""
+        asked = word, path, cwd
+        if asked not in self._found:
+            found = programs.find_program(word, path, cwd, self._called, self._may_skip)
+            self._found[asked] = found
+        return self._found[asked]
 
     @property
     def _may_skip(self) -> bool:
@@ -575,8 +588,8 @@ class SimpleExecutor(Copied, Addressed):
     def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
         load("supervision.instance", "readiness.conditions")
-        died = self._refuse_twice()
-        if died is not None and died.in_use:
+        died = self._instance
+        if died is not None and died.in_use and not died.running():
             # processes that it has left may live
             self._finish(died, keep_lease=True)
         from ..supervision.instance import Instance
@@ -668,7 +681,6 @@ class SimpleExecutor(Copied, Addressed):
         """
         self._tell_what_is_ignored()
         self._check()
-        self._refuse_twice()
         before = self._instance
         try:
             stay_imported()
@@ -759,10 +771,9 @@ class SimpleExecutor(Copied, Addressed):
             env["NOTIFY_SOCKET"] = notify
         path = env.get("PATH")
         self._find_required(path, cwd)
-        program = self._find(argv[0], path, cwd)
-        return commands.Launch(
+        launch = commands.Launch(
             argv,
-            program,
+            self._find(argv[0], path, cwd),
             env,
             cwd,
             self._tty,
@@ -772,6 +783,8 @@ class SimpleExecutor(Copied, Addressed):
             self._fine,
             self._limits.stop_timeout if self._launcher and self._stop_command else 0.0,
         )
+        self._found.clear()  # the next start may find others
+        return launch
 
     @property
     def _fine(self) -> frozenset[int]:
@@ -860,7 +873,6 @@ class SimpleExecutor(Copied, Addressed):
         :raises InvalidArgument: for what is no signal, or no duration.
         """
         try:
-            self._refuse_elsewhere()
             if signal is not None:
                 self._checked(signal)
             if timeout is not None:

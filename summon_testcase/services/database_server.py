@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..declaration import arguments, templates, variables
+from ..declaration import arguments, variables
 from ..errors import InvalidArgument, ProcessExited
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
@@ -174,15 +174,13 @@ class DatabaseServer(SimpleExecutor):
     def _texts(self) -> list[str]:
         return [*super()._texts(), *self._schema.words]
 
-    def _find_program(self, path: str | None, cwd: str) -> None:
-        super()._find_program(path, cwd)
-        for word in self._schema.words[:1]:
-            self._find_known(word, path, cwd)
+    def _program_words(self) -> list[str]:
+        return [*super()._program_words(), *self._schema.words[:1]]
 
     def _known_directory(self) -> str | None:
         """The directory that programs run in which make its data, for an executor."""
-        place = self._placed(self._cwd or "")
-        return os.sep if templates.there_are([place]) else place or None
+        place = self._known(self._cwd or "")
+        return os.sep if place is None else place or None
 
     def _begins_empty(self) -> bool:
         """Whether it begins with what an empty server has already."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..declaration.programs import path_of
-from ..declaration.variables import merged
 from ..errors import CommandNotFound
 from ..executors.coordinated import OutputCoordinatedExecutor
 from ..executors.simple import SimpleExecutor
@@ -119,6 +117,6 @@ def finish(server: MariaDB, address: tuple[str, int]) -> None:
 
 def _program(server: MariaDB, name: str) -> str:
     """The path of a program, found as the server's is."""
-    path = path_of(merged(server._env))
+    path = server._search_path()
     path = None if path is None else server._placed(path)
     return server._find(name, path, server._known_directory() or os.getcwd())

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..declaration import arguments, templates
-from ..declaration.programs import is_program, package_of, path_of
-from ..declaration.variables import merged
+from ..declaration.programs import is_program, package_of
 from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
 from ..executors.coordinated import OutputCoordinatedExecutor
 from ..foreign import suppress
@@ -204,10 +203,9 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         self._binary("postgres")
         self._binary("initdb")
 
-    def _find_known(self, word: str, path: str | None, cwd: str) -> None:
+    def _program_words(self) -> list[str]:
         # the command of the server is not known yet, and ``_check()`` looks for its program
-        if word != self._command[0]:
-            super()._find_known(word, path, cwd)
+        return super()._program_words()[1:]
 
     def _texts(self) -> list[str]:
         return [*super()._texts(), *self._settings.values(), *self._initdb]
@@ -302,7 +300,7 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
                 return found
         if not place or name == "psql":
             with suppress(CommandNotFound):
-                return self._find(name, path_of(merged(self._env)), os.sep)
+                return self._find(name, self._search_path(), os.sep)
         return None
 
     def _program_directory(self) -> str:
@@ -312,7 +310,7 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
             return ""
         # A relative path starts from the server's directory, as any other.  Links are
         # resolved, since the server's user may not be allowed to follow them.
-        base = "" if templates.there_are([base]) else base
+        base = "" if templates.there_are(base) else base
         return os.path.realpath(os.path.join(base, bindir))
 
     def _binary(self, program: str) -> str:

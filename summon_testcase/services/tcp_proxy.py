@@ -74,7 +74,7 @@ class TCPProxy(TCPCoordinatedExecutor):
     def __init__(self, to: str, **options: Any) -> None:
         label = arguments.call(self._kind((), False), options.get("name")) or "TCPProxy()"
         found = arguments.text(label, "to", to, _INSTEAD)
-        if not templates.there_are([found]):
+        if not templates.there_are(found):
             _refuse_no_address(label, found)
         words = [*interpreter.command(), _PROGRAM, _CONTROL, "{host}", "{port}", found]
         super().__init__(words, **{"reset": True, **options})
