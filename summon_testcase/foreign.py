@@ -19,8 +19,7 @@ from _signal import (  # type: ignore[import-not-found]
     valid_signals,
 )
 from collections.abc import Callable
-from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 R = TypeVar("R")
 
@@ -54,12 +53,7 @@ def let_through(error: BaseException) -> None:
 class suppress(contextlib.suppress):
     """As contextlib.suppress, but it suppresses nothing that a signal handler raises."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         return super().__exit__(kind, error, trace) and not (error and is_foreign(error))
 
 

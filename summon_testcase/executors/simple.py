@@ -14,7 +14,6 @@ import shlex
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from signal import SIGTERM
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
 from ..clean import LONGEST, shortened
@@ -920,12 +919,7 @@ class SimpleExecutor(Copied, Addressed):
         return arguments.signal_number(self._called, "signal", signal)
 
     @boundary
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
             leave(error, self._stop_at_once, [self])
         except BaseException as failure:

@@ -13,7 +13,6 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
-from types import TracebackType
 from typing import Any
 
 from ..errors import InvalidArgument
@@ -44,12 +43,7 @@ class Shared:
                 self._context.__enter__()
             self._inside += 1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> bool | None:
         with self._lock:
             self._inside -= 1
             return None if self._inside else self._context.__exit__(kind, error, traceback)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from types import TracebackType
 from typing import Any, TypeVar
 
 from ..declaration.arguments import perform
@@ -256,12 +255,7 @@ class Orchestrator(Copied, Group):
             raise
 
     @boundary
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         # without another error stop() reports deaths itself
         leave(error, self.stop, () if error is None else self._everyone())
 
@@ -475,12 +469,7 @@ class orchestrated(contextlib.ContextDecorator):
         return self._members
 
     @boundary
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         leave(error, self.stop, () if error is None else self._orchestrator._everyone())
 
     @boundary_of_start

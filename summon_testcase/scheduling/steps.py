@@ -113,8 +113,9 @@ def run(steps: Steps[T]) -> T:
         pause = next(steps)
         while True:
             try:
-                wait(background.beside(pause) if background else pause)
-                background.advance()
+                wait(background.beside(pause) if background.members else pause)
+                if background.members:
+                    background.advance()
             except BaseException as error:
                 pause = steps.throw(error)
             else:
@@ -255,21 +256,19 @@ class Background:
 
     def __init__(self) -> None:
         self._scheduler = Scheduler()
-        self._members: list[Steps[None]] = []
+        #: those that are under way
+        self.members: list[Steps[None]] = []
         #: Held for one step.  Whoever finds it held goes on without: another thread takes the step,
         #: or it has been interrupted by a signal handler that has led here.
         self._lock = threading.Lock()
 
-    def __bool__(self) -> bool:
-        return bool(self._members)
-
     def __contains__(self, steps: object) -> bool:
         """Whether some steps have neither come to their end nor been given up."""
-        return steps in self._members
+        return steps in self.members
 
     def add(self, steps: Steps[None]) -> None:
         """Add one; the next :meth:`advance` runs its first step."""
-        self._members.append(steps)
+        self.members.append(steps)
         self._scheduler.add(steps)
 
     def beside(self, pause: Pause) -> Pause:
@@ -282,7 +281,7 @@ class Background:
 
     def advance(self) -> None:
         """Run the next step of each that can go on, without waiting."""
-        if not self._members or self._lock.locked():
+        if not self.members or self._lock.locked():
             return
         with self._lock:
             try:
@@ -290,18 +289,18 @@ class Background:
             except BaseException:
                 self.cancel()
                 raise
-            self._members = [steps for steps in self._members if steps not in ended]
+            self.members = [steps for steps in self.members if steps not in ended]
 
     def cancel(self) -> None:
         """After Ctrl-C: close all of them, so that they end what they were stopping at once."""
-        members, self._members, self._scheduler = self._members, [], Scheduler()
+        members, self.members, self._scheduler = self.members, [], Scheduler()
         for steps in members:
             with suppress(ValueError):  # another thread takes a step of it, and goes on with it
                 steps.close()
 
     def forget(self) -> None:
         """In a forked child: drop all of them, which are the parent's."""
-        self._members, self._scheduler, self._lock = [], Scheduler(), threading.Lock()
+        self.members, self._scheduler, self._lock = [], Scheduler(), threading.Lock()
 
 
 #: the stops that nobody waits for

@@ -77,7 +77,7 @@ def stop(batches: Iterable[Orchestrator], life: Scope, owner: str) -> list[Excep
     begun: list[Farewell] = []
     for batch in batches:
         # they may need the services of this batch until they have ended
-        wait(f for f in _farewells if f in begun or _is_shorter(f.life, life))
+        wait([f for f in _farewells if f in begun or _is_shorter(f.life, life)])
         keys = _not_waited_for(batch)
         try:
             batch._stop(but=keys)  # not stop(), which would report deaths again
@@ -89,7 +89,7 @@ def stop(batches: Iterable[Orchestrator], life: Scope, owner: str) -> list[Excep
             _farewells.append(begun[-1])
             background.advance()
     again = [part for farewell in begun for part in farewell.declared]
-    wait(f for f in _farewells if f not in begun and any(is_in(e, again) for e in f.declared))
+    wait([f for f in _farewells if f not in begun and any(is_in(e, again) for e in f.declared)])
     return [*errors, *told()]
 
 
@@ -111,20 +111,14 @@ def _not_waited_for(batch: Orchestrator) -> set[str]:
     return found
 
 
-def go_on() -> None:
-    """Take the steps that are due, without waiting."""
-    background.advance()
-
-
 def under_way() -> list[Farewell]:
     """Those that are not over."""
     return [farewell for farewell in _farewells if not farewell.over]
 
 
-def wait(which: Iterable[Farewell]) -> None:
+def wait(awaited: list[Farewell]) -> None:
     """Wait until some are over; Ctrl-C meanwhile kills the services of all."""
-    awaited = list(which)
-    if not all(farewell.over for farewell in awaited):
+    if awaited:
         run(_until_over(awaited))
 
 

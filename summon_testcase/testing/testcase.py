@@ -26,6 +26,7 @@ from ..executors.executor import Executor
 from ..executors.wrapped import summoned
 from ..foreign import is_foreign, let_through
 from ..orchestration.orchestrator import Orchestrator, orchestrated
+from ..scheduling.steps import background
 from ..supervision import shutdown
 from ..tracebacks import hidden, trimmed
 from ..unpatched import switched_on
@@ -104,9 +105,9 @@ class _ClassServices:
         :param groups: the pools of those that are started: all, or without scope "test".
         :returns: sentences about deaths.
         """
-        from . import farewells, pool
+        from . import pool
 
-        farewells.go_on()
+        background.advance()
         for group in self.groups[:-1]:
             group.enter()
         pool.make_room(self.case.__module__, self.groups, services.values())
