@@ -118,6 +118,14 @@ class Probe:
         return self.shortest
 
     @property
+    def since(self) -> float:
+        """The time of the first question that is costly; 0 while questions are cheap.
+
+        From then on the pauses are those of :func:`wider`.
+        """
+        return 0.0
+
+    @property
     def asked(self) -> tuple[Asked, ...]:
         """Questions to the asker that are under way; an answer to one ends the pause."""
         return ()
@@ -167,12 +175,19 @@ class Held(Protocol):
     """The object in which a probe keeps the look that is under way."""
 
     looking: Looking[str | None] | None
+    #: see :attr:`Probe.since`
+    since: float
 
 
 class AskingProbe(Probe):
     """A question that others have to answer, so that one look may take several calls."""
 
     _held: Held
+
+    @property
+    def since(self) -> float:
+        """See :attr:`Probe.since`."""
+        return self._held.since
 
     def looking(self, target: Target, left: float) -> Looking[str | None]:
         """One look, as a generator that yields wherever it has to wait."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from ..errors import PortInUse
 from ..scheduling.steps import Steps
@@ -12,7 +13,7 @@ from ..unpatched import time
 from ..wording import at
 from .asking import Question
 from .paths import UnixSocketProbe
-from .probe import AskingProbe, Looking, Target, wider
+from .probe import AskingProbe, Looking, Target
 from .tcp import TCPProbe
 
 #: the pause before the first request takes this share of the time waited already
@@ -84,23 +85,13 @@ class ServerProbe(AskingProbe):
         """Return None if an answer means that the service is ready, else the refusal in words."""
         raise NotImplementedError
 
-    @property
-    def shortest(self) -> float:
-        """Seconds: requests are costly, so the pauses grow while they are refused."""
-        return wider(self._held.since) if self._held.since else self._place.shortest
+    shortest: ClassVar[float] = TCPProbe.shortest
 
     @property
     def longest(self) -> float:
-        """Seconds: as the shortest pause, once requests are sent.
-
-        Before that a look is cheap.  The pauses are shorter than those of a TCP probe, since
-        after them a request is still to be sent.
-        """
-        held, place = self._held, self._place
-        if held.since:
-            return wider(held.since)
-        waited = time.monotonic() - held.began
-        return min(place.longest, max(place.shortest, waited * _SHARE))
+        """Seconds: shorter than those of a TCP probe, after which a request is still to be sent."""
+        waited = time.monotonic() - self._held.began
+        return min(TCPProbe.longest, max(self.shortest, waited * _SHARE))
 
     @property
     def asked(self) -> tuple[Question, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from ..errors import InvalidArgument, PortInUse
 from ..scheduling.steps import Pause, Steps
@@ -13,7 +14,7 @@ from ..system.addresses import refusal as told
 from ..unpatched import time
 from ..wording import at
 from .asking import Question, ask
-from .probe import AskingProbe, Looking, Target, V, in_use, wider
+from .probe import AskingProbe, Looking, Target, V, in_use
 
 #: seconds that one attempt to connect may take
 _CONNECTION = 5.0
@@ -70,15 +71,9 @@ class TCPProbe(AskingProbe):
     ask_kernel: bool = True
     _held: _Held = field(default_factory=_Held, init=False, repr=False, compare=False)
 
-    @property
-    def shortest(self) -> float:
-        """Seconds: the kernel is asked often, a connection is made more rarely."""
-        return wider(self._held.since) if self._held.since else 0.0005
-
-    @property
-    def longest(self) -> float:
-        """Seconds: a connection takes longer than a question to the kernel."""
-        return wider(self._held.since) if self._held.since else 0.008
+    # while the kernel is asked
+    shortest: ClassVar[float] = 0.0005
+    longest: ClassVar[float] = 0.008
 
     @property
     def asked(self) -> tuple[Question, ...]:

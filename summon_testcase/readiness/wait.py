@@ -11,7 +11,7 @@ from ..errors import SummonError
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Pause, Steps
 from ..unpatched import time
-from .probe import Probe, Target, failed
+from .probe import Probe, Target, failed, wider
 from .progress import Progress
 
 
@@ -88,8 +88,11 @@ def until_ready(
         now = time.monotonic()
         if now >= deadline.at:
             return Outcome(Verdict.EXPIRED, refusal, attempts + bool(asked))
-        step = _ASKED
-        if not asked:
+        if asked:
+            step = _ASKED
+        elif since := refusing.since:
+            step = wider(since)
+        else:
             step = min(max((now - deadline.began) * _SHARE, refusing.shortest), refusing.longest)
         until = min(now + step, deadline.at)
         while True:

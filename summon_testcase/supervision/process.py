@@ -281,7 +281,8 @@ class Process:
         :param elsewhere: whether the command stops a server that is no process of ours.
         """
         with self._lock:
-            self._forestall()
+            if not self._launched:
+                self.forget()  # it is not spawned any more
             if not self._stopping:
                 # set first: a signal handler that sees the end must not take it for a death
                 self.ending = True
@@ -296,14 +297,10 @@ class Process:
     def request_kill(self) -> None:
         """Have the keeper SIGKILL all processes of the service; :attr:`gone` tells the end."""
         with self._lock:
-            self._forestall()
+            if not self._launched:
+                self.forget()  # it is not spawned any more
             self.ending = self._stopping = True
             self._tell("kill")
-
-    def _forestall(self) -> None:
-        """Keep the service from being spawned, if it has not been yet."""
-        if not self._launched:
-            self.forget()
 
     def abandon(self) -> None:
         """Give up a keeper that does not answer: the warden kills the processes that it left."""
