@@ -143,7 +143,8 @@ class TCPProbe(AskingProbe):
 
     def tells(self, addresses: tuple[str, ...]) -> bool:
         """Whether the kernel knows who listens on one of the addresses."""
-        return any(self._listener(address) is not None for address in addresses)
+        local = filter(is_local, addresses)
+        return any(netlink.listener(address, self.port) is not None for address in local)
 
     def astray(self, target: Target) -> str:
         """In words: listens on [::1]:8000, not on 127.0.0.1:26462."""
@@ -170,14 +171,6 @@ class TCPProbe(AskingProbe):
             looking.close()
         self._held.since = 0.0
 
-    def _listener(self, address: str, naming: bool = False) -> int | None:
-        # asked for an address of another machine, the kernel would name a wildcard listener here
-        if not (self.ask_kernel or naming) or not is_local(address):
-            return None
-        inode = netlink.listener(address, self.port)
-        # with ask_kernel=False "nobody" means "not known": firewall rules may lead elsewhere
-        return inode if self.ask_kernel else inode or None
-
     def _who_listens(
         self, left: float, naming: bool = False
     ) -> Looking[tuple[list[tuple[str, int]], list[str]]]:
@@ -193,12 +186,16 @@ class TCPProbe(AskingProbe):
         listeners: list[tuple[str, int]] = []
         refusals: list[str] = []
         others: list[str] = []
+        ask_kernel = self.ask_kernel or naming
         for address in addresses:
-            inode = self._listener(address, naming)
-            if inode is None:
-                others.append(address)
-            elif inode:
+            # asked for an address of another machine, it would name a wildcard listener here
+            asked = ask_kernel and is_local(address)
+            inode = netlink.listener(address, self.port) if asked else None
+            if inode:
                 listeners.append((address, inode))
+            elif inode is None or not self.ask_kernel:
+                # with ask_kernel=False "nobody" is "not known": firewall rules may lead elsewhere
+                others.append(address)
             else:
                 refusals.append(f"connection refused by {at(address, self.port)}")
         if not listeners and others:
