@@ -476,6 +476,7 @@ class SimpleExecutor(Copied, Addressed):
         """Refuse arguments that cannot work; see :meth:`Executor._check`."""
         called = self._called
         self._refuse_elsewhere()
+        self._found.clear()
         for name, field in sorted(templates.named(self._texts())):
             if name:
                 self._check_reference(name, field)
@@ -490,7 +491,6 @@ class SimpleExecutor(Copied, Addressed):
         path = self._search_path()
         if path is not None and (path := self._known(path)) is None:
             return
-        self._found.clear()
         self._find_required(path, cwd)
         if cwd is not None:
             for word in map(self._known, self._program_words()):
@@ -532,10 +532,12 @@ class SimpleExecutor(Copied, Addressed):
     def _find(self, word: str, path: str | None, cwd: str) -> str:
         """The full path of a program of this service; a start finds what its check has found."""
         asked = word, path, cwd
-        if asked not in self._found:
+        # another thread that would start it, too, may clear them meanwhile
+        found = self._found.get(asked)
+        if found is None:
             found = programs.find_program(word, path, cwd, self._called, self._may_skip)
             self._found[asked] = found
-        return self._found[asked]
+        return found
 
     @property
     def _may_skip(self) -> bool:
