@@ -31,6 +31,7 @@ from summon_testcase import (
     InvalidArgument,
     NotifyCoordinatedExecutor,
     NotRunning,
+    Orchestrator,
     OutputCoordinatedExecutor,
     PortInUse,
     ProcessExited,
@@ -1081,6 +1082,26 @@ class TestFiles:
         shutil.rmtree(executor.tmpdir)
         executor.stop()
         assert not executor.running()
+
+
+def test_a_start_runs_the_program_that_its_check_has_found(tmp_path: Path) -> None:
+    """It is not looked for again, though another has come in front of it; the next start does."""
+    for place in ("early", "late"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "tells").write_text(f"#!/bin/sh\necho {place}\nexec sleep 60\n")
+    (tmp_path / "late" / "tells").chmod(0o755)
+
+    class Installs(SimpleExecutor):
+        def ready(self) -> None:
+            (tmp_path / "early" / "tells").chmod(0o755)
+
+    path = f"{tmp_path}/early:{tmp_path}/late:/bin:/usr/bin"
+    tells = OutputCoordinatedExecutor("tells", r"(?P<place>\w+)\n", env={"PATH": path})
+    found = []
+    for _ in range(2):
+        with Orchestrator([Installs("sleep 60"), tells]):
+            found.append(tells.place)  # type: ignore[attr-defined]
+    assert found == ["late", "early"]
 
 
 def test_errors_of_a_start_are_of_two_families(mark: str) -> None:
