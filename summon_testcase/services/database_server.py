@@ -279,6 +279,7 @@ class DatabaseServer(SimpleExecutor):
         if (
             instance is not None
             and (for_now or self._stays())
+            and not (for_now and self._begins_afresh())
             and instance.limits.stop_signal == self._at_once
         ):
             instance.limits = copy.copy(instance.limits)

@@ -14,7 +14,9 @@ from .database_server import DatabaseServer
 from .ready_made import ReadyMade
 
 if TYPE_CHECKING:
+    from ..supervision.instance import Instance
     from .database_server import Recipe
+    from .mariadb_reset import Known
     from .schema import Key, Template
 
 #: the arguments of the server; durability is off, except that a server that is killed loses nothing
@@ -24,12 +26,16 @@ WORDS = (
     *("--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync"),
     *("--innodb-doublewrite=0", "--innodb-fast-shutdown=2", "--performance-schema=OFF"),
     *("--innodb-buffer-pool-size=16M", "--innodb-log-file-size=4M"),
+    # it counts which tables are used, for reset=
+    "--userstat=1",
     *("--aria-pagecache-buffer-size=8M", "--key-buffer-size=1M"),
 )
 #: the program that makes the data of an empty server
 INSTALL = "mariadb-install-db"
 #: the database that it makes
 USUAL = "test"
+#: the database with copies of what the template has put into tables
+COPIES = "summon_template"
 #: letters that the name of a database may have
 _LONGEST = 64
 
@@ -49,6 +55,9 @@ class MariaDB(DatabaseServer, ReadyMade):
     :param template: what makes the schema in that database, as for
         :class:`~summon_testcase.PostgreSQL`.  SQL is run by ``mariadb``, if that is installed.
     :param template_key: as for :class:`~summon_testcase.PostgreSQL`.
+    :param reset: before each test but the first: True for the database as ``template`` has made it;
+        ``"truncate"``, to empty all tables and restart their numbers, or ``"delete"``, to empty all
+        tables, also of rows that the template has made. Or a function.
     :param install: further arguments of ``mariadb-install-db``, ``["--innodb-page-size=4k"]``.
     :param options: further arguments of the server, ``["--sql-mode=ANSI"]``.
 
@@ -80,10 +89,23 @@ class MariaDB(DatabaseServer, ReadyMade):
     ) -> None:
         label = arguments.call("MariaDB()", options.get("name")) or "MariaDB()"
         self._install = arguments.words(label, "install", install, "a list of arguments")
+        #: whether each test finds the database as it was at first
+        self._renews = options.get("reset") is True
+        #: what is known of the server since its last reset
+        self._known: Known | None = None
+        #: whether its next start begins with new data, though it has some
+        self._afresh = False
         super().__init__(
             WORDS, database=database, template=template, template_key=template_key, **options
         )
         self._requires = (*self._requires, INSTALL)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_known": None}
+
+    def _away(self) -> dict[str, Any] | None:
+        state = super()._away()
+        return None if state is None else {**state, "_known": None}
 
     def env(self) -> dict[str, str]:
         """``DATABASE_URL``; ``MYSQL_HOST``, ``MYSQL_TCP_PORT`` and ``MYSQL_PWD`` of the clients of
@@ -104,6 +126,8 @@ class MariaDB(DatabaseServer, ReadyMade):
 
     @classmethod
     def _wrong_with(cls, name: str) -> str | None:
+        if name == COPIES:
+            return "that the server does not need itself"
         if len(name) > _LONGEST or "\n" in name or name.endswith(" "):
             return f"of one line, at most {_LONGEST} letters, and no space at its end"
         return None
@@ -127,7 +151,10 @@ class MariaDB(DatabaseServer, ReadyMade):
         return mariadb_data
 
     def _influences(self) -> object:
-        return self._options
+        return self._options, self._renews
+
+    def _begins_afresh(self) -> bool:
+        return self._afresh or super()._begins_afresh()
 
     def _launch(self) -> Launch:
         from . import mariadb_data
@@ -137,7 +164,40 @@ class MariaDB(DatabaseServer, ReadyMade):
         lease = self._leased("directory")
         if not lease.begun:
             make_room(self._called, lease, mariadb_data.user())
-        archive = "" if lease.begun else self._archives[-1]
+        archive = self._archives[-1] if self._begins_afresh() else ""
         launch.argv = mariadb_data.command(launch.argv, lease.elsewhere, archive)
         launch.program = self._find(launch.argv[0], launch.env.get("PATH"), launch.cwd)
         return launch
+
+    def _ready(self, instance: Instance) -> None:
+        super()._ready(instance)
+        self._known = None
+        if self._renews and self._begins_afresh():
+            from .mariadb_reset import Known
+
+            self._known = Known(instance)
+        self._afresh = False
+
+    # -- what tests have left --
+
+    def _begin_afresh(self) -> None:
+        """Start again with new data."""
+        self._afresh = True
+        self.restart()
+
+    def _renew(self) -> None:
+        from .mariadb_reset import renew
+
+        renew(self)
+
+    def _truncate(self) -> None:
+        from .mariadb_reset import empty_tables
+
+        empty_tables(self, "truncate")
+
+    def _delete(self) -> None:
+        from .mariadb_reset import empty_tables
+
+        empty_tables(self, "delete")
+
+    _own_resets = {True: _renew, "truncate": _truncate, "delete": _delete}

@@ -15,6 +15,7 @@ from . import mariadb_connection as sql
 from .archives import UNPACK, ended
 from .database_connection import failing
 from .mariadb import INSTALL, WORDS, MariaDB
+from .mariadb_reset import keep
 from .schema import PATIENCE
 from .server_user import barrier, become, out_of_reach, server_user
 
@@ -41,7 +42,10 @@ def command(server: tuple[str, ...], data: str, archive: str = "") -> tuple[str,
     :param data: its data directory.
     :param archive: what is written there first; empty: nothing.
     """
-    script = f'{UNPACK} && shift 2 && exec "$@"' if archive else 'shift 2 && exec "$@"'
+    script = 'shift 2 && exec "$@"'
+    if archive:
+        # what a reset has the server forget is in its way
+        script = f'cd "$2" && find . -mindepth 1 -delete && {UNPACK} && {script}'
     before = *become(user()), "/bin/sh", "-c", script, "sh", archive, data
     return (*before, *server, f"--datadir={data}", f"--tmpdir={data}")
 
@@ -112,7 +116,9 @@ def run_sql(server: MariaDB, path: str, address: tuple[str, int]) -> Steps[None]
 
 
 def finish(server: MariaDB, address: tuple[str, int]) -> None:
-    """Do nothing: no reset needs more than the data."""
+    """Keep copies of what the template of a server has made on another one."""
+    if server._schema and server._renews:
+        keep(server, address)
 
 
 def _program(server: MariaDB, name: str) -> str:
