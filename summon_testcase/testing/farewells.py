@@ -8,16 +8,20 @@ another start or stop, and before each test.  At the end of the process all are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ..declaration.lifetime import SCOPES, Scope
 from ..errors import SummonError
+from ..executors.deaths import all_of
 from ..executors.executor import Executor
 from ..foreign import let_through
 from ..orchestration.orchestrator import Orchestrator
 from ..scheduling.graph import up_to
 from ..scheduling.steps import Pause, Steps, background, run
 from ..supervision import shutdown
+from ..tracebacks import boundary
 from ..unpatched import time
 from . import turns
 from .selection import is_in, parts
@@ -138,6 +142,56 @@ def told() -> list[Exception]:
         for farewell in ended:
             _farewells.remove(farewell)
     return [farewell.error for farewell in ended if farewell.error is not None]
+
+
+class _EndOfRun:
+    """Stands for a test where a result object reports an error of no test."""
+
+    failureException = None
+
+    def id(self) -> str:
+        """What runners call it."""
+        return "the end of the run"
+
+    __str__ = id
+
+    def shortDescription(self) -> None:
+        """Nothing more."""
+
+
+#: the run that tells the errors of its last class
+_told_by: object = None
+
+
+def told_by_session(session: Any) -> None:
+    """Have a session of pytest wait at its end, and report what went wrong as an error."""
+    global _told_by
+    if _told_by is not session:
+        session.addfinalizer(_raise_at_the_end)
+        _told_by = session
+
+
+def told_by_result(result: Any) -> None:
+    """Have a runner of unittest wait at its end, and report what went wrong as errors."""
+    global _told_by
+    if _told_by is not result:
+        result.stopTestRun = functools.partial(_stop_test_run, result, result.stopTestRun)
+        _told_by = result
+
+
+@boundary
+def _raise_at_the_end() -> None:
+    wait(under_way())
+    errors = told()
+    if errors:
+        raise errors[0] if len(errors) == 1 else all_of(errors)
+
+
+def _stop_test_run(result: Any, former: Callable[[], object]) -> None:
+    wait(under_way())
+    for error in told():
+        result.addError(_EndOfRun(), (type(error), error, None))
+    former()
 
 
 def _forget() -> None:

@@ -18,7 +18,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
-from unittest import SkipTest, TestCase, TestResult, addModuleCleanup, defaultTestLoader
+from unittest import (
+    SkipTest,
+    TestCase,
+    TestResult,
+    TextTestResult,
+    addModuleCleanup,
+    defaultTestLoader,
+)
 
 from ..errors import CommandNotFound, SummonError
 from ..executors.copies import Copied
@@ -188,6 +195,8 @@ class _ClassServices:
         everything = self.parts(services)
         watch = self.watch(everything, label)
         reason = self.failure
+        if not all(part._stop_wait for part in everything):
+            _hear_at_the_end(result)
         try:
             if self.of_test.up and not self.of_test.inside:
                 self.of_test.stop()  # a tearDown that was postponed has not been called
@@ -339,6 +348,20 @@ def _tear_down_class(case: type[TestCase], body: Callable[[], None]) -> None:
         _under_way.leaving.pop()
         if declared(case):
             services.be_left()
+
+
+def _hear_at_the_end(result: TestResult | None) -> None:
+    """Have a runner wait at its end, and report what went wrong in stops of its last class.
+
+    Only if it can: for other runners it is a warning at the end of the process.
+    """
+    from . import farewells
+
+    session = getattr(result, "session", None)
+    if hasattr(session, "addfinalizer"):  # pytest
+        farewells.told_by_session(session)
+    elif isinstance(result, TextTestResult):
+        farewells.told_by_result(result)
 
 
 def _raise(error: BaseException, traceback: TracebackType | None) -> None:

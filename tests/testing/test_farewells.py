@@ -26,7 +26,7 @@ from summon_testcase import (
 
 from ..cases import run
 from ..doubles import Recorder, keeper_pid, leased_ports, reset
-from ..samples import PATIENCE, ROOT, alive, eventually, kill_marked, marked, marker, service
+from ..samples import BARE, PATIENCE, ROOT, alive, eventually, kill_marked, marked, marker, service
 
 
 class FarewellTest(unittest.TestCase):
@@ -448,6 +448,43 @@ class ProcessTest(FarewellTest):
         self.assertEqual(program.returncode, 0)
         self.assertIn("RuntimeWarning: worker: exited with status 3", said)
         self.assertEqual([name for name in self.left() if not name.startswith("summon-")], [])
+
+    def test_the_end_of_a_runner(self) -> None:
+        """unittest and pytest wait, and count what went wrong in the last class as an error."""
+        script = f"""
+            import os
+            from summon_testcase import OutputCoordinatedExecutor, SummonTestCase
+            from tests.samples import service
+
+            class OnlyTest(SummonTestCase):
+                worker = OutputCoordinatedExecutor(
+                    service("lingers.py", {str(self.go)!r}, 3, "x"), "up\\n", stop_wait=False
+                )
+
+                def test(self):
+                    pass
+
+                test_too = test
+        """
+        self.go.touch()
+        path = self.directory / "test_only.py"
+        path.write_text(textwrap.dedent(script))
+        env = {**os.environ, **BARE, "PYTHONPATH": ROOT, "TMPDIR": str(self.directory)}
+        for runner in ("unittest", "pytest"):
+            with self.subTest(runner):
+                done = subprocess.run(
+                    [sys.executable, "-m", runner, path.name],
+                    cwd=self.directory,
+                    env=env,
+                    capture_output=True,
+                    text=True,
+                    timeout=PATIENCE,
+                )
+                said = done.stdout + done.stderr
+                self.assertEqual(done.returncode, 1, said)
+                self.assertEqual(said.count("worker: exited with status 3"), 1, said)
+                self.assertIn("at the end of OnlyTest (stop_wait=False)", said)
+                self.assertRegex(said, r"\(errors=1\)|2 passed, 1 error")
 
     def test_ctrl_c_at_its_end(self) -> None:
         """It kills what is waited for."""
