@@ -33,7 +33,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Take what has been imported out of all searches for garbage, of which tests make many."""
-    gc.collect()
     gc.freeze()
 
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import unittest
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,14 @@ def listens_at(pids: list[int]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("kind", QUICK)
+@pytest.fixture(scope="class")
+def up(kind: str) -> Iterator[SimpleExecutor]:
+    """A service that runs, for tests that only look at it."""
+    with make(kind) as it:
+        yield it
+
+
+@pytest.mark.parametrize("kind", QUICK, scope="class")
 class TestEveryService:
     """One line is enough."""
 
@@ -109,16 +117,14 @@ class TestEveryService:
                 pass
         assert before.lost() == {}
 
-    def test_listens_on_loopback_only(self, kind: str) -> None:
+    def test_listens_on_loopback_only(self, up: SimpleExecutor) -> None:
         """Nobody else on the network can reach it."""
-        with make(kind) as it:
-            places = listens_at(descendants(it.pid))
+        places = listens_at(descendants(up.pid))
         assert places <= LOOPBACK, places
 
-    def test_variables_for_clients(self, kind: str) -> None:
+    def test_variables_for_clients(self, up: SimpleExecutor, kind: str) -> None:
         """They are text, and tell where it is."""
-        with make(kind) as it:
-            told = it.env()
+        told = up.env()
         assert (kind in UNTOLD) != bool(told)
         assert all(isinstance(value, str) for value in told.values())
 
