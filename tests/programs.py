@@ -126,7 +126,7 @@ def run_module(place: Path, *words: str, cwd: Path, **environment: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE * 4,
+        timeout=PATIENCE * 8,
     )
     assert done.returncode == 0, done.stdout
     eventually(lambda: not processes_with(str(place)), "its processes are gone")

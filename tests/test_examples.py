@@ -74,6 +74,7 @@ def test_all_are_here() -> None:
     for example, programs in PROGRAMS.items():
         page = (EXAMPLES / example / "README.rst").read_text()
         assert set(requirements(example)) <= of_tests | of_us
+        assert f"$ cd examples/{example}\n" in page
         assert ("-r requirements.txt" in page) == bool(requirements(example))
         assert set(programs.values()) <= of_ci
         assert all(f"``{package}``" in page for package in programs.values())
