@@ -92,7 +92,7 @@ class MariaDB(DatabaseServer, ReadyMade):
         #: whether each test finds the database as it was at first
         self._renews = options.get("reset") is True
         #: what is known of the server since its last reset
-        self._known: Known | None = None
+        self._remembered: Known | None = None
         #: whether its next start begins with new data, though it has some
         self._afresh = False
         super().__init__(
@@ -101,11 +101,11 @@ class MariaDB(DatabaseServer, ReadyMade):
         self._requires = (*self._requires, INSTALL)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_known": None}
+        return {**super().__getstate__(), "_remembered": None}
 
     def _away(self) -> dict[str, Any] | None:
         state = super()._away()
-        return None if state is None else {**state, "_known": None}
+        return None if state is None else {**state, "_remembered": None}
 
     def env(self) -> dict[str, str]:
         """``DATABASE_URL``; ``MYSQL_HOST``, ``MYSQL_TCP_PORT`` and ``MYSQL_PWD`` of the clients of
@@ -171,11 +171,11 @@ class MariaDB(DatabaseServer, ReadyMade):
 
     def _ready(self, instance: Instance) -> None:
         super()._ready(instance)
-        self._known = None
+        self._remembered = None
         if self._renews and self._begins_afresh():
             from .mariadb_reset import Known
 
-            self._known = Known(instance)
+            self._remembered = Known(instance)
         self._afresh = False
 
     # -- what tests have left --

@@ -136,7 +136,7 @@ def keep(server: MariaDB, address: tuple[str, int]) -> None:
 
 def renew(server: MariaDB) -> None:
     """Have the database be as the template has made it."""
-    known, deadline = server._known, Deadline(server._limits.timeout)
+    known, deadline = server._remembered, Deadline(server._limits.timeout)
     if known is not None and known.instance is server._instance:
         with failing(server._called, "reset=True has failed"):
             try:
@@ -197,7 +197,7 @@ def empty_tables(server: MariaDB, how: Literal["truncate", "delete"]) -> None:
         failing(server._called, f"reset={how!r} has failed"),
         Connection((server.host, server.port), server._database) as connection,
     ):
-        known = server._known
+        known = server._remembered
         if known is None or known.instance is not server._instance:
             known = Known(server._current("tables"))
 
@@ -205,14 +205,14 @@ def empty_tables(server: MariaDB, how: Literal["truncate", "delete"]) -> None:
             return _empty(server, how, known, connection, wait, deadline)
 
         _whoever_holds_tables(empty, known, connection, deadline)
-        server._known = known
+        server._remembered = known
 
 
 def _empty(
     server: MariaDB, how: str, known: Known, connection: Connection, wait: int, deadline: Deadline
 ) -> bool:
     changes = _changes(connection, deadline)
-    if known is server._known and known.changes == changes:
+    if known is server._remembered and known.changes == changes:
         used = connection.ask(_USED, deadline)
         tables = [str(table) for schema, table in used if schema == server._database]
     else:
