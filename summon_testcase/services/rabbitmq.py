@@ -102,6 +102,8 @@ class RabbitMQ(ReadyMade):
     :param reset: True to delete all queues, and all exchanges that it had not from the beginning,
         before each test but the first: consumers are told that they are cancelled.  ``"purge"`` to
         empty the queues of all messages that no consumer has taken yet.
+    :param timeout: default: 120 seconds, also beside ``Defaults(timeout=20)``, since a busy machine
+        needs many times the usual; for ``stop_timeout`` 30 likewise.
 
     The other arguments are those of :class:`~summon_testcase.SimpleExecutor`.
 
@@ -131,7 +133,6 @@ class RabbitMQ(ReadyMade):
         if "rabbitmq_management" in names:
             listener = f'[{{ip,"{_LOOPBACK}"}},{{port,{{port:management}}}}]'
             words += ["-rabbitmq_management", "tcp_config", listener]
-        # on a busy machine it takes many times as long as usual
         options = {"stop_signal": _AT_ONCE, "timeout": 120, "stop_timeout": 30, **options}
         super().__init__(words, own_files=files, own_env=_VARIABLES, **options)
 

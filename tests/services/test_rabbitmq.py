@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unittest
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -22,7 +23,7 @@ class RabbitMQTest(SummonMixin, unittest.TestCase):
     broker = services.RabbitMQ(
         "channel_max = 77",
         plugins=["rabbitmq_management"],
-        options=["-kernel", "shell_history_path", '"{tmpdir}"'],
+        options=["+S", "1:1"],
         env={"LANG": "C.UTF-8"},
         reset=True,
         alive=True,
@@ -96,10 +97,13 @@ class RabbitMQTest(SummonMixin, unittest.TestCase):
             self.broker.env(), {"AMQP_URL": url, "RABBITMQ_URL": url, "CELERY_BROKER_URL": url}
         )
 
-    def test_what_it_writes(self) -> None:
-        """Its home is its own directory, and what the test adds to its environment is there."""
-        with open(f"/proc/{self.broker.pid}/environ") as environment:
-            variables = environment.read().split("\0")
+    def test_what_is_added(self) -> None:
+        """Options and variables stand beside ours."""
+        told, variables = (
+            Path(f"/proc/{self.broker.pid}/{name}").read_text().split("\0")
+            for name in ("cmdline", "environ")
+        )
+        self.assertEqual(told[told.index("-S") + 1], "1:1")
         self.assertIn(f"HOME={self.broker.tmpdir}", variables)
         self.assertIn("LANG=C.UTF-8", variables)
 
