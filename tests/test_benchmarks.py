@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks.suites import calls
+from benchmarks.suites import calls, services
 from benchmarks.worker import once
 
 from .needs import needs
@@ -48,6 +49,13 @@ OTHER = """
 def through(function):
     function()
 """
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
 
 
 class TracerTest(unittest.TestCase):
@@ -123,6 +131,26 @@ class WorkerTest(unittest.TestCase):
         )
         heavy = {"dataclasses", "inspect", "mirakuru", "pexpect", "requests", "statistics"}
         self.assertEqual({*heavy, "summon_testcase"} & {*ended.stdout.split()}, set())
+
+
+class ServicesTest(unittest.TestCase):
+    @needs("redis-server")
+    def test_a_server_by_hand_is_ready_once_it_answers(self) -> None:
+        redis = services.SERVERS["Redis"]
+        asked: list[bool] = []
+
+        def ready(port: int) -> bool:
+            asked.append(services.speaks("redis")(port))
+            return asked[-1]
+
+        with tempfile.TemporaryDirectory() as place:
+            took = services.by_hand(redis._replace(ready=ready), place, "", free_port)
+            self.assertEqual([*filter(None, asked)], asked[-1:])
+            self.assertGreater(min(took), 0)
+            broken = redis._replace(command="redis-server --port {port} --bind nowhere.invalid")
+            with self.assertRaisesRegex(RuntimeError, "redis-server has ended with 1"):
+                services.by_hand(broken, place, "", free_port)
+            self.assertEqual(list(Path(place).iterdir()), [])
 
 
 if __name__ == "__main__":
