@@ -6,7 +6,7 @@ import contextlib
 import re
 import signal
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..declaration import arguments, templates
 from ..declaration.programs import is_program, package_of
@@ -45,6 +45,8 @@ _SETTINGS = {
 _LONGEST = 63
 #: the databases from which the server makes others; names of ours begin with the last one
 _RESERVED = re.compile("template0$|template1$|summon_")
+
+P = TypeVar("P", bound="PostgreSQL")
 
 
 class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
@@ -223,6 +225,11 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
     ) -> None:
         self._end_spares()
         super()._finish(instance, keep_lease, failure)
+
+    def _part(self: P) -> P:
+        # they are connected to the server that ends
+        self._end_spares()
+        return super()._part()
 
     def _end_spares(self) -> None:
         spares, self._spares = self._spares, None

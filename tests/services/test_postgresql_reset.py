@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import signal
 import unittest
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from summon_testcase import InvalidArgument, NotRunning, PostgreSQL, SummonError, SummonMixin
 
 from ..cases import run
+from ..doubles import reset
 from ..needs import find
 from .test_postgresql import ask, connect, nothing_left
 
@@ -138,6 +141,28 @@ class TestInATestCase:
         said = r"^PostgreSQL\(\): reset='drop': write True, 'truncate', 'delete', or a function"
         with pytest.raises(InvalidArgument, match=said):
             PostgreSQL(reset="drop")
+
+    def test_a_stop_that_nobody_waits_for(self) -> None:
+        """The connections to the former server are closed, and the next class has its own."""
+        ports: list[int] = []
+
+        class One(SummonMixin, unittest.TestCase):
+            db = PostgreSQL(reset=True, stop_wait=False)
+
+            def test_1(self) -> None:
+                ask(self.db.dsn, "CREATE TABLE more (n int)")
+                ports.append(self.db.port)
+
+            test_2 = test_1
+
+        with nothing_left(), warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always", ResourceWarning)
+            result = run(One, type("Two", (One,), {}))
+            gc.collect()
+            reset()
+        assert (result.errors, result.failures) == ([], [])
+        assert len(ports) == 4 and len(set(ports)) == 2
+        assert [str(each.message) for each in warned] == []
 
 
 @pytest.fixture(scope="module")
