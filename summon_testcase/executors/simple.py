@@ -445,7 +445,7 @@ class SimpleExecutor(Copied, Addressed):
 
         return templates.fill(text, own, lambda name, field: None)
 
-    def _known(self, text: str) -> str | None:
+    def _in_advance(self, text: str) -> str | None:
         """A text with its templates filled in; None if only the start can fill them in."""
         if "{" not in text:
             return text
@@ -458,7 +458,7 @@ class SimpleExecutor(Copied, Addressed):
 
     def _located(self, path: str) -> str | None:
         """The full path of a file, if it is known before the start."""
-        base, known = self._known(self._cwd or ""), self._known(path)
+        base, known = self._in_advance(self._cwd or ""), self._in_advance(path)
         if known is None or (base is None and not os.path.isabs(known)):
             return None
         return os.path.join(base or "", known)
@@ -486,14 +486,14 @@ class SimpleExecutor(Copied, Addressed):
         self._refuse_a_port_untold()
         file_arguments.check(called, self._files, self._located, may_appear)
         may_appear = may_appear or overridden(self, "prepare")
-        place = None if may_appear else self._known(self._cwd or "")
+        place = None if may_appear else self._in_advance(self._cwd or "")
         cwd = None if place is None else commands.directory(place, called)
         path = self._search_path()
-        if path is not None and (path := self._known(path)) is None:
+        if path is not None and (path := self._in_advance(path)) is None:
             return
         self._find_required(path, cwd)
         if cwd is not None:
-            for word in map(self._known, self._program_words()):
+            for word in map(self._in_advance, self._program_words()):
                 if word is not None:
                     self._find(word, path, cwd)
 

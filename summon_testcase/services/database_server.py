@@ -179,7 +179,7 @@ class DatabaseServer(SimpleExecutor):
 
     def _known_directory(self) -> str | None:
         """The directory that programs run in which make its data, for an executor."""
-        place = self._known(self._cwd or "")
+        place = self._in_advance(self._cwd or "")
         return os.sep if place is None else place or None
 
     def _begins_empty(self) -> bool:
