@@ -175,7 +175,7 @@ class MariaDB(DatabaseServer, ReadyMade):
         if self._renews and self._begins_afresh():
             from .mariadb_reset import Known
 
-            self._remembered = Known(instance)
+            self._remembered = Known()
         self._afresh = False
 
     # -- what tests have left --

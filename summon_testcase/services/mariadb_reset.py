@@ -22,7 +22,6 @@ from .mariadb_connection import Connection, identifier
 from .schema import PATIENCE
 
 if TYPE_CHECKING:
-    from ..supervision.instance import Instance
     from .mariadb import MariaDB
 
 __tracebackhide__ = hidden
@@ -75,13 +74,9 @@ _PATIENCE = 5
 
 
 class Known:
-    """What is known of a server since it was as it should be.
+    """What is known of a server since it was as it should be, in this life of it."""
 
-    :param instance: the life in which it was.
-    """
-
-    def __init__(self, instance: Instance) -> None:
-        self.instance = instance
+    def __init__(self) -> None:
         #: when the server was asked for transactions
         self.listed = -math.inf
         self.forget()
@@ -137,7 +132,7 @@ def keep(server: MariaDB, address: tuple[str, int]) -> None:
 def renew(server: MariaDB) -> None:
     """Have the database be as the template has made it."""
     known, deadline = server._remembered, Deadline(server._limits.timeout)
-    if known is not None and known.instance is server._instance:
+    if known is not None:
         with failing(server._called, "reset=True has failed"):
             try:
                 with Connection((server.host, server.port), server._database) as connection:
@@ -197,9 +192,7 @@ def empty_tables(server: MariaDB, how: Literal["truncate", "delete"]) -> None:
         failing(server._called, f"reset={how!r} has failed"),
         Connection((server.host, server.port), server._database) as connection,
     ):
-        known = server._remembered
-        if known is None or known.instance is not server._instance:
-            known = Known(server._current("tables"))
+        known = server._remembered or Known()
 
         def empty(wait: int) -> bool:
             return _empty(server, how, known, connection, wait, deadline)
