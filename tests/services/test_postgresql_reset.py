@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
 import signal
+import subprocess
+import sys
 import unittest
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -25,6 +29,7 @@ create table item (id serial primary key, n int);
 insert into item (n) values (7);
 alter database current set work_mem = '123kB';
 """
+OF_SHOP = SCHEMA.replace("database current", "database shop")
 #: tables of which each refers to the other, a trigger that writes, and one in parts
 KNOT = """
 create table a (id serial primary key, b int);
@@ -165,11 +170,45 @@ class TestInATestCase:
         assert [str(each.message) for each in warned] == []
 
 
+def test_in_workers(tmp_path: Path) -> None:
+    """Each worker of pytest-xdist has a server of its own for all of its classes."""
+    (tmp_path / "test_items.py").write_text(f"""
+import os, unittest, psycopg2
+from summon_testcase import PostgreSQL, SummonMixin
+
+class Base(SummonMixin, unittest.TestCase):
+    db = PostgreSQL(database="shop", template={OF_SHOP!r}, reset=True, scope="run")
+
+    def test_finds_one(self):
+        with psycopg2.connect(self.db.url) as client, client.cursor() as cursor:
+            cursor.execute("select count(*) from item")
+            assert cursor.fetchone() == (1,)
+            cursor.execute("delete from item")
+        with open({str(tmp_path / "ports")!r}, "a") as file:
+            print(os.environ["PYTEST_XDIST_WORKER"], self.db.port, file=file)
+
+class OneTest(Base): test_again = Base.test_finds_one
+class TwoTest(Base): test_again = Base.test_finds_one
+""")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "xdist", "-n", "2", "test_items.py"],
+        cwd=tmp_path,
+        # what else is installed here would take longer to load than the tests take
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stdout
+    used = (tmp_path / "ports").read_text().splitlines()
+    workers = {line.split()[0] for line in used}
+    assert len(used) == 5 and len(workers) == 2 == len(set(used))
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgreSQL]:
     """A server whose database can be replaced."""
-    template = SCHEMA.replace("database current", "database shop")
-    with nothing_left(), PostgreSQL(database="shop", template=template, reset=True) as db:
+    with nothing_left(), PostgreSQL(database="shop", template=OF_SHOP, reset=True) as db:
         yield db
 
 
