@@ -90,15 +90,18 @@ LEAVES_DIRECTORY = {"warden first", "starting"}
 
 
 @functools.cache
-def unprivileged() -> str:
-    """Why no runner can be started as another user; empty if one can."""
+def unprivileged(needed: str = "") -> str:
+    """Why no runner can be started as another user; empty if one can.
+
+    :param needed: a further module that it must be able to import.
+    """
     if os.getuid() != 0:
         return "not started by root, and so unprivileged anyway"
     program = interpreter_for_all()
     if program is None:
         return "there is no Python that every user may run"
     tried = subprocess.run(
-        [program, "-c", f"import {__package__}.runner"],
+        [program, "-c", f"import {needed or 'sys'}, {__package__}.runner"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(import_paths())},
         cwd="/",
         stderr=subprocess.PIPE,

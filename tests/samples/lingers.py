@@ -13,7 +13,8 @@ go, status = sys.argv[1], int(sys.argv[2])
 
 
 def end(*_):
-    print("asked to end", flush=True)
+    # not print(), which the signal may have interrupted
+    os.write(1, b"asked to end\n")
     while not os.path.exists(go):
         time.sleep(0.005)
     sys.exit(status)
@@ -22,6 +23,6 @@ def end(*_):
 signal.signal(signal.SIGTERM, end)
 if sys.argv[3].isdigit():
     server = socket.create_server(("127.0.0.1", int(sys.argv[3])))
-print("up", flush=True)
+os.write(1, b"up\n")
 while True:
     time.sleep(1000)

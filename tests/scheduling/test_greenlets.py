@@ -18,9 +18,12 @@ import gevent
 spawn, nap, Timeout = gevent.spawn, gevent.sleep, gevent.Timeout
 wait_for = gevent.Greenlet.get
 """
+# without its own resolver, which imports trio where that is installed, and fails then
 EVENTLET = """
 import warnings
 warnings.simplefilter("ignore")
+import os
+os.environ["EVENTLET_NO_GREENDNS"] = "yes"
 import eventlet
 eventlet.monkey_patch()
 spawn, nap, Timeout = eventlet.spawn, eventlet.sleep, eventlet.Timeout
