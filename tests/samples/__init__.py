@@ -43,6 +43,12 @@ def marker() -> str:
     return f"marker-{uuid.uuid4().hex}"
 
 
+def _said(path: str) -> bytes:
+    # tests ask this of all processes thousands of times: neither Path nor a buffer
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
 def having(word: str, where: str = "cmdline") -> list[int]:
     """The processes that have a word in their command line, or their environment.
 
@@ -54,10 +60,13 @@ def having(word: str, where: str = "cmdline") -> list[int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                # tests ask this of all processes thousands of times: neither Path nor a buffer
-                with open(f"/proc/{name}/{where}", "rb", buffering=0) as file:
-                    if sought in file.read():
-                        found.append(int(name))
+                said = _said(f"/proc/{name}/{where}")
+                while where == "cmdline" and not said and os.readlink(f"/proc/{name}/exe"):
+                    # a program that is just being replaced by another one has neither's words;
+                    # zombies and the kernel's own threads have no program
+                    said = _said(f"/proc/{name}/{where}")
+                if sought in said:
+                    found.append(int(name))
             except OSError:
                 continue
     return sorted(found)
