@@ -145,7 +145,8 @@ class TestOneConnection:
         """The connection is reset, the log says why, and later ones meet a target that came."""
         place = listener.getsockname()
         listener.close()
-        with connect(proxied) as client, pytest.raises(ConnectionResetError):
+        # perhaps before connect() has seen that it is connected
+        with pytest.raises(ConnectionResetError), connect(proxied) as client:
             client.recv(1)
         said = f"no connection to 127.0.0.1:{place[1]}: Connection refused"
         proxied.wait_for_output(said, timeout=PATIENCE)
