@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .schema import Key, Template
 
 
+#: seconds that it may take to make the data of an empty server
+_INSTALL_TIMEOUT = 120.0
+
+
 class Recipe(Protocol):
     """How the data of a kind of server are made."""
 
@@ -256,6 +260,20 @@ class DatabaseServer(SimpleExecutor):
             yield from maker._stopping()
         finally:
             maker._kill(False)
+
+    def _fill_empty(self, words: list[str], what: str) -> Steps[None]:
+        """Run the program that makes the data of an empty server."""
+        from .archives import ended
+
+        yield from ended(
+            SimpleExecutor(
+                words,
+                name=f"{self._called} {what}",
+                one_shot=True,
+                timeout=_INSTALL_TIMEOUT,
+                cwd=self._known_directory(),
+            )
+        )
 
     def _client(self, words: list[str], port: int) -> Steps[None]:
         """Run the client of the server, which runs SQL."""

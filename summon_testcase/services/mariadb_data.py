@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import CommandNotFound
 from ..executors.coordinated import OutputCoordinatedExecutor
-from ..executors.simple import SimpleExecutor
 from ..foreign import suppress
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Steps
 from ..unpatched import open, os
 from . import mariadb_connection as sql
-from .archives import UNPACK, ended
+from .archives import UNPACK
 from .database_connection import failing
 from .mariadb import INSTALL, WORDS, MariaDB
 from .mariadb_reset import keep
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
     from .archives import Make
 
-#: seconds that mariadb-install-db may take
-_INSTALL_TIMEOUT = 120.0
 #: what the server says of data that are damaged, or of another version
 DAMAGE = "Can't open and lock privilege tables|Unknown/unsupported storage engine: InnoDB"
 
@@ -67,10 +64,7 @@ def making(server: MariaDB) -> tuple[str, list[bytes], Make]:
     def by_install(data: str) -> Steps[None]:
         words = [*become(owner), install, *options[:1], f"--datadir={data}", f"--tmpdir={data}"]
         words += options[1:]
-        name, place = f"{server._called} {INSTALL}", server._known_directory()
-        yield from ended(
-            SimpleExecutor(words, name=name, one_shot=True, timeout=_INSTALL_TIMEOUT, cwd=place)
-        )
+        yield from server._fill_empty(words, INSTALL)
 
     return INSTALL, identity, by_install
 

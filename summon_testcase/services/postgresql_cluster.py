@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..executors.coordinated import OutputCoordinatedExecutor
-from ..executors.simple import SimpleExecutor
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Steps
 from ..unpatched import open, os
 from . import postgresql_connection as sql
-from .archives import UNPACK, ended
+from .archives import UNPACK
 from .database_connection import failing
 from .postgresql import BANNER, PostgreSQL
 from .schema import PATIENCE
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
     from .archives import Make
 
-#: seconds that one initdb may take
-_INITDB_TIMEOUT = 120.0
 #: what the server says of data that are damaged, or of another version
 DAMAGE = (
     "initialized by PostgreSQL version|is not a valid data directory"
@@ -69,11 +66,7 @@ def making(server: PostgreSQL) -> tuple[str, list[bytes], Make]:
     identity = [repr((os.path.realpath(initdb), facts.st_mtime_ns, options, owner)).encode()]
 
     def by_initdb(data: str) -> Steps[None]:
-        words = [*become(owner), initdb, "-D", data, *options]
-        name, place = f"{server._called} initdb", server._known_directory()
-        yield from ended(
-            SimpleExecutor(words, name=name, one_shot=True, timeout=_INITDB_TIMEOUT, cwd=place)
-        )
+        yield from server._fill_empty([*become(owner), initdb, "-D", data, *options], "initdb")
 
     return "initdb", identity, by_initdb
 
