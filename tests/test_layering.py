@@ -28,11 +28,11 @@ ROWS = [
     {"readiness"},
     {"declaration", "output", "system"},
     {"tracebacks"},
-    {"errors", "scheduling"},
+    {"errors", "events", "scheduling"},
     {"unpatched", "wording"},
     {"asker", "clean", "foreign", "keeper", "proxy"},
 ]
-LEAVES = {"clean", "errors", "foreign", "tracebacks", "unpatched", "wording"}
+LEAVES = {"clean", "errors", "events", "foreign", "tracebacks", "unpatched", "wording"}
 #: programs of their own: beside the standard library they import only these packages
 PROGRAMS: dict[str, set[str]] = {
     "keeper": set(),
