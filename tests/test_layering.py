@@ -26,7 +26,7 @@ ROWS = [
     {"executors"},
     {"supervision"},
     {"readiness"},
-    {"declaration", "output", "system"},
+    {"declaration", "output", "reports", "system"},
     {"tracebacks"},
     {"errors", "events", "scheduling"},
     {"unpatched", "wording"},

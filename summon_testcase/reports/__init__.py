@@ -1,0 +1,1 @@
+"""What happened in a run: recorded, and told to people."""

@@ -1,0 +1,3 @@
+"use strict";
+const report = JSON.parse(document.getElementById("data").textContent);
+document.querySelector("main").textContent = `${report.tests.length} tests`;
