@@ -21,7 +21,7 @@ PACKAGE = "summon_testcase"
 #: from top to bottom: rooms, which are folders, and leaves; those in one row are siblings and do
 #: not know each other
 ROWS = [
-    {"testing"},
+    {"cli", "testing"},
     {"orchestration", "services"},
     {"executors"},
     {"supervision"},

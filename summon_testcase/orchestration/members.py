@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ..declaration import arguments
 from ..errors import CommandNotFound, DependencyCycle, InvalidArgument
 from ..executors.executor import Executor, Startable, overridden
 from ..foreign import let_through
-from ..scheduling.graph import circle
+from ..scheduling.graph import circle, up_to
 from ..tracebacks import hidden
 
 __tracebackhide__ = hidden
+
+G = TypeVar("G", bound="Group")
 
 
 class Group(Executor):
@@ -71,6 +74,18 @@ class Group(Executor):
         for member in self._members.values():
             if isinstance(member, Executor):
                 member._take_defaults({**values, **scope})
+
+    def _only(self: G, names: Iterable[str]) -> G:
+        """The same group with some members only, and those that they need.
+
+        :raises InvalidArgument: for references that do not fit.
+        """
+        graph = self._make_graph()
+        wanted = set().union(*(up_to(graph, name) for name in names))
+        smaller = copy.copy(self)
+        smaller._members = {key: self._members[key] for key in self._members if key in wanted}
+        smaller._services = self._services
+        return smaller
 
     # -- the graph --
 

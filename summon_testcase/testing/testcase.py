@@ -29,6 +29,7 @@ from unittest import (
 
 from ..errors import CommandNotFound, SummonError
 from ..executors.copies import Copied
+from ..executors.declared import declared
 from ..executors.executor import Executor
 from ..executors.wrapped import summoned
 from ..foreign import is_foreign, let_through
@@ -287,14 +288,6 @@ _under_way = _Under()
 def _services_of(case: type[TestCase]) -> _ClassServices:
     known = _known.get(case)
     return known if known is not None else _known.setdefault(case, _ClassServices(case))
-
-
-def declared(case: type) -> dict[str, Executor]:
-    """The executors among the attributes of a class by name, those of its bases first."""
-    found: dict[str, object] = {}
-    for base in reversed(case.__mro__):
-        found |= vars(base)
-    return {name: value for name, value in found.items() if isinstance(value, Executor)}
 
 
 def _wrap(cls: type[TestCase], hook: str, wrapper: Callable[..., None]) -> None:

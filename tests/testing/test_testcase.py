@@ -26,8 +26,8 @@ from summon_testcase import (
     summoned,
 )
 from summon_testcase.errors import RequirementMissing, StartFailed
+from summon_testcase.executors.declared import declared
 from summon_testcase.executors.executor import Executor
-from summon_testcase.testing.testcase import declared
 
 from ..cases import run, run_bare
 from ..doubles import Recorder

@@ -1,0 +1,1 @@
+"""The command ``summon``: brings up by hand what tests declare."""
