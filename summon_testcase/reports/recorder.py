@@ -1,0 +1,190 @@
+"""Writes events into a report as they happen, so that nothing is lost when a process is killed.
+
+``SUMMON_REPORT=DIR`` asks for a report, ``SUMMON_LOGS=DIR`` for the logs of all services.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from ..events import (
+    Event,
+    Note,
+    ServiceFailed,
+    ServiceSpawned,
+    ServiceStopped,
+    Warned,
+    emit,
+    subscribe,
+)
+from ..foreign import let_through, suppress
+from ..unpatched import os, time, variable
+from .directory import Directory
+from .logs import Logs, safe
+
+#: variables that name a directory: for the report, for logs alone
+REPORT, LOGS = "SUMMON_REPORT", "SUMMON_LOGS"
+
+
+class Recorder:
+    """Writes the events of this process, and of its forked children, into parts of a report.
+
+    :param directory: the report's.
+    """
+
+    def __init__(self, directory: Directory) -> None:
+        self.directory = directory
+        #: by number, the logs of services that run, and the size that was noted last
+        self._running: dict[int, str] = {}
+        self._sizes: dict[int, int] = {}
+        #: why nothing is written any more
+        self._failure = ""
+
+    def __call__(self, event: Event) -> None:
+        """Write an event, and how long the logs are that have grown since the last one."""
+        if self._failure:
+            return
+        try:
+            if not self.directory.mine():
+                self._running, self._sizes = {}, {}
+                self.directory.join(forked=True)
+            facts: dict[str, Any] = {"event": type(event).__name__, **vars(event)}
+            if isinstance(event, Note) and event.attachment:
+                facts["attachment"] = self._kept(event.attachment)
+            if isinstance(event, ServiceSpawned):
+                self._running[event.number] = event.log
+                self._sizes.pop(event.number, None)
+            sizes = self._grown()
+            self.directory.append({**facts, "sizes": sizes} if sizes else facts)
+            if isinstance(event, ServiceStopped | ServiceFailed):
+                self._running.pop(event.number, None)
+        except OSError as error:
+            let_through(error)
+            self._failure = error.strerror or str(error)
+            _warn(REPORT, self.directory.path, f"nothing more is written: {self._failure}")
+
+    def _grown(self) -> dict[int, int]:
+        grown = {}
+        for number, path in list(self._running.items()):
+            with suppress(OSError):
+                size = os.stat(path).st_size
+                if self._sizes.get(number) != size:
+                    self._sizes[number] = grown[number] = size
+        return grown
+
+    def _kept(self, path: str) -> str:
+        """Copy a file into the report; its path there, or the path as it is if that fails."""
+        from ..unpatched import shutil
+
+        name, end = os.path.splitext(os.path.basename(path))
+        folder = os.path.join(self.directory.path, "attachments")
+        place = self.directory.claim_next(folder, safe(name), f".{safe(end)}" if end else "")
+        try:
+            shutil.copyfile(path, place)
+        except OSError as error:
+            let_through(error)
+            return path
+        return os.path.relpath(place, self.directory.path)
+
+
+#: the program that the warden runs; it has no path of its own to find us by
+_BOOT = (
+    "import sys; sys.path[:] = filter(None, sys.path); sys.path.append(sys.argv.pop(1)); "
+    f"from {__package__}.__main__ import main; main()"
+)
+_recorder: Recorder | None = None
+_logs: Logs | None = None
+#: ends the recorder's subscription
+_end: Callable[[], object] | None = None
+#: the directories that this process has joined
+_joined: list[Directory] = []
+
+
+def begin(report: str = "", logs: str = "") -> None:
+    """Record what happens from now on, if the user asks for that; once per process.
+
+    :param report: the directory of the report; default: what ``SUMMON_REPORT`` says.
+    :param logs: the directory for the logs of all services; default: what ``SUMMON_LOGS`` says,
+        or ``logs`` in that of the report.
+    """
+    global _recorder, _logs, _end
+    if _joined:
+        return
+    logs, report = logs or variable(LOGS), report or variable(REPORT)
+    if logs and (directory := _join(LOGS, Directory(logs, ".summon"))):
+        _logs = Logs(directory, directory.path)
+    if report and (directory := _join(REPORT, Directory(report))):
+        _logs = _logs or Logs(directory, os.path.join(directory.path, "logs"))
+        directory.append({"at": time.monotonic(), "event": "logs", "folder": _logs.folder})
+        _recorder = Recorder(directory)
+        _end = subscribe(_recorder)
+
+
+def _join(name: str, directory: Directory) -> Directory | None:
+    try:
+        directory.join()
+    except OSError as error:
+        let_through(error)
+        _warn(name, directory.path, error.strerror or str(error))
+        return None
+    _joined.append(directory)
+    return directory
+
+
+def _warn(name: str, path: str, why: str) -> None:
+    text = (
+        f"{name}: {path} cannot be written ({why}), and the tests go on without: write {name}=DIR "
+        "with a directory that can be made, or that you may write into"
+    )
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
+    emit(Warned(text=text))
+
+
+def place_of_log(owner: str, name: str) -> str:
+    """The path of an empty file for the log of a service; empty if logs are not kept."""
+    if _logs is None:
+        return ""
+    try:
+        return _logs.place(owner, name)
+    except OSError as error:
+        let_through(error)
+        return ""
+
+
+def command() -> list[str]:
+    """What to run, after a Python interpreter, to make the report if this process is killed.
+
+    Empty if there is no report.
+    """
+    if _recorder is None:
+        return []
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    directory = _recorder.directory
+    return ["-c", _BOOT, os.path.dirname(package), directory.path, directory.part]
+
+
+def finish() -> None:
+    """Note the end of this process, and make the report if no other process will do so."""
+    while _joined:
+        directory = _joined.pop()
+        if not directory.mine():
+            continue
+        with suppress(OSError), directory.turn():
+            with suppress(OSError):
+                directory.append({"at": time.monotonic(), "event": "end"})
+            if _recorder is not None and directory is _recorder.directory and directory.alone():
+                from . import writing
+
+                for problem in writing.write(directory):
+                    warnings.warn(f"{REPORT}: {problem}", RuntimeWarning, stacklevel=2)
+
+
+def forget() -> None:
+    """Record nothing any more; for tests."""
+    global _recorder, _logs, _end
+    if _end is not None:
+        _end()
+    _joined.clear()
+    _recorder = _logs = _end = None
