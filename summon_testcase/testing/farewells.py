@@ -72,8 +72,7 @@ def stop(batches: Iterable[Orchestrator], life: Scope, owner: str) -> list[Excep
     """Stop services at the end of their scope; return what went wrong.
 
     Those with ``stop_wait=False`` are asked to stop, and not waited for; so are those that they
-    need, which are asked when these have ended.  At most one former life of a declaration goes on
-    after this.
+    need, which are asked when these have ended.
 
     :param batches: what was started last comes first.
     """
@@ -92,9 +91,20 @@ def stop(batches: Iterable[Orchestrator], life: Scope, owner: str) -> list[Excep
             background.add(begun[-1].steps)
             _farewells.append(begun[-1])
             background.advance()
-    again = [part for farewell in begun for part in farewell.declared]
-    wait([f for f in _farewells if f not in begun and any(is_in(e, again) for e in f.declared)])
     return [*errors, *told()]
+
+
+def make_room(services: Iterable[Executor]) -> None:
+    """Before some services start, wait until at most one former life of each is left."""
+    starting = [part for service in services for part in parts(service)]
+    seen: list[Executor] = []
+    older: list[Farewell] = []
+    for farewell in reversed(under_way()):
+        again = [part for part in farewell.declared if is_in(part, starting)]
+        if any(is_in(part, seen) for part in again):
+            older.append(farewell)
+        seen += again
+    wait(older)
 
 
 def _is_shorter(life: Scope, other: Scope) -> bool:

@@ -193,6 +193,7 @@ class ServicePool:
         try:
             for name, executor in missing.items():
                 refuse_shorter_lives(name, executor, around)
+            farewells.make_room(missing.values())
             _begin(batch)
         except BaseException as error:
             with suppress(Exception):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import unittest
 import warnings
 from pathlib import Path
@@ -104,27 +105,29 @@ class NextClassTest(FarewellTest):
         self.assert_all_is_over()
 
     def test_one_former_life_at_most(self) -> None:
-        """A second end of the scope waits for the first."""
+        """A third start waits for the end of the first life; the end of a scope waits for none."""
+        test = self
 
         class Case(SummonTestCase):
-            # it ends only when its time is over
-            it = self.lingering(stop_timeout=0.5)
+            it = self.lingering()
             pids: list[int] = []
 
-            def test(case) -> None:
-                case.pids.append(case.it.pid)
+            def test(self) -> None:
+                self.pids.append(self.it.pid)
+
+        class Other(SummonTestCase):
+            it = self.silent()
+
+            def test(self) -> None:
+                test.assertEqual([alive(pid) for pid in Case.pids], [True, True])
+                # later than the next start would be if it did not wait
+                threading.Timer(0.3, test.go.touch).start()
 
         class Third(Case):
-            def test(case) -> None:
-                self.assertFalse(alive(case.pids[0]))
+            def test(self) -> None:
+                test.assertFalse(alive(self.pids[0]))
 
-        def end(case: Any) -> None:
-            self.go.touch()
-
-        Third.tearDownClass = classmethod(end)  # type: ignore[assignment]
-        result = run(Case, type("Second", (Case,), {}), Third)
-        self.assertEqual(result.failures, [])
-        self.assertIn("it did not end within 0.5 s", result.errors[0][1])
+        self.assert_passed(run(Case, type("Second", (Case,), {}), Other, Third))
 
     def test_only_what_is_not_waited_for_and_what_it_needs(self) -> None:
         """The other services of the class are stopped at its end, in the usual order."""
