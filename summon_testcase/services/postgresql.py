@@ -13,7 +13,7 @@ from ..declaration.programs import is_program, package_of
 from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
 from ..executors.coordinated import OutputCoordinatedExecutor
 from ..foreign import suppress
-from ..unpatched import os
+from ..unpatched import open, os
 from .database_server import DatabaseServer
 
 if TYPE_CHECKING:
@@ -230,6 +230,11 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         # they are connected to the server that ends
         self._end_spares()
         return super()._part()
+
+    def _version(self) -> str:
+        """The major version of the server that runs: what is in a file of its data."""
+        with open(os.path.join(self._leased("directory").elsewhere, "PG_VERSION")) as file:
+            return file.read()
 
     def _end_spares(self) -> None:
         spares, self._spares = self._spares, None

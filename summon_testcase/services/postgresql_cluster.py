@@ -125,7 +125,7 @@ def finish(server: PostgreSQL, address: tuple[str, int]) -> None:
         if server._schema:
             # a library that the template has used may still be connected
             sql.cut(connection, database, deadline)
-            for statement in sql.clone(connection, server._pristine, database):
+            for statement in sql.clone(connection.version, server._pristine, database):
                 connection.ask(statement, deadline)
 
 

@@ -126,12 +126,12 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def clone(connection: Connection, name: str, template: str) -> tuple[str, str]:
+def clone(version: str, name: str, template: str) -> tuple[str, str]:
     """The statements that make a database as a copy of another, each a transaction of its own.
 
-    :param connection: one that the server has answered on.
+    :param version: of the server.
     """
-    major = re.match(r"\d+", connection.version)  # of "15.3", or of "18beta1"
+    major = re.match(r"\d+", version)  # of "15.3", or of "18beta1"
     # known to 15 and later; without durability this is the faster one
     strategy = " STRATEGY file_copy" if major and int(major[0]) >= 15 else ""
     # what CREATE DATABASE leaves out: ALTER DATABASE … SET, OWNER, and GRANT … ON DATABASE

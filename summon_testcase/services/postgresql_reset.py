@@ -44,6 +44,8 @@ class Spares:
     def __init__(self, server: PostgreSQL) -> None:
         self._server = server
         self._address = server._host, server._port_now()
+        # not asked for: the answer to a first connection takes longer than all that a start does
+        self._version = server._version()
         #: in the order in which they are used
         self._spares: list[_Spare] = []
 
@@ -82,12 +84,11 @@ class Spares:
 
     def begin(self) -> None:
         """Have the server make one more, which is the first to be used."""
-        server, deadline = self._server, Deadline(self._server._limits.timeout)
+        server = self._server
         with failing(server._called, "no spare database for reset=True"):
             connection = Connection(self._address, server._user, server._home)
-            spare = _Spare(connection, len(self._spares))
+            spare = _Spare(connection, self._version, len(self._spares))
             self._spares.insert(0, spare)
-            connection.answers(deadline)
             # left by a server that was stopped meanwhile
             spare.connection.tell(f"DROP DATABASE IF EXISTS {spare.name}")
             spare.make(server._pristine)
@@ -96,14 +97,14 @@ class Spares:
 class _Spare:
     """A database, and the connection on which it is made."""
 
-    def __init__(self, connection: Connection, number: int) -> None:
-        self.connection = connection
+    def __init__(self, connection: Connection, version: str, number: int) -> None:
+        self.connection, self._version = connection, version
         self.name, self._used = f"summon_spare_{number}", f"summon_used_{number}"
 
     def make(self, template: str) -> None:
         """Tell the server to drop the one that was used, and to make a new one."""
         drop = f"DROP DATABASE IF EXISTS {self._used}"
-        self.connection.tell(drop, *clone(self.connection, self.name, template))
+        self.connection.tell(drop, *clone(self._version, self.name, template))
 
     def replace(self, database: str, deadline: Deadline) -> None:
         """Rename it once it is made; the one that has its name is put aside."""
@@ -157,5 +158,5 @@ def make_fresh(server: PostgreSQL, name: str) -> None:
     ):
         cut(connection, name, deadline)
         connection.ask(f"DROP DATABASE IF EXISTS {identifier(name)}", deadline)
-        for statement in clone(connection, name, server._pristine):
+        for statement in clone(connection.version, name, server._pristine):
             connection.ask(statement, deadline)

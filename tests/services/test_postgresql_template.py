@@ -59,7 +59,7 @@ def places() -> Iterator[Path]:
 def archives(cache: Path) -> set[Path]:
     """What is cached."""
     found = {path for path in cache.glob("*/*") if path.suffix != ".lock"}
-    assert all(path.suffix == ".tar" for path in found), found
+    assert all(path.suffix == ".archive" for path in found), found
     return found
 
 
@@ -200,25 +200,32 @@ class TestCache:
         """An archive that is not whole, or is none, is made anew."""
         with PostgreSQL(template=SCHEMA):
             whole = archives(cache)
-        for archive in whole:
-            # between two files, where tar finds nothing wrong
-            with tarfile.open(archive) as tar:
+
+        def between_two_files(half: Path) -> None:
+            # where tar finds nothing wrong
+            with tarfile.open(half) as tar:
                 end = tar.getmembers()[-3].offset
-            os.truncate(archive, end)
-        with nothing_left(), PostgreSQL(template=SCHEMA) as db:
-            assert ask(db.url, COUNT) == 2
-        for archive in whole:
-            os.truncate(archive, 1 << 20)
-        with nothing_left(), PostgreSQL(template=SCHEMA) as db:
-            assert ask(db.url, COUNT) == 2
+            os.truncate(half, end)
+
+        for name, damage in (
+            ("1.tar", between_two_files),
+            ("2.tar", between_two_files),
+            ("1.tar", lambda half: os.truncate(half, 1 << 20)),
+            ("2.tar", os.unlink),
+        ):
+            for archive in whole:
+                damage(archive / name)
+            with nothing_left(), PostgreSQL(template=SCHEMA) as db:
+                assert ask(db.url, COUNT) == 2
 
     def test_of_another_version(self, cache: Path, tmp_path: Path) -> None:
         """As the server would say; it is made anew."""
         for archive in archives(cache):
-            subprocess.run(["tar", "-xf", archive, "-C", tmp_path], check=True)
+            half = archive / "1.tar"
+            subprocess.run(["tar", "-xf", half, "-C", tmp_path], check=True)
             (tmp_path / "PG_VERSION").write_text("9.6\n")
             files = sorted(path.name for path in tmp_path.iterdir())
-            subprocess.run(["tar", "-cf", archive, "-C", tmp_path, *files], check=True)
+            subprocess.run(["tar", "-cf", half, "-C", tmp_path, *files], check=True)
         with PostgreSQL(template=SCHEMA) as db:
             assert ask(db.url, COUNT) == 2
 
