@@ -10,8 +10,12 @@ import os
 import struct
 import sys
 import termios
+from typing import TYPE_CHECKING
 
 from .processes import CHUNK
+
+if TYPE_CHECKING:
+    from .echo import Echo
 
 #: The keeper holds back at most so many bytes of input.  The test process sends less than that
 #: and waits until the service has read it, so more than that is a fault.
@@ -135,6 +139,8 @@ class Capture:
         #: the text that was sent last does not end with a line end
         self._line_open = False
         self._log: Storage | None = None
+        #: shows the output to whoever runs the tests, if they want to see it
+        self.echo: Echo | None = None
 
     def open_log(self, path: bytes, limit: int) -> None:
         """Create the log.
@@ -199,6 +205,8 @@ class Capture:
             limit -= len(data)
             if self._log is not None:
                 self._log.write(data)
+            if self.echo is not None:
+                self.echo.take(data)
 
     def _close_output(self) -> None:
         os.close(self.output)

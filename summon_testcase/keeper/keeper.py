@@ -36,11 +36,15 @@ _SECOND_LOOK = 0.01
 
 
 class Keeper:
-    """Runs one service, and obeys the test process on one channel until the service is gone."""
+    """Runs one service, and obeys the test process on one channel until the service is gone.
 
-    def __init__(self, channel: socket.socket, runner: RunnerWatch) -> None:
+    :param terminal: a descriptor for output that the test process wants to be shown; -1 for none.
+    """
+
+    def __init__(self, channel: socket.socket, runner: RunnerWatch, terminal: int = -1) -> None:
         self.channel = channel
         self.runner = runner
+        self.terminal = terminal
         self.inbox = bytearray()
         self.outbox = bytearray()
         self.capture = Capture()
@@ -137,12 +141,22 @@ class Keeper:
         elif verb == b"farewell":
             grace, *argv = rest.split(b"\0")
             self.farewell = seconds(grace), argv
+        elif verb == b"echo":
+            self.show_output(rest)
         elif verb == b"launch" and not self.base:
             self.launch(rest.split(b"\0"))
         else:
             raise ValueError(f"unexpected message {verb!r}")
 
     # -- the service --
+
+    def show_output(self, rest: bytes) -> None:
+        """Have the output shown from now on, with a name in a colour in front of each line."""
+        if self.terminal >= 0:
+            from .echo import Echo  # most runs show nothing
+
+            colour, name = rest.split(b"\0")
+            self.capture.echo = Echo(self.terminal, name.decode("utf-8", "replace"), int(colour))
 
     def launch(self, fields: list[bytes]) -> None:
         """Open the log and the terminal, start the service, and tell the test process."""
@@ -388,6 +402,8 @@ class Keeper:
                 # a test process that lives may start another run in the same directory
                 if self.runner.dead():
                     remove_life(self.base)
+            if self.capture.echo is not None:
+                self.capture.echo.finish()
 
     def bid_farewell(self) -> None:
         """Run the stop command of a service that no sweep here can reach (a container).
@@ -408,7 +424,7 @@ class Keeper:
 
     def turn(self, wake: int) -> None:
         """Wait for an event, and deal with it."""
-        capture, probe = self.capture, self.probe
+        capture, probe, echo = self.capture, self.probe, self.capture.echo
         poller = select.poll()
         poller.register(self.channel, select.POLLIN | (select.POLLOUT if self.outbox else 0))
         ends = (capture.output, self.notices.fd, probe.output, self.stopper.output)
@@ -418,6 +434,8 @@ class Keeper:
         if capture.pending_input and capture.input >= 0:
             both = select.POLLIN if capture.input == capture.output else 0
             poller.register(capture.input, select.POLLOUT | both)
+        if echo is not None and echo.pending:
+            poller.register(echo.fd, select.POLLOUT)
         ready = dict(poller.poll(self.patience()))
         if self.runner.gone(ready):
             raise Ended
@@ -426,6 +444,8 @@ class Keeper:
             raise Ended
         if capture.output in ready:
             self.drain()
+        if echo is not None:
+            echo.write()
         if capture.pending_input:
             capture.feed()
             self.tell_taken()

@@ -48,6 +48,8 @@ class Warden:
         self.orphaned: list[str] = []
         #: keepers whose end the test process wants to know
         self.awaited: set[int] = set()
+        #: where keepers show the output of their services; -1 for nowhere
+        self.terminal = -1
 
     def tell(self, word: str, pid: int) -> None:
         """Send the test process a word about a process; never blocks."""
@@ -88,6 +90,10 @@ class Warden:
                     self.awaited.add(pid)
                 else:
                     self.tell("synced", pid)
+            elif verb == b"echo":
+                from .echo import without_waiting  # most runs show nothing
+
+                self.terminal = without_waiting(self.channels.pop(0))
             elif verb == b"ask":
                 self.ask(rest.split(b"\0"))
             else:
@@ -111,7 +117,7 @@ class Warden:
                     os.setsid()
                     self.control.close()
                     become_subreaper()
-                    Keeper(channel, self.runner).run()
+                    Keeper(channel, self.runner, self.terminal).run()
                 except BaseException:
                     sys.excepthook(*sys.exc_info())
                 finally:

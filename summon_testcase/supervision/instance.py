@@ -64,7 +64,7 @@ class Instance:
         self.lease = lease if lease is not None and lease.lasts() else Lease(name)
         self.files = self.lease.next_files()
         self.log = self.files.log
-        self.process = Process(self.files)
+        self.process = Process(self.files, name)
         self.began = time.monotonic()
 
         # the phase of its life

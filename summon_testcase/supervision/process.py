@@ -30,13 +30,16 @@ class Process:
     """A service as its keeper reports it.
 
     The attributes are as of the last :meth:`pump`, which never blocks.
+
+    :param name: the service as its output names it, where that is shown.
     """
 
     #: the command that :meth:`spawn` runs, set before it is called
     launch: Launch
 
-    def __init__(self, files: InstanceFiles) -> None:
+    def __init__(self, files: InstanceFiles, name: str) -> None:
         self.files = files
+        self._name = name
         self.pid = 0
         self.keeper_pid = 0
         #: whether the system forbids the keeper to adopt processes that the service leaves
@@ -126,6 +129,8 @@ class Process:
                 # a signal handler has ended the service in between
                 self._channel.close()
             self._launched = True
+            if (shown := warden.shown_as(self._name)) is not None:
+                self._tell("echo", *shown)
             # joined, since one text is encoded much faster than dozens
             self._tell("launch", "\0".join(fields))
             self.farewell()

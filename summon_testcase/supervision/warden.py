@@ -6,6 +6,7 @@ import errno
 import sys
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .. import keeper
 from ..errors import SpawnFailed
@@ -18,8 +19,11 @@ from ..scheduling.greenlets import waiting
 from ..scheduling.steps import Pause, wait
 from ..system.descriptors import moved, moved_socket
 from ..system.mailbox import Mailbox
-from ..unpatched import os, socket, subprocess, time
+from ..unpatched import os, socket, subprocess, switched_on, time
 from . import interpreter, shutdown
+
+if TYPE_CHECKING:
+    from .echo import Echo
 
 # Without the empty path, which stands for the current directory: that is "/", where anybody may
 # have put modules.
@@ -32,6 +36,8 @@ _BOOT, _ASKER = (
 _PROGRAMS = os.path.dirname(os.path.dirname(keeper.__file__))
 #: seconds within which warden and keepers must answer a message
 ANSWER = 10.0
+#: a variable that, set and not ``0``, has the output of services shown as it comes
+ECHO = "SUMMON_ECHO"
 
 
 class Warden:
@@ -52,6 +58,8 @@ class Warden:
         #: to it only if they fail
         self._said = -1
         self._words = b""
+        #: where keepers show the output of their services; None for nowhere
+        self.echo: Echo | None = None
         write = -1
         try:
             self._said, write = os.pipe()
@@ -71,6 +79,8 @@ class Warden:
                 start_new_session=True,
             )
             self._group = self._launcher.pid
+            if switched_on(ECHO):
+                self._show_output()
         except BaseException as error:
             self.close()
             passing = is_foreign(error) or getattr(error, "errno", 0) in _PASSING
@@ -84,6 +94,14 @@ class Warden:
             theirs.close()
             if write >= 0:
                 os.close(write)
+
+    def _show_output(self) -> None:
+        """Give the warden the terminal on which keepers show the output of their services."""
+        from .echo import place
+
+        self.echo = place()
+        if self.echo is not None:
+            socket.send_fds(self._control, [pack("echo")], [self.echo.fd])
 
     def said(self) -> str:
         """The last lines that warden and keepers have written to their standard error."""
@@ -241,6 +259,13 @@ def keep(base: str, channel: socket.socket, patience: float = 0.0) -> None:
     :raises OSError: if no warden could be started.
     """
     _have(lambda warden: warden.keep(base, channel, patience))
+
+
+def shown_as(name: str) -> tuple[int, str] | None:
+    """The colour and the name with which the output of a service is shown; None if it is not."""
+    with _lock:
+        shown = None if _warden is None else _warden.echo
+        return None if shown is None else shown.front(name)
 
 
 def ask(channel: socket.socket, said: int, paths: list[str]) -> None:
