@@ -148,3 +148,8 @@ def is_ours(error: BaseException) -> bool:
     A signal handler may stop another service, whose error then arrives here: it is not ours.
     """
     return isinstance(error, SummonError) and not is_foreign(error)
+
+
+def sentence(error: BaseException) -> str:
+    """The message of an error, in one line if possible."""
+    return error.message if isinstance(error, SummonError) else f"{type(error).__name__}: {error}"

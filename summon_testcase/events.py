@@ -5,6 +5,7 @@ Whoever tells the user something subscribes: the logger, the line about a slow s
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,8 @@ class ServiceEvent(Event):
     :param service: its name.
     :param owner: the name of the class that declares it; empty if no class does.
     :param number: tells services of one name in one process apart. A service keeps it as long as
-        its port and its directory: also when it is started again.
+        its port and its directory: also when it is started again. 0 for what an orchestrator
+        starts that is no executor.
     """
 
     service: str
@@ -84,11 +86,11 @@ class ServiceEvent(Event):
 
 
 class ServiceStarting(ServiceEvent):
-    """A start has begun.
+    """A start has begun; a :class:`ServiceReady` or a :class:`ServiceFailed` follows.
 
     :param kind: the name of the executor's class.
     :param scope: how long it lives in a TestCase: ``"test"``, ``"class"``, ``"module"``, ``"run"``.
-    :param after: names of the services that had to be ready before.
+    :param after: names of the services that had to be ready before, since it refers to them.
     """
 
     kind: str
@@ -125,13 +127,13 @@ class ServiceWaiting(ServiceEvent):
 
 
 class ServiceReady(ServiceEvent):
-    """It can be used.
+    """It can be used; a :class:`ServiceStopped` follows, unless this process dies before.
 
     :param after: seconds since the start began.
     :param looks: how often it was asked.
     :param refusal: why it was not ready when it was asked the last time but one, in words; empty
         if it was ready at once.
-    :param url: its URL; empty if it has none.
+    :param url: its URL, without user and password; empty if it has none.
     """
 
     after: float
@@ -193,20 +195,20 @@ class ServiceStopping(ServiceEvent):
 
 
 class ServiceStopped(ServiceEvent):
-    """It has been stopped, and nothing of it is left.
+    """Nothing of it runs any more: it was stopped, was killed, or had died.  Its log still exists.
 
-    :param after: seconds since the stop began.
-    :param how: in words, how its main process ended.
+    :param after: seconds since the stop began; 0 if none has begun.
+    :param how: in words, how its main process ended; empty if it has none.
     :param error: the message of the exception, if it did not stop as it should.
     """
 
-    after: float
+    after: float = 0.0
     how: str = ""
     error: str = ""
 
 
 class ServiceKilled(ServiceEvent):
-    """A test has killed it, by ``kill()``.
+    """A test has killed it, by ``kill()``; a :class:`ServiceStopped` follows.
 
     :param signal: the name of the signal.
     """
@@ -252,10 +254,12 @@ class Warned(Event):
 
     :param text: in words.
     :param service: the name of the service that this is about; empty for none.
+    :param level: ``"warning"`` or ``"error"``.
     """
 
     text: str
     service: str = ""
+    level: str = "warning"
 
 
 class Note(Event):
@@ -271,6 +275,9 @@ class Note(Event):
     service: str = ""
     attachment: str = ""
 
+
+#: gives each service of this process its number
+numbers = itertools.count(1)
 
 Subscriber = Callable[[Event], object]
 

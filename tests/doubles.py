@@ -193,7 +193,7 @@ def has_lease(executor: SimpleExecutor) -> bool:
 
 def begin_lease(executor: SimpleExecutor) -> None:
     """Give it a directory and, once it is asked for, a port, without starting it."""
-    executor._instance = Instance(executor._called, executor._limits)
+    executor._instance = Instance(executor._called, "", executor._limits)
 
 
 # State that exists once in a process

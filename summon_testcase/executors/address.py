@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgument, NotRunning
+from ..foreign import let_through
 from ..tracebacks import boundary, hidden
 from ..wording import at
 from .executor import Executor
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
     from ..supervision.lease import Lease
 
 __tracebackhide__ = hidden
+
+
+def told_url(thing: object) -> str:
+    """The URL of an object, as events tell it: without user and password; empty if it has none."""
+    try:
+        url = getattr(thing, "url", "")
+    except Exception as error:  # of a property of the user's
+        let_through(error)
+        return ""
+    scheme, separator, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
+    where, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{where.rpartition('@')[2]}{slash}{path}"
 
 
 class _Ports(dict[str, int]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import SummonError, TimeoutExpired
+from ..events import ServiceDied
 from ..foreign import let_through
 from ..readiness.conditions import AllOf, Until
 from ..readiness.probe import Probe
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _STILL_THERE = 2.0
 #: seconds that a service has at most to answer the question of ``alive=``
 _PATIENCE = 10.0
+#: how a service has died, in words, that does not answer any more
+_NO_ANSWER = "did not answer"
 
 
 def asking(executor: SimpleExecutor, when: str) -> Steps[None]:
@@ -50,6 +53,7 @@ def asking(executor: SimpleExecutor, when: str) -> Steps[None]:
         asked = until_ready(instance.process, probe, deadline, outlasts=instance.outlasts)
         outcome = yield from asked
         if outcome.verdict is Verdict.EXPIRED:
+            instance.tell(ServiceDied, how=_NO_ANSWER, when=when)
             instance.hung = instance.error(
                 TimeoutExpired,
                 f"{executor._called}: did not answer within {limit:g} s when it was asked {when} "
@@ -62,6 +66,7 @@ def asking(executor: SimpleExecutor, when: str) -> Steps[None]:
     except SummonError as error:
         let_through(error)
         # another process answers in its place, or the callable of alive= has a mistake
+        instance.tell(ServiceDied, how=_NO_ANSWER, when=when)
         instance.hung = instance.named(error)
     finally:
         if probe is not None:

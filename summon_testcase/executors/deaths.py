@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 
-from ..errors import ProcessExited, StopFailed, SummonError
+from ..errors import ProcessExited, StopFailed, SummonError, sentence
 from ..foreign import let_through
 from ..scheduling.steps import run, run_all
 from .executor import Executor
@@ -19,11 +19,6 @@ def name_it(death: BaseException) -> None:
 def is_named(death: BaseException) -> bool:
     """Whether a report has named this death."""
     return bool(vars(death).get("named"))
-
-
-def sentence(error: BaseException) -> str:
-    """The message of an error, in one line if possible."""
-    return error.message if isinstance(error, SummonError) else f"{type(error).__name__}: {error}"
 
 
 def all_of(errors: Iterable[BaseException]) -> StopFailed:

@@ -12,6 +12,8 @@ from ..declaration.defaults import of_class
 from ..declaration.lifetime import Scope
 from ..scheduling.steps import Steps, nothing
 from ..tracebacks import boundary, boundary_of_start, warn
+from ..unpatched import time
+from .loading import load
 
 if TYPE_CHECKING:
     from ..supervision.instance import Instance
@@ -44,31 +46,84 @@ def stands_idle(executor: Executor) -> bool:
     return executor._instance is not None and executor._instance.stands_idle()
 
 
-def start_of(thing: Startable) -> Steps[None]:
-    """The start of any object as steps; a ``start`` that is overridden is called."""
+def start_of(thing: Startable, name: str = "") -> Steps[None]:
+    """The start of any object as steps; a ``start`` that is overridden is called.
+
+    :param name: what it is called if it has no name.
+    """
     if isinstance(thing, Executor) and not overridden(thing, "start"):
         return thing._starting()
-    return _blocking_start(thing)
+    return _blocking_start(thing, name)
 
 
-def stop_of(thing: Startable) -> Steps[None]:
-    """The stop of any object as steps; a ``stop`` that is overridden is called."""
+def stop_of(thing: Startable, name: str = "") -> Steps[None]:
+    """The stop of any object as steps; a ``stop`` that is overridden is called.
+
+    :param name: what it is called if it has no name.
+    """
     if isinstance(thing, Executor) and not overridden(thing, "stop"):
-        return thing._stopping()
-    return _blocking(thing)
+        return thing._stopping() if tells(thing) else _told_stopping(thing)
+    return _blocking_stop(thing, name)
 
 
-def _blocking(thing: Startable) -> Steps[None]:
-    perform(f"stop() of {type(thing).__name__}", thing.stop)
-    return
-    yield
-
-
-def _blocking_start(thing: Startable) -> Steps[None]:
+def _blocking_start(thing: Startable, name: str) -> Steps[None]:
     with thing._attempt() if isinstance(thing, Executor) else contextlib.nullcontext():
-        perform(f"start() of {type(thing).__name__}", thing.start)
+        _start(thing, name)
     return
     yield
+
+
+def _blocking_stop(thing: Startable, name: str) -> Steps[None]:
+    _stop(thing, name)
+    return
+    yield
+
+
+def _told_stopping(thing: Executor) -> Steps[None]:
+    from . import own
+
+    with own.stopping(thing):
+        yield from thing._stopping()
+
+
+def tells(thing: Startable) -> bool:
+    """Whether the methods of an object emit events about it, or it is only a group of such."""
+    return isinstance(thing, Executor) and (thing._tells or not overridden(thing, "start"))
+
+
+def _start(thing: Any, name: str = "") -> Any:
+    """Call the ``start()`` of an object, and see to it that this is told."""
+    call = f"start() of {type(thing).__name__}"
+    if tells(thing):
+        return perform(call, thing.start)
+    load("executors.own")
+    from . import own
+
+    with own.starting(thing, name):
+        return perform(call, thing.start)
+
+
+def _stop(thing: Startable, name: str = "") -> None:
+    """Call the ``stop()`` of an object, and see to it that this is told."""
+    call = f"stop() of {type(thing).__name__}"
+    if tells(thing):
+        perform(call, thing.stop)
+        return
+    load("executors.own")
+    from . import own
+
+    with own.stopping(thing, name):
+        perform(call, thing.stop)
+
+
+def reset_and_tell(thing: Executor) -> None:
+    """Call the ``reset()`` of an executor, and tell of it if it runs a process."""
+    began = time.monotonic()
+    perform(f"reset() of {thing.name}", thing.reset)
+    if thing._instance is not None:
+        from ..events import ServiceReset
+
+        thing._instance.tell(ServiceReset, after=time.monotonic() - began)
 
 
 class Executor:
@@ -109,8 +164,10 @@ class Executor:
     #: whether a TestCase has it, so that its scope has a meaning; also True after a warning that
     #: it has none
     _may_be_scoped = False
-    #: whether a class has it as an attribute
-    _declared_in_class = False
+    #: the name of the class that has it as an attribute; empty if none has
+    _owner_name = ""
+    #: whether its start and its stop emit events; otherwise this is done for them
+    _tells = False
     #: the life that it leads, or led last, if it runs a process
     _instance: Instance | None = None
     #: the declared services that its templates can name; an orchestrator sets them
@@ -135,14 +192,15 @@ class Executor:
     def __enter__(self: E) -> E:
         self._tell_what_is_ignored()
         with self._attempt():
-            return perform(f"start() of {type(self).__name__}", self.start)
+            started: E = _start(self)
+            return started
 
     @boundary
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._stop_at_once()
 
     def _stop_at_once(self) -> None:
-        perform(f"stop() of {type(self).__name__}", self.stop)
+        _stop(self)
 
     def reset(self) -> None:
         """Put the service into the state after its start: call the function of ``reset=``.
@@ -196,19 +254,21 @@ class Executor:
     def __set_name__(self, owner: type, name: str) -> None:
         if not self.name:
             self.name = name
-        self._take_defaults(of_class(owner))
+        self._take_defaults(of_class(owner), owner.__qualname__)
 
     def __get__(self: E, instance: object, owner: type | None = None) -> E:
         return self
 
-    def _take_defaults(self, values: Mapping[str, Any]) -> None:
+    def _take_defaults(self, values: Mapping[str, Any], owner: str) -> None:
         """Take the arguments that its class gives for all services, but for those of its own.
 
         It belongs to the first class that has it as an attribute, as its name says too.
+
+        :param owner: the name of the class.
         """
-        if self._declared_in_class:
+        if self._owner_name:
             return
-        self._declared_in_class = True
+        self._owner_name = owner
         if "scope" in values and not self._has_own("scope"):
             self.scope = values["scope"]
 
@@ -273,6 +333,13 @@ class Executor:
     def _waits_for(self) -> tuple[object, ...]:
         """Executors, or their names, that must be ready before this one starts."""
         return self.after
+
+    def _referred_to(self) -> tuple[str, ...]:
+        """The names of all that must be ready before it, since it refers to them."""
+        named = {*self._needs()}
+        for thing in self._waits_for():
+            named.add(thing if isinstance(thing, str) else getattr(thing, "name", ""))
+        return tuple(sorted(named - {"", self.name}))
 
     def _bind(self, services: Mapping[str, object]) -> None:
         """Learn which services are declared beside this one."""

@@ -19,10 +19,10 @@ handover = threading.RLock()
 
 
 def _stop_all_at_exit() -> None:
-    from ..supervision.stopping import logger
+    from ..events import Warned, emit
 
     for error in run(run_all([stop_of(service) for service in list(_alive)])):
-        logger.error("%s", error)
+        emit(Warned(text=str(error), service=getattr(error, "executor", ""), level="error"))
 
 
 shutdown.in_forked_child(_alive.clear)

@@ -13,7 +13,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from signal import SIGTERM
+from signal import SIGKILL, SIGTERM
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
 from ..clean import LONGEST, shortened
@@ -35,6 +35,7 @@ from ..errors import (
     SummonError,
     UnknownReference,
     is_ours,
+    sentence,
 )
 from ..foreign import is_foreign, let_through, undisturbed
 from ..scheduling.deadline import Deadline
@@ -42,10 +43,10 @@ from ..scheduling.steps import Steps, run
 from ..supervision import interpreter  # noqa: F401  # it remembers how we were started
 from ..tracebacks import boundary, boundary_of_start, hidden
 from ..unpatched import os, stay_imported, time
-from ..wording import at
-from .address import Addressed
+from ..wording import at, signal_name
+from .address import Addressed, told_url
 from .copies import Copied
-from .deaths import leave, sentence
+from .deaths import leave
 from .executor import overridden
 from .loading import load, warm_up
 from .running import handover, hold, let_go
@@ -146,6 +147,7 @@ class SimpleExecutor(Copied, Addressed):
 
     #: the names of the arguments that it was given
     _given: frozenset[str]
+    _tells = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -241,10 +243,10 @@ class SimpleExecutor(Copied, Addressed):
         ):
             self._alive = commands.split(alive, False, label, "alive")
 
-    def _take_defaults(self, values: Mapping[str, Any]) -> None:
-        if self._declared_in_class:
+    def _take_defaults(self, values: Mapping[str, Any], owner: str) -> None:
+        if self._owner_name:
             return
-        super()._take_defaults(values)
+        super()._take_defaults(values, owner)
         self._env = (*values.get("env", ()), *self._env)
         self._limits = copy.copy(self._limits)
         for name in values.keys() - {"env", "scope"} - self._given:
@@ -588,14 +590,17 @@ class SimpleExecutor(Copied, Addressed):
 
     def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
-        load("supervision.instance", "readiness.conditions")
+        load("supervision.instance", "supervision.run", "readiness.conditions")
         died = self._instance
         if died is not None and died.in_use and not died.running():
             # processes that it has left may live
             self._finish(died, keep_lease=True)
+        from ..events import ServiceStarting, Warned, emit
+        from ..supervision import run as runs
         from ..supervision.instance import Instance
         from ..system import ports
 
+        runs.begin()
         began = time.monotonic()
         deadline = Deadline(self._limits.timeout)
         instance: Instance | None = None
@@ -604,7 +609,15 @@ class SimpleExecutor(Copied, Addressed):
         try:
             with handover:
                 former = self._refuse_twice()
-                instance = self._instance = Instance(self._called, self._limits, former)
+                instance = self._instance = Instance(
+                    self._called, self._owner_name, self._limits, former
+                )
+            instance.tell(
+                ServiceStarting,
+                kind=type(self).__name__,
+                scope=self.scope,
+                after=self._referred_to(),
+            )
             instance.port = instance.lease.port if self._port is None else self._port
             # a port that is leased from now on is free
             instance.lingering = "" if instance.port is None else ports.lingering(instance.port)
@@ -632,9 +645,7 @@ class SimpleExecutor(Copied, Addressed):
             self._warm_up()
             load("supervision.starting")
             from ..supervision.starting import get_ready
-            from ..supervision.stopping import logger
 
-            logger.info("%s: starting", instance.name)
             if self._launcher:
                 instance.who_is_there = functools.partial(question.occupied, instance.name)
             # without anything to wait for it is ready, even if it ends at this moment
@@ -665,12 +676,12 @@ class SimpleExecutor(Copied, Addressed):
         finally:
             if probe is not None:
                 probe.close()
-        logger.info("%s: ready after %.3f s", instance.name, time.monotonic() - began)
+        instance.tell_ready(told_url(self))
         if again:
             # warn of services that were started with values which this start has changed
             for service in self._services.values():
                 for said in getattr(service, "_stale", list)():
-                    logger.warning("%s", said)
+                    emit(Warned(text=said, service=getattr(service, "name", "")))
 
     @boundary_of_start
     def start(self: E) -> E:
@@ -825,9 +836,9 @@ class SimpleExecutor(Copied, Addressed):
             return
         from ..supervision import stopping
 
-        began = time.monotonic()
         failure: BaseException | None = None
         try:
+            instance.tell_stopping()
             yield from stopping.stop(instance, number, timeout)
         except BaseException as error:
             failure = error
@@ -835,8 +846,6 @@ class SimpleExecutor(Copied, Addressed):
         finally:
             self._finish(instance, keep_lease, failure)
             del failure
-            took = time.monotonic() - began
-            stopping.logger.info("%s: stopped after %.3f s", instance.name, took)
 
     def _can_part(self) -> bool:
         return not (overridden(self, "stop") or self._elsewhere)
@@ -909,9 +918,11 @@ class SimpleExecutor(Copied, Addressed):
             return
         try:
             if instance.in_use and instance.process.mine():
+                from ..events import ServiceKilled
                 from ..supervision import stopping
 
                 stopping.kill(instance, **chosen)
+                instance.tell(ServiceKilled, signal=signal_name(chosen.get("number", SIGKILL)))
                 if survivors := stopping.survivors(instance):
                     raise instance.error(StopFailed, f"{self._called}: {survivors}")
         finally:
@@ -930,7 +941,10 @@ class SimpleExecutor(Copied, Addressed):
                 self._kill(self._stays())
             raise
 
-    def _start_again(self) -> None:
+    def _start_again(self, former: Instance) -> None:
+        from ..events import ServiceRestarted
+
+        former.tell(ServiceRestarted, reason=former.reason)
         with self._attempt():
             self.start()
 
@@ -944,10 +958,11 @@ class SimpleExecutor(Copied, Addressed):
         :raises NotRunning: if the service is not running.
         :raises SummonError: as ``start()`` and ``stop()`` do.
         """
+        former = self._current("process to stop")
+        former.reason = "restart()"
         if self._one_shot:
-            self._current("process to stop")
             self._stop_for_now()
-            self._start_again()
+            self._start_again(former)
             return self
         with self.stopped():
             pass
@@ -963,7 +978,7 @@ class SimpleExecutor(Copied, Addressed):
         :raises NotRunning: if the service is not running.
         :raises SummonError: as ``start()`` and ``stop()`` do.
         """
-        self._current("process to stop")
+        former = self._current("process to stop")
         if self._one_shot:
             yield self
             return
@@ -971,13 +986,13 @@ class SimpleExecutor(Copied, Addressed):
             self._stop_for_now()
             yield self
         except Exception:
-            self._start_again()
+            self._start_again(former)
             raise
         except BaseException:
             # after Ctrl-C nobody needs the service any more
             self._kill(self._stays())
             raise
-        self._start_again()
+        self._start_again(former)
 
     def cleanup(self) -> None:
         """For subclasses: called when the service has stopped, for whatever reason.
@@ -1064,7 +1079,10 @@ class SimpleExecutor(Copied, Addressed):
                     raise
                 self._tell_too(failure, error)
             finally:
-                self._end(instance, keep_lease)
+                try:
+                    instance.tell_end("" if failure is None else sentence(failure))
+                finally:
+                    self._end(instance, keep_lease)
 
     def _tell_too(self, failure: BaseException, error: Exception) -> None:
         """Add an error of ``cleanup()`` to the exception that is being raised."""
@@ -1072,9 +1090,9 @@ class SimpleExecutor(Copied, Addressed):
         if isinstance(failure, SummonError):
             failure.consequences += (told,)
         else:
-            from ..supervision.stopping import logger
+            from ..events import Warned, emit
 
-            logger.error("%s: %s", self._called, told)
+            emit(Warned(text=f"{self._called}: {told}", service=self._called, level="error"))
 
     def _clean_up(self, instance: Instance) -> None:
         """Call ``cleanup()``, once for each instance; other threads do not wait for it."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from ..declaration import lifetime
 from ..declaration.arguments import perform
 from ..declaration.lifetime import Scope
-from .executor import Executor
+from .executor import Executor, tells
 
 Thing = TypeVar("Thing")
 
@@ -58,6 +58,7 @@ class Summoned(Executor):
         if isinstance(fields, (tuple, list)):  # a mock has all attributes
             self.template_fields = tuple(fields)
         self._started = False
+        self._tells = tells(thing)
         #: the names of the arguments that it was given
         self._given = frozenset(() if isinstance(scope, _Unsaid) else ("scope",))
         self.scope = "class" if isinstance(scope, _Unsaid) else scope
@@ -66,10 +67,10 @@ class Summoned(Executor):
             reset = type(thing).reset
         self._reset = None if reset is None else lambda _: reset(thing)
 
-    def _take_defaults(self, values: Mapping[str, Any]) -> None:
-        super()._take_defaults(values)
+    def _take_defaults(self, values: Mapping[str, Any], owner: str) -> None:
+        super()._take_defaults(values, owner)
         if isinstance(self._thing, Executor):
-            self._thing._take_defaults(values)
+            self._thing._take_defaults(values, owner)
 
     def start(self) -> Summoned:
         perform(f"start() of {type(self._thing).__name__}", self._thing.start)

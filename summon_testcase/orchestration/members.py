@@ -65,15 +65,15 @@ class Group(Executor):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {', '.join(vars(self).get('_members', ()))}>"
 
-    def _take_defaults(self, values: Mapping[str, Any]) -> None:
+    def _take_defaults(self, values: Mapping[str, Any], owner: str) -> None:
         """Take them for itself and for its members, which live as long as it does."""
-        if self._declared_in_class:
+        if self._owner_name:
             return
-        super()._take_defaults(values)
+        super()._take_defaults(values, owner)
         scope = {"scope": self.scope} if "scope" in values else {}
         for member in self._members.values():
             if isinstance(member, Executor):
-                member._take_defaults({**values, **scope})
+                member._take_defaults({**values, **scope}, owner)
 
     def _only(self: G, names: Iterable[str]) -> G:
         """The same group with some members only, and those that they need.

@@ -7,7 +7,6 @@ import copy
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from ..declaration.arguments import perform
 from ..errors import (
     AlreadyRunning,
     InvalidArgument,
@@ -15,13 +14,15 @@ from ..errors import (
     StopFailed,
     SummonError,
     is_ours,
+    sentence,
 )
 from ..executors.copies import Copied
-from ..executors.deaths import all_of, leave, sentence, stop_and_tell
+from ..executors.deaths import all_of, leave, stop_and_tell
 from ..executors.executor import (
     Executor,
     Startable,
     overridden,
+    reset_and_tell,
     stands_idle,
     start_of,
     stop_of,
@@ -166,7 +167,7 @@ class Orchestrator(Copied, Group):
     def _starting_of(self, key: str) -> Steps[None]:
         member = self._members[key]
         done = isinstance(member, SimpleExecutor) and member._is_done()
-        return nothing() if done else start_of(member)
+        return nothing() if done else start_of(member, key)
 
     def _undo(self, error: BaseException, graph_run: GraphRun) -> None:
         try:
@@ -215,7 +216,11 @@ class Orchestrator(Copied, Group):
             if own or stands_idle(member):
                 # an object that is no service does not tell whether it runs
                 stay_imported()
-                run(start_of(member))
+                if isinstance(member, Executor) and member._instance is not None:
+                    from ..events import ServiceRestarted
+
+                    member._instance.tell(ServiceRestarted, reason="a test had stopped it")
+                run(start_of(member, key))
             self._started.append(key)
 
     # -- stop --
@@ -297,7 +302,7 @@ class Orchestrator(Copied, Group):
         if not able:
             super().reset()
         for member in able:
-            perform(f"reset() of {member.name}", member.reset)
+            reset_and_tell(member)
 
     _native_reset = reset
 
@@ -399,10 +404,10 @@ class Orchestrator(Copied, Group):
         if not isinstance(member, Executor):
             # several threads and signal handlers may stop the group: one of them stops a member
             if self._strike(key):
-                member.stop()
+                yield from stop_of(member, key)
             return
         try:
-            yield from stop_of(member)
+            yield from stop_of(member, key)
         except Exception as error:
             let_through(error)
             self._strike(key)

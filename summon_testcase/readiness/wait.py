@@ -60,7 +60,7 @@ def until_ready(
     Pauses grow with the time already waited, within the limits of the probe, so that the delay
     that they add stays a small share of it.  A message of the keeper ends a pause at once.
 
-    :param progress: writes now and then what the start is waiting for.
+    :param progress: tells now and then what the start is waiting for.
     :param outlasts: see :func:`~.probe.failed`.
     :param lost: makes the error to raise once output could not be stored, and so cannot be
         searched, from its errno; None if that does not matter.

@@ -6,7 +6,7 @@ import copy
 import re
 import signal
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..clean import clean
 from ..declaration.arguments import Limits
@@ -20,6 +20,17 @@ from ..errors import (
     SummonError,
     TimeoutExpired,
     is_ours,
+)
+from ..events import (
+    ServiceDied,
+    ServiceEvent,
+    ServiceFailed,
+    ServicePaused,
+    ServiceReady,
+    ServiceResumed,
+    ServiceStopped,
+    ServiceStopping,
+    emit,
 )
 from ..output.excerpt import ERROR_LINES, Line, excerpt, shorten
 from ..readiness.probe import failed
@@ -50,6 +61,7 @@ class Instance:
     The executor makes an instance for each start, and keeps it until the next start.
 
     :param name: how messages call the service.
+    :param owner: the name of the class that declares it; empty if none does.
     :param previous: the instance before this one, from which it takes over port and directory.
     """
 
@@ -57,8 +69,11 @@ class Instance:
     launch: Launch
     lease: Lease
 
-    def __init__(self, name: str, limits: Limits, previous: Instance | None = None) -> None:
+    def __init__(
+        self, name: str, owner: str, limits: Limits, previous: Instance | None = None
+    ) -> None:
         self.name = name
+        self.owner = owner
         self.limits = limits
         lease = None if previous is None else previous.lease
         self.lease = lease if lease is not None and lease.lasts() else Lease(name)
@@ -110,7 +125,17 @@ class Instance:
         #: the URL that the start has requested
         self.url: str = "" if previous is None else previous.url
 
+        #: how often it was asked, and why it was not ready when it was asked the last time but one
+        self.looks = 0
+        self.refusal = ""
+
         # its use, and its end
+        #: whether events have told that it is ready, and that it has ended
+        self.told_ready = self.told_end = False
+        #: the moment at which its stop has begun; 0 before
+        self.stop_began = 0.0
+        #: in words, why another instance follows, if one does
+        self.reason = "stopped()"
         #: whether an error has named the log, so that the user will want to read it
         self.log_named = False
         #: positions in the log where wait_for_output() and output() begin
@@ -151,6 +176,53 @@ class Instance:
         if ask is not None and self.process.ended:
             self.lives_elsewhere, self.outlasts = None, ask()
         return not failed(self.process, self.outlasts)
+
+    # -- events --
+
+    def tell(self, event: type[ServiceEvent], /, **facts: Any) -> None:
+        """Emit an event.
+
+        :param facts: its fields, but for those that all events about services have.
+        """
+        who: dict[str, Any] = {
+            "service": self.name,
+            "owner": self.owner,
+            "number": self.lease.number,
+        }
+        emit(event(**who, **facts))
+
+    def tell_ready(self, url: str) -> None:
+        """Emit that the start has succeeded.
+
+        :param url: its URL; empty if it has none.
+        """
+        self.told_ready = True
+        after = time.monotonic() - self.began
+        self.tell(ServiceReady, after=after, looks=self.looks, refusal=self.refusal, url=url)
+
+    def tell_stopping(self) -> None:
+        """Emit that a stop has begun, once only."""
+        if not self.stop_began:
+            self.stop_began = time.monotonic()
+            self.tell(ServiceStopping)
+
+    def tell_end(self, error: str) -> None:
+        """Emit that its life is over, once only: that it has stopped, or that its start has failed.
+
+        :param error: what has gone wrong, in words; empty if nothing has.
+        """
+        if not self.process.mine():
+            return
+        with self.process._lock:
+            told, self.told_end = self.told_end, True
+        if told:
+            return
+        now = time.monotonic()
+        if self.told_ready:
+            took = now - self.stop_began if self.stop_began else 0.0
+            self.tell(ServiceStopped, after=took, how=self.exit_words(), error=error)
+        else:
+            self.tell(ServiceFailed, after=now - self.began, error=error)
 
     # -- errors --
 
@@ -244,19 +316,26 @@ class Instance:
         :raises ProcessExited: if the service has ended, or the keeper does not answer.
         """
         with self.process._lock:
+            first = not self.pauses
             self.pauses.add(block)
             order = self.process.signal_everything(signal.SIGSTOP)
         if not self._signalled(order):
+            self.pauses.discard(block)
             raise self.exited("or its keeper did not answer, when it should be paused")
+        if first:
+            self.tell(ServicePaused)
 
     def unpause(self, block: object) -> None:
         """Let the processes go on at the end of the last block; a second call does no harm."""
         with self.process._lock:
+            last = self.pauses == {block}
             self.pauses.discard(block)
             if self.pauses:
                 return
             order = self.process.signal_everything(signal.SIGCONT)
         self._signalled(order)
+        if last and not self.told_end:
+            self.tell(ServiceResumed)
 
     def signal(self, number: int, everything: bool) -> None:
         """Send a signal to the main process.
@@ -292,7 +371,7 @@ class Instance:
         """What its executor sees of it once another one sees to its end."""
         seen = copy.copy(self)
         seen.lease, seen.prepared, seen.over = self.lease.as_over(), False, True
-        seen.in_use = False
+        seen.in_use, seen.told_end = False, True
         return seen
 
     # -- the tests that use it --
@@ -378,6 +457,7 @@ class Instance:
         if ended_well and not process.lost and (self.one_shot or not self.waits):
             return None
         if self.died is None:
+            self.tell(ServiceDied, how=self.exit_words(), when=when)
             self.died = failures.died(self, when, process.left_others and ended_well)
         return self.died
 

@@ -7,11 +7,10 @@ import itertools
 import re
 import weakref
 
+from ..events import numbers
 from ..output.log import Log, files, run_directory
 from ..system import ports
 from ..unpatched import os
-
-_counter = itertools.count(1)
 
 
 class _Held:
@@ -44,8 +43,10 @@ class Lease:
 
     def __init__(self, name: str) -> None:
         safe = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:40]
+        #: tells it from other leases of this process
+        self.number = next(numbers)
         #: the common beginning of all paths
-        self.base = os.path.join(run_directory(), f"{safe}-{next(_counter)}")
+        self.base = os.path.join(run_directory(), f"{safe}-{self.number}")
         #: a directory in another place that is removed with the rest
         self.elsewhere = ""
         #: whether an instance has been ready

@@ -7,6 +7,7 @@ import warnings
 
 from ..declaration.command import Launch
 from ..errors import SpawnFailed, SummonError
+from ..events import ServiceSpawned, ServiceWaiting
 from ..readiness.probe import Probe
 from ..readiness.progress import Progress
 from ..readiness.wait import Verdict, until_ready
@@ -34,15 +35,23 @@ def get_ready(
     try:
         instance.process.spawn()
         yield from _spawned(instance)
+        instance.tell(
+            ServiceSpawned,
+            pid=instance.process.pid,
+            command=launch.argv,
+            cwd=launch.cwd,
+            log=instance.log.path,
+        )
         if probe is not None:
             outcome = yield from until_ready(
                 instance.process,
                 probe,
                 deadline,
-                Progress(instance.name, functools.partial(failures.looks_wrong, instance)),
+                Progress(functools.partial(_tell_waiting, instance)),
                 instance.outlasts,
                 functools.partial(failures.not_stored, instance),
             )
+            instance.looks, instance.refusal = outcome.attempts, outcome.refusal
             if outcome.verdict is not Verdict.READY:
                 raise failures.not_ready(instance, probe, outcome, deadline.elapsed())
         instance.ready = True
@@ -54,6 +63,11 @@ def get_ready(
         if told is error:
             raise
         raise told from error.__cause__
+
+
+def _tell_waiting(instance: Instance, after: float, refusal: str) -> None:
+    hint = failures.looks_wrong(instance, after)
+    instance.tell(ServiceWaiting, after=after, refusal=refusal, hint=hint)
 
 
 def _spawned(instance: Instance) -> Steps[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import signal
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..clean import line_of
 from ..errors import StopFailed
+from ..events import ServiceDied, Warned, emit
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Pause, Steps, run
 from ..unpatched import time
@@ -18,8 +18,6 @@ from .warden import ANSWER
 
 if TYPE_CHECKING:
     from .instance import Instance
-
-logger = logging.getLogger("summon_testcase")
 
 #: seconds between looks at a server elsewhere that a command stops
 _LOOK = 0.02
@@ -55,7 +53,9 @@ def stop(
         kill(instance)
         raise
     if instance.needed is not None and _died(instance, instance.needed, number):
-        raise instance.exited("before it was stopped")
+        when = "before it was stopped"
+        instance.tell(ServiceDied, how=instance.exit_words(), when=when)
+        raise instance.exited(when)
     failure = _not_stopped(instance, number, grace, argv, was_running)
     if elsewhere and not failure:
         failure = yield from _left_elsewhere(instance, deadline)
@@ -86,7 +86,7 @@ def kill(instance: Instance, number: int = signal.SIGKILL) -> None:
 
             run(_gone(instance, request, grace + ANSWER))
             if failure := _stop_command_failed(instance, grace):
-                logger.warning("%s: %s", instance.name, failure)
+                emit(Warned(text=f"{instance.name}: {failure}", service=instance.name))
     finally:
         run(_gone(instance, process.request_kill, ANSWER))
     if asks:

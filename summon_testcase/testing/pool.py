@@ -15,14 +15,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from ..declaration.arguments import perform
 from ..declaration.lifetime import SCOPES, Scope, scope
-from ..errors import AlreadyRunning, InvalidArgument, PortInUse, SummonError
-from ..executors.deaths import all_of, ask, death_of, is_named, name_it, sentence
-from ..executors.executor import Executor, stands_idle
+from ..errors import AlreadyRunning, InvalidArgument, PortInUse, SummonError, sentence
+from ..events import ServiceRestarted, Warned, emit
+from ..executors.deaths import all_of, ask, death_of, is_named, name_it
+from ..executors.executor import Executor, reset_and_tell, stands_idle
 from ..foreign import is_foreign, let_through, suppress
 from ..orchestration.orchestrator import Orchestrator
-from ..supervision import shutdown
+from ..supervision import run, shutdown
 from ..tracebacks import boundary, warn
 from ..unpatched import os
 from . import farewells, turns
@@ -254,15 +254,16 @@ class ServicePool:
             if death is None and not stands_idle(part):
                 continue
             if death is not None:
-                from ..supervision.stopping import logger
-
                 self._revived[id(part)] += 1
                 name_it(death)
                 said.append(f"{sentence(death)}; started again {when} (restart=)")
-                logger.warning("%s", said[-1])
+                emit(Warned(text=said[-1], service=part.name))
             try:
                 with suppress(Exception):
                     part.stop()
+                if part._instance is not None:
+                    reason = "a test had stopped it" if death is None else sentence(death)
+                    part._instance.tell(ServiceRestarted, reason=reason)
                 with part._attempt():
                     part.start()
             except Exception as error:
@@ -293,7 +294,7 @@ class ServicePool:
         for whole, members in self._resettable(wanted):
             used = [member for member in members if id(member) in self.used]
             if used and whole._can_reset():
-                perform(f"reset() of {whole.name}", whole.reset)
+                reset_and_tell(whole)
             for member in used:
                 del self.used[id(member)]
 
@@ -340,9 +341,7 @@ class ServicePool:
             if deaths and death is not None and not is_named(death):
                 name_it(death)
                 if self.may_revive(part):
-                    from ..supervision.stopping import logger
-
-                    logger.warning("%s", sentence(death))
+                    emit(Warned(text=sentence(death), service=part.name))
                 else:
                     errors.append(death)
             part._in_testcase = False
@@ -478,6 +477,7 @@ def _stop_all_at_exit_of(pid: int) -> None:
     At the first start and not at import, since the hooks of a worker are those that it
     registers itself.
     """
+    run.begin()
     shutdown.at_exit(_at_exit)
     shutdown.at_exit_of_worker(_at_exit)
 

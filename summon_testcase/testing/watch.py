@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..executors.deaths import ask, death_of, name_it, sentence
+from ..errors import sentence
+from ..executors.deaths import ask, death_of, name_it
 from ..executors.executor import Executor
 from ..scheduling.steps import Pause, wait
 from ..unpatched import time

@@ -1,0 +1,49 @@
+"""Tells when the run of services in this process begins and ends, and has others listen to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..events import RunBegan, RunEnded, emit, subscribe
+from ..reports import terminal
+from ..unpatched import os, variable
+from . import shutdown
+
+#: the process whose run has begun; a forked child that starts something has a run of its own
+_process = 0
+#: end the subscriptions below
+_ends: list[Callable[[], None]] = []
+
+
+def begin() -> None:
+    """Tell that the run begins, before the first start in this process; later do nothing."""
+    global _process
+    former, _process = _process, os.getpid()
+    if former == _process:
+        return
+    if not former:
+        _ends.append(subscribe(terminal.tell))
+        if variable("SUMMON_REPORT") or variable("SUMMON_LOGS"):
+            from ..reports import recorder
+
+            recorder.begin()
+    # registered before all others, and so the last that is called
+    shutdown.at_exit(_end)
+    shutdown.at_exit_of_worker(_end)
+    emit(RunBegan())
+
+
+def _end() -> None:
+    if _process == os.getpid():
+        emit(RunEnded())
+
+
+def _forget() -> None:
+    """For tests: the next start begins a run."""
+    global _process
+    _process = 0
+    while _ends:
+        _ends.pop()()
+
+
+shutdown.at_reset(_forget)
