@@ -22,6 +22,7 @@ PACKAGE = "summon_testcase"
 #: not know each other
 ROWS = [
     {"cli", "testing"},
+    {"stacks"},
     {"orchestration", "services"},
     {"executors"},
     {"supervision"},

@@ -36,6 +36,15 @@ def parent_of(pid: int) -> int | None:
     return int(fields[1]) if fields else None
 
 
+def began(pid: int) -> str:
+    """When a process began, in the kernel's words; empty if there is none, or no /proc.
+
+    Together with the pid it tells a process from one that gets the same pid later.
+    """
+    fields = _stat(pid)
+    return fields[19].decode() if len(fields) > 19 else ""
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process exists and has not ended; a zombie has ended."""
     if pid <= 0:  # for kill() such a number means a group of processes

@@ -1,0 +1,33 @@
+"""What a running stack is to other processes: found by a file, spoken to through a socket.
+
+The process that has brought a stack up is its *owner*.  It has a file in :func:`registry.directory`
+that tells what runs, and serves a Unix socket beside it.  The directory has mode 0700 and the
+socket 0600: whoever may speak to the owner is the same user.
+
+A request is a line of JSON, and so is the answer; a connection may carry many, one after the
+other:
+
+>>> {"do": "restart", "service": "web"}                                  # doctest: +SKIP
+{"ok": true}
+>>> {"do": "pause", "service": "wbe"}                                    # doctest: +SKIP
+{"ok": false, "error": "there is no service 'wbe': …", "kind": "InvalidArgument"}
+
+====================  ===========================================================================
+``do``                what it does, and what else a request may say
+====================  ===========================================================================
+``describe``          answers ``stack``: what the file has, up to date
+``env``               answers ``env``: for each service the variables that its clients read
+``start``             starts ``service`` again that was stopped or killed, with port and files
+``stop``              stops ``service``, which keeps port and files (``signal``, ``timeout``)
+``kill``              kills ``service``, which keeps port and files (``signal``)
+``restart``           stops and starts ``service``; ``cascade``: also those that refer to it
+``pause``             freezes ``service`` until ``resume``, or until this connection is closed
+``resume``            lets ``service`` go on
+``signal``            sends ``number`` to ``service`` (``everything``: to all its processes)
+``reset``             resets ``service``
+``down``              stops everything; the answer comes when all is gone
+====================  ===========================================================================
+
+The owner does one of these at a time, but describes itself at any moment.  ``kind`` is the name of
+the exception's class, of this package if it has one of that name.
+"""

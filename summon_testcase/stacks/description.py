@@ -1,0 +1,73 @@
+"""What a stack tells of each of its services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..executors.executor import Executor
+from ..executors.simple import SimpleExecutor
+from ..foreign import let_through
+from ..orchestration.orchestrator import Orchestrator
+from .fingerprint import fingerprint
+
+
+def services_of(orchestrator: Orchestrator) -> dict[str, Executor]:
+    """All executors by name; those of a group have the names ``group.member``."""
+    found: dict[str, Executor] = {}
+    for name, member in orchestrator._members.items():
+        if isinstance(member, Orchestrator):
+            inner = services_of(member)
+            found |= {f"{name}.{key}": executor for key, executor in inner.items()}
+        elif isinstance(member, Executor):
+            found[name] = member
+    return found
+
+
+def state_of(executor: Executor) -> str:
+    """The phase that a service is in, in a word; that of an object that cannot tell is running."""
+    instance = executor._instance
+    if instance is None:
+        runs = getattr(executor, "running", None)
+        idle = isinstance(executor, SimpleExecutor) or (callable(runs) and not runs())
+        return "stopped" if idle else "running"
+    if instance.starting or (instance.in_use and not instance.ready and instance.running()):
+        return "starting"
+    if not instance.in_use:
+        return "stopped"
+    if instance.running():
+        return "paused" if instance.pauses else "running"
+    return "done" if instance.death("while the stack was up") is None else "dead"
+
+
+def describe(executor: Executor, after: set[str]) -> dict[str, Any]:
+    """The facts about a service; those that it does not have are left out.
+
+    :param after: the names of the services that it refers to.
+    """
+    instance = executor._instance
+    facts: dict[str, Any] = {
+        "kind": type(executor).__name__,
+        "state": state_of(executor),
+        "scope": executor.scope,
+        "after": sorted(after),
+        "fingerprint": fingerprint(executor),
+    }
+    if instance is not None and instance.in_use:
+        facts |= {"pid": instance.process.pid, "log": instance.log.path}
+        facts["command"] = list(map(str, instance.launch.argv))
+        facts["cwd"] = instance.launch.cwd
+    if instance is not None and not instance.lease.over:
+        facts |= {"ports": dict(instance.lease.ports)}
+        if instance.lease._directory:
+            facts["tmpdir"] = instance.lease.tmpdir
+    if instance is not None and instance.match is not None:
+        facts["groups"] = instance.match.groupdict()
+    for name in ("port", "url", "host"):
+        try:
+            value = getattr(executor, name, None)
+        except Exception as error:  # a property of the user's may raise anything
+            let_through(error)
+            continue
+        if isinstance(value, (str, int)) and (name != "host" or "port" in facts):
+            facts[name] = value
+    return facts

@@ -1,0 +1,406 @@
+"""The process that has brought a stack up: it serves other processes, and looks after the services.
+
+All of it is steps in one loop, so that the owner needs no thread.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..declaration import arguments
+from ..errors import InvalidArgument
+from ..executors.executor import Executor, overridden, start_of, stop_of
+from ..executors.simple import SimpleExecutor
+from ..foreign import let_through, suppress
+from ..orchestration.orchestrator import Orchestrator
+from ..readiness.paths import UNIX_PATH_LIMIT
+from ..scheduling.graph import GraphRun, reverse, up_to
+from ..scheduling.steps import Pause, Scheduler, Steps, nothing
+from ..unpatched import os, socket, time
+from .description import describe, services_of, state_of
+from .registry import Registration
+
+#: bytes that a request may have
+LONGEST_REQUEST = 1 << 20
+#: seconds between looks at services, beside those that their keepers ask for
+_LOOK = 0.5
+#: A service that dies again within this time after it was started again ...
+_SETTLED = 30.0
+#: ... is started again only after one second, then two, and so on up to this many
+_LONGEST_PAUSE = 30.0
+
+
+Request = dict[str, Any]
+
+
+class Owner:
+    """Starts a stack, serves requests about it, and looks after it until it goes down.
+
+    :param orchestrator: the services, bound to each other; none of them runs.
+    :param registration: the entry by which other processes find the stack.
+    :param restart: whether a service that dies is started again.
+    :param tell: is given the name of a service and what has happened to it: the error of a death,
+        or text.
+    """
+
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        registration: Registration,
+        *,
+        restart: bool = False,
+        tell: Callable[[str, object], object],
+    ) -> None:
+        self.orchestrator = orchestrator
+        self.registration = registration
+        self.services = services_of(orchestrator)
+        self._restart = restart
+        self._tell = tell
+        #: deaths that have not been mended, by name of the service
+        self.dead: dict[str, Exception] = {}
+        #: errors of the stop that another process has asked for
+        self.failure: Exception | None = None
+        #: whether all services are ready, or were
+        self.up = False
+        self._over = False
+        self._busy = False
+        self._scheduler = Scheduler()
+        #: for each service that has died when it may be started again, and how often it was
+        self._due: dict[str, float] = {}
+        self._deaths: dict[str, list[float]] = {}
+
+    # -- its life --
+
+    def steps(self, when_up: Callable[[], object]) -> Steps[None]:
+        """Start everything, and go on until another process says ``down``, or nothing runs.
+
+        At an exception all that runs is left running: the caller stops it.
+
+        :param when_up: called once everything is ready.
+        :raises SummonError: if the start fails.
+        """
+        listener = self._listen()
+        try:
+            self.add(self._accept(listener))
+            self.add(self._start(when_up))
+            while not self._over:
+                for _, error in self._scheduler.advance():
+                    if error is not None:
+                        raise error
+                if self._scheduler and not self._over:
+                    yield self._scheduler.pause()
+        finally:
+            listener.close()
+            self._scheduler.cancel()
+
+    def add(self, steps: Steps[None]) -> None:
+        """Have some steps run beside those of the owner; an error of theirs ends all of them."""
+        self._scheduler.add(steps)
+
+    def end(self) -> None:
+        """Leave the loop."""
+        self._over = True
+
+    def _start(self, when_up: Callable[[], object]) -> Steps[None]:
+        self.orchestrator._check()
+        self._busy = True
+        try:
+            yield from self.orchestrator._starting()
+        finally:
+            self._busy = False
+        self.up = True
+        self.note("running")
+        when_up()
+        self.add(self._look_after())
+
+    def note(self, state: str = "") -> None:
+        """Write what is true now into the file.
+
+        :param state: of the stack, if that has changed.
+        """
+        graph = self.orchestrator._graph
+        services = {
+            name: describe(executor, graph.get(name, set()))
+            for name, executor in self.services.items()
+        }
+        self.registration.facts.update(services=services, **({"state": state} if state else {}))
+        self.registration.write()
+
+    # -- deaths --
+
+    def _look_after(self) -> Steps[None]:
+        """Notice deaths, and mend them if that was asked for."""
+        while True:
+            for name, executor in self.services.items():
+                if not self._busy:
+                    self._notice(name, executor)
+            for name, moment in list(self._due.items()):
+                if moment <= time.monotonic() and not self._busy:
+                    yield from self._alone(self._mend(name))
+            if not self._due and all(
+                state_of(executor) in ("dead", "done") for executor in self.services.values()
+            ):
+                self.end()
+            processes = [e._instance.process for e in self.services.values() if e._instance]
+            fds = tuple(fd for process in processes if (fd := process.fileno()) >= 0)
+            yield Pause(fds, min([time.monotonic() + _LOOK, *self._due.values()]))
+
+    def _notice(self, name: str, executor: Executor) -> None:
+        instance = executor._instance
+        death = None if instance is None else instance.death("while the stack was up")
+        if death is None:
+            self.dead.pop(name, None)
+            return
+        if self.dead.get(name) is death:
+            return
+        self.dead[name] = death
+        now = time.monotonic()
+        recent = [at for at in self._deaths.get(name, ()) if now - at < _SETTLED]
+        self._deaths[name] = [*recent, now]
+        if self._restart:
+            pause = min(2.0 ** (len(recent) - 1), _LONGEST_PAUSE) if recent else 0.0
+            self._due[name] = now + pause
+        self._tell(name, death)
+        self.note()
+
+    def _mend(self, name: str) -> Steps[None]:
+        del self._due[name]
+        if state_of(self.services[name]) != "dead":
+            return  # somebody else has started or stopped it
+        try:
+            yield from start_of(self.services[name])
+        except Exception as error:
+            let_through(error)
+            self._deaths[name].append(time.monotonic())
+            pause = min(2.0 ** (len(self._deaths[name]) - 2), _LONGEST_PAUSE)
+            self._due[name] = time.monotonic() + pause
+            self._tell(name, error)
+        else:
+            self.dead.pop(name, None)
+            self._tell(name, "was started again")
+
+    # -- requests --
+
+    def _listen(self) -> socket.socket:
+        path = self.registration.stack.socket
+        if len(os.fsencode(path)) > UNIX_PATH_LIMIT:
+            raise InvalidArgument(
+                f"{path} is too long for a socket: set XDG_RUNTIME_DIR to a directory with a "
+                "shorter path"
+            )
+        listener = socket.socket(socket.AF_UNIX)
+        before = os.umask(0o177)
+        try:
+            listener.bind(path)
+        except BaseException:
+            listener.close()
+            raise
+        finally:
+            os.umask(before)
+        listener.listen()
+        listener.setblocking(False)
+        return listener
+
+    def _accept(self, listener: socket.socket) -> Steps[None]:
+        while True:
+            yield Pause((listener.fileno(),), math.inf)
+            with suppress(BlockingIOError, ConnectionError):
+                connection, _ = listener.accept()
+                connection.setblocking(False)
+                self.add(self._serve(connection))
+
+    def _serve(self, connection: socket.socket) -> Steps[None]:
+        """Answer the requests of one connection, one after the other."""
+        received = b""
+        try:
+            while True:
+                line, newline, rest = received.partition(b"\n")
+                if newline:
+                    received = rest
+                    answer = yield from self._answer(line, connection)
+                    yield from _send(connection, json.dumps(answer).encode() + b"\n")
+                    continue
+                if len(received) > LONGEST_REQUEST:
+                    return
+                yield Pause((connection.fileno(),), math.inf)
+                try:
+                    data = connection.recv(65536)
+                except BlockingIOError:
+                    continue
+                if not data:
+                    return
+                received += data
+        except ConnectionError as error:
+            let_through(error)
+        finally:
+            for executor in self.services.values():
+                instance = executor._instance
+                if instance is not None and connection in instance.pauses:
+                    instance.unpause(connection)
+            connection.close()
+
+    def _answer(self, line: bytes, connection: socket.socket) -> Steps[dict[str, Any]]:
+        try:
+            request = json.loads(line)
+            if not isinstance(request, dict):
+                raise InvalidArgument('a request is an object, such as {"do": "describe"}')
+            do = str(request.get("do"))
+            if do == "describe":
+                if self.up:
+                    self.note()
+                return {"ok": True, "stack": self.registration.facts}
+            if do == "env":
+                return {"ok": True, "env": {n: e.env() for n, e in self.services.items()}}
+            if do == "down":
+                yield from self._alone(self._go_down())
+                return {"ok": True} if self.failure is None else _refused(self.failure)
+            operation = getattr(self, f"_do_{do}", None)
+            if operation is None:
+                known = [name[4:] for name in dir(self) if name.startswith("_do_")]
+                raise InvalidArgument(
+                    f"there is no request {do!r}: there are describe, env, down, {', '.join(known)}"
+                )
+            executor = self._service(request.get("service"))
+            yield from self._alone(operation(executor, request, connection))
+            self.note()
+            return {"ok": True}
+        except Exception as error:
+            let_through(error)
+            return _refused(error)
+
+    def _service(self, name: object) -> Executor:
+        executor = self.services.get(str(name))
+        if executor is None:
+            known = ", ".join(self.services)
+            raise InvalidArgument(f"there is no service {name!r}: there are {known}")
+        return executor
+
+    def _alone(self, steps: Steps[None]) -> Steps[None]:
+        """Run some steps when no others change the stack."""
+        while self._busy:
+            yield Pause((), time.monotonic() + 0.01)
+        self._busy = True
+        try:
+            yield from steps
+        finally:
+            self._busy = False
+
+    def _go_down(self) -> Steps[None]:
+        self.note("stopping")
+        try:
+            yield from self.orchestrator._stopping()
+        except Exception as error:
+            let_through(error)
+            self.failure = error
+        self.end()
+
+    # each of these carries out the request of its name
+
+    def _do_start(self, executor: Executor, request: Request, _: object) -> Steps[None]:
+        yield from start_of(executor)
+
+    def _do_stop(self, executor: Executor, request: Request, _: object) -> Steps[None]:
+        number, timeout = request.get("signal"), request.get("timeout")
+        if number is not None:
+            _process(executor, "sent a signal")._checked(number)
+        if timeout is not None:
+            arguments.seconds(executor.name, "timeout", timeout)
+        yield from _stop(executor, number, timeout)
+
+    def _do_kill(self, executor: Executor, request: Request, _: object) -> Steps[None]:
+        _process(executor, "killed").kill(request.get("signal"))
+        yield from nothing()
+
+    def _do_restart(self, executor: Executor, request: Request, _: object) -> Steps[None]:
+        yield from self._restarting([str(request["service"])], bool(request.get("cascade")))
+
+    def _do_pause(self, executor: Executor, request: Request, by: object) -> Steps[None]:
+        _process(executor, "paused")._current("process to pause").pause(by)
+        yield from nothing()
+
+    def _do_resume(self, executor: Executor, request: Request, _: object) -> Steps[None]:
+        instance = _process(executor, "paused")._current("process to resume")
+        for block in list(instance.pauses):
+            instance.unpause(block)
+        yield from nothing()
+
+    def _do_signal(self, executor: Executor, request: Request, _: object) -> Steps[None]:
+        number: Any = request.get("number")
+        _process(executor, "signalled").signal(number, bool(request.get("everything")))
+        yield from nothing()
+
+    def _do_reset(self, executor: Executor, request: Request, _: object) -> Steps[None]:
+        executor.reset()
+        yield from nothing()
+
+    # -- restarts --
+
+    def restart(self, names: Iterable[str], cascade: bool) -> Steps[None]:
+        """Stop services in the reverse order of the graph, and start them again.
+
+        :param cascade: whether also those are restarted that refer to them.
+        :raises SummonError: the error of the start that failed first; the others are tried.
+        """
+        yield from self._alone(self._restarting(names, cascade))
+        self.note()
+
+    def _restarting(self, names: Iterable[str], cascade: bool) -> Steps[None]:
+        graph = self._graph()
+        wanted = set(names)
+        if cascade:
+            wanted |= {key for key in graph if up_to(graph, key) & wanted}
+        keys = [key for key in graph if key in wanted]
+        stop = GraphRun(reverse(graph, keys), lambda key: _stop(self.services[key]))
+        yield from stop.steps(go_on=True)
+        for key, failure in zip(stop.failed, stop.errors, strict=True):
+            self._tell(key, failure)
+        before = {key: graph[key] & wanted for key in keys}
+        start = GraphRun(before, lambda key: start_of(self.services[key]))
+        yield from start.steps(go_on=True)
+        for error in start.errors:
+            raise error
+
+    def _graph(self) -> dict[str, set[str]]:
+        """For each service those that must be ready before; a group stands for all its members."""
+        members = self.orchestrator._graph
+        parts = {key: [n for n in self.services if n.partition(".")[0] == key] for key in members}
+        return {
+            name: {part for key in members[name.partition(".")[0]] for part in parts[key]}
+            for name in self.services
+        }
+
+
+def _stop(executor: Executor, number: Any = None, timeout: Any = None) -> Steps[None]:
+    """Stop a service so that it can be started again with the same port and files."""
+    if not isinstance(executor, SimpleExecutor):
+        yield from stop_of(executor)
+    elif overridden(executor, "stop"):
+        executor._stop_for_now()
+    else:
+        yield from executor._stopping(True, number, timeout)
+
+
+def _process(executor: Executor, what: str) -> SimpleExecutor:
+    """The executor, if it runs a process.
+
+    :param what: what should be done to it, for the error.
+    """
+    if not isinstance(executor, SimpleExecutor):
+        kind = type(executor).__name__
+        raise InvalidArgument(f"{executor.name}: is a {kind}, which cannot be {what}")
+    return executor
+
+
+def _refused(error: Exception) -> dict[str, Any]:
+    return {"ok": False, "error": str(error), "kind": type(error).__name__}
+
+
+def _send(connection: socket.socket, data: bytes) -> Steps[None]:
+    while data:
+        try:
+            data = data[connection.send(data) :]
+        except BlockingIOError:
+            yield Pause((), time.monotonic() + 0.01)

@@ -1,0 +1,225 @@
+"""Which stacks of this user run: a file for each of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import stat
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..errors import AlreadyRunning, SummonError
+from ..foreign import let_through, suppress
+from ..system import procfs
+from ..unpatched import fcntl, open, os, temporary_directory, time, variable
+
+#: the variable by which a command that ``summon run`` has started finds the stack that it runs in
+STACK_VARIABLE = "SUMMON_STACK"
+#: the form of the files; an owner of another version may write another one
+FORMAT = 1
+
+
+class NoStack(SummonError):
+    """No stack is meant by a command, or several are."""
+
+
+class Stack:
+    """A stack as its file tells it.
+
+    :param path: the file.
+    :param facts: its content: ``format``, ``id``, ``pid`` and ``began`` (of the owner), ``how``
+        (``up`` or ``run``), ``target`` (as it was written), ``file`` and ``name`` (what that
+        means), ``directory`` (where it was written), ``state`` (``starting``, ``running``,
+        ``stopping``) and ``services``: for each name ``kind``, ``state`` (``starting``,
+        ``running``, ``paused``, ``stopped``, ``dead``, ``done``), ``pid``, ``host``, ``port``,
+        ``ports``, ``url``, ``tmpdir``, ``log``, ``groups`` (of its banner), ``after`` (names),
+        ``scope`` and ``fingerprint``.
+    """
+
+    def __init__(self, path: str, facts: Mapping[str, Any]) -> None:
+        self.path = path
+        self.facts = facts
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in vars(self).get("facts", ()):
+            raise AttributeError(name)
+        return self.facts[name]
+
+    @property
+    def socket(self) -> str:
+        """The path of the socket at which the owner listens."""
+        return _beside(self.path, "socket")
+
+    @property
+    def output(self) -> str:
+        """The path of the file that an owner in the background writes to."""
+        return _beside(self.path, "log")
+
+    def is_meant_by(self, target: str) -> bool:
+        """Whether TARGET of the command line means this stack; nothing is imported for that."""
+        if target == self.target:
+            return True
+        place, _, name = target.rpartition(":") if ":" in target else (target, "", "")
+        own, module = str(self.file), str(self.target).rpartition(":")[0] or str(self.target)
+        same = os.path.realpath(place) == own or place == module
+        return same and name in ("", self.name)
+
+    def lives(self) -> bool:
+        """Whether its owner is alive, and no other process has got its pid."""
+        return procfs.is_alive(self.pid) and procfs.began(self.pid) == self.began
+
+    def __str__(self) -> str:
+        return f"{self.target} in {self.directory} (pid {self.pid})"
+
+
+def _beside(path: str, kind: str) -> str:
+    return f"{path.removesuffix('.json')}.{kind}"
+
+
+def directory() -> str:
+    """The directory of the files, made at the first call: mode 0700, one for each user.
+
+    :raises SummonError: if another user could write there.
+    """
+    runtime = variable("XDG_RUNTIME_DIR")
+    if runtime and os.path.isdir(runtime) and os.access(runtime, os.W_OK | os.X_OK):
+        place = os.path.join(runtime, "summon_testcase")
+    else:
+        place = os.path.join(temporary_directory(), f"summon_testcase-{os.geteuid()}")
+    with suppress(FileExistsError):
+        os.mkdir(place, 0o700)
+    facts = os.lstat(place)
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
+        raise SummonError(
+            f"{place} must be a directory (not a link) that belongs to user {os.geteuid()} and "
+            "that nobody else may enter: remove it, or set XDG_RUNTIME_DIR to a directory of yours"
+        )
+    return place
+
+
+@contextlib.contextmanager
+def _locked(place: str) -> Iterator[None]:
+    """A block in which no other process claims a stack, or removes the files of a dead one."""
+    with open(os.path.join(place, "lock"), "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def running(where: str | None = None) -> list[Stack]:
+    """The stacks whose owners are alive, the oldest first; what dead ones have left is removed.
+
+    :param where: only those that were brought up in this directory.
+    """
+    place = directory()
+    with _locked(place):
+        found = _living(place)
+    return [stack for stack in found if where is None or stack.directory == where]
+
+
+def _living(place: str) -> list[Stack]:
+    found = []
+    for name in os.listdir(place):
+        if not name.endswith(".json"):
+            continue
+        path = os.path.join(place, name)
+        stack = read(path)
+        if stack is not None and stack.lives():
+            found.append(stack)
+        else:
+            _remove(path)
+    return sorted(found, key=lambda stack: float(stack.since))
+
+
+def read(path: str) -> Stack | None:
+    """What a file tells; None if it is not there, or is none of ours."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            facts = json.load(file)
+    except (OSError, ValueError) as error:
+        let_through(error)
+        return None
+    known = isinstance(facts, dict) and facts.get("format") == FORMAT
+    return Stack(path, facts) if known else None
+
+
+def find(target: str = "") -> Stack:
+    """The stack that a command means.
+
+    That is the one in which ``summon run`` has started this process, or the only one that was
+    brought up in the current directory.
+
+    :param target: TARGET, where a command names it.
+    :raises NoStack: if there is none, or there are several.
+    """
+    within = read(variable(STACK_VARIABLE)) if variable(STACK_VARIABLE) else None
+    if within is not None and within.lives() and (not target or within.is_meant_by(target)):
+        return within
+    here = running(os.getcwd())
+    found = [stack for stack in here if not target or stack.is_meant_by(target)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        said = ", ".join(str(stack) for stack in found)
+        raise NoStack(f"several stacks run here: say which: {said}")
+    others = ", ".join(str(stack) for stack in (here or running()))
+    named = f" of {target}" if target else ""
+    raise NoStack(
+        f"no stack{named} runs in {os.getcwd()}: "
+        + (f"what runs is {others}" if others else "bring one up with summon up TARGET")
+    )
+
+
+class Registration:
+    """The file of a stack that this process owns.
+
+    :param facts: what the owner says of itself: ``how``, ``target``, ``file`` and ``name``.
+    :raises AlreadyRunning: if the same target is up in the same directory, by ``summon up``.
+    """
+
+    def __init__(self, **facts: Any) -> None:
+        place, me = directory(), os.getpid()
+        self.facts: dict[str, Any] = {
+            "format": FORMAT,
+            "pid": me,
+            "began": procfs.began(me),
+            "since": time.time(),
+            "directory": os.getcwd(),
+            "state": "starting",
+            "services": {},
+            **facts,
+        }
+        same = ("how", "directory", "file", "name")
+        with _locked(place):
+            for stack in _living(place):
+                if facts["how"] == "up" and all(stack.facts.get(k) == self.facts[k] for k in same):
+                    raise AlreadyRunning(
+                        f"{facts['target']} is up already in {stack.directory} (pid {stack.pid}): "
+                        "use that, or stop it with summon down"
+                    )
+            key = json.dumps([self.facts[k] for k in same] + [me])
+            self.facts["id"] = hashlib.sha256(key.encode()).hexdigest()[:12]
+            self.stack = Stack(os.path.join(place, f"{self.facts['id']}.json"), self.facts)
+            self.write()
+
+    def write(self) -> None:
+        """Write the file anew, in one step for those who read it."""
+        path = f"{self.stack.path}.new"
+        with open(path, "w", encoding="utf-8", opener=_private) as file:
+            json.dump(self.facts, file)
+        os.replace(path, self.stack.path)
+
+    def remove(self) -> None:
+        """Remove the file, and what is beside it."""
+        _remove(self.stack.path)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _remove(path: str) -> None:
+    # the file last: what it tells of is gone then
+    for each in (_beside(path, "socket"), _beside(path, "log"), f"{path}.new", path):
+        with suppress(FileNotFoundError):
+            os.unlink(each)

@@ -1,0 +1,1 @@
+"""Tests of running stacks, as other processes see them."""
