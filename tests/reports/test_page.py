@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from typing import Any
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any, ClassVar
 
+from summon_testcase import SummonMixin, services
 from summon_testcase.reports.page import LIMIT, page
+
+from ..needs import needs
+from ..places import linux
+from ..samples import eventually
+from .runs import run
 
 
 def data(html: str) -> Any:
@@ -62,3 +72,303 @@ def test_tests_that_passed_are_left_out_last() -> None:
     assert len(html.encode()) <= LIMIT
     assert data(html)["left_out"] == 30_000
     assert [test[4] for test in data(html)["tests"]] == ["error"]
+
+
+#: how many pixels are red in the lane of the first service that is called so
+RED = """
+    const name = arguments[0], lanes = document.querySelector("#lanes");
+    const label = [...document.querySelectorAll("#labels button")].find(
+        (button) => button.textContent.startsWith(name));
+    const copy = new OffscreenCanvas(innerWidth, label.offsetHeight);
+    const pen = copy.getContext("2d", {willReadFrequently: true});
+    pen.drawImage(lanes.querySelector("canvas"), 0, lanes.scrollTop - label.offsetTop);
+    const {data} = pen.getImageData(0, 0, copy.width, copy.height);
+    let red = 0;
+    for (let at = 0; at < data.length; at += 4) {
+        if (data[at] > 180 && data[at + 1] < 80 && data[at + 2] < 100) red += 1;
+    }
+    return red;
+"""
+#: the ink of a text, and what is behind it
+COLOURS = """
+    const colour = (text) => text.match(/[\\d.]+/g).map(Number);
+    const found = {};
+    for (const selector of ["body", "h1", ".facts", "pre.message", "pre.around", ".bad", "#copy",
+                            "#list .of", "#legend li", "#chosen a"]) {
+        const one = document.querySelector(selector);
+        let behind = one;
+        while (behind.parentElement && colour(getComputedStyle(behind).backgroundColor)[3] < 1) {
+            behind = behind.parentElement;
+        }
+        found[selector] = [getComputedStyle(one).color, getComputedStyle(behind).backgroundColor]
+            .map((text) => colour(text).slice(0, 3));
+    }
+    return found;
+"""
+#: where in the page an element is, and how it is seen to have the focus
+FOCUSED = """
+    const now = document.activeElement, style = getComputedStyle(now);
+    const place = now.closest("[id]");
+    return [place ? place.id : now.tagName, style.outlineStyle !== "none", now.innerText || ""];
+"""
+#: a red pixel
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """Of two colours, as WCAG defines it: texts need 4.5."""
+
+    def light(colour: list[float]) -> float:
+        parts = [part / 255 for part in colour]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05
+
+    return max(light(one), light(other)) / min(light(one), light(other))
+
+
+@linux
+@needs("chromedriver", package="chromium-driver")
+@needs("chromium", package="chromium")
+class PageTest(SummonMixin, unittest.TestCase):
+    """What a person sees and does; nothing may be asked of a network, or fail in the console."""
+
+    driver = services.Chromedriver()
+    browser: ClassVar[Any]
+    place: ClassVar[Path]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        from selenium import webdriver
+
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.place = Path(folder.name)
+        (cls.place / "attachments").mkdir()
+        (cls.place / "attachments" / "basket.png").write_bytes(PICTURE)
+        for name, made in {"large": run(), "small": run(12, 7, 1), "empty": {}}.items():
+            (cls.place / f"{name}.html").write_text(page(made), encoding="utf-8")
+        options = cls.driver.browser_options()
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        cls.browser = webdriver.Remote(cls.driver.url, options=options)
+        cls.addClassCleanup(cls.browser.quit)
+        everything = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+        cls.browser.execute_cdp_cmd("Browser.grantPermissions", {"permissions": everything})
+
+    def tearDown(self) -> None:
+        self.assertEqual(self.log("browser"), [])
+        messages = [json.loads(entry["message"])["message"] for entry in self.log("performance")]
+        asked = {
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        }
+        self.assertEqual([url for url in asked if not url.startswith("file:")], [])
+
+    def log(self, kind: str) -> Any:
+        return self.browser.execute("getLog", {"type": kind})["value"]
+
+    def open(self, name: str, width: int = 1280, height: int = 800, scheme: str = "light") -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        self.browser.get("about:blank")  # another #fragment of a page would not load it anew
+        self.browser.get((self.place / f"{name}.html").as_uri())
+        self.frame()
+
+    def frame(self) -> None:
+        """Wait until what has changed is drawn."""
+        wait = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))"
+        self.browser.execute_async_script(wait)
+
+    def find(self, selector: str) -> Any:
+        return self.browser.find_element("css selector", selector)
+
+    def all(self, selector: str) -> list[Any]:
+        return self.browser.find_elements("css selector", selector)
+
+    def press(self, *keys: str) -> None:
+        from selenium.webdriver import ActionChains
+
+        ActionChains(self.browser, duration=0).send_keys(*keys).perform()
+
+    def chosen(self) -> str:
+        return self.find("#list [aria-selected=true] .name").text
+
+    def shown(self) -> str:
+        """The times that the lanes show; empty for all."""
+        self.frame()
+        return self.find("#shown").text
+
+    def test_what_failed_is_seen_at_once(self) -> None:
+        for width, height in (1280, 800), (390, 844):
+            with self.subTest(width=width):
+                self.open("large", width, height)
+                self.assertEqual(self.find("h1").text, "3 of 2,000 tests failed")
+                self.assertIn("gw5 did not end by itself", self.find("#when").text)
+                figures = self.find("#figures").text.split("\n")
+                self.assertEqual(figures[figures.index("services") - 1], "50")
+                self.assertIn("slowest start: worker", figures)
+                self.assertEqual(self.chosen(), "test_mails_by_card_166")
+                first = self.find("#chosen .log")
+                self.assertIn("redis", first.text)
+                self.assertIn("was killed by SIGKILL", first.text)
+                inside = first.find_element("css selector", ".inside")
+                self.assertEqual(inside.text.split("\n")[-1], "1:M # Out of memory")
+                self.assertGreater(self.browser.execute_script(RED, "redis"), 20)
+                self.assertEqual(self.browser.execute_script(RED, "postgres"), 0)
+                self.assertEqual(len(self.all("#labels .process")), 8)
+                self.assertEqual(len(self.all("#labels .service")), 50)
+
+    def test_nothing_is_cut_off(self) -> None:
+        for width, height in (1280, 800), (390, 844):
+            self.open("large", width, height)
+            for tab in self.all("[role=tab]"):
+                tab.click()
+                with self.subTest(width=width, tab=tab.text):
+                    wide = self.browser.execute_script(
+                        "return document.documentElement.scrollWidth"
+                    )
+                    self.assertLessEqual(wide, width)
+
+    def test_a_test_is_chosen_by_its_name_by_keys_and_in_its_lane(self) -> None:
+        from selenium.webdriver import Keys
+        from selenium.webdriver.common.actions.action_builder import ActionBuilder
+
+        self.open("large")
+        self.find("#find-test").send_keys("nothing_80", Keys.ENTER)
+        self.assertEqual(self.chosen(), "test_finds_nothing_803")
+        self.press(Keys.ARROW_DOWN)
+        self.assertEqual(self.chosen(), "test_buys_nothing_808")
+        self.assertIn("passed", self.find("#chosen h3").text)
+        self.find("#find-test").clear()
+        self.find("#find-test").send_keys("SIGKILL")
+        names = [name.text for name in self.all("#list .name")]
+        self.assertEqual(names, ["test_mails_by_card_166"])
+        self.find("[data-kind=skipped]").click()
+        self.assertEqual(self.find("#list").text, "No test matches.")
+
+        self.open("small")
+        self.find("#chosen button").click()  # zoom to it
+        self.find("#labels .service").click()
+        self.assertEqual(self.find("#chosen h3").text, "ShopTest.postgres")
+        lane, label = self.find("#lanes canvas").rect, self.find("#labels .tests").rect
+        point = round(lane["x"] + lane["width"] / 2), round(label["y"] + label["height"] / 2)
+        actions = ActionBuilder(self.browser, duration=0)
+        actions.pointer_action.move_to_location(*point).click()
+        actions.perform()
+        self.assertIn("test_buys_nothing_8", self.find("#chosen h3").text)
+
+    def test_keys_are_enough(self) -> None:
+        from selenium.webdriver import Keys
+
+        self.open("small")
+        seen = []
+        for _ in range(80):
+            self.press(Keys.TAB)
+            seen.append(self.browser.execute_script(FOCUSED))
+            if seen[-1][0] == "BODY":
+                break
+        self.assertEqual([name for name, visible, _ in seen[:-1] if not visible], [])
+        visited = [name for name, _, _ in seen]
+        ways = ["figures", "copy", "zoom-in", "labels", "lanes", "find-test", "filters", "list"]
+        self.assertEqual([name for name in ways if name not in visited], [])
+        self.assertEqual(visited[-1], "BODY", "the focus is trapped")
+        for place in ("labels", "tab-chosen"):
+            self.assertEqual(visited.count(place), 1)
+
+        self.find("#list").send_keys(Keys.END)
+        self.assertEqual(self.chosen(), "test_finds_by_card_11")
+        self.find("#tab-chosen").send_keys(Keys.ARROW_RIGHT)
+        self.assertIn("postgres, then migrate, then worker", self.find("#start").text)
+        self.find("#labels [tabindex='0']").send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ENTER)
+        self.assertEqual(self.find("#chosen h3").text, "ShopTest.redis")
+        canvas = self.find("#lanes canvas")
+        self.assertEqual(self.shown(), "")
+        canvas.send_keys("+")
+        near = self.shown()
+        canvas.send_keys(Keys.ARROW_RIGHT)
+        self.assertNotIn(self.shown(), ("", near))
+        canvas.send_keys("0")
+        self.assertEqual(self.shown(), "")
+
+    def test_pointers_zoom_and_move(self) -> None:
+        from selenium.webdriver import ActionChains
+        from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+
+        self.open("small")
+        times, lanes = self.find("#times canvas"), self.find("#lanes canvas")
+        ActionChains(self.browser, duration=0).move_to_element(
+            times
+        ).click_and_hold().move_by_offset(200, 0).release().perform()
+        first = self.shown()
+        self.assertIn(" to ", first)
+        ActionChains(self.browser, duration=0).drag_and_drop_by_offset(lanes, 100, 0).perform()
+        second = self.shown()
+        self.assertNotEqual(second, first)
+        wheel = ScrollOrigin.from_element(times)
+        ActionChains(self.browser, duration=0).scroll_from_origin(wheel, 0, -100).perform()
+        self.assertNotEqual(self.shown(), second)
+        self.find("#zoom-all").click()
+        self.assertEqual(self.shown(), "")
+
+    def test_a_search_leads_to_the_line(self) -> None:
+        self.open("large")
+        self.find("#tab-logs").click()
+        self.find("#find-line").send_keys("Out of MEMORY")
+        hits = eventually(lambda: self.all("#hits button"), "there are hits")
+        self.assertEqual(self.find("#found").text, "1 line:")
+        self.assertIn("ShopTest.redis · gw0", hits[0].text)
+        self.assertIn("during test_mails_by_card_166", hits[0].text)
+        hits[0].click()
+        self.assertEqual(self.find("#chosen h3").text, "ShopTest.redis")
+        self.assertEqual(self.find("#chosen mark").text, "Out of memory")
+        self.assertTrue(self.find("#chosen mark").is_displayed())
+
+    def test_the_text_for_an_issue(self) -> None:
+        self.open("large")
+        self.find("#copy").click()
+        eventually(lambda: self.find("#said").text == "Copied", "it is copied")
+        text = self.browser.execute_async_script(
+            "navigator.clipboard.readText().then(arguments[0])"
+        )
+        self.assertIn("### 3 of 2,000 tests failed", text)
+        self.assertIn("#### error: `tests/test_shop.py::CartTest::test_mails_by_card_166`", text)
+        self.assertIn("**redis** was killed by SIGKILL wrote:\n\n```text\n", text)
+        self.assertIn("1:M # Out of memory", text)
+        self.assertIn("Python: 3.12.4", text)
+
+    def test_dark_and_light(self) -> None:
+        dark, light = (self.colours(scheme) for scheme in ("dark", "light"))
+        self.assertLess(sum(dark["body"][1]), 150)
+        self.assertGreater(sum(light["body"][1]), 600)
+        for colours in dark, light:
+            for name, (ink, ground) in colours.items():
+                with self.subTest(name):
+                    self.assertGreater(contrast(ink, ground), 4.5)
+
+    def colours(self, scheme: str) -> dict[str, Any]:
+        """The colours of text, and of what is behind it."""
+        self.open("small", scheme=scheme)
+        return self.browser.execute_script(COLOURS)
+
+    def test_strange_output_is_text(self) -> None:
+        self.open("large")
+        self.find("#find-test").send_keys("_700\n")
+        inside = self.find("#chosen .inside").text
+        self.assertIn(r"red ␀␇\x85 \ud800 \xff </script><b>bold</b> \u202eturned 🐘", inside)
+        self.assertEqual(self.all("#chosen b b, #chosen pre b"), [])
+
+    def test_notes_have_their_pictures(self) -> None:
+        self.open("small")
+        self.find("#tab-notes").click()
+        wide = "return document.querySelector('#notes img').naturalWidth"
+        eventually(lambda: self.browser.execute_script(wide) == 1, "the picture is there")
+
+    def test_nothing_was_recorded(self) -> None:
+        self.open("empty")
+        self.assertEqual(self.find("h1").text, "Nothing was recorded")
+        self.assertIn("Neither a test nor a service", self.find("#chosen").text)
