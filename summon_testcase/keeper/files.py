@@ -21,17 +21,19 @@ def remove_run(base: str, keep_log: bool = False) -> None:
             os.unlink(base + end)
 
 
-def remove_life(base: str) -> None:
+def remove_life(base: str, elsewhere: str = "") -> None:
     """Remove the directory of a life, if it exists.
 
     If the directory is in another place, a link ``.elsewhere`` leads there; both are removed.
 
     :param base: the path of the directory, or that of the link without ``.elsewhere``.
+    :param elsewhere: the directory in another place, from whoever knows it: the user's own clean-up
+        may have removed the link.
     """
-    elsewhere = base + ".elsewhere"
-    directories = [base]
+    link = base + ".elsewhere"
+    directories = {base, elsewhere}
     with suppress(OSError):
-        directories.append(os.readlink(elsewhere))
+        directories.add(os.readlink(link))
     for directory in filter(os.path.isdir, directories):
         # imported here, since that takes long and most services have no directory
         import shutil
@@ -39,7 +41,7 @@ def remove_life(base: str) -> None:
         shutil.rmtree(directory, onerror=forgive)
     # The link goes last: after an interrupt the next clean-up still finds the directory.
     with suppress(OSError):
-        os.unlink(elsewhere)
+        os.unlink(link)
 
 
 def remove_leftovers(directory: str) -> None:

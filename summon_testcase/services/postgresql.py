@@ -145,6 +145,8 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         #: the database that is cloned
         self._pristine = "summon_template" if self._schema else "template0"
         self._spares: Spares | None = None
+        #: how many names of spares nobody uses any more, since the server may still make those
+        self._spares_lost = 0
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_spares": None}
@@ -242,7 +244,7 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
             spares.close()
 
     def _renew(self) -> None:
-        from .postgresql_reset import Spares
+        from .postgresql_reset import SPARES, Spares
 
         try:
             if self._spares is None:
@@ -250,8 +252,9 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
                 self._spares.begin()
             self._spares.renew()
         except BaseException:
-            # what was answered is not known: the next reset begins anew
+            # what was answered is not known, nor what still will be: the next reset begins anew
             self._end_spares()
+            self._spares_lost += SPARES
             raise
 
     def _truncate(self) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = hidden
 
 #: how many spares are made while tests run
-_SPARES = 2
+SPARES = 2
 #: what the server says if a database is used, and if there is none of that name
 _IN_USE, _UNKNOWN = "55006", "3D000"
 #: the tables of the user, but for those of extensions; partitions are emptied with their table
@@ -57,7 +57,7 @@ class Spares:
             self._spares.append(spare)
             spare.replace(self._server._database, deadline)
             # only now, since many a class has but one test
-            fewer = len(self._spares) < _SPARES
+            fewer = len(self._spares) < SPARES
             if fewer:
                 self._prepare_template(deadline)
             spare.make(self._server._pristine)
@@ -87,7 +87,7 @@ class Spares:
         server = self._server
         with failing(server._called, "no spare database for reset=True"):
             connection = Connection(self._address, server._user, server._home)
-            spare = _Spare(connection, self._version, len(self._spares))
+            spare = _Spare(connection, self._version, server._spares_lost + len(self._spares))
             self._spares.insert(0, spare)
             # left by a server that was stopped meanwhile
             spare.connection.tell(f"DROP DATABASE IF EXISTS {spare.name}")

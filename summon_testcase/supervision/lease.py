@@ -19,6 +19,8 @@ class _Held:
     def __init__(self) -> None:
         #: the common beginning of the paths of the files; empty as long as there are none
         self.base = ""
+        #: a directory in another place that is removed with them
+        self.elsewhere = ""
         #: by name; the one without a name has the empty one
         self.ports: dict[str, int] = {}
         self.owner = os.getpid()
@@ -27,7 +29,7 @@ class _Held:
         """Give them back; may be called again after Ctrl-C in here."""
         if self.owner == os.getpid():  # a forked child has a copy, but owns nothing
             if self.base:
-                files.remove_life(self.base)
+                files.remove_life(self.base, self.elsewhere)
             for name, port in list(self.ports.items()):
                 ports.release(port)
                 self.ports.pop(name, None)
@@ -47,8 +49,6 @@ class Lease:
         self.number = next(numbers)
         #: the common beginning of all paths
         self.base = os.path.join(run_directory(), f"{safe}-{self.number}")
-        #: a directory in another place that is removed with the rest
-        self.elsewhere = ""
         #: whether an instance has been ready
         self.begun = False
         #: whether the ports and the directory have been given back
@@ -99,11 +99,16 @@ class Lease:
         self._directory = self._directory and os.path.isdir(self.base)
         return InstanceFiles(self.base, self.base if number == 1 else f"{self.base}.{number}")
 
+    @property
+    def elsewhere(self) -> str:
+        """A directory in another place that is removed with the rest; empty for none."""
+        return self._held.elsewhere
+
     def also_remove(self, directory: str) -> None:
         """Have a directory in another place removed together with the rest."""
-        self._held.base = self.base
+        self._held.base, self._held.elsewhere = self.base, directory
+        # the link tells the warden, if this process is killed
         os.symlink(directory, f"{self.base}.elsewhere")
-        self.elsewhere = directory
 
     def end(self) -> None:
         """Give the ports back, and remove the files."""

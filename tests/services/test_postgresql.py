@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from ..another_user import NOBODY, interpreter_for_all, packages_for_all
 from ..doubles import DATA_MEMORY, program_of
 from ..needs import needs
 from ..places import require, root
-from ..samples import ROOT, eventually
+from ..samples import PATIENCE, ROOT, eventually
 
 postgres = needs("postgres", package="postgresql")
 
@@ -263,7 +264,8 @@ sys.path.append({root!r})
 import summon_testcase
 from summon_testcase import PostgreSQL
 db = PostgreSQL().start()
-print(db.pid, os.path.realpath(db.log_path[:-4] + ".elsewhere"), flush=True)
+files = os.path.dirname(db.log_path)
+print(db.pid, os.path.realpath(db.log_path[:-4] + ".elsewhere"), files, flush=True)
 sys.stdin.read()
 db.stop()
 """
@@ -286,11 +288,20 @@ db.stop()
     def test_the_runner_is_killed(self):
         """Neither the server nor its files outlive the test process."""
         process = self.begin()
-        pid, data = process.stdout.readline().split()
+        pid, data, _ = process.stdout.readline().split()
         self.assertTrue(os.path.exists(os.path.join(data, "PG_VERSION")))
         process.send_signal(signal.SIGKILL)
         eventually(lambda: not os.path.exists(data), "its files are gone")
         eventually(lambda: not os.path.exists(f"/proc/{pid}"), "the server is gone")
+
+    def test_our_directory_is_removed(self):
+        """By a clean-up of the user's own: the data in another place are removed all the same."""
+        process = self.begin()
+        _, data, files = process.stdout.readline().split()
+        shutil.rmtree(files)
+        process.stdin.close()
+        self.assertEqual(process.wait(PATIENCE), 0)
+        self.assertFalse(os.path.exists(data))
 
     def test_one_initdb_for_all(self):
         """Processes that start together share one template."""
