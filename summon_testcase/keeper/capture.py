@@ -40,10 +40,11 @@ class Storage:
 
     :param path: of the file, which must not exist.
     :param limit: in bytes; 0 for none.
+    :param kept: whether the test process has made the file, in a place where logs are kept.
     """
 
-    def __init__(self, path: bytes, limit: int) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    def __init__(self, path: bytes, limit: int, kept: bool = False) -> None:
+        flags = os.O_WRONLY | os.O_NOFOLLOW | (0 if kept else os.O_CREAT | os.O_EXCL)
         self._fd = os.open(path, flags, 0o600)
         self._limit = max(limit, _LEAST) if limit else 0
         #: the size of the file, holes included
@@ -142,12 +143,13 @@ class Capture:
         #: shows the output to whoever runs the tests, if they want to see it
         self.echo: Echo | None = None
 
-    def open_log(self, path: bytes, limit: int) -> None:
+    def open_log(self, path: bytes, limit: int, kept: bool = False) -> None:
         """Create the log.
 
-        :raises OSError: if there is a file or link of that name already.
+        :param kept: whether it exists, in a place where logs are kept.
+        :raises OSError: if there is a link of that name, or a file that should not exist.
         """
-        self._log = Storage(path, limit)
+        self._log = Storage(path, limit, kept)
 
     @property
     def stored(self) -> int:

@@ -160,14 +160,14 @@ class Keeper:
 
     def launch(self, fields: list[bytes]) -> None:
         """Open the log and the terminal, start the service, and tell the test process."""
-        base, log, limit, cwd, tty, silent, notify, program, count, *words = fields
+        base, run_base, log, limit, cwd, tty, silent, notify, program, count, *words = fields
         argv, pairs = words[: int(count)], words[int(count) :]
         env = dict(pair.split(b"=", 1) for pair in pairs)
-        self.base, self.run_base = os.fsdecode(base), os.fsdecode(log).removesuffix(".log")
+        self.base, self.run_base = os.fsdecode(base), os.fsdecode(run_base)
         self.probe.env = self.stopper.env = env
         stage = "log"
         try:
-            self.capture.open_log(log, int(limit))
+            self.capture.open_log(log, int(limit), kept=log != run_base + b".log")
             stage = "directory"
             os.chdir(cwd)
             if notify:

@@ -46,6 +46,8 @@ class Warden:
         #: pids of askers, which end by themselves when the warden ends
         self.askers: set[int] = set()
         self.orphaned: list[str] = []
+        #: the command to run at the end if the test process has been killed
+        self.last_command: list[bytes] = []
         #: keepers whose end the test process wants to know
         self.awaited: set[int] = set()
         #: where keepers show the output of their services; -1 for nowhere
@@ -96,6 +98,8 @@ class Warden:
                 self.terminal = without_waiting(self.channels.pop(0))
             elif verb == b"ask":
                 self.ask(rest.split(b"\0"))
+            elif verb == b"after":
+                self.last_command = rest.split(b"\0")
             else:
                 raise ValueError(f"unknown message {verb!r}")
 
@@ -210,6 +214,9 @@ class Warden:
                 for base in self.orphaned:
                     remove_run(base)
                 remove_leftovers(directory)
+            if self.last_command and self.runner.dead():
+                with contextlib.suppress(OSError):
+                    os.execv(self.last_command[0], self.last_command)
 
     def end(self) -> None:
         """Give keepers time to sweep their services, then sweep the keepers."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from .directory import Directory, read
+from .directory import Directory, has_ended
 from .writing import write
 
 
@@ -20,7 +20,7 @@ def main() -> int:
     if len(sys.argv) not in (2, 3):
         print("usage: python -m summon_testcase.reports DIR", file=sys.stderr)
         return 2
-    if any(line.get("event") == "end" for part in sys.argv[2:] for line in read(part)):
+    if any(map(has_ended, sys.argv[2:])):
         return 0
     # the warden ignores signals, and what it runs would inherit that
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -118,8 +118,11 @@ class Directory:
 
     def alone(self) -> bool:
         """Whether no other process that will make the report lives."""
-        others = [head for path, head in self.heads() if path != self.part]
-        return not any(is_alive(head) for head in others if not head.get("forked"))
+        return not any(
+            not head.get("forked") and is_alive(head) and not has_ended(path)
+            for path, head in self.heads()
+            if path != self.part
+        )
 
     # -- files of ours --
 
@@ -210,6 +213,11 @@ def read(path: str) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(facts, dict) and isinstance(facts.get("at"), int | float):
                 yield facts
+
+
+def has_ended(path: str) -> bool:
+    """Whether the process of a part has come to its end."""
+    return any(line.get("event") == "end" for line in read(path))
 
 
 def _about_this_process() -> dict[str, Any]:

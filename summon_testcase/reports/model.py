@@ -151,10 +151,12 @@ class _Process:
         return self.services[number]
 
     def _life(self, service: Facts, at: float, begins: bool = False) -> Facts:
-        """The life that an event is about; a new one if the last is over."""
+        """The life that an event is about: the last one.
+
+        :param begins: whether a new one begins.
+        """
         lives = service["lives"]
-        over = lives and (lives[-1]["stopped"] or lives[-1]["failed"]) is not None
-        if not lives or begins or over:
+        if begins or not lives:
             lives.append(
                 {
                     **dict.fromkeys(("spawned", "ready", "failed", "stopping", "stopped")),

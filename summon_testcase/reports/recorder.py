@@ -1,31 +1,24 @@
-"""Writes events into a report as they happen, so that nothing is lost when a process is killed.
-
-``SUMMON_REPORT=DIR`` asks for a report, ``SUMMON_LOGS=DIR`` for the logs of all services.
-"""
+"""Writes events into a report as they happen, so that nothing is lost when a process is killed."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from ..events import (
     Event,
     Note,
+    RunEnded,
     ServiceFailed,
     ServiceSpawned,
     ServiceStopped,
-    Warned,
-    emit,
     subscribe,
 )
 from ..foreign import let_through, suppress
-from ..unpatched import os, time, variable
+from ..tracebacks import warn
+from ..unpatched import os, time
 from .directory import Directory
 from .logs import Logs, safe
-
-#: variables that name a directory: for the report, for logs alone
-REPORT, LOGS = "SUMMON_REPORT", "SUMMON_LOGS"
 
 
 class Recorder:
@@ -63,7 +56,7 @@ class Recorder:
         except OSError as error:
             let_through(error)
             self._failure = error.strerror or str(error)
-            _warn(REPORT, self.directory.path, f"nothing more is written: {self._failure}")
+            _warn("SUMMON_REPORT", self.directory.path, f"nothing more is written: {self._failure}")
 
     def _grown(self) -> dict[int, int]:
         grown = {}
@@ -96,30 +89,33 @@ _BOOT = (
 )
 _recorder: Recorder | None = None
 _logs: Logs | None = None
-#: ends the recorder's subscription
-_end: Callable[[], object] | None = None
+#: end the subscriptions
+_ends: list[Callable[[], object]] = []
 #: the directories that this process has joined
 _joined: list[Directory] = []
 
 
-def begin(report: str = "", logs: str = "") -> None:
-    """Record what happens from now on, if the user asks for that; once per process.
+def begin(report: str, logs: str) -> None:
+    """Record what happens in this process, until :class:`RunEnded`.
 
-    :param report: the directory of the report; default: what ``SUMMON_REPORT`` says.
-    :param logs: the directory for the logs of all services; default: what ``SUMMON_LOGS`` says,
-        or ``logs`` in that of the report.
+    :param report: the directory of the report; empty for none.
+    :param logs: the directory for the logs of all services; empty for ``logs`` in that of the
+        report, if there is one.
     """
-    global _recorder, _logs, _end
-    if _joined:
-        return
-    logs, report = logs or variable(LOGS), report or variable(REPORT)
-    if logs and (directory := _join(LOGS, Directory(logs, ".summon"))):
+    global _recorder, _logs
+    if logs and (directory := _join("SUMMON_LOGS", Directory(logs, ".summon"))):
         _logs = Logs(directory, directory.path)
-    if report and (directory := _join(REPORT, Directory(report))):
+    if report and (directory := _join("SUMMON_REPORT", Directory(report))):
         _logs = _logs or Logs(directory, os.path.join(directory.path, "logs"))
         directory.append({"at": time.monotonic(), "event": "logs", "folder": _logs.folder})
         _recorder = Recorder(directory)
-        _end = subscribe(_recorder)
+        _ends.append(subscribe(_recorder))
+    _ends.append(subscribe(_hear_the_end))
+
+
+def _hear_the_end(event: Event) -> None:
+    if isinstance(event, RunEnded):
+        _finish()
 
 
 def _join(name: str, directory: Directory) -> Directory | None:
@@ -127,19 +123,23 @@ def _join(name: str, directory: Directory) -> Directory | None:
         directory.join()
     except OSError as error:
         let_through(error)
-        _warn(name, directory.path, error.strerror or str(error))
+        _warn(name, directory.path, _why(directory.path, error))
         return None
     _joined.append(directory)
     return directory
 
 
+def _why(path: str, error: OSError) -> str:
+    if os.path.exists(path) and not os.path.isdir(path):
+        return "it is a file"
+    return error.strerror or str(error)
+
+
 def _warn(name: str, path: str, why: str) -> None:
-    text = (
+    warn(
         f"{name}: {path} cannot be written ({why}), and the tests go on without: write {name}=DIR "
         "with a directory that can be made, or that you may write into"
     )
-    warnings.warn(text, RuntimeWarning, stacklevel=2)
-    emit(Warned(text=text))
 
 
 def place_of_log(owner: str, name: str) -> str:
@@ -165,7 +165,7 @@ def command() -> list[str]:
     return ["-c", _BOOT, os.path.dirname(package), directory.path, directory.part]
 
 
-def finish() -> None:
+def _finish() -> None:
     """Note the end of this process, and make the report if no other process will do so."""
     while _joined:
         directory = _joined.pop()
@@ -178,13 +178,13 @@ def finish() -> None:
                 from . import writing
 
                 for problem in writing.write(directory):
-                    warnings.warn(f"{REPORT}: {problem}", RuntimeWarning, stacklevel=2)
+                    warn(f"SUMMON_REPORT: {problem}")
 
 
 def forget() -> None:
     """Record nothing any more; for tests."""
-    global _recorder, _logs, _end
-    if _end is not None:
-        _end()
+    global _recorder, _logs
+    while _ends:
+        _ends.pop()()
     _joined.clear()
-    _recorder = _logs = _end = None
+    _recorder = _logs = None

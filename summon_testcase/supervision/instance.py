@@ -39,7 +39,7 @@ from ..scheduling.steps import Pause, Steps, wait
 from ..system import ports
 from ..unpatched import os, time
 from ..wording import Report, describe_exit
-from . import failures
+from . import failures, recording
 from .lease import Lease
 from .process import Process
 from .warden import ANSWER
@@ -77,7 +77,7 @@ class Instance:
         self.limits = limits
         lease = None if previous is None else previous.lease
         self.lease = lease if lease is not None and lease.lasts() else Lease(name)
-        self.files = self.lease.next_files()
+        self.files = self.lease.next_files(recording.place_of_log(owner, name))
         self.log = self.files.log
         self.process = Process(self.files, name)
         self.began = time.monotonic()

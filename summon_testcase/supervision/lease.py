@@ -92,12 +92,16 @@ class Lease:
             self._directory = True
         return self.base
 
-    def next_files(self) -> InstanceFiles:
-        """The files of one more instance."""
+    def next_files(self, log: str = "") -> InstanceFiles:
+        """The files of one more instance.
+
+        :param log: the path of an empty file for its log; empty for a log that is not kept.
+        """
         number = next(self._runs)
         run_directory()  # the user's own clean-up may have removed it, and our directory in it
         self._directory = self._directory and os.path.isdir(self.base)
-        return InstanceFiles(self.base, self.base if number == 1 else f"{self.base}.{number}")
+        base = self.base if number == 1 else f"{self.base}.{number}"
+        return InstanceFiles(self.base, base, log or f"{base}.log")
 
     @property
     def elsewhere(self) -> str:
@@ -130,12 +134,13 @@ class InstanceFiles:
 
     :param lease: the common beginning of the paths of the lease.
     :param base: the common beginning of the paths of this instance.
+    :param log: the path of its log, which is in another place if logs are kept.
     """
 
-    def __init__(self, lease: str, base: str) -> None:
+    def __init__(self, lease: str, base: str, log: str) -> None:
         self.lease = lease
         self.base = base
-        self.log = Log(f"{base}.log")
+        self.log = Log(log)
 
     @property
     def notify_address(self) -> str:

@@ -103,8 +103,8 @@ class Process:
         """Have a keeper spawn the service; then :attr:`pid` or :attr:`refused` is set."""
         launch, files = self.launch, self.files
         pairs = [f"{key}={value}" for key, value in launch.env.items()]
-        fields = [files.lease, files.log.path, str(limit()), launch.cwd, str(int(launch.tty))]
-        fields += [str(int(launch.silent)), launch.notify, launch.program]
+        fields = [files.lease, files.base, files.log.path, str(limit()), launch.cwd]
+        fields += [str(int(launch.tty)), str(int(launch.silent)), launch.notify, launch.program]
         fields += [str(len(launch.argv)), *launch.argv, *pairs]
         with self._lock:
             if self.gone:

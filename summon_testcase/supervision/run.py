@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from ..events import RunBegan, RunEnded, emit, subscribe
 from ..reports import terminal
-from ..unpatched import os, variable
-from . import shutdown
+from ..unpatched import os
+from . import recording, shutdown
 
 #: the process whose run has begun; a forked child that starts something has a run of its own
 _process = 0
@@ -23,10 +23,7 @@ def begin() -> None:
         return
     if not former:
         _ends.append(subscribe(terminal.tell))
-        if variable("SUMMON_REPORT") or variable("SUMMON_LOGS"):
-            from ..reports import recorder
-
-            recorder.begin()
+        recording.begin()
     # registered before all others, and so the last that is called
     shutdown.at_exit(_end)
     shutdown.at_exit_of_worker(_end)

@@ -20,7 +20,7 @@ from ..scheduling.steps import Pause, wait
 from ..system.descriptors import moved, moved_socket
 from ..system.mailbox import Mailbox
 from ..unpatched import os, socket, subprocess, switched_on, time
-from . import interpreter, shutdown
+from . import interpreter, recording, shutdown
 
 if TYPE_CHECKING:
     from .echo import Echo
@@ -79,6 +79,8 @@ class Warden:
                 start_new_session=True,
             )
             self._group = self._launcher.pid
+            if said := recording.command():
+                self._control.sendall(pack("after", *command, *said))
             if switched_on(ECHO):
                 self._show_output()
         except BaseException as error:

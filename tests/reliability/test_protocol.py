@@ -54,8 +54,9 @@ class Kept:
         """The message to launch a service that says "up", and has a child in another session."""
         script = 'setsid sh -c "sleep 1000; :" "$0" & echo up; read never; wait'
         argv = ["/bin/sh", "-c", script, mark]
-        fields = [self.base, self.base + ".log", "0", "/", "1", "0", "", argv[0], str(len(argv))]
-        return pack("launch", *fields, *argv, f"PATH={os.environ['PATH']}")
+        files = [self.base, self.base, self.base + ".log"]
+        fields = ["0", "/", "1", "0", "", argv[0], str(len(argv))]
+        return pack("launch", *files, *fields, *argv, f"PATH={os.environ['PATH']}")
 
     def told(self) -> list[bytes]:
         """The fields of the next message of the keeper."""
