@@ -130,13 +130,21 @@ def errors(report: Facts) -> Iterator[str]:
 
 
 def annotate(report: Facts) -> None:
-    """Print the annotations on standard output, if this is GitHub Actions."""
-    stream = sys.__stdout__
-    if not switched_on(ACTIONS) or stream is None:
+    """Print the annotations on standard output, if this is GitHub Actions, which reads that.
+
+    It also reads standard error: the standard output of a worker of pytest-xdist goes nowhere.
+    """
+    if not switched_on(ACTIONS):
         return
-    with suppress(OSError, ValueError):  # it may be closed
-        for line in errors(report):
+    with suppress(OSError, ValueError):  # they may be closed
+        stream = sys.__stderr__ if _goes_nowhere(1) else sys.__stdout__
+        for line in errors(report) if stream is not None else ():
             print(encodable(line, stream), file=stream, flush=True)
+
+
+def _goes_nowhere(fd: int) -> bool:
+    facts, null = os.fstat(fd), os.stat(os.devnull)
+    return (facts.st_mode, facts.st_rdev) == (null.st_mode, null.st_rdev)
 
 
 def _escaped(text: str, also: str = "") -> str:

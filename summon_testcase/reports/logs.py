@@ -36,5 +36,7 @@ class Logs:
         :param owner: the name of the class that declares the service; empty if no class does.
         :raises OSError: if it cannot be made.
         """
+        # a class in a function is called "function.<locals>.Class"
+        owner = owner.rpartition("<locals>.")[2]
         folder = os.path.join(self.folder, safe(owner)) if owner else self.folder
         return self._directory.claim_next(folder, safe(name), ".log")

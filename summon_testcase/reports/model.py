@@ -69,8 +69,8 @@ class _Process:
             "platform": head.get("platform", ""),
             "cwd": head.get("cwd", ""),
         }
-        #: by number
-        self.services: dict[int, Facts] = {}
+        #: by number, and by name for those that have the number 0
+        self.services: dict[tuple[int, str], Facts] = {}
         self.tests: list[Facts] = []
         self.notes: list[Facts] = []
         self.warnings: list[Facts] = []
@@ -121,7 +121,7 @@ class _Process:
             else:
                 self.warnings.append(facts)
         for number, size in line.get("sizes", {}).items():
-            for life in self.services.get(int(number), {}).get("lives", [])[-1:]:
+            for life in self.services.get((int(number), ""), {}).get("lives", [])[-1:]:
                 life["marks"].append([at, size])
 
     def _named(self, names: Iterable[str]) -> list[str]:
@@ -130,10 +130,11 @@ class _Process:
         return [last[name] for name in names if name in last]
 
     def _service(self, line: Facts) -> Facts:
-        number: int = line["number"]
-        if number not in self.services:
-            self.services[number] = {
-                "id": f"{self.facts['id']}.{number}",
+        number = line["number"]
+        key = number, "" if number else line.get("service", "")
+        if key not in self.services:
+            self.services[key] = {
+                "id": f"{self.facts['id']}.{key[1] or number}",
                 "process": self.facts["id"],
                 "owner": line.get("owner", ""),
                 "name": line.get("service", ""),
@@ -148,7 +149,7 @@ class _Process:
                 "resets": [],
                 "restarts": [],
             }
-        return self.services[number]
+        return self.services[key]
 
     def _life(self, service: Facts, at: float, begins: bool = False) -> Facts:
         """The life that an event is about: the last one.

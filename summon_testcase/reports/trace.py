@@ -31,8 +31,9 @@ def _events(report: Facts) -> Iterator[Facts]:
         track = tracks[service["id"]] = pids[service["process"]], number
         name = f"{service['owner']}.{service['name']}" if service["owner"] else service["name"]
         yield _named("thread_name", *track, name)
-        for life, following in zip(service["lives"], [*service["lives"][1:], None], strict=True):
-            end = until[service["process"]] if following is None else following["starting"]
+        begins = [life["starting"] for life in service["lives"]]
+        ends = [*begins[1:], until[service["process"]]]
+        for life, end in zip(service["lives"], ends, strict=False):
             yield from _of_life(service["name"], life, end, track)
         for at, seconds in service["resets"]:
             yield _instant("reset", at, track, {"seconds": seconds})
