@@ -5,6 +5,7 @@ run them for a block with :func:`orchestrated`.
 """
 
 import sys
+from typing import TYPE_CHECKING
 
 if sys.platform == "win32" and "posix" not in sys.builtin_module_names:
     raise ImportError(
@@ -45,6 +46,9 @@ from .orchestration.orchestrator import Orchestrator, orchestrated
 from .services.postgresql import PostgreSQL
 from .testing.testcase import REMOVED, SummonMixin, SummonTestCase, summoned
 
+if TYPE_CHECKING:
+    from .events import Note, emit, subscribe
+
 __version__ = "0.2.0"
 
 __all__ = [
@@ -60,6 +64,7 @@ __all__ = [
     "HTTPCoordinatedExecutor",
     "InvalidArgument",
     "NotRunning",
+    "Note",
     "NotifyCoordinatedExecutor",
     "Orchestrator",
     "OutputCoordinatedExecutor",
@@ -78,6 +83,21 @@ __all__ = [
     "TimeoutExpired",
     "UnixSocketCoordinatedExecutor",
     "UnknownReference",
+    "emit",
     "orchestrated",
+    "subscribe",
     "summoned",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # few use events themselves, and their classes take time to make
+    if name in ("Note", "emit", "subscribe"):
+        from . import events
+
+        return getattr(events, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

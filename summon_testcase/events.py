@@ -1,6 +1,6 @@
 """What happens to services and tests, told as it happens.
 
-Whoever tells the user something subscribes: the logger, the line about a slow start, the report.
+Whoever tells the user something subscribes: the log, the line about a slow start, the report.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class ServiceFailed(ServiceEvent):
     """A start has failed; nothing of it runs any more.
 
     :param after: seconds since the start began.
-    :param error: the message of the exception.
+    :param error: the message of the exception; ``"cancelled"`` if another start has failed.
     """
 
     after: float
@@ -232,8 +232,8 @@ class TestEnded(Event):
 
     :param test: its id.
     :param outcome: ``"passed"``, ``"failed"``, ``"error"``, ``"skipped"``, ``"expected failure"``
-        or ``"unexpected success"``.
-    :param message: what the exception says; empty if there was none.
+        or ``"unexpected success"``; empty if the test ran without a runner.
+    :param message: what the exceptions say, or the reason of a skip; empty if there was none.
     """
 
     test: str
@@ -294,12 +294,14 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
     :returns: a function that ends this.
 
     >>> from summon_testcase import SimpleExecutor, subscribe
-    >>> end = subscribe(lambda event: print(type(event).__name__, event.service))
+    >>> from summon_testcase.events import ServiceReady
+    >>> def told(event):
+    ...     if isinstance(event, ServiceReady):
+    ...         print(event.service, "is ready")
+    >>> end = subscribe(told)
     >>> with SimpleExecutor("sleep 60", name="nap"):
     ...     end()
-    ServiceStarting nap
-    ServiceSpawned nap
-    ServiceReady nap
+    nap is ready
     """
 
     def end() -> None:

@@ -146,8 +146,13 @@ def is_platform_check(node: ast.If) -> bool:
     return asks and all(isinstance(inner, ast.Raise) for inner in [*node.body, *node.orelse])
 
 
+def is_for_types(node: ast.If) -> bool:
+    only_imports = all(isinstance(inner, ast.ImportFrom) for inner in node.body)
+    return ast.unparse(node.test) == "TYPE_CHECKING" and only_imports and not node.orelse
+
+
 def check_init(source: Source) -> Iterator[str]:
-    """Re-exports, names for them, and the refusal of a platform: nothing else."""
+    """Re-exports, also late ones, and the refusal of a platform: nothing else."""
     for node in source.tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             continue
@@ -157,7 +162,9 @@ def check_init(source: Source) -> Iterator[str]:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if all(ast.unparse(target) in ("__all__", "__version__") for target in targets):
                 continue
-        if isinstance(node, ast.If) and is_platform_check(node):
+        if isinstance(node, ast.If) and (is_platform_check(node) or is_for_types(node)):
+            continue
+        if isinstance(node, ast.FunctionDef) and node.name in ("__getattr__", "__dir__"):
             continue
         yield f"{source.where}:{node.lineno}: only re-exports, this is more"
 

@@ -1080,7 +1080,9 @@ class SimpleExecutor(Copied, Addressed):
                 self._tell_too(failure, error)
             finally:
                 try:
-                    instance.tell_end("" if failure is None else sentence(failure))
+                    cancelled = isinstance(failure, GeneratorExit)
+                    said = "" if failure is None else sentence(failure)
+                    instance.tell_end("cancelled" if cancelled else said)
                 finally:
                     self._end(instance, keep_lease)
 

@@ -1,5 +1,7 @@
 """Adds what services wrote, and their deaths, to the reports that test runners print.
 
+It also learns here how a test ends, and emits that.
+
 Each runner prints failing tests in its own way, but all learn of them by methods of the result
 object, which get the exception.  While a test runs, these methods are replaced by ours.
 """
@@ -8,12 +10,13 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ..clean import encodable
-from ..errors import SummonError
+from ..errors import SummonError, sentence
+from ..events import TestBegan, TestEnded, emit
 from ..foreign import let_through, suppress
 from ..tracebacks import hidden
 from .selection import is_in
@@ -24,7 +27,14 @@ __unittest = True
 __tracebackhide__ = hidden
 
 _FAILURES = ("addError", "addFailure", "addSubTest")
-_PASSES = ("addSuccess", "addExpectedFailure", "addUnexpectedSuccess")
+#: methods that are called for a test that has run to its end, and the outcomes that they mean
+_PASSES = {
+    "addSuccess": "passed",
+    "addExpectedFailure": "expected failure",
+    "addUnexpectedSuccess": "unexpected success",
+}
+#: outcomes, the worst last: a test may fail, and its tearDown() raise an error
+_OUTCOMES = ("", "skipped", *_PASSES.values(), "failed", "error")
 _MISSING = object()
 
 
@@ -50,24 +60,35 @@ class _Hook:
 
 
 @contextmanager
-def reported(test: object, result: Any, watch: Watch) -> Iterator[None]:
-    """While a test runs, add the words about its services to all reports about it."""
+def reported(test: Any, result: Any, watch: Watch) -> Iterator[None]:
+    """While a test runs, add the words about its services to all reports about it.
+
+    :param result: the result object; None for a test that runs without one.
+    """
     reporter = _Reporter(test, result, watch)
     hooks: list[_Hook] = []
-    for name in (*_FAILURES, *_PASSES):
+    for name, told in (
+        *((name, reporter.failed) for name in _FAILURES),
+        *((name, reporter.passed) for name in _PASSES),
+        ("addSkip", reporter.skipped),
+    ):
         original = getattr(result, name, None)
         if original is None:
             continue
-        told = reporter.failed if name in _FAILURES else reporter.passed
-        hook = _Hook(name, result, functools.partial(told, original))
+        hook = _Hook(name, result, functools.partial(told, name, original))
         try:
             setattr(result, name, hook)
         except AttributeError:  # the result object has slots
             continue
         hooks.append(hook)
+    emit(TestBegan(test=test.id(), services=watch.names))
     try:
         yield
+    except BaseException as error:
+        reporter.note("error", sentence(error))  # debug() passes all errors on
+        raise
     finally:
+        emit(TestEnded(test=test.id(), outcome=reporter.outcome, message=reporter.message))
         for hook in hooks:
             hook.over = True
             # another thread, whose test is not over yet, may have put its hook above ours
@@ -79,19 +100,33 @@ def reported(test: object, result: Any, watch: Watch) -> Iterator[None]:
 
 
 class _Reporter:
-    def __init__(self, test: object, result: Any, watch: Watch) -> None:
+    def __init__(self, test: Any, result: Any, watch: Watch) -> None:
         self._test, self._result, self._watch = test, result, watch
         #: errors, and what we made of them: green reports a failed subTest twice
         self._seen: list[tuple[object, object]] = []
+        #: how the test has ended, and what its exceptions say
+        self.outcome = self.message = ""
 
-    def failed(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def note(self, outcome: str, message: str) -> None:
+        """Note one outcome of the test, and what its exception says; the worst outcome counts."""
+        self.outcome = max(self.outcome, outcome, key=_OUTCOMES.index)
+        self.message = "\n".join(filter(None, dict.fromkeys([self.message, message])))
+
+    def skipped(self, name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Takes the place of addSkip."""
+        if args and args[0] is self._test:
+            self.note("skipped", _words((*args[1:], *kwargs.values())))
+        return original(*args, **kwargs)
+
+    def failed(self, name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Takes the place of addError, addFailure and addSubTest."""
         if args and args[0] is self._test:
+            self._note_failure(name, (*args[1:], *kwargs.values()))
             args = tuple(self._told(value) for value in args)
             kwargs = {key: self._told(value) for key, value in kwargs.items()}
         return original(*args, **kwargs)
 
-    def passed(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def passed(self, name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Takes the place of addSuccess and the like: a death makes an error of the success."""
         if args and args[0] is self._test:
             self._watch.look(ask_too=True)
@@ -102,7 +137,19 @@ class _Reporter:
                 except Exception as error:
                     let_through(error)
                     return self._result.addError(self._test, sys.exc_info())
+            self.note(_PASSES[name], _words((*args[1:], *kwargs.values())))
         return original(*args, **kwargs)
+
+    def _note_failure(self, name: str, values: tuple[Any, ...]) -> None:
+        """Note an error, a failure or the end of a subtest, by the arguments that tell of it."""
+        message, where = _words(values), ""
+        if name == "addSubTest":
+            error = _exception_in(values)
+            if error is None:
+                return
+            name = "addFailure" if isinstance(error, self._test.failureException) else "addError"
+            where = values[0].id().removeprefix(self._test.id()).strip()
+        self.note("failed" if name == "addFailure" else "error", f"{where} {message}".strip())
 
     def _told(self, value: Any) -> Any:
         """An argument for the original method; an exception gets our words."""
@@ -158,6 +205,30 @@ class _Reporter:
         if sys.version_info < (3, 11) and not any(m.startswith("_pytest") for m in modules):
             return "message"
         return "notes alone" if any(m.startswith("zope.") for m in modules) else "notes"
+
+
+def _words(values: Iterable[Any]) -> str:
+    """What the arguments of a method of a result object say about a test, in a line if possible."""
+    error = _exception_in(values)
+    if error is not None:
+        return sentence(error)
+    for value in values:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, dict):  # testtools has made text of its exceptions by now
+            with suppress(Exception):
+                return "\n".join(c.as_text().strip().rpartition("\n")[2] for c in value.values())
+    return ""
+
+
+def _exception_in(values: Iterable[Any]) -> BaseException | None:
+    """The exception among the arguments of a method of a result object, as runners pass it."""
+    for value in values:
+        parts = value if isinstance(value, tuple) else (getattr(value, "value", None), value)
+        for part in parts:
+            if isinstance(part, BaseException):
+                return part
+    return None
 
 
 def explained(

@@ -15,7 +15,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from unittest import (
@@ -227,7 +227,7 @@ class _ClassServices:
             # pytest --pdb calls tearDown when the debugger is left, and nothing after it
             vars(result)["_explicit_tearDown"] = functools.partial(self._torn_down, postponed)
         try:
-            with nullcontext() if result is None else result_hooks.reported(test, result, watch):
+            with result_hooks.reported(test, result, watch):
                 yield
         finally:
             if reason is not None:

@@ -43,6 +43,11 @@ class Watch:
         #: output of services that are stopped before the report is made, by ``id()``
         self._kept: dict[int, str] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the services."""
+        return tuple(part.name for part in self._parts)
+
     def begin(self) -> None:
         """Tell the services that the test begins now."""
         for instance in self._instances():

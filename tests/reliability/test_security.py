@@ -29,6 +29,7 @@ from summon_testcase import (
     TCPCoordinatedExecutor,
     UnknownReference,
     orchestrated,
+    subscribe,
 )
 from summon_testcase.declaration.templates import offered
 from summon_testcase.output.log import run_directory
@@ -361,10 +362,14 @@ WAYS = sorted(failing("x"))
 def test_a_secret_is_in_no_error(
     way: str, mark: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Values of the environment are in no representation of an error, and in no log."""
+    """Values of the environment are in no representation of an error, no log and no event."""
     caplog.set_level(logging.DEBUG)
+    events: list[object] = []
+    end = subscribe(events.append)
     with pytest.raises(SummonError) as caught:
         failing(mark)[way]()
+    end()
+    assert SECRET not in repr(events)
     # the source lines of this test itself name the variable only
     assert SECRET not in everything(caught.value)
     assert SECRET not in caplog.text
