@@ -856,7 +856,6 @@ class SimpleExecutor(Copied, Addressed):
         with handover:
             former._instance = instance
             if instance is not None:
-                hold(former, instance)
                 self._instance = instance.as_over()
             let_go(self)
         return former

@@ -370,10 +370,8 @@ class Orchestrator(Copied, Group):
         former = copy.copy(self)
         former._members = {key: self._members[key]._part() for key in self._members if key in keys}
         former._services = self._services
-        for name in ("_started", "_killed"):
-            mine = getattr(self, name)
-            setattr(former, name, [key for key in mine if key in keys])
-            setattr(self, name, [key for key in mine if key not in keys])
+        former._started = [key for key in self._started if key in keys]
+        self._started = [key for key in self._started if key not in keys]
         return former
 
     def _stopping(self, but: Collection[str] = ()) -> Steps[None]:

@@ -24,6 +24,7 @@ from summon_testcase import (
     SummonTestCase,
     TCPCoordinatedExecutor,
 )
+from summon_testcase.scheduling.steps import background
 
 from ..cases import run
 from ..doubles import Recorder, keeper_pid, leased_ports, reset
@@ -340,6 +341,31 @@ class InATestTest(FarewellTest):
         it = self.lingering("{port}")
         self.assert_passed(run(self.case("Case", it=it, test=lambda case: case.it.kill())))
         self.assert_all_is_over()
+
+    def test_a_group_that_a_test_has_killed(self) -> None:
+        """Its members have given back their ports when it is over."""
+        group = Orchestrator({"one": self.lingering("{port}"), "two": self.silent("{port}")})
+        self.assert_passed(run(self.case("Case", it=group, test=lambda case: case.it.kill())))
+        self.assert_all_is_over()
+
+    def test_ctrl_c_in_a_clean_up(self) -> None:
+        """What ends in the background is killed, as in any stop."""
+
+        class Interrupted(OutputCoordinatedExecutor):
+            def cleanup(self) -> None:
+                raise KeyboardInterrupt
+
+        go = self.directory / "first"
+        it = Interrupted(service("lingers.py", go, 0, "it"), "up\n", stop_wait=False)
+        one = self.case("One", it=it, other=self.lingering())
+
+        def test(case: Any) -> None:
+            go.touch()
+            with self.assertRaises(KeyboardInterrupt):
+                eventually(lambda: background.advance() or not background.members, "an interrupt")
+            self.assertEqual(marked(self.mark), [])
+
+        self.assert_passed(run(one, self.case("Two", test=test)))
 
     def test_without_a_testcase(self) -> None:
         """It has no meaning, as a warning says; a wrong value is refused."""
