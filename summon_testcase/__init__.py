@@ -16,6 +16,7 @@ if sys.platform == "win32" and "posix" not in sys.builtin_module_names:
 from .declaration.defaults import Defaults
 from .errors import (
     AlreadyRunning,
+    AttachFailed,
     CommandNotFound,
     DependencyCycle,
     FailurePatternSeen,
@@ -54,6 +55,7 @@ __version__ = "0.2.0"
 __all__ = [
     "REMOVED",
     "AlreadyRunning",
+    "AttachFailed",
     "CommandCoordinatedExecutor",
     "CommandNotFound",
     "Defaults",

@@ -80,6 +80,13 @@ class StartFailed(SummonError):
     """
 
 
+class AttachFailed(StartFailed):
+    """``SUMMON_ATTACH`` is set, and the stack that runs cannot be used, or there is none."""
+
+    #: the names of the arguments with which the service of the stack was declared otherwise
+    differs: tuple[str, ...] = ()
+
+
 class CommandNotFound(StartFailed):
     """The program does not exist, or may not be executed."""
 

@@ -91,6 +91,11 @@ def request_of(executor: Any) -> dict[str, Any]:
     return executor._ask  # type: ignore[no-any-return]
 
 
+def is_shared(executor: Executor) -> bool:
+    """Whether processes of tests may use it together."""
+    return executor._shared
+
+
 def limits_of(executor: SimpleExecutor) -> Limits:
     """Its timeouts, stop signal and accepted statuses, which a test may change."""
     return executor._limits

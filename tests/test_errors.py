@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import unittest
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pytest
 import summon_testcase
 from summon_testcase import (
     AlreadyRunning,
+    AttachFailed,
     CommandCoordinatedExecutor,
     CommandNotFound,
     DependencyCycle,
@@ -37,6 +39,7 @@ from summon_testcase import (
     StartFailed,
     StopFailed,
     SummonError,
+    SummonTestCase,
     TCPCoordinatedExecutor,
     TimeoutExpired,
     UnixSocketCoordinatedExecutor,
@@ -367,6 +370,26 @@ class TestMessages:
         assert isinstance(error, ProcessExited)
         assert "its keeper was killed, and so was it" in error.message
         assert marked(mark) == []
+
+    def test_a_stack_that_is_not_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """AttachFailed: how to bring one up, or to do without."""
+        monkeypatch.setenv("SUMMON_ATTACH", "1")
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+        class Case(SummonTestCase):
+            web = SimpleExecutor("sleep 60", scope="run", shared=True)
+
+            def test(self) -> None:
+                """Never reached."""
+
+        result = unittest.TestResult()
+        Case("test").run(result)
+        ((_, said),) = result.errors
+        assert f"{AttachFailed.__name__}: web: no running stack has it, and SUMMON_ATTACH=1" in said
+        assert "run `summon up -d TARGET`" in said
+        assert "SUMMON_ATTACH=auto" in said
 
     def test_every_public_error_is_tested_here(self) -> None:
         """The list of errors and this module do not drift apart."""

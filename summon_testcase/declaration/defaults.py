@@ -45,6 +45,7 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "tty": lambda label, value: arguments.flag(label, "tty", value),
     "optional": lambda label, value: arguments.flag(label, "optional", value),
     "restart": lifetime.max_restarts,
+    "shared": lambda label, value: arguments.flag(label, "shared", value),
 }
 
 
@@ -65,6 +66,7 @@ class Defaults:
     :param tty: whether they get a pseudo-terminal.
     :param optional: whether tests are skipped if a program is not installed.
     :param restart: whether, or how often, they are started again if they die.
+    :param shared: whether services of a stack that runs already are used instead.
     :raises InvalidArgument: for any other argument, since it is for one service.
     """
 

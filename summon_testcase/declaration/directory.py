@@ -1,4 +1,4 @@
-"""Finds the directory of the module that declares an executor."""
+"""Finds the place in the code that declares an executor."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from types import FrameType
 from ..unpatched import os
 
 
-def declaring_directory(made: object) -> str | None:
-    """The directory of the module whose code makes an object; its constructor calls this.
+def declaring_place(made: object) -> tuple[str, str] | None:
+    """The file of the module whose code makes an object; its constructor calls this.
 
     For a class attribute that is the module of the class; for an object that a function makes,
     that of the function.  The frames of the object's own constructors are skipped.
 
-    :returns: None if that module has no file, as in an interactive session.
+    :returns: the file, and the name of the class of which the object becomes an attribute, empty
+        for none; None if the module has no file, as in an interactive session.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _constructs(frame, made):
         frame = frame.f_back
-    file = None if frame is None else frame.f_globals.get("__file__")
+    if frame is None or not isinstance(file := frame.f_globals.get("__file__"), str):
+        return None
+    # only the body of a class has such a name
+    name = "" if frame.f_locals is frame.f_globals else frame.f_locals.get("__qualname__", "")
     try:
-        return os.path.dirname(os.path.abspath(file)) if isinstance(file, str) else None
+        return os.path.abspath(file), str(name)
     except FileNotFoundError:  # the path is relative, and the current directory was removed
         return None
 

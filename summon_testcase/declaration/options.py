@@ -26,6 +26,7 @@ class _Both(TypedDict, total=False):
     optional: bool
     scope: Scope
     restart: bool | int
+    shared: bool
 
 
 class ClassOptions(_Both, total=False):

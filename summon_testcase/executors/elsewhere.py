@@ -6,7 +6,7 @@ that does not run arrives as a declaration, which the worker can start.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from ..errors import NotRunning
@@ -36,10 +36,12 @@ def refuse(called: str, owner: int) -> NoReturn:
 class _Match:
     """The groups of a banner's match; a match itself cannot be pickled."""
 
-    def __init__(self, match: re.Match[str]) -> None:
-        self._groups = {0: match.group(), **dict(enumerate(match.groups(), 1))}
-        self._named = match.groupdict()
-        self.string = match.string
+    def __init__(
+        self, whole: str, groups: Iterable[str | None], named: Mapping[str, str | None], string: str
+    ) -> None:
+        self._groups = {0: whole, **dict(enumerate(groups, 1))}
+        self._named = dict(named)
+        self.string = string
 
     def group(self, *groups: int | str) -> Any:
         found = tuple(self[group] for group in groups or (0,))
@@ -56,6 +58,13 @@ class _Match:
 
     def groupdict(self) -> dict[str, str | None]:
         return dict(self._named)
+
+
+def told_match(
+    whole: str, groups: Iterable[str | None], named: Mapping[str, str | None], string: str
+) -> Any:
+    """A match that another process has told of, with the groups of the real one."""
+    return _Match(whole, groups, named, string)
 
 
 class _Facts:
@@ -102,7 +111,7 @@ def state_of(executor: Any) -> dict[str, Any]:
         log=Log(instance.log.path),
         launch=launch,
         lease=_Facts(*whose, port=lease.port, ports=lease.ports, tmpdir=lease.tmpdir, over=False),
-        match=match if match is None or isinstance(match, _Match) else _Match(match),
+        match=match and told_match(match.group(), match.groups(), match.groupdict(), match.string),
         url=instance.url,
         told={},
         told_env={},

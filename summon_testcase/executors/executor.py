@@ -157,6 +157,8 @@ class Executor:
     _max_restarts: float = 0
     #: whether a TestCase waits, at the end of its scope, until it is stopped
     _stop_wait = True
+    #: whether a TestCase may use the service of a stack that runs already
+    _shared = False
     #: the question whether it is alive, if it has one
     _alive: Any = None
     #: whether a TestCase starts and stops it; it then keeps port and directory between starts
@@ -242,6 +244,8 @@ class Executor:
             ignored["alive="] = "it is not asked whether it is alive"
         if not self._stop_wait:
             ignored["stop_wait=False"] = "its stop is waited for"
+        if self._shared:
+            ignored["shared=True"] = "it is started here"
         if not ignored or self._in_testcase or self._may_be_scoped:
             return
         self._may_be_scoped = True
@@ -279,6 +283,11 @@ class Executor:
             return argument in given
         places = [self, *(kind for kind in type(self).__mro__ if kind is not Executor)]
         return any(argument in vars(place) for place in places)
+
+    @property
+    def _attached(self) -> bool:
+        """Whether its life is that of a service which another process has started."""
+        return False
 
     @property
     def _called(self) -> str:
@@ -329,6 +338,14 @@ class Executor:
     def _needs(self) -> Iterable[str]:
         """Names of the services that templates refer to."""
         return ()
+
+    def _is_shared_by(self, other: object) -> bool:
+        """Whether another service that processes share refers to all of this one."""
+        if not isinstance(other, Executor) or not other._shared or other is self:
+            return False
+        return self.name in other._needs() or any(
+            it is self or it == self.name for it in other._waits_for()
+        )
 
     def _waits_for(self) -> tuple[object, ...]:
         """Executors, or their names, that must be ready before this one starts."""

@@ -21,7 +21,7 @@ from ..declaration import arguments, file_arguments, lifetime, programs, templat
 from ..declaration import command as commands
 from ..declaration.arguments import Limits, Pattern, compile_patterns, perform
 from ..declaration.concealed import concealing
-from ..declaration.directory import declaring_directory
+from ..declaration.directory import declaring_place
 from ..declaration.lifetime import Reset, Scope
 from ..errors import (
     AlreadyRunning,
@@ -136,6 +136,9 @@ class SimpleExecutor(Copied, Addressed):
         which templates are filled in; True to ask the question of the start again, if that is a
         request, a connection or a probe command. The question is repeated until it is answered,
         for ``timeout`` seconds, at most 10.
+    :param shared: whether a TestCase may use the service of a stack that runs already
+        (``SUMMON_ATTACH``), together with other processes of tests, instead of starting its own. It
+        has ``scope="run"`` then. Without such a stack it makes no difference.
     :param host: the address that ``{host}`` and the attribute ``host`` give.
     :param port: the port that ``{port}`` and the attribute ``port`` give; default: a free one.
     :raises InvalidArgument: naming the argument and what to write instead.
@@ -183,10 +186,13 @@ class SimpleExecutor(Copied, Addressed):
         reset: Reset = None,
         restart: bool | int = False,
         alive: Alive = None,
+        shared: bool = False,
         host: str = "127.0.0.1",
         port: int | None = None,
     ) -> None:
-        self._here = declaring_directory(self)
+        #: the file that declares it, and the class whose attribute it becomes
+        self._place = declaring_place(self)
+        self._here = os.path.dirname(self._place[0]) if self._place else None
         label = self._kind(command, shell is True)
         given = arguments.call(label, name)
         label = given or label
@@ -242,6 +248,18 @@ class SimpleExecutor(Copied, Addressed):
             alive, "look"
         ):
             self._alive = commands.split(alive, False, label, "alive")
+        self._shared = arguments.flag(label, "shared", shared)
+        self._refuse_a_reset_for_all()
+
+    def _refuse_a_reset_for_all(self) -> None:
+        """:raises InvalidArgument: if a reset would be one for all processes that share it."""
+        if self._shared and self._can_reset() and not self._divides:
+            raise InvalidArgument(
+                f"{self.name or self._declared}: shared=True and reset= contradict each other: "
+                "when one process of tests resets it, the tests of all others lose what they have "
+                "put there: leave one of them out",
+                executor=self.name or self._declared,
+            )
 
     def _take_defaults(self, values: Mapping[str, Any], owner: str) -> None:
         if self._owner_name:
@@ -319,6 +337,12 @@ class SimpleExecutor(Copied, Addressed):
     _own_resets: Mapping[bool | str, Callable[[Any], object]] = {}
     #: whether the question of readiness can be asked again while the service runs
     _asks_again = False
+    #: whether each process that shares it gets a part of its own, which it can reset
+    _divides = False
+
+    def _contents(self) -> dict[str, object]:
+        """What the files contain that arguments name, by argument, for a fingerprint."""
+        return {"files": (sorted(self._files), file_arguments.texts(self._files, self._located))}
 
     def _readiness(self) -> list[Probe]:
         """The probes that a start asks; made before the service is spawned."""
@@ -478,6 +502,9 @@ class SimpleExecutor(Copied, Addressed):
         """Refuse arguments that cannot work; see :meth:`Executor._check`."""
         called = self._called
         self._refuse_elsewhere()
+        if self._attached:
+            return  # its owner has found everything
+        self._refuse_a_reset_for_all()
         self._found.clear()
         for name, field in sorted(templates.named(self._texts())):
             if name:
@@ -590,6 +617,11 @@ class SimpleExecutor(Copied, Addressed):
 
     def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
+        if self._attached:
+            from . import sharing
+
+            yield from sharing.starting(self)
+            return
         load("supervision.instance", "supervision.run", "readiness.conditions")
         died = self._instance
         if died is not None and died.in_use and not died.running():
@@ -838,8 +870,12 @@ class SimpleExecutor(Copied, Addressed):
 
         failure: BaseException | None = None
         try:
-            instance.tell_stopping()
-            yield from stopping.stop(instance, number, timeout)
+            if instance.attached and not keep_lease:
+                if instance.running():
+                    self._detach()
+            else:
+                instance.tell_stopping()
+                yield from stopping.stop(instance, number, timeout)
         except BaseException as error:
             failure = error
             raise
@@ -1031,11 +1067,23 @@ class SimpleExecutor(Copied, Addressed):
         if overridden(self, "stop"):
             self.stop()
 
-    def _is_done(self) -> bool:
-        """Whether it is a one-shot that has done its work, and still has its port and directory."""
+    def _needs_no_start(self) -> bool:
+        """Whether it is a one-shot that has done its work, or the stack that it uses runs it."""
         instance = self._instance
         lease = None if instance is None else instance.lease
-        return self._one_shot and lease is not None and lease.begun and lease.lasts()
+        done = self._one_shot and lease is not None and lease.begun and lease.lasts()
+        return done or (self._attached and self.running())
+
+    @property
+    def _attached(self) -> bool:
+        instance = self._instance
+        return instance is not None and instance.attached and instance.lease.lasts()
+
+    def _attach(self) -> None:
+        """Take a part of a service that it shares with other processes, if it can be divided."""
+
+    def _detach(self) -> None:
+        """Give up what :meth:`_attach` has taken."""
 
     def _stays(self) -> bool:
         """Whether port and directory outlast a stop, because a start may follow."""
@@ -1066,7 +1114,7 @@ class SimpleExecutor(Copied, Addressed):
             ``cleanup()`` is added to it.
         """
         try:
-            if instance.in_use and instance.process.mine():
+            if instance.in_use and instance.process.mine() and not instance.attached:
                 from ..supervision import stopping
 
                 stopping.kill(instance)
@@ -1242,6 +1290,12 @@ class SimpleExecutor(Copied, Addressed):
         return Deadline(timeout)
 
     def _refuse_silent(self, instance: Instance, method: str) -> None:
+        if instance.attached:
+            raise InvalidArgument(
+                f"{self._called}: {method} cannot reach it, since it belongs to a stack that other "
+                "processes use, too: leave shared=True out",
+                executor=self._called,
+            )
         if instance.launch.silent:
             raise InvalidArgument(
                 f"{self._called}: {method} has nobody to write to, since stdin=None was declared: "

@@ -98,7 +98,7 @@ class Group(Executor):
 
     def _warm_up(self) -> None:
         for member in self._members.values():
-            if isinstance(member, Executor):
+            if isinstance(member, Executor) and not member._attached:
                 member._warm_up()
 
     def _needs(self) -> set[str]:

@@ -166,7 +166,7 @@ class Orchestrator(Copied, Group):
 
     def _starting_of(self, key: str) -> Steps[None]:
         member = self._members[key]
-        done = isinstance(member, SimpleExecutor) and member._is_done()
+        done = isinstance(member, SimpleExecutor) and member._needs_no_start()
         return nothing() if done else start_of(member, key)
 
     def _undo(self, error: BaseException, graph_run: GraphRun) -> None:

@@ -24,6 +24,8 @@ _CHUNK = 65536
 _WINDOW = 2 * _CHUNK
 #: seconds for which a match in an unfinished line waits for the rest of the line
 _HOLD = 0.02
+#: seconds between looks into a log of which nobody tells when it grows: at least, and at most
+_SOON, _LATER = 0.001, 0.02
 
 
 class _AsShown:
@@ -191,11 +193,19 @@ class OutputProbe(Probe):
         self.observer = observer
         self.match: re.Match[str] | None = None
         self._said = " or ".join(repr(pattern.pattern) for pattern in patterns)
+        self._told = True
 
     @property
     def shortest(self) -> float:
         """Infinite, since only output ends a pause; short while a match is held back."""
-        return _HOLD / 4 if self.observer.holding else math.inf
+        if self.observer.holding:
+            return _HOLD / 4
+        return math.inf if self._told else _SOON
+
+    @property
+    def longest(self) -> float:
+        """As :attr:`shortest`, if there are messages of new output."""
+        return self.shortest if self._told else _LATER
 
     def describe(self) -> str:
         """See :meth:`Probe.describe`."""
@@ -203,6 +213,7 @@ class OutputProbe(Probe):
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
         """None once the output has matched."""
+        self._told = target.tells
         if self.match is None:
             self.match = self.observer.search(target, left)
         if self.match is not None:

@@ -64,6 +64,10 @@ class Target(Protocol):
         """How many messages the keeper has sent."""
 
     @property
+    def tells(self) -> bool:
+        """Whether there is a message when there is new output."""
+
+    @property
     def log_errno(self) -> int:
         """The errno of the first output that could not be stored; 0 if there was none."""
 

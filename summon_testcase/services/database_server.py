@@ -23,8 +23,17 @@ if TYPE_CHECKING:
     from .schema import Key, Template
 
 
+#: what stands between a name and the pid in the name of a database which only a process uses
+MINE = "_summon_"
+#: letters of the name that stand in front of it: names have at most 63 bytes
+_KEPT = 12
 #: seconds that it may take to make the data of an empty server
 _INSTALL_TIMEOUT = 120.0
+
+
+def mark(server: DatabaseServer) -> str:
+    """The end of the names of databases that this process has in a stack; otherwise empty."""
+    return f"{MINE}{os.getpid()}" if server._whole else ""
 
 
 class Recipe(Protocol):
@@ -64,6 +73,7 @@ class DatabaseServer(SimpleExecutor):
 
     _serves = True
     _asks_again = True
+    _divides = True
 
     #: how URLs begin
     _scheme = ""
@@ -92,6 +102,8 @@ class DatabaseServer(SimpleExecutor):
         self._archives: list[str] = []
         #: holds the result of a template that only this process uses
         self._made_here: Lease | None = None
+        #: the database that was declared, if this process has another one in a stack
+        self._whole = ""
         super().__init__(*words, **{"stop_signal": self._at_once, **options})
 
     @classmethod
@@ -180,6 +192,34 @@ class DatabaseServer(SimpleExecutor):
 
     def _program_words(self) -> list[str]:
         return [*super()._program_words(), *self._schema.words[:1]]
+
+    def _contents(self) -> dict[str, object]:
+        return {
+            **super()._contents(),
+            "template": self._schema.identity(self) or self._schema.declared,
+            "database": self._whole or self._database,
+        }
+
+    # -- the database that this process has in a stack --
+
+    def _attach(self) -> None:
+        self._whole = self._whole or self._database
+        name = self._whole[:_KEPT] + mark(self)
+        self._make_part(name)
+        self._database = name
+
+    def _detach(self) -> None:
+        if self._whole:
+            self._drop_parts()
+            self._database, self._whole = self._whole, ""
+
+    def _make_part(self, name: str) -> None:
+        """Make a database as the declared one was at its start; drop those that nobody uses."""
+        raise NotImplementedError
+
+    def _drop_parts(self) -> None:
+        """Drop the databases of this process."""
+        raise NotImplementedError
 
     def _known_directory(self) -> str | None:
         """The directory that programs run in which make its data, for an executor."""

@@ -201,6 +201,20 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         make_fresh(self, name)
         return url
 
+    def _make_part(self, name: str) -> None:
+        from .postgresql_reset import drop_parts, make_fresh
+
+        drop_parts(self)
+        make_fresh(self, name)
+        if self._renews:
+            self._begin_spares()
+
+    def _drop_parts(self) -> None:
+        from .postgresql_reset import drop_parts
+
+        self._end_spares()
+        drop_parts(self, mine=True)
+
     def _check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
         super()._check(may_appear)
@@ -217,10 +231,7 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
     def _ready(self, instance: Instance) -> None:
         super()._ready(instance)
         if self._renews:
-            from .postgresql_reset import Spares
-
-            self._spares = Spares(self)
-            self._spares.begin()
+            self._begin_spares()
 
     def _finish(
         self, instance: Instance, keep_lease: bool, failure: BaseException | None = None
@@ -238,18 +249,24 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         with open(os.path.join(self._leased("directory").elsewhere, "PG_VERSION")) as file:
             return file.read()
 
+    def _begin_spares(self) -> None:
+        from .postgresql_reset import Spares
+
+        self._spares = Spares(self)
+        self._spares.begin()
+
     def _end_spares(self) -> None:
         spares, self._spares = self._spares, None
         if spares is not None:
             spares.close()
 
     def _renew(self) -> None:
-        from .postgresql_reset import SPARES, Spares
+        from .postgresql_reset import SPARES
 
         try:
             if self._spares is None:
-                self._spares = Spares(self)
-                self._spares.begin()
+                self._begin_spares()
+            assert self._spares is not None
             self._spares.renew()
         except BaseException:
             # what was answered is not known, nor what still will be: the next reset begins anew

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Literal
 
 from ..foreign import let_through
 from ..scheduling.deadline import Deadline
+from ..system import procfs
 from ..tracebacks import hidden
+from ..unpatched import os
 from .database_connection import Refused, failing
+from .database_server import MINE, mark
 from .postgresql_connection import Connection, clone, cut, identifier
 
 if TYPE_CHECKING:
@@ -33,6 +36,10 @@ AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (
     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
 )
 """
+
+
+#: the databases of which each belongs to a process that shares the server
+_PARTS = f"SELECT datname FROM pg_database WHERE datname ~ '{MINE}[0-9]+$'"
 
 
 class Spares:
@@ -71,8 +78,10 @@ class Spares:
         of each is connected in half of the time.
         """
         server = self._server
-        if not server._schema:
-            return  # nobody may connect to the template of all databases
+        if not server._schema or server._whole:
+            # nobody may connect to the template of all databases; and no other process of tests can
+            # clone it meanwhile
+            return
         with Connection(self._address, server._user, server._pristine) as connection:
             connection.answers(deadline)
         cut(self._spares[-1].connection, server._pristine, deadline)
@@ -87,7 +96,8 @@ class Spares:
         server = self._server
         with failing(server._called, "no spare database for reset=True"):
             connection = Connection(self._address, server._user, server._home)
-            spare = _Spare(connection, self._version, server._spares_lost + len(self._spares))
+            number = server._spares_lost + len(self._spares)
+            spare = _Spare(connection, self._version, f"{number}{mark(server)}")
             self._spares.insert(0, spare)
             # left by a server that was stopped meanwhile
             spare.connection.tell(f"DROP DATABASE IF EXISTS {spare.name}")
@@ -97,7 +107,7 @@ class Spares:
 class _Spare:
     """A database, and the connection on which it is made."""
 
-    def __init__(self, connection: Connection, version: str, number: int) -> None:
+    def __init__(self, connection: Connection, version: str, number: str) -> None:
         self.connection, self._version = connection, version
         self.name, self._used = f"summon_spare_{number}", f"summon_used_{number}"
 
@@ -146,6 +156,24 @@ def empty_tables(server: PostgreSQL, how: Literal["truncate", "delete"]) -> None
             empty = "; ".join(f"DELETE FROM {table}" for table in tables)
         # no triggers: neither those of foreign keys, nor those that would write again
         connection.ask(f"SET session_replication_role = replica; {empty}", deadline)
+
+
+def drop_parts(server: PostgreSQL, mine: bool = False) -> None:
+    """Drop the databases of processes that shared this server, and have ended.
+
+    :param mine: whether to drop those of this process, too.
+    """
+    deadline = Deadline(server._limits.timeout)
+    address = server.host, server.port
+    with (
+        failing(server._called, "the databases of other processes could not be dropped"),
+        Connection(address, server._user, server._home) as connection,
+    ):
+        for (name,) in connection.ask(_PARTS, deadline):
+            pid = int(str(name).rpartition(MINE)[2])
+            if mine if pid == os.getpid() else not procfs.is_alive(pid):
+                cut(connection, str(name), deadline)
+                connection.ask(f"DROP DATABASE IF EXISTS {identifier(str(name))}", deadline)
 
 
 def make_fresh(server: PostgreSQL, name: str) -> None:

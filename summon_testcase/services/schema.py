@@ -80,6 +80,12 @@ class Schema:
     def __bool__(self) -> bool:
         return bool(self._sql or self._path or self.words or self._function)
 
+    @property
+    def declared(self) -> bytes:
+        """What was written as ``template=``; of a function its name, of a file nothing."""
+        name = getattr(self._function, "__qualname__", "")
+        return repr((self._sql, self.words, name)).encode()
+
     def identity(self, server: SimpleExecutor) -> list[bytes] | None:
         """What its result depends on; None if nobody knows, so that it cannot be cached.
 
@@ -88,8 +94,7 @@ class Schema:
         """
         if (self.words or self._function) and not self._keys:
             return None
-        name = getattr(self._function, "__qualname__", "")
-        found = [repr((self._sql, self.words, name)).encode()]
+        found = [self.declared]
         if self._path:
             found += _content(server, "template", self._path)
         for is_path, key in self._keys:

@@ -8,14 +8,14 @@ A request is a line of JSON, and so is the answer; a connection may carry many, 
 other:
 
 >>> {"do": "restart", "service": "web"}                                  # doctest: +SKIP
-{"ok": true}
+{"ok": true, "service": {"state": "running", "pid": 4711, ...}}
 >>> {"do": "pause", "service": "wbe"}                                    # doctest: +SKIP
 {"ok": false, "error": "there is no service 'wbe': …", "kind": "InvalidArgument"}
 
 ====================  ===========================================================================
 ``do``                what it does, and what else a request may say
 ====================  ===========================================================================
-``describe``          answers ``stack``: what the file has, up to date
+``describe``          answers ``stack``: what the file has, up to date; of ``service``: its part
 ``env``               answers ``env``: for each service the variables that its clients read
 ``start``             starts ``service`` again that was stopped or killed, with port and files
 ``stop``              stops ``service``, which keeps port and files (``signal``, ``timeout``)
@@ -27,6 +27,10 @@ other:
 ``reset``             resets ``service``
 ``down``              stops everything; the answer comes when all is gone
 ====================  ===========================================================================
+
+After what was done to a service, the answer has what the file says of it.  ``until_closed`` with
+``stop`` or ``kill``: the service is started again when this connection is closed, if it does not
+run then.
 
 The owner does one of these at a time, but describes itself at any moment.  ``kind`` is the name of
 the exception's class, of this package if it has one of that name.

@@ -92,7 +92,6 @@ class Client:
         raise kind(str(answer.get("error")), executor=facts.get("service"))
 
     def _silent(self, error: OSError) -> NoAnswer:
-        said = (
-            "has not answered in time" if isinstance(error, TimeoutError) else f"is gone: {error}"
-        )
+        how = error.strerror or error
+        said = "has not answered in time" if isinstance(error, TimeoutError) else f"is gone: {how}"
         return NoAnswer(f"the owner of {self.stack} {said}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..executors.executor import Executor
+from ..executors.sharing import inner_facts
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
 from ..orchestration.orchestrator import Orchestrator
-from .fingerprint import fingerprint
 
 
 def services_of(orchestrator: Orchestrator) -> dict[str, Executor]:
@@ -39,10 +39,13 @@ def state_of(executor: Executor) -> str:
     return "done" if instance.death("while the stack was up") is None else "dead"
 
 
-def describe(executor: Executor, after: set[str]) -> dict[str, Any]:
+def describe(
+    executor: Executor, after: set[str], declaration: dict[str, Any] | None
+) -> dict[str, Any]:
     """The facts about a service; those that it does not have are left out.
 
     :param after: the names of the services that it refers to.
+    :param declaration: tells it from others; None if tests cannot attach it.
     """
     instance = executor._instance
     facts: dict[str, Any] = {
@@ -50,8 +53,10 @@ def describe(executor: Executor, after: set[str]) -> dict[str, Any]:
         "state": state_of(executor),
         "scope": executor.scope,
         "after": sorted(after),
-        "fingerprint": fingerprint(executor),
+        "declaration": declaration,
     }
+    if instance is not None:
+        facts |= inner_facts(instance)
     if instance is not None and instance.in_use:
         facts |= {"pid": instance.process.pid, "log": instance.log.path}
         facts["command"] = list(map(str, instance.launch.argv))

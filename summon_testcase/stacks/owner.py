@@ -13,6 +13,7 @@ from typing import Any
 from ..declaration import arguments
 from ..errors import InvalidArgument
 from ..executors.executor import Executor, overridden, start_of, stop_of
+from ..executors.sharing import declaration
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through, suppress
 from ..orchestration.orchestrator import Orchestrator
@@ -57,6 +58,14 @@ class Owner:
         self.orchestrator = orchestrator
         self.registration = registration
         self.services = services_of(orchestrator)
+        key = os.urandom(16)
+        registration.facts["key"] = key.hex()
+        #: what each was declared with, before a start has filled in what was left open
+        self._declarations = {
+            name: declaration(executor, key)
+            for name, executor in self.services.items()
+            if isinstance(executor, SimpleExecutor)
+        }
         self._restart = restart
         self._tell = tell
         #: deaths that have not been mended, by name of the service
@@ -123,7 +132,7 @@ class Owner:
         """
         graph = self.orchestrator._graph
         services = {
-            name: describe(executor, graph.get(name, set()))
+            name: describe(executor, graph.get(name, set()), self._declarations.get(name))
             for name, executor in self.services.items()
         }
         self.registration.facts.update(services=services, **({"state": state} if state else {}))
@@ -215,12 +224,14 @@ class Owner:
     def _serve(self, connection: socket.socket) -> Steps[None]:
         """Answer the requests of one connection, one after the other."""
         received = b""
+        #: what it wants to run again when it has gone
+        ended: set[str] = set()
         try:
             while True:
                 line, newline, rest = received.partition(b"\n")
                 if newline:
                     received = rest
-                    answer = yield from self._answer(line, connection)
+                    answer = yield from self._answer(line, connection, ended)
                     yield from _send(connection, json.dumps(answer).encode() + b"\n")
                     continue
                 if len(received) > LONGEST_REQUEST:
@@ -241,8 +252,23 @@ class Owner:
                 if instance is not None and connection in instance.pauses:
                     instance.unpause(connection)
             connection.close()
+            for name in ended:
+                self.add(self._start_again(name))
 
-    def _answer(self, line: bytes, connection: socket.socket) -> Steps[dict[str, Any]]:
+    def _start_again(self, name: str) -> Steps[None]:
+        """Start a service that a process has stopped which has gone."""
+        try:
+            if state_of(self.services[name]) == "stopped":
+                yield from self._alone(start_of(self.services[name]))
+                self._tell(name, "was started again")
+        except Exception as error:
+            let_through(error)
+            self._tell(name, error)
+        self.note()
+
+    def _answer(
+        self, line: bytes, connection: socket.socket, ended: set[str]
+    ) -> Steps[dict[str, Any]]:
         try:
             request = json.loads(line)
             if not isinstance(request, dict):
@@ -251,6 +277,9 @@ class Owner:
             if do == "describe":
                 if self.up:
                     self.note()
+                if "service" in request:
+                    self._service(request["service"])
+                    return self._done(request)
                 return {"ok": True, "stack": self.registration.facts}
             if do == "env":
                 return {"ok": True, "env": {n: e.env() for n, e in self.services.items()}}
@@ -264,12 +293,20 @@ class Owner:
                     f"there is no request {do!r}: there are describe, env, down, {', '.join(known)}"
                 )
             executor = self._service(request.get("service"))
+            if request.get("until_closed"):
+                ended.add(str(request["service"]))
+            elif do in ("start", "restart"):
+                ended.discard(str(request["service"]))
             yield from self._alone(operation(executor, request, connection))
             self.note()
-            return {"ok": True}
+            return self._done(request)
         except Exception as error:
             let_through(error)
             return _refused(error)
+
+    def _done(self, request: Request) -> dict[str, Any]:
+        services = self.registration.facts["services"]
+        return {"ok": True, "service": services[request["service"]]}
 
     def _service(self, name: object) -> Executor:
         executor = self.services.get(str(name))

@@ -63,21 +63,33 @@ class Instance:
     :param name: how messages call the service.
     :param owner: the name of the class that declares it; empty if none does.
     :param previous: the instance before this one, from which it takes over port and directory.
+    :param lease: port and directory, if another process has leased them.
     """
+
+    #: whether another process has started it, which is asked to do what tests do to it
+    attached = False
 
     #: the command, once its templates are filled in
     launch: Launch
     lease: Lease
 
     def __init__(
-        self, name: str, owner: str, limits: Limits, previous: Instance | None = None
+        self,
+        name: str,
+        owner: str,
+        limits: Limits,
+        previous: Instance | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self.name = name
         self.owner = owner
         self.limits = limits
-        lease = None if previous is None else previous.lease
-        self.lease = lease if lease is not None and lease.lasts() else Lease(name)
-        self.files = self.lease.next_files(recording.place_of_log(owner, name))
+        if lease is None and previous is not None and previous.lease.lasts():
+            lease = previous.lease
+        self.lease = Lease(name) if lease is None else lease
+        # the log of one that is attached is the owner's
+        log = "" if self.attached else recording.place_of_log(owner, name)
+        self.files = self.lease.next_files(log)
         self.log = self.files.log
         self.process = Process(self.files, name)
         self.began = time.monotonic()

@@ -36,6 +36,8 @@ class Process:
 
     #: the command that :meth:`spawn` runs, set before it is called
     launch: Launch
+    #: whether there is a message when there is new output
+    tells = True
 
     def __init__(self, files: InstanceFiles, name: str) -> None:
         self.files = files

@@ -20,13 +20,21 @@ from ..errors import AlreadyRunning, InvalidArgument, PortInUse, SummonError, se
 from ..events import ServiceRestarted, Warned, emit
 from ..executors.deaths import all_of, ask, death_of, is_named, name_it
 from ..executors.executor import Executor, reset_and_tell, stands_idle
+from ..executors.simple import SimpleExecutor
 from ..foreign import is_foreign, let_through, suppress
 from ..orchestration.orchestrator import Orchestrator
 from ..supervision import run, shutdown
 from ..tracebacks import boundary, warn
-from ..unpatched import os
+from ..unpatched import os, variable
 from . import farewells, turns
-from .selection import afresh, is_in, parts, refuse_shorter_lives, resettable
+from .selection import (
+    afresh,
+    is_in,
+    parts,
+    refuse_shorter_lives,
+    refuse_what_cannot_be_shared,
+    resettable,
+)
 
 Reason = tuple[Exception, TracebackType | None]
 
@@ -194,10 +202,16 @@ class ServicePool:
             for name, executor in missing.items():
                 refuse_shorter_lives(name, executor, around)
             farewells.make_room(missing.values())
+            shared = [part for e in missing.values() for part in parts(e) if part._shared]
+            if shared:
+                _attach(shared, self.life)
             _begin(batch)
         except BaseException as error:
             with suppress(Exception):
                 batch._stop()
+            for part in everything:
+                if part._attached:
+                    part.stop()  # it was attached, and the start has not come to it
             self._batches.remove(batch)
             if not self._batches:
                 self.forget()
@@ -383,6 +397,16 @@ class ServicePool:
     def shares(self, services: Iterable[Executor]) -> bool:
         """Whether one of some services is up in this pool."""
         return any(is_in(executor, self.up) for executor in services)
+
+
+def _attach(shared: Sequence[Executor], life: Scope) -> None:
+    """Have services use those of a stack that runs already, if the user wants that."""
+    for part in shared:
+        refuse_what_cannot_be_shared(part, life)
+    if variable("SUMMON_ATTACH"):
+        from ..stacks.attaching import attach
+
+        attach([part for part in shared if isinstance(part, SimpleExecutor)])
 
 
 def _begin(batch: Orchestrator) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 
-from ..declaration.lifetime import SCOPES
+from ..declaration.lifetime import SCOPES, Scope
 from ..errors import InvalidArgument
 from ..executors.executor import Executor, overridden
 from ..executors.wrapped import Summoned
@@ -43,6 +43,36 @@ def refuse_shorter_lives(name: str, executor: Executor, around: Mapping[str, Exe
                 f"scope={executor.scope!r}, {used} only scope={other.scope!r}; give {used} "
                 f"scope={executor.scope!r} too, or {name} scope={other.scope!r}",
                 executor=name,
+            )
+
+
+def refuse_what_cannot_be_shared(executor: Executor, life: Scope) -> None:
+    """Refuse a service with ``shared=True`` that several processes could not use.
+
+    :param life: the scope in which it lives.
+    """
+    called = executor._called
+    if life != "run":
+        raise InvalidArgument(
+            f'{called}: shared=True, and scope={life!r}: write scope="run", since other processes '
+            "use it longer than that",
+            executor=called,
+        )
+    for name, other in executor._services.items():
+        if not isinstance(other, Executor):
+            continue
+        if not other._shared and other._is_shared_by(executor):
+            raise InvalidArgument(
+                f"{called}: shared=True, and it refers to {name}, which is not shared: the "
+                f"{called} of a stack knows another {name} than the tests: declare {name} with "
+                "shared=True, too",
+                executor=called,
+            )
+        if executor._can_reset() and executor._is_shared_by(other):
+            raise InvalidArgument(
+                f"{called}: reset= would be one for all processes, since {name}, which is shared, "
+                f"too, refers to it: leave reset= out, or shared=True of {name}",
+                executor=called,
             )
 
 

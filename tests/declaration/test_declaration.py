@@ -119,6 +119,7 @@ TAKES: dict[str, set[str]] = {
     "probe_timeout": NUMBER,
     "stop_timeout": NUMBER,
     "stop_wait": FLAG,
+    "shared": FLAG,
     "env": {"mapping", "None", "list", "empty list"},
     "files": {"mapping", "None"},
     "cwd": {*PATH, "None"},

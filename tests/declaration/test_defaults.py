@@ -31,7 +31,16 @@ from summon_testcase import (
 from summon_testcase.declaration import options
 
 from ..cases import run
-from ..doubles import Recorder, check_declared, env_of, launch_of, limits_of, members_of, reset
+from ..doubles import (
+    Recorder,
+    check_declared,
+    env_of,
+    is_shared,
+    launch_of,
+    limits_of,
+    members_of,
+    reset,
+)
 from ..samples import BARE, ROOT
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -65,6 +74,7 @@ class TestTaken:
                 tty=False,
                 optional=True,
                 restart=2,
+                shared=True,
             )
 
         launch = launch_of(Case.it)
@@ -73,8 +83,9 @@ class TestTaken:
         assert (limits_of(Case.it).timeout, limits_of(Case.it).stop_timeout) == (20, 3)
         assert set(get_type_hints(options.ClassOptions)) == {
             *("scope", "cwd", "env", "timeout", "stop_timeout", "stop_wait", "fails_on"),
-            *("tty", "optional", "restart"),
+            *("tty", "optional", "restart", "shared"),
         }
+        assert is_shared(Case.it)
         assert repr(Case.summon).startswith("<Defaults of scope, cwd, env, timeout")
 
     def test_an_own_argument_wins(self) -> None:

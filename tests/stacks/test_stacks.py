@@ -18,13 +18,10 @@ from summon_testcase import (
     AlreadyRunning,
     InvalidArgument,
     NotRunning,
-    SimpleExecutor,
     SummonError,
-    TCPCoordinatedExecutor,
 )
 from summon_testcase.stacks import registry
 from summon_testcase.stacks.client import Client, NoAnswer
-from summon_testcase.stacks.fingerprint import differences, fingerprint
 from summon_testcase.stacks.registry import NoStack, Registration, Stack
 
 from ..programs import line, program
@@ -265,22 +262,3 @@ def test_a_directory_that_others_may_enter_is_refused(
     os.chmod(registry.directory(), 0o755)
     with pytest.raises(SummonError, match=r"must be a directory .* nobody else may enter"):
         registry.directory()
-
-
-def test_fingerprints() -> None:
-    def declare(**options: object) -> TCPCoordinatedExecutor:
-        return TCPCoordinatedExecutor("server {port}", name="s", **options)
-
-    def same(one: object) -> bool:
-        return bool(one)
-
-    plain = fingerprint(declare(env={"A": "1", "B": "2"}, until=same))
-    assert differences(plain, fingerprint(declare(env={"B": "2", "A": "1"}, until=same))) == []
-    assert differences(plain, fingerprint(declare(env={"A": "secret"}, until=same))) == ["env"]
-    assert differences(plain, fingerprint(declare(env={"A": "1", "B": "2"}))) == ["until"]
-    assert "secret" not in str(fingerprint(declare(env={"A": "secret"})))
-    assert differences(fingerprint(declare()), fingerprint(declare(timeout=3))) == ["timeout"]
-    other = SimpleExecutor("server {port}", name="s")
-    assert "class" in differences(fingerprint(declare()), fingerprint(other))
-    running = declare(after=[other])
-    assert differences(fingerprint(running), fingerprint(declare(after=[other]))) == []

@@ -1,0 +1,156 @@
+"""Tests use the services of a stack that runs already, instead of starting their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import AttachFailed, InvalidArgument, SummonError
+from ..executors import sharing
+from ..executors.fingerprint import differences
+from ..executors.simple import SimpleExecutor
+from ..foreign import let_through
+from ..supervision import shutdown
+from ..unpatched import os, variable
+from . import registry
+from .client import Client, NoAnswer
+from .registry import Stack
+
+#: The variable that asks for this: ``1``, so that services which no stack has are errors; ``auto``,
+#: so that tests start those themselves; or the path of a stack's file, as ``auto`` for this stack.
+ATTACH_VARIABLE = "SUMMON_ATTACH"
+#: seconds until the owner has told of a service
+_PATIENCE = 10.0
+
+
+class _Owner:
+    """The owner of a stack, as attached executors speak to it.
+
+    One connection lasts as long as this process: when it ends, the owner undoes the faults that
+    tests of this process have not undone.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self.called = f"{stack.target} (process {stack.pid})"
+        self._lock = threading.RLock()
+        self._client: Client | None = None
+
+    def ask(self, do: str, service: str, patience: float, **more: object) -> Mapping[str, Any]:
+        """See :meth:`~summon_testcase.supervision.attached.Owner.ask`."""
+        with self._lock:
+            try:
+                if self._client is None:
+                    self._client = Client(self._stack)
+                answer = self._client.ask(do, patience=patience, service=service, **more)
+            except NoAnswer as error:
+                let_through(error)
+                self.close()
+                raise AttachFailed(f"{service}: {error.message}", executor=service) from None
+            except SummonError:
+                raise
+            except BaseException:
+                # an answer that comes later would be taken for that of another request
+                self.close()
+                raise
+        found: Mapping[str, Any] = answer["service"]
+        return found
+
+    def close(self) -> None:
+        """End the connection; the next request makes another one."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+#: by the path of its file, the owner of each stack that is used
+_owners: dict[str, _Owner] = {}
+
+
+def _forget() -> None:
+    for owner in _owners.values():
+        owner.close()
+    _owners.clear()
+
+
+shutdown.in_forked_child(_forget)
+shutdown.at_reset(_forget)
+
+
+def attach(shared: Iterable[SimpleExecutor]) -> None:
+    """Have executors use what runs already, if ``SUMMON_ATTACH`` says so.
+
+    :param shared: those with ``shared=True`` that are about to start.
+    :raises AttachFailed: if a stack has another declaration of one, or has ended; with
+        ``SUMMON_ATTACH=1`` also if no stack has it.
+    :raises InvalidArgument: if the variable says something else.
+    """
+    said = variable(ATTACH_VARIABLE)
+    if said in ("", "0"):
+        return
+    stacks = _stacks(said)
+    for executor in shared:
+        found = next((each for stack in stacks if (each := _find(executor, stack))), None)
+        if found is not None:
+            stack, service = found
+            owner = _owners.setdefault(stack.path, _Owner(stack))
+            told = owner.ask("describe", service, _PATIENCE)
+            sharing.attach(executor, owner, service, told)
+        elif said == "1":
+            raise _no_stack(executor)
+
+
+def _stacks(said: str) -> list[Stack]:
+    if said in ("1", "auto"):
+        return registry.running()
+    if os.sep not in said:
+        raise InvalidArgument(
+            f"{ATTACH_VARIABLE}={said!r}: write 1, so that tests use the stack that runs, or auto, "
+            "so that they start themselves what no stack has"
+        )
+    stack = registry.read(said)
+    if stack is None or not stack.lives():
+        raise AttachFailed(
+            f"the stack that {ATTACH_VARIABLE}={said} names has ended: run the tests within "
+            f"`summon run`, or unset {ATTACH_VARIABLE}"
+        )
+    return [stack]
+
+
+def _find(executor: SimpleExecutor, stack: Stack) -> tuple[Stack, str] | None:
+    """The stack, and what it calls a service, if it has one that was declared in the same place.
+
+    :raises AttachFailed: if that declaration has changed.
+    """
+    mine = sharing.declaration(executor, bytes.fromhex(stack.key))
+    for service, told in stack.services.items():
+        other = told["declaration"]
+        if other is None or any(other[key] != mine[key] for key in ("file", "class", "name")):
+            continue
+        differs = differences(mine["arguments"], other["arguments"])
+        if differs:
+            raise AttachFailed(
+                f"{executor._called}: the stack of {stack.target} (process {stack.pid}) was "
+                f"brought up when it was declared otherwise, with another {_listed(differs)}: "
+                f"run `summon down` and `summon up -d {stack.target}`",
+                executor=executor._called,
+                differs=tuple(differs),
+            )
+        return stack, service
+    return None
+
+
+def _listed(names: list[str]) -> str:
+    said = [name if name == "class" else f"{name}=" for name in names]
+    return " and ".join(filter(None, [", ".join(said[:-1]), said[-1]]))
+
+
+def _no_stack(executor: SimpleExecutor) -> AttachFailed:
+    file, case = executor._place or ("", "")
+    target = f"{os.path.relpath(file)}:{case}" if case.isidentifier() else "TARGET"
+    return AttachFailed(
+        f"{executor._called}: no running stack has it, and {ATTACH_VARIABLE}=1: run "
+        f"`summon up -d {target}`, or write {ATTACH_VARIABLE}=auto to have it started",
+        executor=executor._called,
+    )

@@ -1,0 +1,276 @@
+"""One life of a service that another process owns: that of a stack which runs already.
+
+Its owner has started it, and its keeper reports to the owner.  Here its address, its log and its
+pid are known; what tests do to it is asked of the owner.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from ..declaration.arguments import Limits
+from ..errors import AttachFailed, NotRunning
+from ..events import numbers
+from ..foreign import let_through
+from ..output.log import Log
+from ..system import procfs
+from ..unpatched import os
+from .instance import Instance
+from .lease import InstanceFiles, Lease
+from .process import Process, _processes
+from .warden import ANSWER
+
+#: what its owner tells of a service, see ``describe`` in ``stacks/description.py``
+Facts = Mapping[str, Any]
+
+
+def runs(facts: Facts) -> bool:
+    """Whether a service is alive."""
+    return facts["state"] in ("running", "paused", "starting")
+
+
+class Owner(Protocol):
+    """The process that has started a stack."""
+
+    #: in words, to follow "of"
+    called: str
+
+    def ask(self, do: str, service: str, patience: float, **more: object) -> Facts:
+        """Have the owner do something with a service, and wait for its answer.
+
+        :param patience: seconds until there must be an answer.
+        :returns: what it tells of the service afterwards.
+        :raises AttachFailed: if the owner has ended, or does not answer.
+        :raises SummonError: as the owner says, if it cannot do that.
+        """
+
+
+class _Files(InstanceFiles):
+    """The log, which the owner removes when it stops the service."""
+
+    def __init__(self, log: str) -> None:
+        self.log = Log(log)
+
+    def discard(self, keep_log: bool) -> None:
+        """Leave them to the owner."""
+
+
+class _Lease(Lease):
+    """Ports and directory, which the owner has leased."""
+
+    def __init__(self, owner: Owner, service: str, facts: Facts) -> None:
+        self.facts, self.owner, self.service = facts, owner, service
+        self._user = os.getpid()
+        self.number = next(numbers)
+        self.begun, self.over = True, False
+        #: whether a test of this process has stopped or killed the service
+        self.interrupted = False
+
+    def mine(self) -> bool:
+        """Whether this process has attached it, and not a parent that has forked this one."""
+        return self._user == os.getpid()
+
+    @property
+    def port(self) -> int | None:
+        """Its port, if it was leased."""
+        port: int | None = self.facts.get("port")
+        return port
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Its ports that have names."""
+        return dict(self.facts.get("ports", {}))
+
+    def lease(self, name: str = "") -> int:
+        """One of its ports."""
+        port = self.ports.get(name) if name else self.port
+        if port is None:
+            raise NotRunning(f"{self.service}: has no port {name!r} in its stack")
+        return int(port)
+
+    @property
+    def tmpdir(self) -> str:
+        """Its directory."""
+        return str(self.facts.get("tmpdir", ""))
+
+    @property
+    def elsewhere(self) -> str:
+        """Its directory in another place."""
+        return str(self.facts["elsewhere"])
+
+    def next_files(self, log: str = "") -> InstanceFiles:
+        """The files of its life at the moment."""
+        return _Files(self.facts.get("log", ""))
+
+    def end(self) -> None:
+        """Use it no more; what a test has stopped runs again for the others."""
+        if self.over or not self.mine():
+            return
+        self.over = True
+        if self.interrupted:
+            self.ask("start")
+
+    def ask(self, do: str, patience: float = ANSWER, **more: object) -> Facts:
+        """Have the owner do something with the service."""
+        return self.owner.ask(do, self.service, patience, **more)
+
+
+class _Process(Process):
+    """Its processes.  What their keeper reports, is asked of the owner once one has ended."""
+
+    tells = False
+
+    def __init__(
+        self, files: InstanceFiles, lease: _Lease, usual: int, new_life: Callable[[], None]
+    ) -> None:
+        super().__init__(files, lease.service)
+        self._lease, self._new_life = lease, new_life
+        #: the signal that stops it, if no test says otherwise
+        self._usual = usual
+        #: why it cannot be used any more; empty while it can
+        self.why_gone = ""
+        #: readable when its main process has ended
+        self._pidfd = -1
+        # so that a forked child forgets it
+        _processes.add(self)
+
+    def take(self, facts: Facts) -> None:
+        """Note what the owner tells."""
+        former, self.pid = self.pid, facts.get("pid", self.pid)
+        self.keeper_pid = facts["keeper"]
+        self.exit_code, self.ended = facts["exit_code"], not runs(facts)
+        if self.pid == former:
+            return
+        self._close()
+        try:
+            if not self.ended:
+                self._pidfd = os.pidfd_open(self.pid)
+        except (OSError, AttributeError) as error:  # it has ended meanwhile, or this is no Linux
+            let_through(error)
+        if former:
+            # another process has started it again
+            self.files.log.path = facts.get("log", "")
+            self._new_life()
+
+    def pump(self) -> None:
+        """Look whether it is alive; if not, ask what has become of it."""
+        with self._lock:
+            if self.gone or not self.mine() or (not self.ended and procfs.is_alive(self.pid)):
+                return
+            self.heard += 1
+            try:
+                self.take(self._lease.ask("describe"))
+            except AttachFailed as error:
+                let_through(error)
+                self.why_gone = error.message.removeprefix(f"{self._lease.service}: ")
+                self.forget()
+
+    def fileno(self) -> int:
+        """A descriptor, readable when it has ended; -1 for none."""
+        return -1 if self.ended else self._pidfd
+
+    def _tell(self, *fields: bytes | str | int | float) -> None:
+        """Say nothing: its keeper listens to the owner alone."""
+        self._watching = False
+
+    def watch(self, position: int) -> None:
+        """Do nothing: whoever waits for output looks into the log now and then."""
+
+    def signal(self, number: int) -> None:
+        """Have its owner signal the main process."""
+        self._lease.ask("signal", number=number)
+
+    def signal_everything(self, number: int) -> int:
+        """Have its owner signal all processes."""
+        with self._lock:
+            if number in (signal.SIGSTOP, signal.SIGCONT):
+                self._lease.ask("pause" if number == signal.SIGSTOP else "resume")
+            else:
+                self._lease.ask("signal", number=number, everything=True)
+            self.signalled = self._orders = self._orders + 1
+            return self._orders
+
+    def request_stop(
+        self, number: int, grace: float, argv: tuple[str, ...] = (), elsewhere: bool = False
+    ) -> None:
+        """Have its owner stop it."""
+        chosen = None if number == self._usual else number
+        self._end("stop", grace + ANSWER, signal=chosen, timeout=grace, until_closed=True)
+
+    def request_kill(self) -> None:
+        """Have its owner kill it."""
+        self._end("kill", ANSWER, until_closed=True)
+
+    def _end(self, do: str, patience: float, **more: object) -> None:
+        with self._lock:
+            if self.gone:
+                return
+            self.ending = self._lease.interrupted = True
+            try:
+                self.exit_code = self._lease.ask(do, patience, **more)["exit_code"]
+            finally:
+                self.forget()
+
+    def abandon(self) -> None:
+        """Give it up, since its owner does not answer."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Know nothing of it any more."""
+        _processes.discard(self)
+        self.gone = self.ended = True
+        self._close()
+
+    def _close(self) -> None:
+        fd, self._pidfd = self._pidfd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class AttachedInstance(Instance):
+    """One life of a service of a stack.
+
+    :param declared_by: the name of the class that declares it.
+    :param owner: who has started the stack.
+    :param service: what the stack calls the service.
+    :param facts: what the owner tells of it.
+    :param previous: the instance before this one, if a test has stopped that.
+    """
+
+    attached = True
+
+    process: _Process
+    lease: _Lease
+
+    def __init__(
+        self,
+        name: str,
+        declared_by: str,
+        limits: Limits,
+        owner: Owner,
+        service: str,
+        facts: Facts,
+        previous: Instance | None = None,
+    ) -> None:
+        super().__init__(name, declared_by, limits, previous, _Lease(owner, service, facts))
+        self.process = _Process(self.files, self.lease, limits.stop_signal, self._begin_life)
+        self.process.take(facts)
+        self.in_use = self.ready = self.has_run = True
+        self.waits, self.url = facts["waits"], facts.get("url", "")
+        self.port = facts.get("port")
+        # what was written before is of no interest to these tests
+        self.mark = self.output_from = self.log.size()
+        self.since = self.mark
+
+    def _begin_life(self) -> None:
+        """Another process has started it again, and it writes another log."""
+        self.mark = self.output_from = self.since = 0
+
+    def exit_words(self) -> str:
+        """How the main process ended; empty while it lives."""
+        how = self.process.why_gone or super().exit_words()
+        if how and not self.process.why_gone:
+            return f"{how} in the stack of {self.lease.owner.called}"
+        return how
