@@ -50,6 +50,20 @@ def counted(number: int, noun: str) -> str:
 
 
 @functools.lru_cache(maxsize=64)  # it is in the refusal of each look
+def size(count: int) -> str:
+    """A number of bytes in words.
+
+    >>> size(700), size(3_500_000)
+    ('700 bytes', '3.3 MiB')
+    """
+    if count < 1024:
+        return counted(count, "byte")
+    number, units = count / 1024, "KMGT"
+    while number >= 1024 and len(units) > 1:
+        number, units = number / 1024, units[1:]
+    return f"{number:.{int(number < 10)}f} {units[0]}iB"
+
+
 def at(host: str, port: int) -> str:
     """Host and port as messages and URLs show them."""
     return f"{bracketed(host)}:{port}"

@@ -248,7 +248,7 @@ def put_run_directory(place: object, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 #: where servers keep their data if there is room: for mock.patch and monkeypatch
-DATA_MEMORY = "summon_testcase.services.server_user._MEMORY"
+DATA_MEMORY = "summon_testcase.services.server_user.MEMORY"
 
 
 def warn_of_orphans() -> None:

@@ -46,6 +46,9 @@ class Storage:
     def __init__(self, path: bytes, limit: int, kept: bool = False) -> None:
         flags = os.O_WRONLY | os.O_NOFOLLOW | (0 if kept else os.O_CREAT | os.O_EXCL)
         self._fd = os.open(path, flags, 0o600)
+        # tells "summon clean", also in another container, that the log is in use
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         self._limit = max(limit, _LEAST) if limit else 0
         #: the size of the file, holes included
         self.size = 0

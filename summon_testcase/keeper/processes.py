@@ -203,11 +203,11 @@ _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 subreaper_refused = False
 
 
-def become_subreaper() -> None:
-    """Have orphaned descendants become children of this process (Linux only)."""
+def become_subreaper(wanted: bool = True) -> None:
+    """Have orphaned descendants become children of this process (Linux only), or not any more."""
     global subreaper_refused
     if _prctl is not None:
-        subreaper_refused = _prctl(36, 1, 0, 0, 0) != 0
+        subreaper_refused = _prctl(36, int(wanted), 0, 0, 0) != 0
 
 
 def others_in_group(leader: int) -> list[int]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from ..declaration import arguments
-from ..errors import CommandNotFound, DependencyCycle, InvalidArgument
+from ..errors import CommandNotFound, DependencyCycle, InvalidArgument, SummonError
 from ..executors.executor import Executor, Startable, overridden
 from ..foreign import let_through
 from ..scheduling.graph import circle, up_to
@@ -126,24 +126,34 @@ class Group(Executor):
 
     def _check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""
-        self._graph = self._make_graph()
-        one_shots = any(getattr(m, "_one_shot", False) for m in self._members.values())
         missing: CommandNotFound | None = None
-        for member in self._members.values():
-            if isinstance(member, Executor):
-                try:
-                    # The user's start() may make what is missing.  If it calls ours, that checks
-                    # again.
-                    own = overridden(member, "start")
-                    member._check(may_appear or one_shots or own)
-                except CommandNotFound as error:
-                    let_through(error)
-                    # checked to the end: a skip must not hide the error of another member
-                    if not error.optional:
-                        raise
-                    missing = missing or error
+        for error in self._faults(may_appear):
+            # checked to the end: a skip must not hide the error of another member
+            if not isinstance(error, CommandNotFound) or not error.optional:
+                raise error
+            missing = missing or error
         if missing is not None:
             raise missing
+
+    def _faults(self, may_appear: bool = False) -> Iterator[SummonError]:
+        """What is wrong with the references, then the first thing wrong with each member."""
+        try:
+            self._graph = self._make_graph()
+        except SummonError as error:
+            let_through(error)
+            yield error
+        one_shots = any(getattr(m, "_one_shot", False) for m in self._members.values())
+        for member in self._members.values():
+            # The user's start() may make what is missing.  If it calls ours, that checks again.
+            made = may_appear or one_shots or overridden(member, "start")
+            if isinstance(member, Group):
+                yield from member._faults(made)
+            elif isinstance(member, Executor):
+                try:
+                    member._check(made)
+                except SummonError as error:
+                    let_through(error)
+                    yield error
 
     def _make_graph(self) -> dict[str, set[str]]:
         """For each member the members that must be ready before it.

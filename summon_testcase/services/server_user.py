@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..supervision.lease import Lease
 
 #: a tmpfs, in which the files of a server are written several times faster than on a disk
-_MEMORY = "/dev/shm"
+MEMORY = "/dev/shm"
 #: bytes that must be free in it for the data of a server
 _ENOUGH = 512 << 20
 
@@ -98,14 +98,15 @@ def make_room(label: str, lease: Lease, owner: pwd.struct_passwd | None) -> None
     """Make a directory for data, in memory if there is room, that is removed with a lease."""
     from ..unpatched import tempfile
 
-    place = reachable_directory(label, owner, *([_MEMORY] if _has_room(_MEMORY) else []))
+    place = reachable_directory(label, owner, *([MEMORY] if has_room(MEMORY) else []))
     data = tempfile.mkdtemp(prefix="summon-", dir=place)
     lease.also_remove(data)
     if owner is not None:
         os.chown(data, owner.pw_uid, owner.pw_gid)
 
 
-def _has_room(path: str) -> bool:
+def has_room(path: str) -> bool:
+    """Whether the data of a server should be written to a directory in memory."""
     try:
         facts = os.statvfs(path)
     except OSError as error:

@@ -119,6 +119,14 @@ def running(where: str | None = None) -> list[Stack]:
     return [stack for stack in found if where is None or stack.directory == where]
 
 
+def dead() -> list[str]:
+    """The files of stacks whose owners are dead; :func:`running` removes them."""
+    place = directory()
+    with _locked(place):
+        paths = [os.path.join(place, name) for name in os.listdir(place) if name.endswith(".json")]
+        return [path for path in paths if (stack := read(path)) is None or not stack.lives()]
+
+
 def _living(place: str) -> list[Stack]:
     found = []
     for name in os.listdir(place):

@@ -192,6 +192,23 @@ def command_line(pid: int) -> str | None:
     return text or None
 
 
+def commands() -> bytes | None:
+    """The commands of all processes, and their working directories, as one text with NULs between.
+
+    :returns: None if there is no /proc.
+    """
+    if not is_ours():
+        return None
+    found = []
+    for pid in _processes():
+        found.append(_read(f"/proc/{pid}/cmdline") or b"")
+        try:
+            found.append(os.fsencode(os.readlink(f"/proc/{pid}/cwd")))
+        except OSError as error:  # of another user, or it has ended
+            let_through(error)
+    return b"\0".join(found)
+
+
 def _processes() -> list[int]:
     if not is_ours():
         return []
