@@ -301,6 +301,9 @@ class DocumentationTest(PageTest):
     def test_services(self) -> None:
         self.check(ROOT / "docs" / "services.rst")
 
+    def test_report(self) -> None:
+        self.check(ROOT / "docs" / "report.rst")
+
     def test_mirakuru(self) -> None:
         self.check(ROOT / "docs" / "mirakuru.rst")
 
@@ -325,7 +328,7 @@ class DocumentationTest(PageTest):
 
     def test_other_pages_have_no_code(self) -> None:
         own_test = {"README.rst", "tutorial.rst", "gotchas.rst", "howto.rst", "mirakuru.rst"}
-        own_test |= {"architecture.rst", "services.rst"}
+        own_test |= {"architecture.rst", "report.rst", "services.rst"}
         not_run = {"performance.rst", "reliability.rst"}
         for page in PAGES:
             if page.name not in own_test | not_run:

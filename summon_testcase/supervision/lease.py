@@ -143,6 +143,11 @@ class InstanceFiles:
         self.log = Log(log)
 
     @property
+    def log_is_kept(self) -> bool:
+        """Whether the log stays when the service has stopped, since the user wants all logs."""
+        return self.log.path != f"{self.base}.log"
+
+    @property
     def notify_address(self) -> str:
         """The address of the sd_notify socket; abstract if the path would be too long."""
         path = f"{self.base}.notify"

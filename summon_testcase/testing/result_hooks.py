@@ -19,6 +19,7 @@ from ..errors import SummonError, sentence
 from ..events import TestBegan, TestEnded, emit
 from ..foreign import let_through, suppress
 from ..tracebacks import hidden
+from .attachments import attach
 from .selection import is_in
 from .unstarted import services_not_up
 from .watch import PATIENCE, Watch
@@ -102,6 +103,8 @@ def reported(test: Any, result: Any, watch: Watch) -> Iterator[None]:
 class _Reporter:
     def __init__(self, test: Any, result: Any, watch: Watch) -> None:
         self._test, self._result, self._watch = test, result, watch
+        #: whether the runner knows the logs
+        self._attached = False
         #: errors, and what we made of them: green reports a failed subTest twice
         self._seen: list[tuple[object, object]] = []
         #: how the test has ended, and what its exceptions say
@@ -183,6 +186,9 @@ class _Reporter:
         if isinstance(seen, BaseException):
             return seen
         told = error
+        if not self._attached:
+            self._attached = True
+            attach(self._result, self._watch.kept_logs())
         if error is not self._watch.reason:
             self._watch.look(PATIENCE, ask_too=True)
         for each in [*_chain(error), *self._watch.deaths]:

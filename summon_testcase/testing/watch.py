@@ -62,6 +62,11 @@ class Watch:
         """The last instance of each service that runs a process and was started."""
         return [part._instance for part in self._parts if part._instance is not None]
 
+    def kept_logs(self) -> list[str]:
+        """The paths of logs that stay when the services have stopped."""
+        files = [instance.files for instance in self._instances()]
+        return [each.log.path for each in files if each.log_is_kept]
+
     def look(self, patience: float = 0, ask_too: bool = False) -> None:
         """Look which services have died.
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -146,6 +147,19 @@ def test_all_workers_write_one_report(runs: Runs) -> None:
     assert summary.count("| DiesTest.web |") == summary.count("| ShopTest.web |") == 1
     assert len(re.findall("^::error", done.stdout + done.stderr, re.MULTILINE)) == 1
     assert "::error title=DiesTest.web::web: was killed by SIGKILL" in done.stdout + done.stderr
+
+
+def test_junit_xml_names_the_logs(runs: Runs) -> None:
+    """The line that Jenkins and GitLab read; of tests that fail only."""
+    line = f"[[ATTACHMENT|{runs.path}/report/logs/ShopTest/web-1.log]]"
+    pytest_xml = ("-p", "no:cacheprovider", "--junitxml=out.xml", "shop.py::ShopTest")
+    runs.run("-m", "pytest", *pytest_xml, "-o", "junit_logging=system-out")
+    runs.run("-m", "xmlrunner", "shop.ShopTest", "--output-file", "other.xml")
+    for name in ("out.xml", "other.xml"):
+        cases = ElementTree.parse(runs.path / name).iter("testcase")
+        said = {case.get("name"): case.findtext("system-out") or "" for case in cases}
+        assert line in said["test_fails"].splitlines()
+        assert line not in said["test_passes"]
 
 
 @linux
