@@ -30,6 +30,8 @@ from .processes import (
 
 #: after the death of the test process each keeper has so many seconds to sweep by itself
 _KEEPERS_GRACE = 0.3
+#: seconds that the test process may take to die once its socket is closed
+_LONGEST_DEATH = 10.0
 
 
 class Warden:
@@ -99,7 +101,7 @@ class Warden:
             elif verb == b"ask":
                 self.ask(rest.split(b"\0"))
             elif verb == b"after":
-                self.last_command = rest.split(b"\0")
+                self.last_command = rest.split(b"\0") if rest else []
             else:
                 raise ValueError(f"unknown message {verb!r}")
 
@@ -214,9 +216,16 @@ class Warden:
                 for base in self.orphaned:
                     remove_run(base)
                 remove_leftovers(directory)
-            if self.last_command and self.runner.dead():
+            if self.last_command and self.runner_dies():
                 with contextlib.suppress(OSError):
                     os.execv(self.last_command[0], self.last_command)
+
+    def runner_dies(self) -> bool:
+        """Wait for the death of the test process, which has closed its socket, perhaps by dying."""
+        until = time.monotonic() + _LONGEST_DEATH
+        while not self.runner.dead() and time.monotonic() < until:
+            time.sleep(0.002)
+        return self.runner.dead()
 
     def end(self) -> None:
         """Give keepers time to sweep their services, then sweep the keepers."""

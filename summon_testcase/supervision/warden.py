@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import keeper
 from ..errors import SpawnFailed
-from ..foreign import is_foreign, let_through
+from ..foreign import is_foreign, let_through, suppress
 from ..keeper.messages import pack
 from ..output import log
 from ..readiness import asking
@@ -159,6 +159,9 @@ class Warden:
         """
         if self._control.fileno() >= 0:
             self._mailbox.collect()
+            with suppress(OSError):
+                # it may have died, and then nobody reads this
+                self._control.send(pack("after"), socket.MSG_DONTWAIT)
         self._control.close()
         try:
             if self._launcher is not None:
