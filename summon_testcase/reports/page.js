@@ -3,7 +3,9 @@
 /* ---- The data ---------------------------------------------------------------------------- */
 
 const report = JSON.parse(document.getElementById("data").textContent) || {};
-const processes = report.processes || [];
+const labelOf = (process) => process.label || process.id;
+/* gw2 before gw10 */
+const processes = [...report.processes || []].sort((a, b) => labelOf(a).localeCompare(labelOf(b), "en", {numeric: true}));
 const services = report.services || [];
 const notes = report.notes || [];
 const warnings = report.warnings || [];
@@ -12,7 +14,7 @@ const tests = (report.tests || []).map((row, number) => {
   const [process, name, began, ended, outcome, message, used] = row;
   return {
     number, name: String(name), began, ended, outcome: outcome || "unfinished", message,
-    process: processes[process], services: used.map((place) => services[place]),
+    process: report.processes[process], services: used.map((place) => services[place]),
   };
 });
 
@@ -97,6 +99,16 @@ for (const service of services) {
   service.needs = (service.refs || []).map((name) => named(name, service)).filter(Boolean);
 }
 
+/* How many services must be ready one after the other before this one is started. */
+const depths = new Map();
+function depthOf(service) {
+  if (!depths.has(service)) {
+    depths.set(service, 0);  // if there should be a circle
+    depths.set(service, Math.max(-1, ...service.needs.map(depthOf)) + 1);
+  }
+  return depths.get(service);
+}
+
 /* ---- Text -------------------------------------------------------------------------------- */
 
 /* Logs may contain anything.  Escape sequences go, and what cannot be seen, or turns the text
@@ -167,8 +179,9 @@ const beside = (path) => "./" + String(path).split("/").map((part) => encodeURIC
 
 /* ---- Logs -------------------------------------------------------------------------------- */
 
-/* The parts of a life's log, with the times between which each was written.  A part begins at each
-   mark after which something was written: where the next one does not, something is left out. */
+/* At each event the size of a log is noted, if it has grown: a mark.  So what begins at a mark was
+   written before the next mark, and after the event before that one.  A part of the log begins at
+   each mark; where the next one does not, something is left out. */
 function partsOf(life) {
   if (life.parts) return life.parts;
   const marks = life.marks || [];
@@ -178,19 +191,18 @@ function partsOf(life) {
     const next = marks[place + 1];
     const cut = offset !== expected;
     expected = next?.[1];
-    return {offset, text: clean(text), cut, from: marks[place]?.[0] ?? life.starting, to: next?.[0] ?? life.stopped ?? Infinity};
+    return {offset, text: clean(text), cut, at: next?.[0] ?? life.stopped ?? marks[place]?.[0] ?? life.starting};
   });
   return life.parts;
 }
 const CUT = "…";
+const NEAR = 1e-6;
+/* The test during which a part was written. */
+const testOf = (service, part) => service.tests.findLast((test) => test.began < part.at - NEAR && test.known >= part.at - NEAR);
 /* The places in a log between which it was when a test ran. */
-function placesOf(life, from, to) {
-  let low = 0, high = Infinity;
-  for (const [at, offset] of life.marks || []) {
-    if (at <= from + 1e-6) low = offset;
-    if (at >= to - 1e-6) { high = offset; break; }
-  }
-  return [low, high];
+function placesOf(life, test) {
+  const sizeAt = (time) => (life.marks || []).findLast(([at]) => at <= time + NEAR)?.[1] ?? 0;
+  return [sizeAt(test.began), test.ended == null ? Infinity : sizeAt(test.ended)];
 }
 function livesDuring(service, from, to) {
   return service.lives.filter((life, place) => {
@@ -199,31 +211,33 @@ function livesDuring(service, from, to) {
   });
 }
 /* What a service wrote while a test ran, with some lines before and after it. */
-const AROUND = 4;
+const AROUND = 3;
 function evidence(service, test) {
   let before = [], inside = "", after = [], gone = false, log = null;
   for (const life of livesDuring(service, test.began, test.known)) {
-    const [low, high] = placesOf(life, test.began, test.known);
+    const [low, high] = placesOf(life, test);
     log = life.log;
     for (const part of partsOf(life)) {
       if (part.offset >= high) { if (after.length < AROUND) after.push(...lines(part.text)); }
       else if (part.offset >= low) inside += (part.cut && part.offset > low ? `${CUT}\n` : "") + part.text;
-      else if (!inside) before.push(...lines(part.text).slice(-AROUND));
+      else if (!inside) before.push(...lines(part.text).slice(-4 * AROUND));
     }
     gone ||= !inside && high > low && high < Infinity;
   }
   const fatal = service.deaths.filter((death) => death.at >= test.began && death.at <= test.known);
-  return {service, inside, gone, log, fatal, before: before.slice(-AROUND).join("\n"), after: after.slice(0, AROUND).join("\n")};
+  return {service, inside, gone, log, fatal, before: before.filter((line) => line.trim()).slice(-AROUND).join("\n"), after: after.slice(0, AROUND).join("\n")};
 }
 function lines(text) {
   const all = text.split("\n");
   if (all.at(-1) === "") all.pop();
   return all;
 }
-/* All services of a test: first who died, then who wrote, then who kept silent. */
+/* All services of a test: first who died, then who wrote, then who kept silent; and of these first
+   who refers to others, since that is most likely whom the test talks to. */
 function evidences(test) {
   const rank = (one) => one.fatal.length ? 0 : one.inside ? 1 : 2;
-  return test.services.map((service) => evidence(service, test)).sort((a, b) => rank(a) - rank(b));
+  return test.services.map((service) => evidence(service, test))
+    .sort((a, b) => rank(a) - rank(b) || depthOf(b.service) - depthOf(a.service));
 }
 
 /* ---- The head ---------------------------------------------------------------------------- */
@@ -252,7 +266,7 @@ function head() {
     ? el("button", {type: "button", ...more}, el("strong", {}, value), el("small", {}, label))
     : el("span", {class: "figure", ...more}, el("strong", {}, value), el("small", {}, label))));
   if (bad.length) {
-    figure(number(bad.length), "failed", {class: "bad", onclick: () => { filter("failed"); choose(bad[0]); $("#list").focus(); }});
+    figure(number(bad.length), "failed", {class: "bad", onclick: () => { filter("failed"); choose(listed[0]); $("#list").focus(); }});
   }
   if (tests.length) {
     const passed = tests.filter((test) => kindOf(test) === "passed").length;
@@ -281,36 +295,21 @@ function head() {
   if (sum("restarts")) figure(number(sum("restarts")), sum("restarts") === 1 ? "restart" : "restarts");
   if (sum("resets")) figure(number(sum("resets")), sum("resets") === 1 ? "reset" : "resets");
 
-  $("#about-button").addEventListener("click", (event) => {
-    const open = $("#about").hidden;
-    $("#about").hidden = !open;
-    event.currentTarget.setAttribute("aria-expanded", open);
-    if (open && !$("#about").childNodes.length) $("#about").append(about());
-  });
   $("#copy").addEventListener("click", () => copy(issue(bad)));
 }
 let nextDeath = -1;
 
 /* Machine, versions and commands: all that the report has, also what this page does not know. */
-function about() {
-  const list = el("dl");
-  const add = (name, value) => {
-    if (value == null || value === "") return;
-    if (Array.isArray(value)) value = value.map(word).join(" ");
-    if (typeof value === "object") return Object.entries(value).forEach(([key, one]) => add(`${name} ${key}`, one));
-    list.append(el("dt", {}, name), el("dd", {}, String(value)));
-  };
-  Object.entries(report.machine || {}).forEach(([key, value]) => add(key, value));
-  for (const process of processes) {
-    const {argv, python, platform, cwd, pid} = process;
-    const said = [`pid ${pid}`, python && `Python ${python}`, platform, cwd && `in ${cwd}`].filter(Boolean).join(", ");
-    list.append(el("dt", {}, process.label || process.id),
-      el("dd", {}, el("code", {}, (argv || []).map(word).join(" ")), el("div", {class: "faint"}, said)));
-  }
-  for (const service of services) {
-    list.append(el("dt", {}, fullName(service)), el("dd", {}, el("code", {}, commandOf(service) || "no command")));
-  }
-  return list;
+function runTab() {
+  const list = (rows) => el("dl", {}, rows.filter(([, ...said]) => said.some(Boolean))
+    .map(([name, ...said]) => [el("dt", {}, name), el("dd", {}, said)]));
+  const plain = (facts) => Object.entries(facts || {}).map(([key, value]) => [key, typeof value === "object" ? JSON.stringify(value) : String(value)]);
+  $("#run").append(
+    el("h3", {}, "Machine"), list([...plain(report.machine), ...plain(report.versions)]),
+    el("h3", {}, "Processes"), list(processes.map((process) => [labelOf(process), el("code", {}, (process.argv || []).map(word).join(" ")),
+      el("div", {class: "faint"}, [`pid ${process.pid}`, process.python && `Python ${process.python}`, process.platform,
+        process.cwd && `in ${process.cwd}`].filter(Boolean).join(", "))])),
+    el("h3", {}, "Commands of services"), list(services.map((service) => [linkTo(service, fullName(service)), el("code", {}, commandOf(service) || "none")])));
 }
 /* A word as a shell takes it. */
 const word = (text) => /^[\w@%+=:,./-]+$/.test(text) ? text : `'${String(text).replaceAll("'", `'\\''`)}'`;
@@ -373,7 +372,7 @@ function label(row) {
       if (!folded.delete(process)) folded.add(process);
       layOut();
     }});
-    inside = [el("span", {class: "name"}, process.label || process.id), el("span", {class: "of"}, said)];
+    inside = [el("span", {class: "name"}, labelOf(process)), el("span", {class: "of"}, said)];
   } else if (kind === "service") {
     Object.assign(attributes, {title: fullName(service), onclick: () => choose(service)});
     inside = [el("span", {class: "name"}, service.name), el("span", {class: "of"}, service.owner)];
@@ -628,13 +627,15 @@ function drawTimes(step) {
   const wide = width;
   const x = (at) => at / END * wide;
   const heights = new Float32Array(Math.ceil(wide) + 1);
-  for (const test of tests) {
-    for (let column = Math.floor(x(test.began)); column <= x(test.known); column += 1) heights[column] += 1;
+  const crowd = tests.length ? tests.map((test) => [test.began, test.known])
+    : services.flatMap((service) => service.lives.map((life) => [life.starting, life.stopped ?? endOf(service.process)]));
+  for (const [from, to] of crowd) {
+    for (let column = Math.floor(x(from)); column <= x(to); column += 1) heights[column] += 1;
   }
   const most = Math.max(1, ...heights);
   pen.fillStyle = colour.raised;
   pen.fillRect(0, 0, wide, OVER);
-  pen.fillStyle = colour.passed;
+  pen.fillStyle = tests.length ? colour.passed : colour.ready;
   heights.forEach((count, column) => {
     const high = count / most * (OVER - 8);
     if (count) pen.fillRect(column, OVER - high, 1, high);
@@ -865,7 +866,7 @@ function fill() {
     row.style.top = `${place * ITEM}px`;
     made.push(row);
   }
-  if (!listed.length) made.push(el("p", {class: "nothing"}, tests.length ? "No test matches." : "This run had no tests."));
+  if (!listed.length) made.push(el("p", {class: "nothing"}, "No test matches."));
   inside.replaceChildren(...made);
   // a hidden row cannot be the active one
   const active = chosen && document.getElementById(`option-${chosen.number}`);
@@ -916,6 +917,11 @@ function choose(thing, more = {}) {
   $("#chosen").replaceChildren(...(isTest ? testDetail(thing) : serviceDetail(thing, more)));
   $("#chosen").scrollTop = 0;
   openTab($("#tab-chosen"));
+  // what was written during the test is seen first, and what was before it by scrolling
+  for (const box of document.querySelectorAll("#chosen .log:not(.whole-log) .lines")) {
+    const inside = box.querySelector(".inside");
+    box.scrollTop = inside ? Math.max(0, inside.offsetTop - box.offsetTop - 40) : box.scrollHeight;
+  }
   const hit = $("#chosen mark");
   if (hit) hit.scrollIntoView({block: "center"});
   redraw();
@@ -993,7 +999,7 @@ function serviceDetail(service, {hit} = {}) {
       service.resets.length > 0 && ` (resets took ${duration(service.resets.reduce((sum, [, took]) => sum + (took || 0), 0))})`, "."),
     failed.length > 0 && el("p", {class: "facts"}, "Failed: ",
       failed.slice(0, 20).flatMap((test, place) => [place ? ", " : "", linkTo(test, nameOf(test)[0])]), failed.length > 20 && ` and ${failed.length - 20} more`),
-    el("div", {class: "scroll"}, el("table", {}, el("thead", {}, el("tr", {},
+    el("div", {class: "scroll"}, el("table", {class: "lives"}, el("thead", {}, el("tr", {},
       ["Life", "Began", "Ready after", "Looks"].map((name) => el("th", {class: "number"}, name)), el("th", {}, "Last refusal"), el("th", {}, "End"))),
     el("tbody", {}, service.lives.map(row)))),
     ...service.restarts.map(([at, reason]) => el("p", {class: "facts"}, `▲ restarted at ${moment(at)}: ${reason}`)),
@@ -1003,19 +1009,19 @@ function serviceDetail(service, {hit} = {}) {
 }
 function endOfLife(service, life) {
   const how = service.deaths.filter((death) => death.life === life).map((death) => `${death.how.split("\n")[0]} at ${moment(death.at)}`);
-  if (life.stopped != null) how.push([life.how ? `${life.how},` : "stopped", `at ${moment(life.stopped)}`].join(" "));
+  if (life.stopped != null) how.push(how.length ? `gone at ${moment(life.stopped)}` : `${life.how || "stopped"} at ${moment(life.stopped)}`);
   return how.join("; ") || "unknown";
 }
 /* One life's log with a line at each test, so that one sees who wrote what when. */
 function lifeLog(service, life, place, hit) {
   const parts = partsOf(life);
   const inside = [];
-  let last = null;
+  let last;
   for (const part of parts) {
-    const test = service.tests.findLast((one) => one.began <= part.from + 1e-6 && one.known > part.from + 1e-6) || null;
+    const test = testOf(service, part);
     if (test !== last) {
       inside.push(test ? el("a", {class: "divider", href: `#test-${test.number}`}, `${moment(test.began)} ${nameOf(test)[0]}: ${test.outcome}`)
-        : el("span", {class: "divider"}, `${moment(part.from)} between tests`));
+        : el("span", {class: "divider"}, `${moment(part.at)} no test`));
       last = test;
     }
     if (part.cut) inside.push(el("p", {class: "cut"}, `${CUT} left out here; the whole log has it`));
@@ -1038,8 +1044,9 @@ function openTab(tab) {
     one.tabIndex = open ? 0 : -1;
     document.getElementById(one.getAttribute("aria-controls")).hidden = !open;
   }
+  // made when they are first looked at, so that the page opens at once
   if (tab.id === "tab-start" && !$("#start").childNodes.length) startTab();
-  if (tab.id === "tab-start") redraw();
+  if (tab.id === "tab-run" && !$("#run").childNodes.length) runTab();
 }
 TABS.forEach((tab, place) => {
   tab.addEventListener("click", () => openTab(tab));
@@ -1083,7 +1090,7 @@ function startTab(process = busiest()) {
   path.forEach(({life}) => critical.add(life));
   const choice = processes.length > 1 && el("p", {class: "lead"}, el("label", {}, "Process ",
     el("select", {onchange: (event) => { startTab(processes[event.target.value]); $("#start select").focus(); }},
-      processes.map((one, place) => el("option", {value: place, selected: one === process}, one.label || one.id)))));
+      processes.map((one, place) => el("option", {value: place, selected: one === process}, labelOf(one))))));
   const began = process.began ?? 0;
   const end = first?.began ?? path.at(-1)?.life.ready ?? began;
   const total = Math.max(end - began, 1e-9), short = Math.max(0.0005, total / 200);
@@ -1111,7 +1118,7 @@ function startTab(process = busiest()) {
     el("div", {class: "scroll"}, el("table", {class: "path"}, el("thead", {}, el("tr", {}, el("th", {}, "Step"),
       el("th", {class: "number"}, "Took"), el("th", {class: "number"}, "Share"), el("th", {}, ""))), el("tbody", {}, steps.map(row))))),
     el("div", {class: "half"}, el("h3", {}, "Who waits for whom"),
-      graph(servicesOf.get(process) || [], new Set(path.map(({service}) => service)))),
+      graph(servicesOf.get(process) || [], path.map(({service}) => service))),
   ].filter(Boolean));
   redraw();
 }
@@ -1121,23 +1128,14 @@ function busiest() {
   return processes.filter((process) => servicesOf.get(process).length).sort((a, b) => waits(b) - waits(a))[0];
 }
 /* Services in columns: each right of all that it waits for. */
-function graph(all, onPath) {
+function graph(all, path) {
   const referred = new Set(all.flatMap((service) => service.needs));
   const tied = all.filter((service) => service.needs.length || referred.has(service));
   const alone = all.filter((service) => !tied.includes(service));
   const said = alone.length > 0 && el("p", {class: "faint lead"}, "Waits for nobody, and nobody for it: ",
     alone.map((service, place) => [place ? ", " : "", linkTo(service, service.name)]), ".");
   if (!tied.length) return said || el("p", {class: "faint"}, "No services.");
-  const column = new Map();
-  const depth = (service, seen = new Set()) => {
-    if (column.has(service)) return column.get(service);
-    if (seen.has(service)) return 0;
-    seen.add(service);
-    const found = Math.max(-1, ...service.needs.map((other) => depth(other, seen))) + 1;
-    column.set(service, found);
-    return found;
-  };
-  tied.forEach((service) => depth(service));
+  const column = new Map(tied.map((service) => [service, depthOf(service)]));
   // each edge is a way from column to column; where it passes others it has a place of its own
   const columns = [], ways = [];
   for (const service of tied) (columns[column.get(service)] ||= []).push(service);
@@ -1168,11 +1166,15 @@ function graph(all, onPath) {
     columns.forEach(sort(before));
     [...columns].reverse().forEach(sort(after));
   }
-  const HIGH = 38, GAP = 12, WAY = 46;
+  const HIGH = 38, GAP = 12, WAY = 38;
   const many = new Set(tied.map((service) => service.owner)).size > 1;
   const title = (service) => clean(many && service.owner ? `${service.name} (${service.owner})` : service.name);
+  const took = ({lives}) => {
+    const life = lives.find((one) => one.ready != null);
+    return life ? duration(life.ready - life.starting) : "not ready";
+  };
   const short = (text) => text.length > 30 ? text.slice(0, 29) + CUT : text;
-  const wide = columns.map((list) => Math.max(...list.map((node) => node.bend ? 0 : short(title(node)).length)) * 7.2 + 22);
+  const wide = columns.map((list) => Math.max(...list.map((node) => node.bend ? 0 : Math.max(short(title(node)).length, took(node).length))) * 7.2 + 22);
   const left = wide.map((_, at) => wide.slice(0, at).reduce((sum, one) => sum + one + WAY, 0) + 2);
   const high = (node) => (node.bend ? 6 : HIGH) + GAP;
   const total = (list) => list.reduce((sum, node) => sum + high(node), 0);
@@ -1183,28 +1185,29 @@ function graph(all, onPath) {
     for (const node of list) { y.set(node, at); at += high(node); }
   }
   const lines = ways.map((way) => {
-    let path = "";
+    let drawn = "";
     way.slice(1).forEach((end, at) => {
       const from = way[at], fromX = left[column.get(from)] + wide[column.get(from)], toX = left[column.get(end)];
       const fromY = y.get(from) + (high(from) - GAP) / 2, toY = y.get(end) + (high(end) - GAP) / 2, bend = (toX - fromX) / 2;
-      path += `${path ? "L" : "M"}${fromX} ${fromY}C${fromX + bend} ${fromY} ${toX - bend} ${toY} ${toX - 1} ${toY}`;
+      drawn += `${drawn ? "L" : "M"}${fromX} ${fromY}C${fromX + bend} ${fromY} ${toX - bend} ${toY} ${toX - 1} ${toY}`;
     });
-    return svg("path", {class: onPath.has(way[0]) && onPath.has(way.at(-1)) ? "critical" : "", d: `${path}m-6 -4l6 4l-6 4`});
+    return svg("path", {class: path.indexOf(way.at(-1)) === path.indexOf(way[0]) + 1 && path.includes(way[0]) ? "critical" : "", d: `${drawn}m-6 -4l6 4l-6 4`});
   });
   const boxes = tied.map((service) => {
-    const life = service.lives.find((one) => one.ready != null);
-    return svg("g", {class: `${onPath.has(service) ? "critical" : ""} ${service.deaths.some((death) => !death.byTest) ? "dead" : ""}`,
+    return svg("g", {class: `${path.includes(service) ? "critical" : ""} ${service.deaths.some((death) => !death.byTest) ? "dead" : ""}`,
       transform: `translate(${left[column.get(service)]} ${y.get(service)})`, onclick: () => choose(service)},
     svg("title", {}, fullName(service)),
     svg("rect", {width: wide[column.get(service)], height: HIGH, rx: 6}),
     svg("text", {x: 10, y: 16}, short(title(service))),
-    svg("text", {x: 10, y: 31, class: "small"}, life ? duration(life.ready - life.starting) : "not ready"));
+    svg("text", {x: 10, y: 31, class: "small"}, took(service)));
   });
   const width = left.at(-1) + wide.at(-1) + 4;
   const words = tied.filter((service) => service.needs.length)
     .map((service) => `${service.name} waits for ${service.needs.map((other) => other.name).join(", ")}`).join("; ");
-  return el("div", {}, el("div", {class: "scroll"},
-    svg("svg", {class: "graph", width, height: full, viewBox: `0 0 ${width} ${full}`, role: "img", "aria-label": words}, lines, boxes)), said);
+  const picture = svg("svg", {class: "graph", width, height: full, viewBox: `0 0 ${width} ${full}`, role: "img", "aria-label": words}, lines, boxes);
+  // smaller than it is where there is no room, but no smaller than what can be read
+  picture.style.minWidth = `${width * 0.75}px`;
+  return el("div", {}, el("div", {class: "scroll"}, picture), said);
 }
 
 /* ---- Search in logs ---------------------------------------------------------------------- */
@@ -1240,8 +1243,8 @@ function hitOf(hit) {
   const {service, part, begin, from, to} = hit;
   const end = part.text.indexOf("\n", to) < 0 ? part.text.length : part.text.indexOf("\n", to);
   const cut = Math.max(begin, from - 200);
-  const test = service.tests.findLast((one) => one.began <= part.from + 1e-6 && one.known > part.from + 1e-6);
-  const where = [fullName(service), service.process?.label, moment(part.from, 0.01), test && `during ${nameOf(test)[0]}`].filter(Boolean).join(" · ");
+  const test = testOf(service, part);
+  const where = [fullName(service), service.process?.label, moment(part.at, 0.01), test && `during ${nameOf(test)[0]}`].filter(Boolean).join(" · ");
   return el("li", {}, el("button", {type: "button", onclick: () => { choose(service, {hit}); $("#chosen h3").focus({preventScroll: true}); }},
     el("span", {class: "where"}, where),
     el("code", {}, cut > begin && "…", part.text.slice(cut, from), el("mark", {}, part.text.slice(from, to)), part.text.slice(to, Math.min(end, to + 400)))));
@@ -1293,7 +1296,7 @@ function issue(about) {
   if (about.length > told.length) said.push(`… and ${counted(about.length - told.length, "more test", "more tests")}`);
   const others = died.filter((death) => !told.some((test) => death.at >= test.began && death.at <= test.known && test.services.includes(death.service)));
   for (const death of others.slice(0, 20)) said.push(`**${clean(fullName(death.service))}** ${clean(death.how.split("\n")[0])} at ${moment(death.at)}`);
-  const facts = Object.entries(report.machine || {}).map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`);
+  const facts = Object.entries({...report.versions, ...report.machine}).map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`);
   const process = told[0]?.process || processes[0];
   if (process) facts.push(`Python: ${process.python}`, `platform: ${process.platform}`, `command: ${(process.argv || []).map(word).join(" ")}`);
   if (facts.length) said.push(fenced(clean(facts.join("\n"))));
@@ -1321,7 +1324,8 @@ function say(text) {
 
 head();
 notesTab();
-if (!processes.length) document.body.classList.add("nothing");
+document.body.classList.toggle("nothing", !processes.length);
+document.body.classList.toggle("untested", !tests.length);
 readColours();
 layOut();
 filter("all");
@@ -1330,7 +1334,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { re
 new ResizeObserver(() => { fit(); fill(); }).observe($("#clock"));
 {
   // what failed first is what one wants to see first
-  const first = fromAddress() || bad[0] || died[0]?.service || tests[0] || services[0];
+  const first = fromAddress() || (bad.length && listed[0]) || died[0]?.service || tests[0] || services[0];
   if (first) choose(first);
   else $("#chosen").append(el("p", {class: "faint"}, "Neither a test nor a service was recorded."));
 }

@@ -17,7 +17,7 @@ from typing import Any
 #: bytes that the page may have at most; many places that keep reports show no larger ones
 LIMIT = 5_000_000
 #: how many characters of each life's log the page has: the first number with which it fits
-_LENGTHS = (100_000, 30_000, 10_000, 3_000, 1_000, 300, 0)
+_LENGTHS = (100_000, 30_000, 10_000, 3_000, 1_000, 300)
 #: logs of services that failed, or that failing tests used, may be that many times longer
 _MORE = 8
 #: what JSON may have in it, but not HTML's <script>, or UTF-8
@@ -43,9 +43,7 @@ def page(report: dict[str, Any]) -> str:
         "script-hash": _hash(script),
     }
     room = LIMIT - sum(len(text.encode()) for text in (*pieces.values(), frame))
-    pieces["data"] = next(
-        (data for data in _shorter_and_shorter(report) if len(data.encode()) <= room), "null"
-    )
+    pieces["data"] = _data(report, room)
     # in one go: the data may contain what looks like the place for another piece
     return re.sub(r"\{\{([a-z-]+)\}\}", lambda found: pieces[found[1]], frame)
 
@@ -61,15 +59,25 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _shorter_and_shorter(report: dict[str, Any]) -> Iterator[str]:
-    """The data with less and less of the logs, in the end also without the tests that passed."""
+def _data(report: dict[str, Any], room: int) -> str:
+    """The data, of so many bytes: with as much of the logs as fits, or else with fewer tests."""
+    without = _as_json(_shortened(report, 0))
+    if len(without.encode()) > room:
+        return next(
+            (data for data in _with_fewer_tests(report) if len(data.encode()) <= room), "{}"
+        )
     for length in _LENGTHS:
-        yield _as_json(_shortened(report, length))
+        data = _as_json(_shortened(report, length))
+        if len(data.encode()) <= room:
+            return data
+    return without
+
+
+def _with_fewer_tests(report: dict[str, Any]) -> Iterator[str]:
     bad = [test for test in report.get("tests", ()) if test["outcome"] not in _GOOD]
     for most in (len(bad), 1_000, 0):
         left_out = len(report.get("tests", ())) - len(bad[:most])
-        less = {**report, "tests": bad[:most], "left_out": left_out}
-        yield _as_json(_shortened(less, 0))
+        yield _as_json(_shortened({**report, "tests": bad[:most], "left_out": left_out}, 0))
 
 
 def _as_json(data: dict[str, Any]) -> str:

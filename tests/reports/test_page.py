@@ -10,13 +10,13 @@ import unittest
 from pathlib import Path
 from typing import Any, ClassVar
 
+from benchmarks.samples.report import run
 from summon_testcase import SummonMixin, services
 from summon_testcase.reports.page import LIMIT, page
 
 from ..needs import needs
 from ..places import linux
 from ..samples import eventually
-from .runs import run
 
 
 def data(html: str) -> Any:
@@ -148,7 +148,8 @@ class PageTest(SummonMixin, unittest.TestCase):
         cls.place = Path(folder.name)
         (cls.place / "attachments").mkdir()
         (cls.place / "attachments" / "basket.png").write_bytes(PICTURE)
-        for name, made in {"large": run(), "small": run(12, 7, 1), "empty": {}}.items():
+        made_up = {"large": run(), "small": run(12, 7, 1), "untested": run(0, 5, 2)}
+        for name, made in {**made_up, "empty": {}}.items():
             (cls.place / f"{name}.html").write_text(page(made), encoding="utf-8")
         options = cls.driver.browser_options()
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
@@ -212,7 +213,7 @@ class PageTest(SummonMixin, unittest.TestCase):
                 figures = self.find("#figures").text.split("\n")
                 self.assertEqual(figures[figures.index("services") - 1], "50")
                 self.assertIn("slowest start: worker", figures)
-                self.assertEqual(self.chosen(), "test_mails_by_card_166")
+                self.assertEqual(self.chosen(), "test_finds_nothing_83")
                 first = self.find("#chosen .log")
                 self.assertIn("redis", first.text)
                 self.assertIn("was killed by SIGKILL", first.text)
@@ -247,7 +248,7 @@ class PageTest(SummonMixin, unittest.TestCase):
         self.find("#find-test").clear()
         self.find("#find-test").send_keys("SIGKILL")
         names = [name.text for name in self.all("#list .name")]
-        self.assertEqual(names, ["test_mails_by_card_166"])
+        self.assertEqual(names, ["test_finds_nothing_83"])
         self.find("[data-kind=skipped]").click()
         self.assertEqual(self.find("#list").text, "No test matches.")
 
@@ -260,7 +261,7 @@ class PageTest(SummonMixin, unittest.TestCase):
         actions = ActionBuilder(self.browser, duration=0)
         actions.pointer_action.move_to_location(*point).click()
         actions.perform()
-        self.assertIn("test_buys_nothing_8", self.find("#chosen h3").text)
+        self.assertIn("test_counts_a_very_long_basket_of_many_teas_4", self.find("#chosen h3").text)
 
     def test_keys_are_enough(self) -> None:
         from selenium.webdriver import Keys
@@ -322,7 +323,7 @@ class PageTest(SummonMixin, unittest.TestCase):
         hits = eventually(lambda: self.all("#hits button"), "there are hits")
         self.assertEqual(self.find("#found").text, "1 line:")
         self.assertIn("ShopTest.redis · gw0", hits[0].text)
-        self.assertIn("during test_mails_by_card_166", hits[0].text)
+        self.assertIn("during test_finds_nothing_83", hits[0].text)
         hits[0].click()
         self.assertEqual(self.find("#chosen h3").text, "ShopTest.redis")
         self.assertEqual(self.find("#chosen mark").text, "Out of memory")
@@ -336,7 +337,7 @@ class PageTest(SummonMixin, unittest.TestCase):
             "navigator.clipboard.readText().then(arguments[0])"
         )
         self.assertIn("### 3 of 2,000 tests failed", text)
-        self.assertIn("#### error: `tests/test_shop.py::CartTest::test_mails_by_card_166`", text)
+        self.assertIn("#### error: `tests/test_shop.py::BillTest::test_finds_nothing_83`", text)
         self.assertIn("**redis** was killed by SIGKILL wrote:\n\n```text\n", text)
         self.assertIn("1:M # Out of memory", text)
         self.assertIn("Python: 3.12.4", text)
@@ -372,3 +373,10 @@ class PageTest(SummonMixin, unittest.TestCase):
         self.open("empty")
         self.assertEqual(self.find("h1").text, "Nothing was recorded")
         self.assertIn("Neither a test nor a service", self.find("#chosen").text)
+
+    def test_a_run_without_tests_shows_its_services(self) -> None:
+        self.open("untested")
+        self.assertEqual(self.find("h1").text, "5 services, no tests")
+        self.assertFalse(self.find("#tests").is_displayed())
+        self.find("#tab-start").click()
+        self.assertIn("All services were ready after", self.find("#start").text)

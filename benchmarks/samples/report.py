@@ -27,7 +27,7 @@ STRANGE = "\x1b[31mred\x1b[0m \x00\x07\x85 \ud800 \udcff </script><b>bold</b> \u
 def run(tests: int = 2000, services: int = 50, processes: int = 8) -> Facts:
     """A run with deaths that fail tests, restarts, resets, pauses and strange output.
 
-    In the first process redis is killed in the test after two thirds of them; the sixth process was
+    In the first process redis is killed in the test after a third of them; the sixth process was
     killed itself.
     """
     chance = random.Random(12)
@@ -65,7 +65,7 @@ def run(tests: int = 2000, services: int = 50, processes: int = 8) -> Facts:
         at = max(service["lives"][0]["ready"] for service in own) + 0.05
         count = share(tests, number)
         for place in range(count):
-            fatal = number == 0 and place == count * 2 // 3
+            fatal = number == 0 and place == count // 3
             at = _test(report, chance, process, own, at, fatal)
         for service in own[::-1]:
             service["lives"][-1].update(stopping=at, stopped=at + 0.05)
