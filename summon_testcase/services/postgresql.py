@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 #: what the server says once it can be used
 BANNER = r"database system is ready to accept connections\n"
-#: settings that switch durability off, since the data need not survive a crash
+#: settings that switch durability off, since the data need not survive a crash, and lines of the
+#: log that are not about tests: each copy of a database is a checkpoint
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -38,6 +39,7 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "dynamic_shared_memory_type": "mmap",
     "lc_messages": "C",
+    "log_checkpoints": "off",
     "logging_collector": "off",
     "log_destination": "stderr",
 }

@@ -11,8 +11,9 @@ import re
 import struct
 from typing import TYPE_CHECKING
 
+from ..foreign import suppress
 from ..unpatched import time
-from .database_connection import Refused, Row, Session
+from .database_connection import Lost, Refused, Row, Session
 
 if TYPE_CHECKING:
     from ..scheduling.deadline import Deadline
@@ -41,6 +42,12 @@ class Connection(Session):
         body = struct.pack("!I", _VERSION) + b"".join(word.encode() + b"\0" for word in words)
         super().__init__(address)
         self._send(struct.pack("!I", len(body) + 4) + body)
+
+    def close(self) -> None:
+        """Say that it ends, which the server does not log, and end it."""
+        with suppress(Lost):
+            self._send(b"X" + struct.pack("!I", 4))
+        super().close()
 
     def ask(self, statement: str, deadline: Deadline) -> list[Row]:
         """The rows that answer a statement, after the answers to those before.
@@ -146,18 +153,25 @@ def clone(version: str, name: str, template: str) -> tuple[str, str]:
     )
 
 
-def cut(connection: Connection, database: str, deadline: Deadline, only: str = "true") -> None:
+def cut(
+    connection: Connection, database: str, deadline: Deadline, only: str = "true", grace: float = 0
+) -> None:
     """End other sessions of a database, so that it can be renamed or emptied.
 
     :param only: a condition on the sessions.
+    :param grace: seconds for which they may end by themselves, of which the log says nothing.
     :raises TimeoutError: if they do not end in time.
     """
     others = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL) WHERE datid ="
+        "FROM pg_stat_get_activity(NULL) WHERE datid ="
         f" (SELECT oid FROM pg_database WHERE datname = {literal(database)})"
         f" AND pid <> pg_backend_pid() AND {only}"
     )
-    while connection.ask(others, deadline):
+    until = time.monotonic() + grace
+    while connection.ask(
+        f"SELECT {'pg_terminate_backend(pid)' if time.monotonic() >= until else ''} {others}",
+        deadline,
+    ):
         time.sleep(0.0005)  # the server has no way to say when they have gone
         if deadline.expired():
             raise TimeoutError

@@ -84,7 +84,7 @@ class Spares:
             return
         with Connection(self._address, server._user, server._pristine) as connection:
             connection.answers(deadline)
-        cut(self._spares[-1].connection, server._pristine, deadline)
+        cut(self._spares[-1].connection, server._pristine, deadline, grace=1.0)
 
     def close(self) -> None:
         """End the connections."""

@@ -254,6 +254,13 @@ class TestReset:
         server.reset()
         assert ask(server.url, "select count(*) from item") == 1
 
+    def test_in_silence(self, server: PostgreSQL) -> None:
+        """The log, which the reports of failing tests show, is about tests."""
+        before = Path(server.log_path).stat().st_size
+        for _ in range(3):
+            server.reset()
+        assert Path(server.log_path).read_text()[before:] == ""
+
     def test_refused(self) -> None:
         """What the server says is in the error."""
         with PostgreSQL(database="shop", template=SCHEMA[:50], reset=True, name="db") as db:
