@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from .database_connection import Refused, Row, Session
+from ..foreign import suppress
+from .database_connection import Lost, Refused, Row, Session
 
 if TYPE_CHECKING:
     from ..scheduling.deadline import Deadline
@@ -39,6 +40,14 @@ class Connection(Session):
         self._greeted = False
         self._database = database
         super().__init__(address)
+
+    def close(self) -> None:
+        """Say that it ends, since the server warns of sessions that just break off; and end it."""
+        if self._greeted:
+            self._number = 0
+            with suppress(Lost):
+                self._tell(b"\1")
+        super().close()
 
     def ask(self, statements: str, deadline: Deadline) -> list[Row]:
         """The rows that answer the last of some statements.

@@ -6,6 +6,7 @@ import os
 import signal
 import unittest
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,6 +72,12 @@ def server() -> Iterator[MariaDB]:
 
 class TestFresh:
     """``reset=True``."""
+
+    def test_in_silence(self, server: MariaDB) -> None:
+        """The log, which the reports of failing tests show, is about tests."""
+        before = Path(server.log_path).stat().st_size
+        server.reset()
+        assert Path(server.log_path).read_text()[before:] == ""
 
     @pytest.mark.parametrize(
         "statements",
