@@ -68,14 +68,13 @@ def reported(test: Any, result: Any, watch: Watch) -> Iterator[None]:
     """
     reporter = _Reporter(test, result, watch)
     hooks: list[_Hook] = []
-    for name, told in (
-        *((name, reporter.failed) for name in _FAILURES),
-        *((name, reporter.passed) for name in _PASSES),
-        ("addSkip", reporter.skipped),
-    ):
+    for name in (*_FAILURES, *_PASSES, "addSkip"):
         original = getattr(result, name, None)
         if original is None:
             continue
+        told = reporter.failed if name in _FAILURES else reporter.passed
+        if name == "addSkip":
+            told = reporter.skipped
         hook = _Hook(name, result, functools.partial(told, name, original))
         try:
             setattr(result, name, hook)
