@@ -421,10 +421,12 @@ def test_they_are_imported_when_first_used(tmp_path: Path) -> None:
 
 RUNS = """
 import multiprocessing, os, sys
-from summon_testcase import Executor, SimpleExecutor, subscribe
+from summon_testcase import SimpleExecutor, SummonTestCase, subscribe
 mark = sys.argv[1]
 def told(event):
-    os.write(1, f"{who} {type(event).__name__} {getattr(event, 'service', '')}\\n".encode())
+    kind = type(event).__name__
+    if not kind.startswith("Test"):
+        os.write(1, f"{who} {kind} {getattr(event, 'service', '')}\\n".encode())
 def use(name):
     global who
     who = name
@@ -442,7 +444,15 @@ if not (pid := os.fork()):
     use("child")
     sys.exit()
 os.waitpid(pid, 0)
-worker = multiprocessing.get_context("fork").Process(target=use, args=["worker"])
+def run_class():
+    global who
+    who = "worker"
+    class It(SummonTestCase):
+        worker = SimpleExecutor(["sh", "-c", "read never", mark], scope="run")
+        def test(self):
+            pass
+    It("test").run()
+worker = multiprocessing.get_context("fork").Process(target=run_class)
 worker.start()
 worker.join()
 """
@@ -482,14 +492,14 @@ class Own(Executor):
 class OutcomesTest(SummonMixin, TestCase):
     it = Own()
     def late(self):
-        raise KeyError("late")
+        self.fail("late")
     def test_errors(self):
         raise KeyError("it")
     def test_fails(self):
         self.fail("no")
     def test_worse(self):
         self.addCleanup(self.late)
-        self.fail("early")
+        raise KeyError("early")
     def test_passes(self):
         pass
     def test_skips(self):
@@ -509,7 +519,7 @@ class OutcomesTest(SummonMixin, TestCase):
 ENDS = {
     "test_errors": ("error", "KeyError: 'it'"),
     "test_fails": ("failed", "AssertionError: no"),
-    "test_worse": ("error", "AssertionError: early\nKeyError: 'late'"),
+    "test_worse": ("error", "KeyError: 'early'\nAssertionError: late"),
     "test_passes": ("passed", ""),
     "test_skips": ("skipped", "not now"),
     "test_parts": ("failed", "(i=0) AssertionError: 0\n(i=2) AssertionError: 2"),
@@ -553,9 +563,9 @@ def test_outcomes(command: list[str], base: tuple[str, str], tmp_path: Path) -> 
     ends = {name: rest for name, *rest in map(ast.literal_eval, told.read_text().splitlines())}
     wanted = {name: list(end) for name, end in ENDS.items()}
     if kind == "TestCase" and module != "unittest":
-        # they have errors of their own, end a test at the first failing part, and trial has
-        # another decorator for failures that are expected
-        for odd in ("test_parts", "test_expected", "test_unexpected"):
+        # they have errors of their own, end a test at the first failing part, trial has another
+        # decorator for failures that are expected, and testtools reports the last error only
+        for odd in ("test_parts", "test_expected", "test_unexpected", "test_worse"):
             del wanted[odd], ends[odd]
         wanted = {n: [e, m.replace("AssertionError", "FailTest")] for n, (e, m) in wanted.items()}
         ends = {n: [e, m.replace("AssertionError", "FailTest")] for n, (e, m) in ends.items()}
