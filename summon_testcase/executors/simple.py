@@ -892,6 +892,8 @@ class SimpleExecutor(Copied, Addressed):
         with handover:
             former._instance = instance
             if instance is not None:
+                # nobody else knows the copy yet when Ctrl-C comes before its farewell is noted
+                hold(former, instance)
                 self._instance = instance.as_over()
             let_go(self)
         return former
