@@ -1,7 +1,7 @@
 """``report.html``: one file that shows what happened, in any browser, without a server.
 
-The page is ``page.html`` with ``page.css``, ``page.js`` and the data of ``report.json`` put into
-it.  It loads nothing, and it allows the browser to load nothing but pictures that lie beside it.
+The page is ``browser/page.html`` with the style, the scripts and the data of ``report.json`` put
+into it.  It loads nothing, and it allows the browser to load nothing but pictures beside it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+#: put together in this order; functions may use what later scripts declare
+_SCRIPTS = (
+    *("data", "text", "logs", "head", "run", "lanes", "drawing", "moving", "tests", "detail"),
+    *("tabs", "start", "graph", "search", "notes", "issue", "begin"),
+)
 #: bytes that the page may have at most; many places that keep reports show no larger ones
 LIMIT = 5_000_000
 #: how many characters of each life's log the page has: the first number with which it fits
@@ -35,7 +40,8 @@ def page(report: dict[str, Any]) -> str:
         parts, so a part should begin at each mark.  What lies between two parts is left out.
     :returns: at most 5 MB of text, which can be encoded as UTF-8 whatever the logs contain.
     """
-    style, script, frame = map(_file, ("page.css", "page.js", "page.html"))
+    style, frame = _file("page.css"), _file("page.html")
+    script = "\n".join(_file(f"{name}.js") for name in _SCRIPTS)
     pieces = {
         "style": style,
         "script": script,
@@ -49,7 +55,7 @@ def page(report: dict[str, Any]) -> str:
 
 
 def _file(name: str) -> str:
-    content = pkgutil.get_data(__package__, name)
+    content = pkgutil.get_data(__package__, f"browser/{name}")
     assert content is not None  # the package's loader reads files
     return content.decode()
 

@@ -149,6 +149,8 @@ class PageTest(SummonMixin, unittest.TestCase):
         (cls.place / "attachments").mkdir()
         (cls.place / "attachments" / "basket.png").write_bytes(PICTURE)
         made_up = {"large": run(), "small": run(12, 7, 1), "untested": run(0, 5, 2)}
+        failed = made_up["untested"]["services"][-1]["lives"][-1]
+        failed.update(ready=None, failed=failed["ready"], error="mail is not ready\nbut why")
         for name, made in {**made_up, "empty": {}}.items():
             (cls.place / f"{name}.html").write_text(page(made), encoding="utf-8")
         options = cls.driver.browser_options()
@@ -376,6 +378,9 @@ class PageTest(SummonMixin, unittest.TestCase):
 
     def test_a_run_without_tests_shows_its_services(self) -> None:
         self.open("untested")
+        self.assertIn("failed start: mail", self.find("#figures").text)
+        self.assertIn("mail is not ready at ", self.find("#chosen table").text)
+        self.assertEqual(self.find("#chosen .message").text, "mail is not ready\nbut why")
         self.assertEqual(self.find("h1").text, "5 services, no tests")
         self.assertFalse(self.find("#tests").is_displayed())
         self.find("#tab-start").click()
