@@ -38,8 +38,6 @@ def asking(executor: SimpleExecutor, when: str) -> Steps[None]:
         return
     if not (instance.process.mine() and instance.running()):
         return
-    if instance.attached and not callable(executor._alive):
-        return  # its owner sees to what has to be asked of its keeper, or of its processes
     alive, limit = executor._alive, min(executor._limits.timeout or _PATIENCE, _PATIENCE)
     deadline, probe = Deadline(limit), None
     try:

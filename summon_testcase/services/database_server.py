@@ -10,6 +10,7 @@ from ..errors import InvalidArgument, ProcessExited
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
 from ..scheduling.steps import Steps
+from ..system import procfs
 from ..unpatched import os
 from ..wording import at
 from .schema import PATIENCE, Schema
@@ -34,6 +35,15 @@ _INSTALL_TIMEOUT = 120.0
 def mark(server: DatabaseServer) -> str:
     """The end of the names of databases that this process has in a stack; otherwise empty."""
     return f"{MINE}{os.getpid()}" if server._whole else ""
+
+
+def is_due(database: str, mine: bool) -> bool:
+    """Whether a database belongs to a process that shared the server, and may be dropped.
+
+    :param mine: whether that is so for those of this process.
+    """
+    pid = int(database.rpartition(MINE)[2])
+    return mine if pid == os.getpid() else not procfs.is_alive(pid)
 
 
 class Recipe(Protocol):
@@ -203,22 +213,25 @@ class DatabaseServer(SimpleExecutor):
     # -- the database that this process has in a stack --
 
     def _attach(self) -> None:
+        self._drop_parts(mine=False)
         self._whole = self._whole or self._database
-        name = self._whole[:_KEPT] + mark(self)
-        self._make_part(name)
-        self._database = name
+        self._database = self._whole[:_KEPT] + mark(self)
+        self._make_part()
 
     def _detach(self) -> None:
         if self._whole:
-            self._drop_parts()
+            self._drop_parts(mine=True)
             self._database, self._whole = self._whole, ""
 
-    def _make_part(self, name: str) -> None:
-        """Make a database as the declared one was at its start; drop those that nobody uses."""
+    def _make_part(self) -> None:
+        """Make the database of this process, as the declared one was at its start."""
         raise NotImplementedError
 
-    def _drop_parts(self) -> None:
-        """Drop the databases of this process."""
+    def _drop_parts(self, mine: bool) -> None:
+        """Drop the databases of processes that shared this server, and have ended.
+
+        :param mine: whether to drop those of this process, too.
+        """
         raise NotImplementedError
 
     def _known_directory(self) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..declaration import arguments
 from ..declaration.command import Launch
 from ..declaration.programs import is_program
+from ..scheduling.steps import run
 from ..unpatched import os
 from .database_server import DatabaseServer
 from .ready_made import ReadyMade
@@ -57,7 +58,8 @@ class MariaDB(DatabaseServer, ReadyMade):
     :param template_key: as for :class:`~summon_testcase.PostgreSQL`.
     :param reset: before each test but the first: True for the database as ``template`` has made it;
         ``"truncate"``, to empty all tables and restart their numbers, or ``"delete"``, to empty all
-        tables, also of rows that the template has made. Or a function.
+        tables, also of rows that the template has made. Or a function. With ``shared=True``, when
+        other processes use the server, too, True runs the template again.
     :param install: further arguments of ``mariadb-install-db``, ``["--innodb-page-size=4k"]``.
     :param options: further arguments of the server, ``["--sql-mode=ANSI"]``.
 
@@ -185,7 +187,21 @@ class MariaDB(DatabaseServer, ReadyMade):
         self._afresh = True
         self.restart()
 
+    def _make_part(self) -> None:
+        from .mariadb_data import make_part
+
+        run(make_part(self))
+
+    def _drop_parts(self, mine: bool) -> None:
+        from .mariadb_reset import drop_parts
+
+        drop_parts(self, mine)
+
     def _renew(self) -> None:
+        if self._whole:
+            # others use the server meanwhile, so nothing tells what this process has changed
+            self._make_part()
+            return
         from .mariadb_reset import renew
 
         renew(self)

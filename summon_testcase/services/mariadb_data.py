@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import CommandNotFound
 from ..executors.coordinated import OutputCoordinatedExecutor
 from ..foreign import suppress
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Steps
+from ..supervision.lease import Lease
 from ..unpatched import open, os
 from . import mariadb_connection as sql
 from .archives import UNPACK
 from .database_connection import failing
 from .mariadb import INSTALL, WORDS, MariaDB
-from .mariadb_reset import keep
+from .mariadb_reset import drop, keep
 from .schema import PATIENCE
 from .server_user import barrier, become, out_of_reach, server_user
 
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 
 #: what the server says of data that are damaged, or of another version
 DAMAGE = "Can't open and lock privilege tables|Unknown/unsupported storage engine: InnoDB"
+
+
+class _There(NamedTuple):
+    """A server of another process, and a directory of this one."""
+
+    host: str
+    port: int
+    tmpdir: str
 
 
 def user() -> pwd.struct_passwd | None:
@@ -90,6 +99,30 @@ def make_database(server: MariaDB, address: tuple[str, int]) -> None:
         sql.Connection(address, "") as connection,
     ):
         connection.ask(f"CREATE DATABASE {sql.identifier(server._database)}", Deadline(PATIENCE))
+
+
+def make_part(server: MariaDB) -> Steps[None]:
+    """Make the database, and its schema, that this process alone uses on a server that runs."""
+    address = server.host, server.port
+    with (
+        failing(server._called, f"the database {server._database} could not be made"),
+        sql.Connection(address, "") as connection,
+    ):
+        drop(connection, server._database, Deadline(server._limits.timeout))
+    make_database(server, address)
+    if not server._schema:
+        return
+    lease = Lease(server._called)
+    try:
+        yield from server._schema.run(
+            server,
+            _There(*address, lease.tmpdir),
+            server.url,
+            server.env(),
+            lambda path: run_sql(server, path, address),
+        )
+    finally:
+        lease.end()
 
 
 def run_sql(server: MariaDB, path: str, address: tuple[str, int]) -> Steps[None]:

@@ -17,6 +17,7 @@ from ..scheduling.deadline import Deadline
 from ..tracebacks import hidden
 from ..unpatched import time
 from .database_connection import Refused, failing
+from .database_server import MINE, is_due
 from .mariadb import COPIES
 from .mariadb_connection import Connection, identifier
 from .schema import PATIENCE
@@ -67,6 +68,11 @@ _TRANSACTIONS = (
 #: seconds in which the server would answer the same again
 _STALE = 0.11
 _SESSIONS = "SELECT id FROM information_schema.processlist"
+#: the databases of which each belongs to a process that shares the server
+_PARTS = (
+    f"SELECT schema_name FROM information_schema.schemata WHERE schema_name REGEXP '{MINE}[0-9]+$'"
+)
+_OF_OURS = f"{_SESSIONS} WHERE db = DATABASE()"
 #: what the server says of a table that another session holds, and of a session that has ended
 _HELD, _NO_SUCH_SESSION = "1205", "1094"
 #: seconds to wait for a table that nobody holds who could be ended
@@ -74,9 +80,13 @@ _PATIENCE = 5
 
 
 class Known:
-    """What is known of a server since it was as it should be, in this life of it."""
+    """What is known of a server since it was as it should be, in this life of it.
 
-    def __init__(self) -> None:
+    :param only_mine: whether other processes use it, too, each a database of its own.
+    """
+
+    def __init__(self, only_mine: bool = False) -> None:
+        self.only_mine = only_mine
         #: when the server was asked for transactions
         self.listed = -math.inf
         self.forget()
@@ -127,6 +137,25 @@ def keep(server: MariaDB, address: tuple[str, int]) -> None:
                     statements += [f"ALTER TABLE {copy} AUTO_INCREMENT = {number}"]
                 statements += [f"INSERT INTO {copy} ({listed}) SELECT {listed} FROM {table}"]
                 connection.ask("; ".join(statements), deadline)
+
+
+def drop(connection: Connection, database: str, deadline: Deadline) -> None:
+    """Drop a database whose name ends with the mark of a process, once its sessions are ended."""
+    mine = f"{_SESSIONS} WHERE db REGEXP '{MINE}{database.rpartition(MINE)[2]}$'"
+    _end_sessions(connection, [session for (session,) in connection.ask(mine, deadline)], deadline)
+    connection.ask(f"DROP DATABASE IF EXISTS {identifier(database)}", deadline)
+
+
+def drop_parts(server: MariaDB, mine: bool) -> None:
+    """Drop databases of processes that share this server; see :func:`is_due`."""
+    deadline = Deadline(server._limits.timeout)
+    with (
+        failing(server._called, "the databases of other processes could not be dropped"),
+        Connection((server.host, server.port), "") as connection,
+    ):
+        for (name,) in connection.ask(_PARTS, deadline):
+            if is_due(str(name), mine):
+                drop(connection, str(name), deadline)
 
 
 def renew(server: MariaDB) -> None:
@@ -192,13 +221,14 @@ def empty_tables(server: MariaDB, how: Literal["truncate", "delete"]) -> None:
         failing(server._called, f"reset={how!r} has failed"),
         Connection((server.host, server.port), server._database) as connection,
     ):
-        known = server._remembered or Known()
+        known = server._remembered or Known(only_mine=bool(server._whole))
 
         def empty(wait: int) -> bool:
             return _empty(server, how, known, connection, wait, deadline)
 
         _whoever_holds_tables(empty, known, connection, deadline)
-        server._remembered = known
+        if not known.only_mine:
+            server._remembered = known
 
 
 def _empty(
@@ -265,8 +295,13 @@ def _listed(columns: list[str]) -> str:
 def _end_transactions(connection: Connection, known: Known, deadline: Deadline) -> None:
     """End the sessions that are within a transaction."""
     time.sleep(max(0.0, known.listed + _STALE - time.monotonic()))
-    ended = [session for (session,) in connection.ask(_TRANSACTIONS, deadline)]
+    asked = _TRANSACTIONS + (f" AND trx_mysql_thread_id IN ({_OF_OURS})" if known.only_mine else "")
+    ended = [session for (session,) in connection.ask(asked, deadline)]
     known.listed = time.monotonic()
+    _end_sessions(connection, ended, deadline)
+
+
+def _end_sessions(connection: Connection, ended: list[str | None], deadline: Deadline) -> None:
     for session in ended:
         try:
             connection.ask(f"KILL {session}", deadline)

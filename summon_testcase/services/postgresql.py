@@ -203,19 +203,18 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         make_fresh(self, name)
         return url
 
-    def _make_part(self, name: str) -> None:
-        from .postgresql_reset import drop_parts, make_fresh
+    def _make_part(self) -> None:
+        from .postgresql_reset import make_fresh
 
-        drop_parts(self)
-        make_fresh(self, name)
+        make_fresh(self, self._database)
         if self._renews:
             self._begin_spares()
 
-    def _drop_parts(self) -> None:
+    def _drop_parts(self, mine: bool) -> None:
         from .postgresql_reset import drop_parts
 
         self._end_spares()
-        drop_parts(self, mine=True)
+        drop_parts(self, mine)
 
     def _check(self, may_appear: bool = False) -> None:
         """Refuse, before anything is spawned, what cannot work."""

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from ..foreign import let_through
 from ..scheduling.deadline import Deadline
-from ..system import procfs
 from ..tracebacks import hidden
-from ..unpatched import os
 from .database_connection import Refused, failing
-from .database_server import MINE, mark
+from .database_server import MINE, is_due, mark
 from .postgresql_connection import Connection, clone, cut, identifier
 
 if TYPE_CHECKING:
@@ -158,11 +156,8 @@ def empty_tables(server: PostgreSQL, how: Literal["truncate", "delete"]) -> None
         connection.ask(f"SET session_replication_role = replica; {empty}", deadline)
 
 
-def drop_parts(server: PostgreSQL, mine: bool = False) -> None:
-    """Drop the databases of processes that shared this server, and have ended.
-
-    :param mine: whether to drop those of this process, too.
-    """
+def drop_parts(server: PostgreSQL, mine: bool) -> None:
+    """Drop databases of processes that share this server; see :func:`is_due`."""
     deadline = Deadline(server._limits.timeout)
     address = server.host, server.port
     with (
@@ -170,8 +165,7 @@ def drop_parts(server: PostgreSQL, mine: bool = False) -> None:
         Connection(address, server._user, server._home) as connection,
     ):
         for (name,) in connection.ask(_PARTS, deadline):
-            pid = int(str(name).rpartition(MINE)[2])
-            if mine if pid == os.getpid() else not procfs.is_alive(pid):
+            if is_due(str(name), mine):
                 cut(connection, str(name), deadline)
                 connection.ask(f"DROP DATABASE IF EXISTS {identifier(str(name))}", deadline)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..declaration import arguments, command, variables
 from ..declaration.arguments import perform
@@ -35,6 +35,17 @@ _INSTEAD = (
     "SQL, the pathlib.Path of a file of SQL, a command as text or as a list of words, or a "
     "function that takes the URL"
 )
+
+
+class Maker(Protocol):
+    """What a schema is made on: the address of a server, and a directory for our files."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def tmpdir(self) -> str: ...
 
 
 class Schema:
@@ -104,7 +115,7 @@ class Schema:
     def run(
         self,
         server: SimpleExecutor,
-        maker: SimpleExecutor,
+        maker: Maker,
         url: str,
         told: Mapping[str, str],
         run_file: Callable[[str], Steps[None]],
@@ -122,7 +133,7 @@ class Schema:
         if self._function is not None:
             perform(f"{server._called}: template=", self._function, url)
         elif self.words:
-            one_shot = _Maker(
+            one_shot = _Run(
                 self.words,
                 name=f"{server._called} template",
                 one_shot=True,
@@ -145,7 +156,7 @@ class Schema:
             yield from run_file(path)
 
 
-class _Maker(SimpleExecutor):
+class _Run(SimpleExecutor):
     """The command of a template; its ``{url}`` is that of the database."""
 
     database_url = ""

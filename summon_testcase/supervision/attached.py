@@ -14,7 +14,6 @@ from ..declaration.arguments import Limits
 from ..errors import AttachFailed, NotRunning
 from ..events import numbers
 from ..foreign import let_through
-from ..output.log import Log
 from ..system import procfs
 from ..unpatched import os
 from .instance import Instance
@@ -51,7 +50,8 @@ class _Files(InstanceFiles):
     """The log, which the owner removes when it stops the service."""
 
     def __init__(self, log: str) -> None:
-        self.log = Log(log)
+        base = log.removesuffix(".log")
+        super().__init__(base, base, log)
 
     def discard(self, keep_log: bool) -> None:
         """Leave them to the owner."""
@@ -151,7 +151,8 @@ class _Process(Process):
             let_through(error)
         if former:
             # another process has started it again
-            self.files.log.path = facts.get("log", "")
+            log = self.files.log.path = facts.get("log", "")
+            self.files.base = log.removesuffix(".log")
             self._new_life()
 
     def pump(self) -> None:
@@ -177,6 +178,10 @@ class _Process(Process):
 
     def watch(self, position: int) -> None:
         """Do nothing: whoever waits for output looks into the log now and then."""
+
+    def probe(self, timeout: float, argv: tuple[str, ...]) -> None:
+        """Have a probe command count as answered: its keeper, which would run it, does not hear."""
+        self.probed = 0, ""
 
     def signal(self, number: int) -> None:
         """Have its owner signal the main process."""

@@ -202,9 +202,7 @@ class ServicePool:
             for name, executor in missing.items():
                 refuse_shorter_lives(name, executor, around)
             farewells.make_room(missing.values())
-            shared = [part for e in missing.values() for part in parts(e) if part._shared]
-            if shared:
-                _attach(shared, self.life)
+            _attach([part for e in missing.values() for part in parts(e)], self.life)
             _begin(batch)
         except BaseException as error:
             with suppress(Exception):
@@ -399,14 +397,15 @@ class ServicePool:
         return any(is_in(executor, self.up) for executor in services)
 
 
-def _attach(shared: Sequence[Executor], life: Scope) -> None:
-    """Have services use those of a stack that runs already, if the user wants that."""
+def _attach(everything: Iterable[Executor], life: Scope) -> None:
+    """Have those with ``shared=True`` use what a stack runs already, if the user wants that."""
+    shared = [part for part in everything if part._shared and isinstance(part, SimpleExecutor)]
     for part in shared:
         refuse_what_cannot_be_shared(part, life)
-    if variable("SUMMON_ATTACH"):
+    if shared and variable("SUMMON_ATTACH"):
         from ..stacks.attaching import attach
 
-        attach([part for part in shared if isinstance(part, SimpleExecutor)])
+        attach(shared)
 
 
 def _begin(batch: Orchestrator) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from ..declaration.lifetime import SCOPES, Scope
 from ..errors import InvalidArgument
 from ..executors.executor import Executor, overridden
+from ..executors.simple import SimpleExecutor
 from ..executors.wrapped import Summoned
 from ..foreign import let_through
 from ..orchestration.orchestrator import Orchestrator
@@ -46,12 +47,13 @@ def refuse_shorter_lives(name: str, executor: Executor, around: Mapping[str, Exe
             )
 
 
-def refuse_what_cannot_be_shared(executor: Executor, life: Scope) -> None:
+def refuse_what_cannot_be_shared(executor: SimpleExecutor, life: Scope) -> None:
     """Refuse a service with ``shared=True`` that several processes could not use.
 
     :param life: the scope in which it lives.
     """
     called = executor._called
+    executor._refuse_a_reset_for_all()
     if life != "run":
         raise InvalidArgument(
             f'{called}: shared=True, and scope={life!r}: write scope="run", since other processes '

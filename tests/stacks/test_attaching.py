@@ -11,39 +11,53 @@ import sys
 import tempfile
 import unittest
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from summon_testcase import AttachFailed, InvalidArgument, SummonMixin, TCPCoordinatedExecutor
+from summon_testcase import (
+    AttachFailed,
+    Defaults,
+    InvalidArgument,
+    PostgreSQL,
+    SimpleExecutor,
+    SummonTestCase,
+)
+from summon_testcase.scheduling.deadline import Deadline
 from summon_testcase.services import Redis
 from summon_testcase.services.client import Client as Conversation
+from summon_testcase.services.mariadb_connection import Connection as Session
 from summon_testcase.stacks import registry
 from summon_testcase.stacks.client import Client
 
 from ..cases import run
 from ..doubles import reset
-from ..needs import find
+from ..needs import find, needs
 from ..programs import STRICT, line, program
-from ..samples import PATIENCE, ROOT, alive, eventually, kill_marked, marked, marker, status
+from ..samples import PATIENCE, ROOT, alive, eventually, marker, processes_with, status
+from .sql import names
 
 find("redis-server")
 find("postgres", package="postgresql")
 
-SHOP = """
+HEAD = """
 import os
-from summon_testcase import PostgreSQL, SummonTestCase
-from summon_testcase.services import Redis
-from summon_testcase.services.client import Client as Conversation
+from summon_testcase import PostgreSQL, SimpleExecutor, SummonTestCase
+from summon_testcase.services import MariaDB, Redis
 from tests.stacks.sql import ask
 
 class ShopTest(SummonTestCase):
+"""
+CACHE = """
     cache = Redis(options=["--loglevel", "debug"], scope="run", shared=True)
+"""
+SHOP = f"""{HEAD}{CACHE}
     db = PostgreSQL(
         database="shop",
         template="create table orders (id int); insert into orders values (7)",
-        env={"TOKEN": "hush"},
+        env={{"TOKEN": "hush"}},
         reset=True,
         scope="run",
         shared=True,
@@ -56,6 +70,26 @@ class ShopTest(SummonTestCase):
             print(self.cache.pid, self.db.env()["PGDATABASE"], self.db.url, file=file)
 
     test_1 = test_2 = test_3 = test_4 = find_only_what_the_template_has
+"""
+ON_MARIADB = f"""{HEAD}
+    db = MariaDB(
+        database="shop",
+        template="create table orders (id int); insert into orders values (7)",
+        reset=True,
+        scope="run",
+        shared=True,
+    )
+"""
+DIVIDED = f"""{HEAD}
+    class Divided(Redis):
+        divided = False
+
+        def _attach(self):
+            self.divided = True
+
+    cache = Divided(scope="run", shared=True)
+    used = Divided(scope="run", shared=True)
+    web = SimpleExecutor("sleep 600", env=[used], scope="run", shared=True)
 """
 OWNER = """
 from summon_testcase.cli.target import load
@@ -77,8 +111,8 @@ finally:
 class Stack:
     """A stack in a process of its own, and the tests that use it."""
 
-    def __init__(self, process: subprocess.Popen[str], place: Path) -> None:
-        self.process, self.place = process, place
+    def __init__(self, process: subprocess.Popen[str], place: Path, text: str) -> None:
+        self.process, self.place, self._text = process, place, text
         self.entry = registry.find()
 
     def service(self, name: str) -> dict[str, Any]:
@@ -86,60 +120,63 @@ class Stack:
             answer: dict[str, Any] = client.ask("describe", service=name)["service"]
         return answer
 
-    def case(self, text: str = SHOP, **tests: Any) -> Any:
-        """The class, as the file has it now, with other tests."""
+    def case(self, text: str = "", **tests: Any) -> Any:
+        """The class as the file has it, or would have it now, with these tests.
+
+        :param text: of the file, if it has changed.
+        """
         path = self.place / "shop.py"
-        path.write_text(text)
+        path.write_text(text or self._text)
         spec = importlib.util.spec_from_file_location("shop", path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules["shop"] = module
         spec.loader.exec_module(module)
-        if not tests:
-            return module.ShopTest
         return type("ShopTest", (module.ShopTest,), {**dict.fromkeys(TESTS), **tests})
 
     def databases(self) -> list[str]:
-        from .sql import names
-
         return names(int(self.service("db")["port"]))
+
+
+@contextmanager
+def brought_up(text: str) -> Iterator[Stack]:
+    """A stack of a file with some text; it may end before the block does."""
+    place, mark = Path(tempfile.mkdtemp(prefix="r")), marker()
+    (place / "shop.py").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(place))
+        patch.setenv("SUMMON_ATTACH", "1")
+        patch.setenv("SUMMON_CACHE_DIR", tempfile.gettempdir())
+        patch.chdir(place)
+        with program(OWNER, mark, place) as process:
+            assert line(process) == ["up"]
+            stack = Stack(process, place, text)
+            yield stack
+            if process.poll() is None:
+                with Client(stack.entry) as client:
+                    assert client.ask("down") == {"ok": True}
+                said, complaints = process.communicate(timeout=PATIENCE)
+                assert (said, complaints, process.returncode) == ("", "", 0)
+    eventually(lambda: not processes_with(str(place)), "nothing is left")
+    shutil.rmtree(place)
 
 
 TESTS = ("test_1", "test_2", "test_3", "test_4")
 
 
 @pytest.fixture(scope="module")
-def here() -> Iterator[Path]:
-    place = Path(tempfile.mkdtemp(prefix="r"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(place))
-        patch.setenv("SUMMON_ATTACH", "1")
-        patch.setenv("SUMMON_CACHE_DIR", tempfile.gettempdir())
-        patch.chdir(place)
-        (place / "shop.py").write_text(SHOP)
-        yield place
-    shutil.rmtree(place)
-
-
-@pytest.fixture(scope="module")
-def up(here: Path) -> Iterator[Stack]:
-    mark = marker()
-    with program(OWNER, mark, here) as process:
-        assert line(process) == ["up"]
-        stack = Stack(process, here)
+def up() -> Iterator[Stack]:
+    with brought_up(SHOP) as stack:
         yield stack
-        with Client(stack.entry) as client:
-            assert client.ask("down") == {"ok": True}
-        said, complaints = process.communicate(timeout=PATIENCE)
-        assert (said, complaints, process.returncode) == ("", "", 0)
-    kill_marked(mark)
 
 
 @pytest.fixture
 def stack(up: Stack) -> Iterator[Stack]:
     yield up
     reset()
-    sys.modules.pop("shop", None)
+
+
+def nap(**options: Any) -> SimpleExecutor:
+    return SimpleExecutor("sleep 600", scope="run", shared=True, **options)
 
 
 def passed(case: type[unittest.TestCase]) -> None:
@@ -253,6 +290,20 @@ def test_a_death(stack: Stack) -> None:
     passed(stack.case(test=lambda case: case.assertTrue(case.cache.running())))
 
 
+def test_one_that_hangs(stack: Stack) -> None:
+    pid = stack.service("cache")["pid"]
+
+    def test(case: Any) -> None:
+        os.kill(pid, signal.SIGSTOP)
+
+    text = SHOP.replace("cache = Redis(", "cache = Redis(alive=True, timeout=0.3, ")
+    try:
+        error = error_of(stack.case(text, test=test))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert "cache: did not answer within 0.3 s" in error
+
+
 def test_a_process_that_is_killed_leaves_no_fault(stack: Stack) -> None:
     text = (
         SHOP + "    def test_1(self):\n        self.cache.kill()\n        os.kill(os.getpid(), 9)\n"
@@ -321,67 +372,86 @@ def test_a_service_that_no_stack_has(stack: Stack, monkeypatch: pytest.MonkeyPat
         assert said in error_of(stack.case(text, test=test))
 
 
-def test_a_server_that_another_shared_service_uses_is_not_divided(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SUMMON_ATTACH", "0")
-    server = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=int('{port}'))"
-
-    def web(**options: Any) -> TCPCoordinatedExecutor:
-        return TCPCoordinatedExecutor([sys.executable, "-c", server], scope="run", **options)
-
-    class Case(SummonMixin, unittest.TestCase):
-        cache = Redis(scope="run", shared=True)
-
-        def test(self) -> None:
-            self.fail("not reached")
-
-    del Case.cache
-    for attributes, said in (
-        ({"cache": Redis(scope="class", shared=True)}, "cache: shared=True, and scope='class'"),
+@pytest.mark.parametrize(
+    ("services", "said"),
+    [
+        ({"cache": Redis(shared=True)}, "cache: shared=True, and scope='class': write scope="),
         (
-            {
-                "cache": Redis(scope="run"),
-                "web": web(shared=True, env={"CACHE": "{cache.url}"}),
-            },
+            {"cache": Redis(scope="run"), "web": nap(env={"URL": "{cache.url}"})},
             "web: shared=True, and it refers to cache, which is not shared",
         ),
-    ):
-        assert said in error_of(type("Refused", (Case,), attributes))
-        reset()
+        (
+            {"db": PostgreSQL(scope="run", shared=True, reset=True), "web": nap(env=["db"])},
+            "db: reset= would be one for all processes, since web, which is shared, too, refers",
+        ),
+    ],
+    ids=["a shorter scope", "what it refers to", "a reset for all"],
+)
+def test_what_cannot_be_shared(services: dict[str, Any], said: str) -> None:
+    case = type("Refused", (SummonTestCase,), {"test": lambda case: None, **services})
+    for name, service in services.items():
+        service.__set_name__(case, name)
+    assert said in error_of(case)
+    reset()
+
+
+def test_a_reset_that_would_be_one_for_all() -> None:
     with pytest.raises(InvalidArgument, match=r"shared=True and reset= contradict each other"):
         Redis(scope="run", shared=True, reset=True)
 
+    class Case(SummonTestCase):
+        summon = Defaults(scope="run", shared=True)
+        cache = Redis(reset=True)
 
-def test_an_owner_that_ends_during_tests(
-    here: Path, mark: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = Path(tempfile.mkdtemp(prefix="r"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
-    monkeypatch.chdir(place)
-    (place / "shop.py").write_text(
-        SHOP.partition("    db =")[0] + "    def test(self):\n        pass\n"
-    )
-    with program(OWNER, mark, place) as process:
-        assert line(process) == ["up"]
-        other = Stack(process, place)
+        def test(self) -> None:
+            """Never reached."""
+
+    assert "cache: shared=True and reset= contradict each other" in error_of(Case)
+    reset()
+
+
+@needs("mariadbd", package="mariadb-server")
+def test_mariadb() -> None:
+    def query(address: tuple[str, int], database: str, statement: str) -> list[Any]:
+        with Session(address, database) as session:
+            return session.ask(statement, Deadline(PATIENCE))
+
+    def test(case: Any) -> None:
+        address, name = (case.db.host, case.db.port), case.db.env()["MYSQL_DATABASE"]
+        assert name == f"shop_summon_{os.getpid()}"
+        assert query(address, name, "select * from orders") == [["7"]]
+        query(address, name, "insert into orders values (8); create table more (id int)")
+        # a process that was killed would have left this
+        query(address, name, "create database if not exists shop_summon_999999999")
+
+    with brought_up(ON_MARIADB) as stack:
+        address = "127.0.0.1", int(stack.service("db")["port"])
+        for _ in range(2):
+            passed(stack.case(test=test, test_again=test))
+            reset()
+        passed(stack.case(test=lambda case: None))
+        reset()
+        assert query(address, "", "show databases like 'shop%'") == [["shop"]]
+
+
+def test_an_owner_that_ends_during_tests() -> None:
+    with brought_up(DIVIDED) as stack:
+        process = stack.process
 
         def test(case: Any) -> None:
+            # what another shared service refers to is the same for all
+            assert (case.cache.divided, case.used.divided) == (True, False)
             process.kill()
             process.wait()
             eventually(lambda: not alive(case.cache.pid), "its warden kills what it has started")
             case.fail("on purpose")
 
-        text = (place / "shop.py").read_text()
-        case = other.case(text, test=test, test_after=lambda case: None)
+        case = stack.case(test=test, test_after=lambda case: None)
         result = run(case)
-        owner = rf"the owner of shop.py in {place} \(pid {process.pid}\) is gone"
+        owner = rf"the owner of shop.py in {stack.place} \(pid {process.pid}\) is gone"
         assert len(result.failures + result.errors) >= 2
         for _, said in result.errors:
             unittest.TestCase().assertRegex(said, rf"cache: {owner}.* during ShopTest.test")
         with pytest.raises(AttachFailed, match=owner):
             case.cache.restart()
         reset()
-        sys.modules.pop("shop", None)
-    eventually(lambda: not marked(str(place)), "nothing is left")
-    shutil.rmtree(place)
