@@ -10,6 +10,7 @@ from typing import Any
 from ..clean import encodable, line_of, shortened
 from ..foreign import let_through, suppress
 from ..unpatched import open, os, switched_on, variable
+from .model import BAD
 
 Facts = dict[str, Any]
 
@@ -18,6 +19,8 @@ ACTIONS, SUMMARY = "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"
 #: rows of a table at most, and characters of a message: GitHub refuses more than a mebibyte, and
 #: shows ten annotations
 _ROWS, _LONGEST, _ANNOTATIONS = 100, 200, 10
+#: what means something to HTML or to GitHub's Markdown
+_SPELT_OUT = {ord(character): f"&#{ord(character)};" for character in "<>&\"'|`*_[]~$#!@\\"}
 
 
 def summarize(report: Facts, path: str) -> str:
@@ -57,7 +60,7 @@ def summary(report: Facts, path: str) -> str:
         cells = (_cell(row.name), ready, str(row.starts), deaths, str(row.restarts))
         lines.append(f"| {' | '.join(cells)} |")
     lines += _more(len(services), "services")
-    failed = [test for test in report["tests"] if test["outcome"] in ("failed", "error")]
+    failed = [test for test in report["tests"] if test["outcome"] in BAD]
     if failed:
         lines += ["", "| Test | Outcome | Message |", "| --- | --- | --- |"]
         for test in failed[:_ROWS]:
@@ -111,10 +114,7 @@ def _together(services: Iterable[Facts]) -> list[_Row]:
 def _cell(text: str) -> str:
     """The first line of a text, so that nothing in it means anything to Markdown."""
     line = shortened(line_of(text.strip().partition("\n")[0]), _LONGEST)
-    spelt = html.escape(line).replace("\\", "\\\\")
-    for character in "|`*_[]~$#!@":
-        spelt = spelt.replace(character, f"&#{ord(character)};")
-    return spelt
+    return line.translate(_SPELT_OUT)
 
 
 def _more(number: int, what: str) -> list[str]:

@@ -104,6 +104,16 @@ def test_a_report_and_the_next_one(runs: Runs) -> None:
     assert (process["label"], process["argv"][1:3]) == ("main", ["-m", "unittest"])
     assert process["ended"] is not None
     assert sorted(service["owner"] for service in services) == ["DiesTest", "ShopTest"]
+    outcomes = {test["name"]: test["outcome"] for test in made["tests"]}
+    assert outcomes.keys() == {
+        *("shop.ShopTest.test_passes", "shop.ShopTest.test_fails", "shop.DiesTest.test_dies"),
+    }
+    assert outcomes["shop.ShopTest.test_passes"] == "passed"
+    assert outcomes["shop.ShopTest.test_fails"] == "failed"
+    assert outcomes["shop.DiesTest.test_dies"] != "passed"
+    for test in made["tests"]:
+        (used,) = (s for s in services if s["id"] in test["services"])
+        assert used["owner"] in test["name"]
     died = next(life for s in services if s["owner"] == "DiesTest" for life in s["lives"])
     assert died["died"]["how"] == "was killed by SIGKILL"
     kept = runs.path / "report" / "logs" / "DiesTest" / "notes.txt"
@@ -145,6 +155,8 @@ def test_all_workers_write_one_report(runs: Runs) -> None:
     summary = (runs.path / "summary").read_text()
     assert summary.startswith("# of another step\n")
     assert summary.count("| DiesTest.web |") == summary.count("| ShopTest.web |") == 1
+    assert summary.count("| shop.OtherTest.test&#95;fails | failed |") == 1
+    assert "shop.OtherTest.test&#95;passes" not in summary
     assert len(re.findall("^::error", done.stdout + done.stderr, re.MULTILINE)) == 1
     assert "::error title=DiesTest.web::web: was killed by SIGKILL" in done.stdout + done.stderr
 
@@ -171,6 +183,9 @@ def test_a_killed_run_leaves_a_report(runs: Runs) -> None:
     made = runs.report()
     (process,) = made["processes"]
     assert process["ended"] is None
+    ended = {test["name"]: test["ended"] for test in made["tests"]}
+    assert ended["shop.ShopTest.test_passes"] is not None
+    assert ended["shop.DiesTest.test_dies"] is None
     of_dies = next(service for service in made["services"] if service["owner"] == "DiesTest")
     (life,) = of_dies["lives"]
     assert life["ready"] is not None and life["stopped"] is None
