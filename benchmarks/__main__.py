@@ -16,7 +16,7 @@ from .worker import ROOT
 
 SUITES = (
     *("readiness", "waiting", "spawning", "stopping", "graph", "output", "importing"),
-    *("calls", "real", "postgresql", "classes", "services", "page"),
+    *("calls", "real", "postgresql", "classes", "services", "report", "page"),
 )
 
 

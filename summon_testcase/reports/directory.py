@@ -22,6 +22,9 @@ _PATIENCE = 10.0
 #: files that we have written, one a line: only these are removed, or replaced
 _LOCK, _OURS = "lock", "files"
 
+#: what is no JSON, of events that a user has made, is written as text
+_as_json = json.JSONEncoder(default=str, separators=(",", ":")).encode
+
 
 class Directory:
     """A directory that several processes of one run write into.
@@ -94,7 +97,7 @@ class Directory:
         The file is opened for each line: tests close descriptors that they do not know, and a
         forked child must not share ours.
         """
-        line = json.dumps(facts, default=str, separators=(",", ":")).encode() + b"\n"
+        line = _as_json(facts).encode() + b"\n"
         fd = os.open(self.part, os.O_WRONLY | os.O_APPEND)
         try:
             while line:

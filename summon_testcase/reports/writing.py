@@ -17,7 +17,7 @@ def write(directory: Directory) -> list[str]:
 
     report = model.report(directory)
     problems = [
-        directory.replace("report.json", json.dumps(report, indent=1)),
+        directory.replace("report.json", json.dumps(report)),
         directory.replace("trace.json", json.dumps(trace.trace(report))),
         directory.replace("report.html", page(report)),
         github.summarize(report, directory.path),
