@@ -184,9 +184,10 @@ class Directory:
             os.replace(made, path)
         except OSError as error:
             let_through(error)
+            return f"{path} cannot be written: {error.strerror}"
+        finally:
             with suppress(OSError):
                 os.unlink(made)
-            return f"{path} cannot be written: {error.strerror}"
         return ""
 
     def _clear(self) -> None:

@@ -74,7 +74,8 @@ class _Process:
         self.tests: list[Facts] = []
         self.notes: list[Facts] = []
         self.warnings: list[Facts] = []
-        #: by the identity of a life, the path of its log
+        #: by the identity of a life, the path of its log, which exists if it is kept, or if the
+        #: service runs
         self.logs: dict[int, str] = {}
         for line in lines[1:]:
             self._take(line)
@@ -188,10 +189,9 @@ class _Process:
         life = self._life(service, at, begins=last.get("spawned") is not None)
         life.update(spawned=at, pid=line["pid"])
         service.update(command=list(line.get("command", ())), cwd=line.get("cwd", ""))
-        path = line.get("log", "")
+        path = self.logs[id(life)] = line.get("log", "")
         if path.startswith(self._kept + os.sep):
             life["log"] = os.path.relpath(path, self._folder)
-            self.logs[id(life)] = path
 
     def _ready(self, service: Facts, at: float, line: Facts) -> None:
         life = self._life(service, at)
