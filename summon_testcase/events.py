@@ -89,7 +89,8 @@ class ServiceStarting(ServiceEvent):
 
     :param kind: the name of the executor's class.
     :param scope: how long it lives in a TestCase: ``"test"``, ``"class"``, ``"module"``, ``"run"``.
-    :param after: names of the services that had to be ready before, since it refers to them.
+    :param after: names of the services that had to be ready before: it refers to them, or one is
+        in front of it in a sequence.
     """
 
     kind: str

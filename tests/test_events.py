@@ -291,6 +291,14 @@ def test_executors_of_ones_own() -> None:
     assert names(events) == OWN
 
 
+def test_a_sequence(mark: str) -> None:
+    """Each waits for the one before it, also without a reference."""
+    one, two = (SimpleExecutor(service("silent.py", mark), name=name) for name in ("one", "two"))
+    with heard() as events, orchestrated(one, two):
+        pass
+    assert [e.after for e in of(ServiceStarting, events)] == [(), ("one",)]
+
+
 def test_own_ones_that_fail() -> None:
     with heard() as events, pytest.raises(ValueError, match="no start"), Own("start"):
         pass

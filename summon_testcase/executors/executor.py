@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from ..declaration.arguments import perform
 from ..declaration.defaults import of_class
@@ -62,27 +62,27 @@ def stop_of(thing: Startable, name: str = "") -> Steps[None]:
     :param name: what it is called if it has no name.
     """
     if isinstance(thing, Executor) and not overridden(thing, "stop"):
-        return thing._stopping() if tells(thing) else _told_stopping(thing)
+        return thing._stopping() if tells(thing) else _told_stop(thing)
     return _blocking_stop(thing, name)
 
 
 def _blocking_start(thing: Startable, name: str) -> Steps[None]:
-    with thing._attempt() if isinstance(thing, Executor) else contextlib.nullcontext():
-        _start(thing, name)
+    attempt = thing._attempt() if isinstance(thing, Executor) else contextlib.nullcontext()
+    with attempt, _told("starting", thing, name):
+        perform(f"start() of {type(thing).__name__}", thing.start)
     return
     yield
 
 
 def _blocking_stop(thing: Startable, name: str) -> Steps[None]:
-    _stop(thing, name)
+    with _told("stopping", thing, name):
+        perform(f"stop() of {type(thing).__name__}", thing.stop)
     return
     yield
 
 
-def _told_stopping(thing: Executor) -> Steps[None]:
-    from . import own
-
-    with own.stopping(thing):
+def _told_stop(thing: Executor) -> Steps[None]:
+    with _told("stopping", thing):
         yield from thing._stopping()
 
 
@@ -91,29 +91,19 @@ def tells(thing: Startable) -> bool:
     return isinstance(thing, Executor) and (thing._tells or not overridden(thing, "start"))
 
 
-def _start(thing: Any, name: str = "") -> Any:
-    """Call the ``start()`` of an object, and see to it that this is told."""
-    call = f"start() of {type(thing).__name__}"
+def _told(
+    what: Literal["starting", "stopping"], thing: Startable, name: str = ""
+) -> AbstractContextManager[None]:
+    """A block that starts or stops an object, and emits events of that if the object does not.
+
+    :param name: what it is called if it has no name.
+    """
     if tells(thing):
-        return perform(call, thing.start)
+        return contextlib.nullcontext()
     load("executors.own")
     from . import own
 
-    with own.starting(thing, name):
-        return perform(call, thing.start)
-
-
-def _stop(thing: Startable, name: str = "") -> None:
-    """Call the ``stop()`` of an object, and see to it that this is told."""
-    call = f"stop() of {type(thing).__name__}"
-    if tells(thing):
-        perform(call, thing.stop)
-        return
-    load("executors.own")
-    from . import own
-
-    with own.stopping(thing, name):
-        perform(call, thing.stop)
+    return own.starting(thing, name) if what == "starting" else own.stopping(thing, name)
 
 
 def reset_and_tell(thing: Executor) -> None:
@@ -168,6 +158,8 @@ class Executor:
     _may_be_scoped = False
     #: the name of the class that has it as an attribute; empty if none has
     _owner_name = ""
+    #: the name of the member before it, if it is in a sequence
+    _preceding = ""
     #: whether its start and its stop emit events; otherwise this is done for them
     _tells = False
     #: the life that it leads, or led last, if it runs a process
@@ -193,16 +185,16 @@ class Executor:
     @boundary_of_start
     def __enter__(self: E) -> E:
         self._tell_what_is_ignored()
-        with self._attempt():
-            started: E = _start(self)
-            return started
+        with self._attempt(), _told("starting", self):
+            return perform(f"start() of {type(self).__name__}", self.start)
 
     @boundary
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._stop_at_once()
 
     def _stop_at_once(self) -> None:
-        _stop(self)
+        with _told("stopping", self):
+            perform(f"stop() of {type(self).__name__}", self.stop)
 
     def reset(self) -> None:
         """Put the service into the state after its start: call the function of ``reset=``.
@@ -352,8 +344,8 @@ class Executor:
         return self.after
 
     def _referred_to(self) -> tuple[str, ...]:
-        """The names of all that must be ready before it, since it refers to them."""
-        named = {*self._needs()}
+        """The names of all that must be ready before it: it refers to them, or is in a sequence."""
+        named = {*self._needs(), self._preceding}
         for thing in self._waits_for():
             named.add(thing if isinstance(thing, str) else getattr(thing, "name", ""))
         return tuple(sorted(named - {"", self.name}))

@@ -27,7 +27,9 @@ def _who(thing: Any, name: str) -> dict[str, Any]:
     kind = type(thing).__name__
     if not isinstance(thing, Executor):
         return {"service": name or kind, "number": 0}
-    number = vars(thing)["_number"] = vars(thing).get("_number") or next(numbers)
+    if "_number" not in vars(thing):
+        vars(thing)["_number"] = next(numbers)
+    number: int = vars(thing)["_number"]
     return {"service": thing.name or name or kind, "owner": thing._owner_name, "number": number}
 
 

@@ -161,10 +161,12 @@ class Group(Executor):
         :raises DependencyCycle: if they wait for each other.
         """
         graph: dict[str, set[str]] = {}
-        previous: str | None = None
+        previous = ""
         for key, member in self._members.items():
-            before = {previous} if self._ordered and previous is not None else set()
+            preceding = previous if self._ordered else ""
+            before = {preceding} if preceding else set()
             if isinstance(member, Executor):
+                member._preceding = preceding
                 before |= {name for name in member._needs() if name in self._members}
                 for thing in member._waits_for():
                     argument = "after" if any(thing is entry for entry in member.after) else "env"
