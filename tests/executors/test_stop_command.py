@@ -198,7 +198,7 @@ class TestStop:
 
     def test_another_timeout(self, mark: str) -> None:
         """``stop(timeout=)`` likewise."""
-        script = 'trap "" TERM; echo up; while :; do sleep 0.1; done'
+        script = 'trap "" TERM INT; echo up; while :; do sleep 0.1; done'
         it = sh(script, mark, stop_timeout=300).start()
         began = time.monotonic()
         with pytest.raises(StopFailed, match=r"did not end within 0\.2 s of SIGTERM"):
