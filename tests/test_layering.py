@@ -21,6 +21,7 @@ PACKAGE = "summon_testcase"
 #: from top to bottom: rooms, which are folders, and leaves; those in one row are siblings and do
 #: not know each other
 ROWS = [
+    {"__main__"},
     {"cli", "testing"},
     {"stacks"},
     {"orchestration", "services"},
@@ -33,7 +34,7 @@ ROWS = [
     {"unpatched", "wording"},
     {"asker", "clean", "foreign", "keeper", "proxy"},
 ]
-LEAVES = {"clean", "errors", "events", "foreign", "tracebacks", "unpatched", "wording"}
+LEAVES = {"__main__", "clean", "errors", "events", "foreign", "tracebacks", "unpatched", "wording"}
 #: programs of their own: beside the standard library they import only these packages
 PROGRAMS: dict[str, set[str]] = {
     "keeper": set(),

@@ -32,10 +32,10 @@ def state_of(executor: Executor) -> str:
         return "stopped" if idle else "running"
     if instance.starting or (instance.in_use and not instance.ready and instance.running()):
         return "starting"
-    if not instance.in_use:
-        return "stopped"
     if instance.running():
         return "paused" if instance.pauses else "running"
+    if not instance.in_use or instance.process.ending:
+        return "stopped"
     return "done" if instance.death("while the stack was up") is None else "dead"
 
 

@@ -35,6 +35,11 @@ _LONGEST_PAUSE = 30.0
 
 
 Request = dict[str, Any]
+#: requests that are told, and how
+_TOLD = {
+    **{"start": "started", "stop": "stopped", "kill": "killed", "restart": "restarted"},
+    **{"pause": "paused", "resume": "resumed"},
+}
 
 
 class Owner:
@@ -43,6 +48,7 @@ class Owner:
     :param orchestrator: the services, bound to each other; none of them runs.
     :param registration: the entry by which other processes find the stack.
     :param restart: whether a service that dies is started again.
+    :param lasting: whether to go on when no service runs any more.
     :param tell: is given the name of a service and what has happened to it: the error of a death,
         or text.
     """
@@ -53,6 +59,7 @@ class Owner:
         registration: Registration,
         *,
         restart: bool = False,
+        lasting: bool = False,
         tell: Callable[[str, object], object],
     ) -> None:
         self.orchestrator = orchestrator
@@ -67,6 +74,7 @@ class Owner:
             if isinstance(executor, SimpleExecutor)
         }
         self._restart = restart
+        self._lasting = lasting
         self._tell = tell
         #: deaths that have not been mended, by name of the service
         self.dead: dict[str, Exception] = {}
@@ -149,7 +157,7 @@ class Owner:
             for name, moment in list(self._due.items()):
                 if moment <= time.monotonic() and not self._busy:
                     yield from self._alone(self._mend(name))
-            if not self._due and all(
+            if not (self._lasting or self._due or self._busy) and all(
                 state_of(executor) in ("dead", "done") for executor in self.services.values()
             ):
                 self.end()
@@ -190,6 +198,7 @@ class Owner:
         else:
             self.dead.pop(name, None)
             self._tell(name, "was started again")
+        self.note()
 
     # -- requests --
 
@@ -299,6 +308,8 @@ class Owner:
                 ended.discard(str(request["service"]))
             yield from self._alone(operation(executor, request, connection))
             self.note()
+            if do in _TOLD:
+                self._tell(str(request["service"]), f"was {_TOLD[do]} on request")
             return self._done(request)
         except Exception as error:
             let_through(error)

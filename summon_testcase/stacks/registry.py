@@ -63,8 +63,10 @@ class Stack:
         if target == self.target:
             return True
         place, _, name = target.rpartition(":") if ":" in target else (target, "", "")
-        own, module = str(self.file), str(self.target).rpartition(":")[0] or str(self.target)
-        same = os.path.realpath(place) == own or place == module
+        module = os.sep + place.replace(".", os.sep)
+        same = os.path.realpath(place) == self.file or self.file.endswith(
+            (f"{module}.py", f"{module}{os.sep}__init__.py")
+        )
         return same and name in ("", self.name)
 
     def lives(self) -> bool:

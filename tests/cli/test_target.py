@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,15 +35,9 @@ number = 3
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory with targets, which is the current one; what is imported is forgotten again."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend("not there")  # so that sys.path is put back
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "test_shop.py").write_text(SHOP)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+def _shop(here: Path) -> None:
+    """A module with targets in the current directory."""
+    (here / "test_shop.py").write_text(SHOP)
 
 
 def names(target: Target) -> list[str]:

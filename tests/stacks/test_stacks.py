@@ -34,7 +34,8 @@ from summon_testcase.stacks.owner import Owner
 from summon_testcase.stacks.registry import Registration
 
 def tell(name, what):
-    say(name, str(what).partition("\\n")[0])
+    if isinstance(what, Exception):
+        say(name, str(what).partition("\\n")[0])
 
 def server(**options):
     words = service("serves.py", "tcp", "{port}", "{tmpdir}/state", MARK)

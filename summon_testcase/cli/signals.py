@@ -1,0 +1,35 @@
+"""Signals that end the command: exceptions, so that the stack is stopped on the way."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+
+class Ended(KeyboardInterrupt):
+    """A signal other than Ctrl-C has asked the command to end.
+
+    :param number: the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def status_of(interrupt: KeyboardInterrupt) -> int:
+    """The exit status of a command that a signal has ended before it had done its work."""
+    return 128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT)
+
+
+def hear() -> None:
+    """Have Ctrl-C, SIGTERM and a terminal that goes away raise exceptions."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Ended(number)
+
+    # also where a shell has started the command in the background, with Ctrl-C ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, end)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, end)

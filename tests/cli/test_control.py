@@ -1,0 +1,135 @@
+"""``summon up -d``, and the commands about stacks that run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from summon_testcase.cli import signals
+from summon_testcase.cli.main import main
+
+from ..samples import alive, eventually
+from .stage import Stage, ended
+
+Ask = Callable[..., str]
+
+
+@pytest.fixture
+def ask(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """A function that carries out a command line in this process, and returns what it writes."""
+    monkeypatch.chdir(stage.here)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(stage.runtime))
+    monkeypatch.setattr(signals, "hear", lambda: None)
+
+    def ask(*words: str, status: int = 0) -> str:
+        assert main(words) == status, capsys.readouterr()
+        captured = capsys.readouterr()
+        return captured.out + captured.err
+
+    return ask
+
+
+@pytest.fixture
+def up(stage: Stage) -> Stage:
+    """A stack in the background; the test ends it."""
+    with stage.terminal("up", "-d", "stack.py") as terminal:
+        terminal.expect(r"web is ready after")
+        terminal.expect(r"NAME +ADDRESS +URL +LOG\r\n")
+        ended(terminal, 0)  # the terminal is closed with that
+    assert stage.is_up()
+    return stage
+
+
+def test_a_day_in_the_background(up: Stage, ask: Ask) -> None:
+    """Each command once, since a stack takes its time to start."""
+    owner = up.stack()["pid"]
+    assert os.getsid(owner) == owner
+
+    said = ask("ps")
+    assert f"stack.py in {up.here} (pid {owner}): running\n" in said
+    assert "db    running" in said
+    (facts,) = json.loads(ask("ps", "--json", "stack.py:StackTest"))
+    port = facts["services"]["db"]["port"]
+
+    assert ask("logs", "web") == f"web    | web sees {port}\n"
+    said = ask("logs")
+    assert f"web    | web sees {port}\n" in said
+    assert "db     |" in said
+    assert "there is no service 'wbe'" in ask("logs", "wbe", status=2)
+
+    assert ask("wait", "--timeout", "5") == ""
+    with up.start("logs", "-f", "web") as follower:
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == f"web    | web sees {port}\n"
+        before = up.pid_of("web")
+        assert ask("restart", "web") == "web was restarted\n"
+        assert up.pid_of("web") != before
+        assert follower.stdout.readline() == "web    | bye\n"
+        assert follower.stdout.readline() == f"web    | web sees {port}\n"
+        assert "no service 'wbe'" in ask("restart", "wbe", status=1)
+
+        os.kill(up.pid_of("lone"), signal.SIGKILL)
+        said = ask("wait", "--timeout", "0", status=1)
+        assert "not ready within 0 s: lone is dead" in said
+        ask("restart", "lone")
+
+        assert ask("down") == f"stack.py in {up.here} (pid {owner}) is down\n"
+        assert follower.stdout.read() == "web    | bye\n"
+        assert follower.wait(15) == 0
+    assert not alive(owner)
+    assert "no stack runs in" in ask("down", status=1)
+    up.remove_named_logs()
+
+
+def test_kill_9_of_a_stack_in_the_background(up: Stage, ask: Ask) -> None:
+    os.kill(up.stack()["pid"], signal.SIGKILL)
+    assert "no stack runs in" in ask("down", status=1)
+
+
+def test_a_failed_start_in_the_background_is_told_in_front(stage: Stage) -> None:
+    (stage.here / "broken.py").write_text(
+        "from summon_testcase import OutputCoordinatedExecutor\n"
+        "class Broken:\n"
+        "    it = OutputCoordinatedExecutor(['sh', '-c', 'echo no disk; exit 3'], 'ready')\n"
+    )
+    said = stage.summon("up", "-d", "broken.py", status=1)
+    assert "summon: it: exited with status 3 before it was ready" in said
+    assert "no disk" in said
+    stage.remove_named_logs()
+
+
+def test_ctrl_c_while_it_starts_in_the_background(stage: Stage) -> None:
+    (stage.here / "never.py").write_text(
+        "from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor\n"
+        "class Never:\n"
+        "    first = SimpleExecutor('sleep 600')\n"
+        "    then = OutputCoordinatedExecutor('sleep 600', 'ready', after=first)\n"
+    )
+    with stage.terminal("up", "-d", "never.py") as terminal:
+        terminal.expect("first is ready")
+        terminal.sendintr()
+        assert "Traceback" not in ended(terminal, 130)
+
+
+def test_several_stacks(stage: Stage, ask: Ask) -> None:
+    (stage.here / "other.py").write_text(
+        "from summon_testcase import SimpleExecutor\n"
+        "class Other:\n    nap = SimpleExecutor('sleep 600')\n"
+    )
+    stage.summon("up", "-d", "stack.py", "lone")
+    stage.summon("up", "-d", "other.py")
+    said = ask("down", status=1)
+    assert "several stacks run here: say which: stack.py in" in said
+    assert "restarted" in ask("restart", "nap", "--target", "other.py")
+    ask("down", "other:Other")
+    with stage.start("wait", "--timeout", "30", "other.py") as waiting:
+        eventually(lambda: alive(waiting.pid), "it waits")
+        stage.summon("up", "-d", "other.py")
+        waiting.communicate(timeout=15)
+    assert waiting.returncode == 0
+    ask("down", "other.py")
+    ask("down")

@@ -1,0 +1,97 @@
+"""``summon run``: a command while services are up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+
+import pytest
+
+from ..samples import eventually
+from .stage import Stage, ended
+
+#: prints the variables that are ours
+SHOW = """
+import json, os
+names = ("SUMMON_", "DATABASE")
+print(json.dumps({k: v for k, v in os.environ.items() if k.startswith(names)}))
+"""
+
+
+def test_the_command_has_the_variables_of_the_services(stage: Stage) -> None:
+    said = stage.summon("run", "stack.py", "web", "--", sys.executable, "-c", SHOW)
+    env = json.loads(said)
+    port = env["SUMMON_DB_PORT"]
+    assert env["SUMMON_DB_HOST"] == "127.0.0.1"
+    assert env["SUMMON_DB_URL"] == env["DATABASE"] == f"tcp://127.0.0.1:{port}"
+    assert env["SUMMON_ATTACH"] == "1"
+    assert not any(name.startswith(("SUMMON_WEB_", "SUMMON_LONE")) for name in env)
+
+
+@pytest.mark.parametrize(("script", "status"), [("exit 7", 7), ("kill -USR1 $$", 128 + 10)])
+def test_its_status_is_that_of_the_command(stage: Stage, script: str, status: int) -> None:
+    assert stage.summon("run", "stack.py", "lone", "--", "sh", "-c", script, status=status) == ""
+
+
+def test_a_command_that_is_not_found(stage: Stage) -> None:
+    said = stage.summon("run", "stack.py", "--", "no-such-program", status=127)
+    assert said == "summon: no-such-program: command not found\n"
+
+
+def test_commands_in_it_mean_its_stack(stage: Stage) -> None:
+    """Even if the same target runs twice in the directory."""
+    inner = " ".join(stage.command("ps", "--json"))
+    with stage.start("up", "stack.py", "lone") as process:
+        eventually(stage.is_up, "it is up")
+        said = stage.summon("run", "stack.py", "lone", "--", "sh", "-c", inner)
+        assert {stack["how"] for stack in json.loads(said)} == {"up", "run"}
+        inner = " ".join(stage.command("restart", "lone"))
+        said = stage.summon("run", "stack.py", "lone", "--", "sh", "-c", inner)
+        assert "lone was restarted" in said
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=15)
+
+
+def test_ctrl_c_goes_to_the_command(stage: Stage) -> None:
+    """Its services go on until it has ended."""
+    script = "trap 'echo caught; exit 5' INT; echo begun; while :; do sleep 0.05; done"
+    with stage.terminal("run", "stack.py", "lone", "--", "sh", "-c", script) as terminal:
+        terminal.expect("begun")
+        terminal.sendintr()
+        terminal.expect("caught")
+        ended(terminal, 5)
+
+
+def test_sigterm_is_passed_on(stage: Stage) -> None:
+    script = "trap 'echo asked; exit 6' TERM; echo begun; while :; do sleep 0.05; done"
+    with stage.start("run", "stack.py", "lone", "--", "sh", "-c", script) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=15)[0] == "asked\n"
+    assert process.returncode == 6
+
+
+def test_a_start_that_fails(stage: Stage) -> None:
+    (stage.here / "broken.py").write_text(
+        "from summon_testcase import SimpleExecutor\n"
+        "class Broken:\n"
+        "    it = SimpleExecutor('no-such-server')\n"
+    )
+    said = stage.summon("run", "broken.py", "--", "echo", "never", status=1)
+    assert "summon: it: no-such-server is not installed" in said or "no-such-server" in said
+    assert "never" not in said
+
+
+def test_killed_by_sigkill(stage: Stage) -> None:
+    with stage.start(
+        "run", "stack.py", "lone", "--", "sh", "-c", "echo $$; exec sleep 600"
+    ) as process:
+        assert process.stdout is not None
+        command = int(process.stdout.readline())
+        process.kill()
+        process.wait()
+    os.kill(command, signal.SIGKILL)
+    stage.summon("ps", status=1)

@@ -1,0 +1,196 @@
+"""``summon up``, in a terminal and without one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ..samples import eventually, processes_with
+from .stage import Stage, ended
+
+TABLE = r"NAME +ADDRESS +URL +LOG\r?\n"
+
+
+def test_in_a_terminal(stage: Stage) -> None:
+    """Table, coloured names of one width, and at Ctrl-C a stop in the reverse order."""
+    with stage.terminal("up", "stack.py") as terminal:
+        terminal.expect(r"db is ready after [\d.]+ s")
+        terminal.expect(r"web is ready after")
+        terminal.expect(TABLE)
+        terminal.expect(r"db +127\.0\.0\.1:(\d+) +tcp://127\.0\.0\.1:\1 +(\S+)\r\n")
+        port, log = terminal.match.groups()
+        assert Path(log).exists()
+        terminal.expect(rf"\x1b\[(\d+)mweb    \|\x1b\[0m web sees {port}\r\n")
+        terminal.sendintr()
+        said = ended(terminal, 0)
+    assert "summon | stopping\n" in said
+    assert "web    | bye\n" in said  # what it wrote when it was stopped
+    assert "Traceback" not in said
+
+
+def test_no_colours_where_they_are_not_wanted(stage: Stage) -> None:
+    with stage.terminal("up", "stack.py", "web", NO_COLOR="1") as terminal:
+        terminal.expect("web    [|] web sees .*\n")
+        assert "\x1b[" not in terminal.before + terminal.after
+        assert "lone is ready" not in terminal.before  # nothing needs it
+        terminal.sendintr()
+        ended(terminal, 0)
+
+
+def test_a_second_ctrl_c_kills(stage: Stage) -> None:
+    (stage.here / "deaf.py").write_text(
+        "from summon_testcase import OutputCoordinatedExecutor\n"
+        "class Deaf:\n"
+        "    one = OutputCoordinatedExecutor(\n"
+        "        'trap \"echo deaf\" TERM; echo up; sleep 600 & while :; do wait; done', 'up',\n"
+        "        shell=True, stop_timeout=60)\n"
+    )
+    with stage.terminal("up", "deaf.py") as terminal:
+        terminal.expect("one    .*[|].* up\r\n")
+        terminal.sendintr()
+        terminal.expect("stopping")
+        terminal.expect("deaf")
+        terminal.sendintr()
+        ended(terminal, 130)
+
+
+def test_ctrl_c_while_it_starts(stage: Stage) -> None:
+    (stage.here / "never.py").write_text(
+        "from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor\n"
+        "class Never:\n"
+        "    first = SimpleExecutor('sleep 600')\n"
+        "    then = OutputCoordinatedExecutor('sleep 600', 'ready', after=first)\n"
+    )
+    with stage.terminal("up", "never.py") as terminal:
+        terminal.expect("first is ready")
+        terminal.sendintr()
+        assert "Traceback" not in ended(terminal, 130)
+
+
+def test_a_terminal_that_goes_away(stage: Stage) -> None:
+    with stage.terminal("up", "stack.py") as terminal:
+        terminal.expect(TABLE)
+        terminal.expect("web sees")
+        terminal.ptyproc.fileobj.close()
+        eventually(lambda: not terminal.isalive(), "it has ended")
+        terminal.closed = True
+        assert (terminal.exitstatus, terminal.signalstatus) == (129, None)
+
+
+def test_a_broken_pipe(stage: Stage) -> None:
+    """As ``summon up stack.py web | head -1``: even if no service writes anything more."""
+    with stage.start("up", "stack.py", "lone", stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "lone is ready" in process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(15) == 141
+        assert process.stderr.read() == ""
+
+
+def test_a_death_is_told_and_the_others_go_on(stage: Stage) -> None:
+    with stage.terminal("up", "stack.py") as terminal:
+        terminal.expect("web sees")
+        pid = stage.pid_of("web")
+        os.kill(pid, signal.SIGKILL)
+        terminal.expect(r"web: was killed by SIGKILL while the stack was up")
+        terminal.expect(r"web sees \d+")  # its last lines
+        assert "running" in stage.summon("ps")
+        terminal.sendintr()
+        ended(terminal, 1)
+    stage.remove_named_logs()
+
+
+def test_a_death_is_mended(stage: Stage) -> None:
+    with stage.start("up", "stack.py", "web", "--restart") as process:
+        eventually(lambda: stage.is_up(), "it is up")
+        for _ in range(2):
+            pid = stage.pid_of("web")
+            os.kill(pid, signal.SIGKILL)
+            stage.until_pid_is_not("web", pid)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=15)
+    assert said.count("web: was killed by SIGKILL") == 2
+    assert said.count("web was started again") == 2
+    assert process.returncode == 0
+    stage.remove_named_logs()
+
+
+def test_it_ends_when_nothing_runs_any_more(stage: Stage) -> None:
+    (stage.here / "brief.py").write_text(
+        "from summon_testcase import SimpleExecutor\n"
+        "well = {'a': SimpleExecutor('true', one_shot=True), 'b': SimpleExecutor('sleep 0.1')}\n"
+        "badly = {'a': SimpleExecutor('false')}\n"
+    )
+    stage.summon("up", "brief:well")
+    assert "a: exited with status 1" in stage.summon("up", "brief:badly", status=1)
+    stage.remove_named_logs()
+
+
+def test_a_start_that_fails(stage: Stage) -> None:
+    (stage.here / "broken.py").write_text(
+        "from summon_testcase import OutputCoordinatedExecutor\n"
+        "class Broken:\n"
+        "    it = OutputCoordinatedExecutor(['sh', '-c', 'echo no disk; exit 3'], 'ready')\n"
+    )
+    said = stage.summon("up", "broken.py", status=1)
+    assert "summon: it: exited with status 3 before it was ready" in said
+    assert "no disk" in said
+    assert "Traceback" not in said
+    stage.remove_named_logs()
+
+
+def test_killed_by_sigkill(stage: Stage) -> None:
+    with stage.start("up", "stack.py") as process:
+        eventually(lambda: stage.is_up(), "it is up")
+        process.kill()
+        process.wait()
+    eventually(lambda: not processes_with(str(stage.place)), "its services are gone")
+    assert "no stack runs in" in stage.summon("ps", status=1)
+
+
+def test_two_of_one_target(stage: Stage) -> None:
+    with stage.start("up", "stack.py") as process:
+        eventually(lambda: stage.is_up(), "it is up")
+        said = stage.summon("up", "./stack.py:StackTest", status=1)
+        assert f"./stack.py:StackTest is up already in {stage.here} (pid {process.pid})" in said
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=15)
+    assert process.returncode == 0
+
+
+def test_watch(stage: Stage) -> None:
+    """A file restarts what it concerns, and those that refer to it."""
+    pytest.importorskip("watchfiles")
+    code = stage.here / "code"
+    code.mkdir()
+    (code / "db.conf").write_text("")
+    (stage.here / "stack.py").write_text(
+        "from summon_testcase import SimpleExecutor\n"
+        "class Stack:\n"
+        "    db = SimpleExecutor(['sh', '-c', 'exec sleep 600', 'code/db.conf'])\n"
+        "    web = SimpleExecutor('sleep 600', after=db)\n"
+        "    lone = SimpleExecutor('sleep 600')\n"
+    )
+    words = ["up", "stack.py", "--watch", "code/*.conf", "--watch", "lone=code/*.txt", "--cascade"]
+    with stage.terminal(*words) as terminal:
+        terminal.expect(r"watching code/\*\.conf")
+        before = {name: stage.pid_of(name) for name in ("db", "web", "lone")}
+        (code / "other.py").write_text("ignored")
+        (code / "db.conf").write_text("changed")
+        terminal.expect(r"code/db\.conf has changed: restarting db\r\n")
+        terminal.expect("db restarted")
+        assert stage.pid_of("db") != before["db"]
+        assert stage.pid_of("web") != before["web"]
+        assert stage.pid_of("lone") == before["lone"]
+        (code / "a.txt").write_text("new")
+        terminal.expect(r"code/a\.txt has changed: restarting lone")
+        terminal.expect("lone restarted")
+        (code / "unused.conf").write_text("new")
+        terminal.expect(r"code/unused\.conf has changed, which concerns no service: to say which,")
+        terminal.sendintr()
+        ended(terminal, 0)
