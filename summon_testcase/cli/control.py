@@ -7,6 +7,7 @@ import json
 import sys
 
 from ..errors import SummonError
+from ..foreign import let_through
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Pause, wait
 from ..stacks import registry
@@ -110,7 +111,8 @@ def _up_to_date(stack: Stack) -> Stack:
     try:
         with Client(stack) as client:
             return Stack(stack.path, client.ask("describe", patience=5)["stack"])
-    except SummonError:
+    except SummonError as error:
+        let_through(error)
         return stack
 
 

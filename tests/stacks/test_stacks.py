@@ -47,7 +47,7 @@ group = Orchestrator({
     "plain": Orchestrator({"nap": SimpleExecutor(service("silent.py", MARK))}),
 })
 group._bind({})
-entry = Registration(how="up", target="shop.py:Shop", file="/code/shop.py", name="Shop")
+entry = Registration(how="up", target="shop.py:Shop", file=os.path.realpath("shop.py"), name="Shop")
 owner = Owner(group, entry, restart="restart" in sys.argv, tell=tell)
 try:
     take(owner.steps(lambda: say("up")))
@@ -103,7 +103,8 @@ def test_it_is_found_in_its_directory(owner: Running, here: Path) -> None:
     (stack,) = registry.running(str(here))
     assert str(stack) == f"shop.py:Shop in {here} (pid {owner.stack.pid})"
     assert registry.running("/") == []
-    assert registry.find("/code/shop.py").id == stack.id
+    assert registry.find(str(here / "shop.py")).id == stack.id
+    assert registry.find("shop:Shop").id == stack.id
     assert registry.find("shop.py").id == stack.id
     with pytest.raises(NoStack, match=r"no stack of other.py runs .*: what runs is shop.py:Shop"):
         registry.find("other.py")
@@ -214,7 +215,7 @@ def test_a_death_is_noticed(owner: Running) -> None:
 
 
 def test_two_of_one_target_in_one_directory(owner: Running) -> None:
-    facts = {"target": "./shop.py", "file": "/code/shop.py", "name": "Shop"}
+    facts = {"target": "./shop.py", "file": os.path.realpath("shop.py"), "name": "Shop"}
     with pytest.raises(AlreadyRunning, match=rf"\./shop.py is up already .*pid {owner.stack.pid}"):
         Registration(how="up", **facts)
     # each of many commands may have a stack of its own
