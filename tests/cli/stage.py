@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,20 +70,25 @@ class Stage:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-W", "error", "-m", "summon_testcase", *words]
 
-    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
-        """Run a command without a terminal."""
-        return subprocess.Popen(
+    @contextlib.contextmanager
+    def start(
+        self, *words: str, stderr: int = subprocess.STDOUT
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Run a command without a terminal; it is killed if the block fails."""
+        with subprocess.Popen(
             self.command(*words),
             cwd=self.here,
-            **{
-                "env": self.env,
-                "stdin": subprocess.DEVNULL,
-                "stdout": subprocess.PIPE,
-                "stderr": subprocess.STDOUT,
-                "text": True,
-                **options,
-            },
-        )
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
 
     def summon(self, *words: str, status: int = 0) -> str:
         """What a command writes, once it has ended with a status."""
@@ -93,7 +97,7 @@ class Stage:
         assert process.returncode == status, said
         return said
 
-    @contextmanager
+    @contextlib.contextmanager
     def terminal(self, *words: str, **variables: str) -> Iterator[pexpect.spawn]:
         """A command in a terminal of its own."""
         command = self.command(*words)
@@ -124,6 +128,10 @@ class Stage:
     def pid_of(self, name: str) -> int:
         """The main process of a service."""
         return self.stack()["services"][name]["pid"]
+
+    def state_of(self, name: str) -> str:
+        """The phase that a service is in."""
+        return self.stack()["services"][name]["state"]
 
     def until_pid_is_not(self, name: str, pid: int) -> None:
         """Wait until a service has another main process."""

@@ -73,6 +73,7 @@ def test_a_day_in_the_background(up: Stage, ask: Ask) -> None:
         assert "no service 'wbe'" in ask("restart", "wbe", status=1)
 
         os.kill(up.pid_of("lone"), signal.SIGKILL)
+        eventually(lambda: up.state_of("lone") == "dead", "it is noticed")
         said = ask("wait", "--timeout", "0", status=1)
         assert "not ready within 0 s: lone is dead" in said
         ask("restart", "lone")
@@ -86,7 +87,9 @@ def test_a_day_in_the_background(up: Stage, ask: Ask) -> None:
 
 
 def test_kill_9_of_a_stack_in_the_background(up: Stage, ask: Ask) -> None:
-    os.kill(up.stack()["pid"], signal.SIGKILL)
+    pid = up.stack()["pid"]
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not alive(pid), "it is dead")
     assert "no stack runs in" in ask("down", status=1)
 
 
