@@ -122,7 +122,8 @@ class DatabaseServer(SimpleExecutor):
         return f"{cls.__name__}()"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_made_here": None}
+        declared = {"_database": self._whole or self._database, "_whole": ""}
+        return {**super().__getstate__(), **declared, "_made_here": None}
 
     def _away(self) -> dict[str, Any] | None:
         state = super()._away()
@@ -204,11 +205,8 @@ class DatabaseServer(SimpleExecutor):
         return [*super()._program_words(), *self._schema.words[:1]]
 
     def _contents(self) -> dict[str, object]:
-        return {
-            **super()._contents(),
-            "template": self._schema.identity(self) or self._schema.declared,
-            "database": self._whole or self._database,
-        }
+        template = self._schema.identity(self) or self._schema.declared
+        return {**super()._contents(), "template": template}
 
     # -- the database that this process has in a stack --
 

@@ -9,6 +9,7 @@ from .. import errors
 from ..errors import SummonError
 from ..foreign import let_through
 from ..scheduling.deadline import Deadline
+from ..system.descriptors import moved_socket
 from ..unpatched import socket
 from .registry import Stack
 
@@ -33,7 +34,7 @@ class Client:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self._received = b""
-        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket = moved_socket(socket.socket(socket.AF_UNIX))
         try:
             self._socket.settimeout(PATIENCE)
             self._socket.connect(stack.socket)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ..declaration.arguments import Limits
-from ..errors import AttachFailed, NotRunning
+from ..errors import AlreadyRunning, AttachFailed, NotRunning
 from ..events import numbers
-from ..foreign import let_through
+from ..foreign import let_through, suppress
 from ..system import procfs
+from ..system.descriptors import moved
 from ..unpatched import os
 from .instance import Instance
 from .lease import InstanceFiles, Lease
@@ -110,7 +111,9 @@ class _Lease(Lease):
             return
         self.over = True
         if self.interrupted:
-            self.ask("start")
+            # another process may have started it already; or the stack has ended
+            with suppress(AlreadyRunning, AttachFailed):
+                self.ask("start")
 
     def ask(self, do: str, patience: float = ANSWER, **more: object) -> Facts:
         """Have the owner do something with the service."""
@@ -146,7 +149,7 @@ class _Process(Process):
         self._close()
         try:
             if not self.ended:
-                self._pidfd = os.pidfd_open(self.pid)
+                self._pidfd = moved(os.pidfd_open(self.pid))
         except (OSError, AttributeError) as error:  # it has ended meanwhile, or this is no Linux
             let_through(error)
         if former:
@@ -275,7 +278,7 @@ class AttachedInstance(Instance):
 
     def exit_words(self) -> str:
         """How the main process ended; empty while it lives."""
-        how = self.process.why_gone or super().exit_words()
-        if how and not self.process.why_gone:
-            return f"{how} in the stack of {self.lease.owner.called}"
-        return how
+        if self.process.why_gone:
+            return self.process.why_gone
+        how = super().exit_words()
+        return how and f"{how} in the stack of {self.lease.owner.called}"

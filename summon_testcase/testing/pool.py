@@ -208,8 +208,9 @@ class ServicePool:
             with suppress(Exception):
                 batch._stop()
             for part in everything:
-                if part._attached:
-                    part.stop()  # it was attached, and the start has not come to it
+                if part._attached:  # and the start has not come to it
+                    with suppress(Exception):
+                        part.stop()
             self._batches.remove(batch)
             if not self._batches:
                 self.forget()

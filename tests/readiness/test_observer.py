@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import tempfile
 import time
@@ -35,6 +36,7 @@ class Growing:
         self.path.write_bytes(b"")
         self.log = Log(str(self.path))
         self.ended = False
+        self.tells = True
         self.watched: list[int] = []
 
     def write(self, data: bytes) -> None:
@@ -316,6 +318,16 @@ class TestOffsets:
         assert probe.look(view) is None  # type: ignore[arg-type]
         assert probe.look(view) is None  # type: ignore[arg-type]
         assert probe.match is not None and probe.match.group() == "b"
+
+    def test_a_log_of_which_nobody_tells_is_looked_into(self, view: Growing) -> None:
+        """The service of a stack has a keeper that speaks to its owner alone."""
+        patterns = compile_patterns("READY", "x", "banner")
+        probe = OutputProbe(Observer(view.log, patterns), patterns)
+        probe.look(view)  # type: ignore[arg-type]
+        assert probe.shortest == probe.longest == math.inf
+        view.tells = False
+        probe.look(view)  # type: ignore[arg-type]
+        assert 0 < probe.shortest < probe.longest < 0.1
 
 
 #: parts of escape sequences for colours, titles and links, and line ends

@@ -443,7 +443,8 @@ def test_an_owner_that_ends_during_tests() -> None:
             assert (case.cache.divided, case.used.divided) == (True, False)
             process.kill()
             process.wait()
-            eventually(lambda: not alive(case.cache.pid), "its warden kills what it has started")
+            pids = case.cache.pid, case.used.pid, case.web.pid
+            eventually(lambda: not any(map(alive, pids)), "its warden kills what it has started")
             case.fail("on purpose")
 
         case = stack.case(test=test, test_after=lambda case: None)
