@@ -268,7 +268,9 @@ class PageTest(unittest.TestCase):
         patch.start()
         self.addCleanup(patch.stop)
         # the output of a page's commands must not depend on the user's environment
-        for name in ("SUMMON_FORBID_SKIPS", "FORCE_COLOR", "PYTHON_COLORS", "PYTEST_XDIST_WORKER"):
+        ours = ("SUMMON_FORBID_SKIPS", "SUMMON_REPORT", "SUMMON_LOGS")
+        others = ("FORCE_COLOR", "PYTHON_COLORS", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY")
+        for name in (*ours, *others, "PYTEST_XDIST_WORKER", "PYTEST_XDIST_TESTRUNUID"):
             os.environ.pop(name, None)
 
     def run_page(self, source: str, name: str = "page.rst") -> int:

@@ -193,6 +193,15 @@ def test_a_killed_run_leaves_a_report(runs: Runs) -> None:
     assert "".join(text for _, text in life["excerpt"]) == "ready\nlast last\n"
 
 
+def test_a_run_without_a_report_does_not_even_import_what_makes_one(runs: Runs) -> None:
+    program = "import sys, unittest; unittest.main('shop', argv=['', 'ShopTest'], exit=False); "
+    program += (
+        "print(*(name for name in sys.modules if name.startswith('summon_testcase.reports')))"
+    )
+    done = runs.run("-c", program, SUMMON_REPORT="")
+    assert done.stdout.split() == ["summon_testcase.reports", "summon_testcase.reports.terminal"]
+
+
 def test_logs_alone(runs: Runs) -> None:
     """SUMMON_LOGS keeps the logs, also of tests that pass, and makes no report."""
     for _ in range(2):  # the second run replaces the logs of the first
