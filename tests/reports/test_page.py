@@ -378,9 +378,13 @@ class PageTest(SummonMixin, unittest.TestCase):
         eventually(lambda: self.browser.execute_script(wide) == 1, "the picture is there")
 
     def test_nothing_was_recorded(self) -> None:
+        from selenium.webdriver import Keys
+
         self.open("empty")
         self.assertEqual(self.find("h1").text, "Nothing was recorded")
         self.assertIn("Neither a test nor a service", self.find("#chosen").text)
+        self.find("#tab-run").send_keys(Keys.ARROW_LEFT)  # there is no tab for notes
+        self.assertTrue(self.find("#logs").is_displayed())
 
     def test_a_run_without_tests_shows_its_services(self) -> None:
         self.open("untested")

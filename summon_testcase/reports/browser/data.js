@@ -20,7 +20,7 @@ const tests = (report.tests || []).map((row, number) => {
     ended,
     outcome: outcome || "unfinished",
     message,
-    process: report.processes[process],
+    process: (report.processes || [])[process],
     services: used.map((place) => services[place]),
   };
 });

@@ -80,14 +80,12 @@ function testDetail(test) {
     el(
       "p",
       {class: "facts"},
-      [
+      joined([
         of,
         test.process?.label,
         `${moment(test.began)} to ${moment(test.known)}`,
         `took ${duration(test.known - test.began)}`,
-      ]
-        .filter(Boolean)
-        .join(" · "),
+      ]),
     ),
     test.message &&
       el("pre", {class: `message ${kind === "failed" ? "" : "quiet"}`}, test.message.trimEnd()),
@@ -141,15 +139,13 @@ function logOf({service, before, inside, after, gone, log, fatal}) {
 }
 
 function serviceDetail(service, {hit} = {}) {
-  const facts = [
+  const facts = joined([
     service.kind,
     service.scope && `scope ${service.scope}`,
     service.process?.label,
     service.url,
     service.cwd && `in ${service.cwd}`,
-  ]
-    .filter(Boolean)
-    .join(" · ");
+  ]);
   const failed = service.tests.filter(isBad);
   const row = (life, place) =>
     el(

@@ -2,25 +2,10 @@
 
 function readColours() {
   const style = getComputedStyle(document.documentElement);
-  for (const name of [
-    "sheet",
-    "raised",
-    "ink",
-    "faint",
-    "rule",
-    "accent",
-    "band",
-    "starting",
-    "ready",
-    "paused",
-    "stopping",
-    "dead",
-    "passed",
-    "skipped",
-    "on-passed",
-    "on-failed",
-    "on-skipped",
-  ]) {
+  const names =
+    "sheet raised ink faint rule accent band starting ready paused stopping dead passed skipped " +
+    "on-passed on-failed on-skipped";
+  for (const name of names.split(" ")) {
     colour[name] = style.getPropertyValue(`--${name}`).trim();
   }
   colour.failed = colour.dead;

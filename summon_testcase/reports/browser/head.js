@@ -15,15 +15,13 @@ function head() {
   const began = Number.isFinite(report.epoch) && new Date(report.epoch * 1000);
   const killed = processes.filter((process) => process.ended == null);
   $("#when").append(
-    ...[
+    joined([
       began && began.toLocaleString(undefined, {dateStyle: "medium", timeStyle: "medium"}),
       processes.length && `took ${duration(END)}`,
       processes.length > 1 && counted(processes.length, "process", "processes"),
       report.left_out &&
         `${counted(report.left_out, "passed test")} left out: too many for one page`,
-    ]
-      .filter(Boolean)
-      .join(" · "),
+    ]),
   );
   if (killed.length) {
     $("#when").append(
@@ -46,32 +44,19 @@ function head() {
           : el("span", {class: "figure", ...more}, el("strong", {}, value), el("small", {}, label)),
       ),
     );
-  if (bad.length) {
-    figure(number(bad.length), "failed", {
-      class: "bad",
-      onclick: () => {
-        filter("failed");
-        choose(listed[0]);
-        $("#list").focus();
-      },
-    });
-  }
+  const list = (kind) => {
+    $("#find-test").value = "";
+    filter(kind);
+    if (kind === "failed") choose(listed[0]);
+    $("#list").focus();
+  };
+  if (bad.length)
+    figure(number(bad.length), "failed", {class: "bad", onclick: () => list("failed")});
   if (tests.length) {
     const passed = tests.filter((test) => kindOf(test) === "passed").length;
-    figure(number(passed), "passed", {
-      onclick: () => {
-        filter("passed");
-        $("#list").focus();
-      },
-    });
-    if (tests.length > passed + bad.length) {
-      figure(number(tests.length - passed - bad.length), "skipped", {
-        onclick: () => {
-          filter("skipped");
-          $("#list").focus();
-        },
-      });
-    }
+    const skipped = tests.length - passed - bad.length;
+    figure(number(passed), "passed", {onclick: () => list("passed")});
+    if (skipped) figure(number(skipped), "skipped", {onclick: () => list("skipped")});
   }
   figure(number(services.length), services.length === 1 ? "service" : "services");
   const starts = services.flatMap((service) =>

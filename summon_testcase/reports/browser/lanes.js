@@ -19,7 +19,7 @@ function testLanes(process) {
     .filter((one) => one.process === process)
     .sort((a, b) => a.began - b.began)) {
     const free =
-      made.find((lane) => lane.at(-1).known <= test.began + 1e-6) ||
+      made.find((lane) => lane.at(-1).known <= test.began + NEAR) ||
       (made.length < 8 ? made[made.push([]) - 1] : made[7]);
     free.push(test);
   }
@@ -70,12 +70,13 @@ function label(row) {
   let inside,
     height = row.height;
   if (kind === "process") {
-    const said = [
-      process.pid != null && `pid ${process.pid}`,
-      process.ended == null && "did not end by itself",
-    ]
-      .filter(Boolean)
-      .join(", ");
+    const said = joined(
+      [
+        process.pid != null && `pid ${process.pid}`,
+        process.ended == null && "did not end by itself",
+      ],
+      ", ",
+    );
     Object.assign(attributes, {
       "aria-expanded": String(!folded.has(process)),
       title: (process.argv || []).join(" "),

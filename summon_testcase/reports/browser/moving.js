@@ -104,7 +104,8 @@ const apart = () =>
 canvas.addEventListener("pointermove", (event) => {
   if (!pointers.has(event.pointerId)) return tip(event);
   pointers.set(event.pointerId, event);
-  if (pointers.size === 2 && dragged?.apart) {
+  if (!dragged) return;
+  if (pointers.size === 2 && dragged.apart) {
     const span = ((dragged.to - dragged.from) * dragged.apart) / apart();
     const middle = (dragged.from + dragged.to) / 2;
     dragged.moved = true;
@@ -128,7 +129,8 @@ for (const name of ["pointerup", "pointercancel"]) {
       const {test, service} = under(event);
       if (test || service) choose(test || service);
     }
-    if (!pointers.size) dragged = null;
+    // of two fingers the one that stays does not go on to move the lanes
+    dragged = null;
   });
 }
 canvas.addEventListener("pointerleave", () => {
@@ -191,6 +193,10 @@ times.addEventListener("pointerup", () => {
   const half = (view.to - view.from) / 2;
   if (((to - from) / END) * width > 5) show(from, to);
   else show(from - half, from + half);
+});
+times.addEventListener("pointercancel", () => {
+  dragged = null;
+  redraw();
 });
 canvas.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;

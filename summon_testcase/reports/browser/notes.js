@@ -8,13 +8,11 @@ function noteOf(note, kind) {
     el(
       "span",
       {class: "faint"},
-      [
+      joined([
         Number.isFinite(note.at) && moment(note.at),
         processes.find((process) => process.id === note.process)?.label,
         note.service,
-      ]
-        .filter(Boolean)
-        .join(" · "),
+      ]),
       " ",
     ),
     note.text,

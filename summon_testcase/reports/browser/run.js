@@ -25,14 +25,15 @@ function runTab() {
         el(
           "div",
           {class: "faint"},
-          [
-            `pid ${process.pid}`,
-            process.python && `Python ${process.python}`,
-            process.platform,
-            process.cwd && `in ${process.cwd}`,
-          ]
-            .filter(Boolean)
-            .join(", "),
+          joined(
+            [
+              `pid ${process.pid}`,
+              process.python && `Python ${process.python}`,
+              process.platform,
+              process.cwd && `in ${process.cwd}`,
+            ],
+            ", ",
+          ),
         ),
       ]),
     ),

@@ -47,14 +47,12 @@ function hitOf(hit) {
   const end = part.text.indexOf("\n", to) < 0 ? part.text.length : part.text.indexOf("\n", to);
   const cut = Math.max(begin, from - 200);
   const test = testOf(service, part);
-  const where = [
+  const where = joined([
     fullName(service),
     service.process?.label,
     moment(part.at, 0.01),
     test && `during ${nameOf(test)[0]}`,
-  ]
-    .filter(Boolean)
-    .join(" · ");
+  ]);
   return el(
     "li",
     {},

@@ -9,7 +9,7 @@ function pathTo(process) {
     .sort((a, b) => a.began - b.began)[0];
   const until = first?.began ?? Infinity;
   const readyLife = (service, before) =>
-    service.lives.filter((life) => life.ready != null && life.ready <= before + 1e-6).at(-1);
+    service.lives.filter((life) => life.ready != null && life.ready <= before + NEAR).at(-1);
   const latest = (from, before) =>
     from
       .map((service) => ({service, life: readyLife(service, before)}))

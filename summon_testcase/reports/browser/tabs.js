@@ -12,16 +12,16 @@ function openTab(tab) {
   if (tab.id === "tab-start" && !$("#start").childNodes.length) startTab();
   if (tab.id === "tab-run" && !$("#run").childNodes.length) runTab();
 }
-TABS.forEach((tab, place) => {
+for (const tab of TABS) {
   tab.addEventListener("click", () => openTab(tab));
   tab.addEventListener("keydown", (event) => {
-    const to = {ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: TABS.length - 1}[
-      event.key
-    ];
-    const next = to != null && TABS.filter((one) => !one.hidden)[to];
+    const all = TABS.filter((one) => !one.hidden),
+      place = all.indexOf(tab);
+    const to = {ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: all.length - 1};
+    const next = all[to[event.key]];
     if (!next) return;
     event.preventDefault();
     openTab(next);
     next.focus();
   });
-});
+}

@@ -50,6 +50,8 @@ function svg(name, attributes = {}, ...children) {
 }
 const $ = (selector) => document.querySelector(selector);
 
+/* What is known of some facts, in one line. */
+const joined = (facts, by = " · ") => facts.filter(Boolean).join(by);
 const number = (count) => count.toLocaleString("en");
 const counted = (count, word, many = word + "s") => `${number(count)} ${count === 1 ? word : many}`;
 function duration(seconds) {
