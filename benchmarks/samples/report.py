@@ -125,10 +125,10 @@ def _life(log: str, starting: float, ready: float) -> Facts:
 
 def _write(life: Facts, text: str, at: float) -> None:
     """Add to its log what it has written until then."""
-    last = life["marks"][-1][1]
     if text:
+        last = life["marks"][-1][1]
         life["excerpt"].append([last, text])
-    life["marks"].append([at, last + len(text.encode(errors="replace"))])
+        life["marks"].append([round(at, 6), last + len(text.encode(errors="replace"))])
 
 
 def _test(
@@ -154,7 +154,6 @@ def _test(
         life, line = service["lives"][-1], KINDS[place % len(KINDS)][-1]
         if number % 25 == 24 and place == 1:
             service["resets"].append([began, 0.002])
-        _write(life, "", began)
         said = [line.format(chance.randrange(9000)) + "\n"] * chance.choice((0, 0, 0, 1, 2))
         if fatal and service["name"] == "redis":
             _write(life, "".join([*said, "1:M # Out of memory\n"]), ended)
@@ -173,8 +172,8 @@ def _test(
             "id": f"t{number}",
             "process": process["id"],
             "name": f"tests/test_shop.py::{CLASSES[number % 5]}::{name}",
-            "began": began,
-            "ended": ended,
+            "began": round(began, 6),
+            "ended": round(ended, 6),
             "outcome": outcome,
             "message": message,
             "services": [service["id"] for service in own],

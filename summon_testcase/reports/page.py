@@ -27,8 +27,9 @@ _LENGTHS = (100_000, 30_000, 10_000, 3_000, 1_000, 300)
 _MORE = 8
 #: what JSON may have in it, but not HTML's <script>, or UTF-8
 _UNSAFE = re.compile("[<>&\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-#: what a test is in the page: a list, since thousands of them would repeat the names
-_TEST = ("process", "name", "began", "ended", "outcome", "message", "services")
+#: what a test is in the page, between its process and its services: a list, since thousands of
+#: tests would repeat these names
+_TEST = ("name", "began", "ended", "outcome", "message")
 _GOOD = {"passed", "skipped", "expected failure"}
 
 
@@ -94,7 +95,8 @@ def _as_json(data: dict[str, Any]) -> str:
 def _shortened(report: dict[str, Any], length: int) -> dict[str, Any]:
     """The report with at most so many characters of each log, and with its tests as lists.
 
-    The lists refer to processes and services by their places, as their ids are long.
+    The lists refer to processes and to sets of services by their places: ids are long, and most
+    tests have the same services as the one before.
     """
     tests = report.get("tests", ())
     wanted = {
@@ -107,31 +109,36 @@ def _shortened(report: dict[str, Any], length: int) -> dict[str, Any]:
         {**service, "lives": list(_lives(service, length, service["id"] in wanted))}
         for service in report.get("services", ())
     ]
-    places = {
-        "process": _places(report.get("processes", ())),
-        "services": _places(services),
-    }
-    return {**report, "services": services, "tests": [_row(test, places) for test in tests]}
+    processes, known = _places(report.get("processes", ())), _places(services)
+    sets: dict[tuple[int, ...], int] = {}
+    rows = []
+    for test in tests:
+        used = tuple(known[service] for service in test.get("services", ()) if service in known)
+        rows.append(
+            [
+                processes.get(test["process"]),
+                *(test.get(name) for name in _TEST),
+                sets.setdefault(used, len(sets)),
+            ]
+        )
+    return {**report, "services": services, "tests": rows, "service_sets": list(sets)}
 
 
 def _places(things: Iterable[dict[str, Any]]) -> dict[str, int]:
     return {thing["id"]: place for place, thing in enumerate(things)}
 
 
-def _row(test: dict[str, Any], places: dict[str, dict[str, int]]) -> list[Any]:
-    known = places["services"]
-    return [
-        places["process"].get(test["process"]),
-        *(test.get(name) for name in _TEST[1:-1]),
-        [known[service] for service in test.get("services", ()) if service in known],
-    ]
-
-
 def _lives(service: dict[str, Any], length: int, wanted: bool) -> Iterator[dict[str, Any]]:
     for life in service["lives"]:
         telling = wanted or life.get("died") or life.get("failed") is not None
-        most = length * _MORE if telling else length
-        yield {**life, "excerpt": _last(life.get("excerpt") or (), most)}
+        whole = life.get("excerpt") or []
+        kept = _last(whole, length * _MORE if telling else length)
+        if len(kept) < len(whole):
+            # what tells when the rest was written would take much room, too
+            since = kept[0][0] if kept else float("inf")
+            marks = [mark for mark in life["marks"] if mark[1] >= since]
+            life = {**life, "marks": marks, "shortened": True}
+        yield {**life, "excerpt": kept}
 
 
 def _last(parts: Iterable[tuple[int, str]], most: int) -> list[tuple[int, str]]:

@@ -31,7 +31,8 @@ def service(**more: Any) -> dict[str, Any]:
 
 
 def life(*parts: tuple[int, str]) -> dict[str, Any]:
-    return {"starting": 0.0, "excerpt": parts, "marks": [(0.0, 0)]}
+    marks = [(float(second), part[0]) for second, part in enumerate(parts)]
+    return {"starting": 0.0, "excerpt": parts, "marks": marks}
 
 
 def ended(outcome: str = "passed", services: tuple[str, ...] = ("s1",)) -> dict[str, Any]:
@@ -63,6 +64,9 @@ def test_it_is_never_too_large() -> None:
     kept = [[life["excerpt"] for life in service["lives"]] for service in data(html)["services"]]
     assert kept[0][1][-1] == [2 + len(lines), "the last line\n"]
     assert re.match(r"\d+ wrote a line\n", kept[0][1][-2][1])
+    cut = data(html)["services"][0]["lives"][1]
+    assert cut["shortened"]
+    assert cut["marks"] == [[2.0, 2 + len(lines)]]
     assert len(kept[3][0][0][1]) > 5 * len(kept[4][0][0][1]) > 0
 
 
@@ -160,6 +164,8 @@ class PageTest(SummonMixin, unittest.TestCase):
         made_up = {"large": run(), "small": run(12, 7, 1), "untested": run(0, 5, 2)}
         failed = made_up["untested"]["services"][-1]["lives"][-1]
         failed.update(ready=None, failed=failed["ready"], error="mail is not ready\nbut why")
+        mail = made_up["small"]["services"][2]["lives"][0]
+        mail.update(excerpt=[], marks=[], shortened=True)
         for name, made in {**made_up, "empty": {}}.items():
             (cls.place / f"{name}.html").write_text(page(made), encoding="utf-8")
         options = cls.driver.browser_options()
@@ -370,6 +376,11 @@ class PageTest(SummonMixin, unittest.TestCase):
         inside = self.find("#chosen .inside").text
         self.assertIn(r"red ␀␇\x85 \ud800 \xff </script><b>bold</b> \u202eturned 🐘", inside)
         self.assertEqual(self.all("#chosen b b, #chosen pre b"), [])
+
+    def test_what_has_no_room_in_the_page_is_not_called_silence(self) -> None:
+        self.open("small")
+        logs = [log.text for log in self.all("#chosen .log") if log.text.startswith("mail")]
+        self.assertIn("What it wrote is in the whole log only.", logs[0])
 
     def test_notes_have_their_pictures(self) -> None:
         self.open("small")

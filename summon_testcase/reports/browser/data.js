@@ -21,7 +21,7 @@ const tests = (report.tests || []).map((row, number) => {
     outcome: outcome || "unfinished",
     message,
     process: (report.processes || [])[process],
-    services: used.map((place) => services[place]),
+    services: report.service_sets[used].map((place) => services[place]),
   };
 });
 

@@ -56,7 +56,9 @@ function evidence(service, test) {
         inside += (part.cut && part.offset > low ? `${CUT}\n` : "") + part.text;
       else if (!inside) before.push(...lines(part.text).slice(-4 * AROUND));
     }
-    gone ||= !inside && high > low && high < Infinity;
+    // nothing is known of what was written before the part of a long log that the page has
+    const unknown = life.shortened && !(life.marks[0]?.[0] <= test.began);
+    gone ||= !inside && (unknown || (high > low && high < Infinity));
   }
   // also who had died before, and was not started again
   const fatal = service.deaths.filter(
