@@ -10,7 +10,7 @@ from types import FrameType
 
 from ..foreign import let_through
 from ..scheduling.steps import Pause, Steps
-from ..stacks.registry import STACK_VARIABLE
+from ..stacks.registry import ATTACH_VARIABLE
 from ..unpatched import os, shutil, subprocess, time
 from .bring_up import Upbringing
 from .commands import Parsers
@@ -64,9 +64,8 @@ def call(options: argparse.Namespace) -> int:
     def when_up() -> None:
         facts = stack.registration.facts["services"]
         env = {name: executor.env() for name, executor in stack.owner.services.items()}
-        inherited = {"SUMMON_ATTACH": "1", **os.environ}
-        own = {STACK_VARIABLE: stack.registration.stack.path}
-        command.start({**inherited, **own, **variables(facts, env)})
+        own = {ATTACH_VARIABLE: stack.registration.stack.path}
+        command.start({**os.environ, **own, **variables(facts, env)})
         stack.owner.add(command.until_ended(stack.owner.end))
 
     try:

@@ -15,11 +15,8 @@ from ..supervision import shutdown
 from ..unpatched import os, variable
 from . import registry
 from .client import Client, NoAnswer
-from .registry import Stack
+from .registry import ATTACH_VARIABLE, Stack
 
-#: The variable that asks for this: ``1``, so that services which no stack has are errors; ``auto``,
-#: so that tests start those themselves; or the path of a stack's file, as ``auto`` for this stack.
-ATTACH_VARIABLE = "SUMMON_ATTACH"
 #: seconds until the owner has told of a service
 _PATIENCE = 10.0
 

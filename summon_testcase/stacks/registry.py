@@ -14,8 +14,10 @@ from ..foreign import let_through, suppress
 from ..system import procfs
 from ..unpatched import fcntl, open, os, temporary_directory, time, variable
 
-#: the variable by which a command that ``summon run`` has started finds the stack that it runs in
-STACK_VARIABLE = "SUMMON_STACK"
+#: The variable by which tests, and commands of ``summon run``, find a stack: the path of its file.
+#: For tests also ``1``, so that services which no stack has are errors, or ``auto``, so that they
+#: are started.
+ATTACH_VARIABLE = "SUMMON_ATTACH"
 #: the form of the files; an owner of another version may write another one
 FORMAT = 1
 
@@ -164,7 +166,7 @@ def find(target: str = "") -> Stack:
     :param target: TARGET, where a command names it.
     :raises NoStack: if there is none, or there are several.
     """
-    within = read(variable(STACK_VARIABLE)) if variable(STACK_VARIABLE) else None
+    within = read(variable(ATTACH_VARIABLE))
     if within is not None and within.lives() and (not target or within.is_meant_by(target)):
         return within
     here = running(os.getcwd())

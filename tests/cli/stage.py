@@ -57,7 +57,7 @@ class Stage:
         for directory in (self.here, self.runtime):
             directory.mkdir()
         (self.here / "stack.py").write_text(STACK)
-        dropped = {"NO_COLOR", "SUMMON_STACK", "SUMMON_ATTACH"}
+        dropped = {"NO_COLOR", "SUMMON_ATTACH"}
         self.env = {key: text for key, text in os.environ.items() if key not in dropped}
         self.env |= {
             "PYTHONPATH": ROOT,

@@ -26,7 +26,8 @@ def test_the_command_has_the_variables_of_the_services(stage: Stage) -> None:
     port = env["SUMMON_DB_PORT"]
     assert env["SUMMON_DB_HOST"] == "127.0.0.1"
     assert env["SUMMON_DB_URL"] == env["DATABASE"] == f"tcp://127.0.0.1:{port}"
-    assert env["SUMMON_ATTACH"] == "1"
+    # the file of the stack, by which tests and commands find it
+    assert os.path.dirname(env["SUMMON_ATTACH"]) == str(stage.runtime / "summon_testcase")
     assert not any(name.startswith(("SUMMON_WEB_", "SUMMON_LONE")) for name in env)
 
 

@@ -210,11 +210,14 @@ def test_it_uses_what_runs(stack: Stack) -> None:
     assert stack.databases() == ["postgres", "shop"]
 
 
-def test_several_workers_share_it(stack: Stack) -> None:
-    seen = stack.place / "seen"
+def test_several_workers_share_it(place: Path) -> None:
+    (place / "shop.py").write_text(SHOP)
+    seen = place / "seen"
+    tests = ["-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "shop.py"]
     done = subprocess.run(
-        [*STRICT, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "shop.py"],
-        env={**os.environ, "PYTHONPATH": ROOT, "SEEN": str(seen)},
+        [*STRICT, "-m", "summon_testcase", "run", "shop.py", "--", *STRICT, *tests],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": ROOT, "TMPDIR": str(place), "SEEN": str(seen)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -223,11 +226,10 @@ def test_several_workers_share_it(stack: Stack) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [each.split() for each in seen.read_text().splitlines()]
     assert len(lines) == 4
-    assert {pid for pid, _, _ in lines} == {str(stack.service("cache")["pid"])}
+    assert len({pid for pid, _, _ in lines}) == 1
     databases = {name for _, name, _ in lines}
     assert len(databases) == 2
     assert all(url.endswith(f"/{name}") for _, name, url in lines)
-    assert stack.databases() == ["postgres", "shop"]
 
 
 def test_faults_reach_its_owner(stack: Stack) -> None:
