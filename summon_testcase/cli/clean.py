@@ -3,48 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
-import stat
 import sys
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import NamedTuple
 
 from ..foreign import let_through
-from ..services.server_user import MEMORY
-from ..stacks import registry
-from ..system import procfs
-from ..unpatched import fcntl, os, shutil, temporary_directory, time, variable
-from ..wording import counted, size
+from ..wording import size
 from .commands import Parsers
 from .target import UsageError
-
-#: directories of test processes, and of the data of their servers
-_NAME = re.compile(r"summon-[a-z0-9_]{8}")
-#: what is in the directory of a test process
-_OF_RUN = re.compile(r"[\w.-]+-\d+(\.\d+)?(\.log|\.notify|\.elsewhere)?")
-#: what is in the data of a server, one of these at least
-_OF_DATA = {"PG_VERSION", "base", "global", "ibdata1", "mysql", "data", "data.tar"}
-#: where data of servers may be, beside the directory for temporary files
-PLACES = ("/tmp", "/var/tmp", MEMORY)
-#: seconds for which nothing must have happened: what is being made is not in use yet
-_QUIET = 60.0
-
-
-class Leftover(NamedTuple):
-    """Something that is not needed any more.
-
-    :param path: where it is.
-    :param size: bytes on disk.
-    :param what: in words.
-    :param remove: removes it, unless it is in use by now.
-    """
-
-    path: str
-    size: int
-    what: str
-    remove: Callable[[], object]
-
 
 EXAMPLES = """examples:
   summon clean          lists what there is, and asks
@@ -68,15 +32,17 @@ def add(parsers: Parsers) -> None:
 
 def call(options: argparse.Namespace) -> int:
     """List, ask, remove."""
+    from .leftovers import date, leftovers, size_of
+
     left = [*leftovers()]
     if not left:
         print("Nothing is left behind.")
         return 0
     for each in left:
-        print(f"{size(each.size):>10}  {each.path}  {each.what}, of {_date(each.path)}")
+        print(f"{size(each.size):>10}  {each.path}  {each.what}, of {date(each.path)}")
     total = sum(each.size for each in left)
     if not options.yes:
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             raise UsageError("nothing was removed, since nobody can be asked here: write --yes")
         try:
             answer = input(f"Remove these {size(total)}? [y/N] ")
@@ -96,176 +62,5 @@ def call(options: argparse.Namespace) -> int:
             let_through(error)
             failed = True
             print(f"{error.filename or each.path} cannot be removed: {error.strerror}")
-    print(f"Removed {size(max(0, total - sum(_size(each.path) for each in left)))}.")
+    print(f"Removed {size(max(0, total - sum(size_of(each.path) for each in left)))}.")
     return int(failed)
-
-
-def leftovers() -> Iterator[Leftover]:
-    """All that is left behind in the places where this package writes."""
-    places = [temporary_directory(), *PLACES]
-    used = _names_in_use()
-    for place in _existing(places):
-        for path in _entries(place):
-            what = _NAME.fullmatch(os.path.basename(path)) and _what(path)
-            if what and used is not None and _is_idle(path, used):
-                yield Leftover(path, _size(path), what, partial(_remove_run, path))
-    named = variable("SUMMON_CACHE_DIR")
-    for place in _existing([named] if named else places):
-        cache = os.path.join(place, f"summon-cache-{os.getuid()}")
-        if _is_ours(cache) and (archives := _unused(cache)):
-            count = sum(map(_size, archives))
-            what = f"{counted(len(archives), 'database')} for copies, made again when needed"
-            yield Leftover(cache, count, what, partial(_remove_archives, cache))
-    for path in registry.dead():
-        yield Leftover(path, _size(path), "a stack whose owner is dead", registry.running)
-
-
-def _changed(path: str) -> float:
-    """When a file, or what is in a directory, has changed; now, if another process removes it."""
-    try:
-        return os.lstat(path).st_mtime
-    except OSError as error:
-        let_through(error)
-        return time.time()
-
-
-def _date(path: str) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(_changed(path)))
-
-
-def _existing(places: list[str]) -> list[str]:
-    """Those of some directories that exist, each once, also behind links."""
-    return list({os.path.realpath(place): place for place in places[::-1] if os.path.isdir(place)})
-
-
-def _entries(place: str) -> list[str]:
-    try:
-        return [os.path.join(place, name) for name in sorted(os.listdir(place))]
-    except OSError as error:
-        let_through(error)
-        return []
-
-
-def _is_ours(path: str) -> bool:
-    """Whether a path is a directory, and no link, that belongs to this user."""
-    try:
-        facts = os.lstat(path)
-    except OSError as error:
-        let_through(error)
-        return False
-    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
-
-
-# -- directories of test processes, and of their servers' data --
-
-
-def _what(path: str) -> str:
-    """In words, what a directory of ours is; empty for one that is not ours."""
-    if os.path.islink(path) or not os.path.isdir(path):
-        return ""
-    names = set(map(os.path.basename, _entries(path)))
-    if _is_ours(path) and all(map(_OF_RUN.fullmatch, names)):
-        if all(name.endswith(".log") for name in names):
-            return counted(len(names), "log") if names else "empty"
-        return "files of a run that was killed"
-    # if the tests run as root, a server's data belong to its user
-    if names & _OF_DATA and (_is_ours(path) or os.geteuid() == 0):
-        return "data of a database whose run was killed"
-    return ""
-
-
-def _names_in_use() -> set[str] | None:
-    """The names of directories that running processes know of; None if the system does not tell."""
-    said = procfs.commands()
-    if said is None:
-        said = _commands_of_ps()
-    if said is None:
-        return None
-    names = set(map(bytes.decode, re.findall(_NAME.pattern.encode(), said)))
-    # A warden has the directory of its run as an argument.  Links in there lead to data of servers,
-    # also of those that a test has stopped for a while.
-    for run in re.findall(
-        rb"(?:^|\0|\s)(/[^\0\n]*/" + _NAME.pattern.encode() + rb")(?=\0|\s|$)", said
-    ):
-        for path in _entries(os.fsdecode(run)):
-            if path.endswith(".elsewhere") and os.path.islink(path):
-                names.add(os.path.basename(os.readlink(path)))
-    return names
-
-
-def _commands_of_ps() -> bytes | None:
-    from ..unpatched import subprocess
-
-    try:
-        asked = ["ps", "-axww", "-o", "args="]
-        return subprocess.run(asked, capture_output=True, timeout=10, check=True).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        let_through(error)
-        return None
-
-
-def _is_idle(path: str, used: set[str]) -> bool:
-    """Whether nothing uses a directory."""
-    if os.path.basename(path) in used or time.time() - _changed(path) < _QUIET:
-        return False
-    # a keeper in another container is not among the processes that we see
-    return not any(_is_locked(log) for log in _entries(path) if log.endswith(".log"))
-
-
-def _is_locked(path: str) -> bool:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        let_through(error)
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        let_through(error)
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
-def _remove_run(path: str) -> None:
-    used = _names_in_use()  # the user may have thought for long
-    if used is not None and os.path.isdir(path) and _is_idle(path, used):
-        shutil.rmtree(path)
-
-
-# -- archives of databases --
-
-
-def _unused(cache: str) -> list[str]:
-    """The archives that no process has used a moment ago, and what killed processes have left."""
-    return [
-        path
-        for path in _entries(cache)
-        if not path.endswith(".lock") and time.time() - _changed(path) >= _QUIET
-    ]
-
-
-def _remove_archives(cache: str) -> None:
-    for path in _unused(cache):
-        # whoever makes an archive holds its lock, a file that stays: others may wait for it
-        lock = os.open(f"{path.rpartition('.')[0]}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(lock)
-
-
-def _size(path: str) -> int:
-    """Bytes that a file, or all files of a directory, take on disk."""
-    try:
-        facts = os.lstat(path)
-    except OSError as error:
-        let_through(error)
-        return 0
-    if not stat.S_ISDIR(facts.st_mode):
-        return facts.st_blocks * 512
-    return facts.st_blocks * 512 + sum(map(_size, _entries(path)))

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from ..clean import encodable
 from ..errors import SummonError
 from ..foreign import let_through
-from . import control, run, screen, signals, up
+from . import check, clean, control, doctor, env, graph, run, screen, signals, up
 from .commands import Parsers
 from .target import UsageError
 
 #: the commands, in the order of the help
-COMMANDS = (up, run, control)
+COMMANDS = (up, run, control, env, graph, check, doctor, clean)
 
 EXAMPLES = """examples:
   summon up test_shop.py               the services of your tests, in the terminal

@@ -291,7 +291,9 @@ class Owner:
                     return self._done(request)
                 return {"ok": True, "stack": self.registration.facts}
             if do == "env":
-                return {"ok": True, "env": {n: e.env() for n, e in self.services.items()}}
+                telling = ("running", "paused", "done")
+                up = {n: e for n, e in self.services.items() if state_of(e) in telling}
+                return {"ok": True, "env": {name: e.env() for name, e in up.items()}}
             if do == "down":
                 yield from self._alone(self._go_down())
                 return {"ok": True} if self.failure is None else _refused(self.failure)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from summon_testcase.cli import clean
+from summon_testcase.cli import leftovers
 from summon_testcase.cli.target import UsageError
 from summon_testcase.stacks import registry
 
@@ -42,9 +42,9 @@ except ProcessExited as error:
 #: a terminal in which the command is given
 ASKS = """
 import sys
-from summon_testcase.cli import clean
+from summon_testcase.cli import leftovers
 from tests.cli.commands import summon
-clean.PLACES = ()
+leftovers.PLACES = ()
 sys.exit(summon("clean"))
 """
 
@@ -54,7 +54,7 @@ def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The only directory that the command looks at."""
     monkeypatch.setenv("TMPDIR", str(place))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr(clean, "PLACES", ())
+    monkeypatch.setattr(leftovers, "PLACES", ())
     for name in ("SUMMON_CACHE_DIR", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(name, raising=False)
     yield place
@@ -240,14 +240,14 @@ def test_what_cannot_be_removed(
     """It says so, goes on with the rest, and exits with 1."""
     for name in ("summon-abcd1234", "summon-bbcd1234"):
         made(here / name, "web-1.log")
-    remove = clean.shutil.rmtree
+    remove = leftovers.shutil.rmtree
 
     def refuse(path: str) -> None:
         if "abcd" in path and "bbcd" not in path:
             raise PermissionError(13, "Permission denied", path)
         remove(path)
 
-    monkeypatch.setattr(clean.shutil, "rmtree", refuse)
+    monkeypatch.setattr(leftovers.shutil, "rmtree", refuse)
     assert summon("clean", "--yes") == 1
     assert "summon-abcd1234 cannot be removed: Permission denied" in capsys.readouterr().out
     assert not (here / "summon-bbcd1234").exists()

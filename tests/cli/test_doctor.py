@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import summon_testcase
-from summon_testcase.cli import doctor
+from summon_testcase.cli import examination
 
 from ..places import linux
 from .commands import summon
@@ -81,7 +81,7 @@ def test_a_program_that_hangs_is_not_waited_for(
     tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As docker does when its daemon is on a machine that does not answer."""
-    monkeypatch.setattr(doctor, "_PATIENCE", 0.2)
+    monkeypatch.setattr(examination, "_PATIENCE", 0.2)
     hangs = f'[ $1 = version ] && exec sh -c "/bin/sleep 1000; :" {mark}\necho Docker version 7.6.5'
     install(tmp_path, monkeypatch, docker=hangs)
     began = time.monotonic()
@@ -112,8 +112,8 @@ def test_nothing_makes_it_fail(
     def broken() -> object:
         raise PermissionError(13, "not in this sandbox")
 
-    monkeypatch.setattr(doctor, "_terminals", broken)
-    monkeypatch.setattr(doctor, "MEMORY", "/no/such/place")
+    monkeypatch.setattr(examination, "_terminals", broken)
+    monkeypatch.setattr(examination, "MEMORY", "/no/such/place")
     monkeypatch.setenv("PATH", "")
     assert summon("doctor") == 0
     lines = capsys.readouterr().out.splitlines()

@@ -133,6 +133,13 @@ def test_it_describes_itself(owner: Running) -> None:
     assert owner.ask("env") == {"ok": True, "env": {"db": {}, "web": {}, "plain.nap": {}}}
 
 
+def test_what_is_stopped_has_no_variables(owner: Running) -> None:
+    owner.ask("stop", service="db")
+    assert set(owner.ask("env")["env"]) == {"web", "plain.nap"}
+    owner.ask("start", service="db")
+    assert set(owner.ask("env")["env"]) == {"db", "web", "plain.nap"}
+
+
 def test_a_restart_keeps_the_port(owner: Running) -> None:
     before, web = owner.service("db"), owner.service("web")
     owner.ask("restart", service="db")
