@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from ..foreign import let_through
 from ..orchestration.orchestrator import Orchestrator
+from ..stacks import registry
 from ..unpatched import open, os, variable
 from .commands import Parsers
 from .target import FORMS, UsageError, load
@@ -33,8 +34,9 @@ def add(parsers: Parsers) -> None:
     parser = parsers.add(
         "graph",
         "show which service refers to which",
-        "Prints a tree: below each service those that must be ready before it, with the seconds "
-        "that each took to be ready in the last run that has written a report. Nothing is started.",
+        "Prints a tree: below each service those that must be ready before it. Behind a service "
+        "stand the seconds that it took to be ready, if its stack is up, or if a run has written a "
+        "report. Nothing is started.",
         EXAMPLES,
         call,
     )
@@ -52,7 +54,9 @@ def add(parsers: Parsers) -> None:
 def call(options: argparse.Namespace) -> int:
     """Print the graph."""
     found = load(options.target)
-    times = _times(options.report, found.name)
+    times = _times_of_report(options.report, found.name)
+    if not options.report:
+        times |= _times_of_stack(options.target)
     graph = references(found.orchestrator)
     if options.mermaid:
         lines = _mermaid(graph, times)
@@ -85,7 +89,14 @@ def references(orchestrator: Orchestrator, around: str = "") -> Graph:
     return graph
 
 
-def _times(directory: str | None, owner: str) -> dict[str, float]:
+def _times_of_stack(text: str) -> dict[str, float]:
+    """The seconds that the services of a stack that runs here took to be ready."""
+    stacks = [each for each in registry.running(os.getcwd()) if each.is_meant_by(text)]
+    services = stacks[-1].services.items() if stacks else ()
+    return {name: facts["took"] for name, facts in services if "took" in facts}
+
+
+def _times_of_report(directory: str | None, owner: str) -> dict[str, float]:
     """The seconds that services took to be ready, as the last report of them tells.
 
     :param directory: where it is; None for the one that ``SUMMON_REPORT`` names, if there is one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ..supervision.warden import ECHO
 from ..unpatched import os
 from . import background, screen
 from .bring_up import Upbringing
@@ -66,6 +67,7 @@ def call(options: argparse.Namespace) -> int:
         watching.check(options.watch)
     if options.detach and options.ready_to is None:
         return background.start(options.words)
+    os.environ.pop(ECHO, None)  # what services write is shown once
     out = screen.Screen(target.orchestrator._members, sys.stdout)
     in_background = options.ready_to is not None
     stack = Upbringing(

@@ -87,7 +87,7 @@ class Echo:
             self._add(b"[%d lines left out: they came faster than they can be shown]" % count)
 
     def _add(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").rstrip("\r")
+        text = line.decode("utf-8", "replace").rstrip()
         if not text.isprintable():
             text = self._tamed(text)
         self.pending += f"{self._front}{text}\n".encode()

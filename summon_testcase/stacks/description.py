@@ -57,6 +57,7 @@ def describe(
     }
     if instance is not None:
         facts |= inner_facts(instance)
+        facts |= {"took": instance.took} if instance.took else {}
     if instance is not None and instance.in_use:
         facts |= {"pid": instance.process.pid, "log": instance.log.path}
         facts["command"] = list(map(str, instance.launch.argv))

@@ -35,10 +35,10 @@ class Stack:
         means), ``directory`` (where it was written), ``state`` (``starting``, ``running``,
         ``stopping``) and ``services``: for each name ``kind``, ``state`` (``starting``,
         ``running``, ``paused``, ``stopped``, ``dead``, ``done``), ``pid``, ``host``, ``port``,
-        ``ports``, ``url``, ``tmpdir``, ``log``, ``groups`` (of its banner), ``after`` (names),
-        ``scope``, ``declaration`` (in which process it is the same: see
-        :func:`~summon_testcase.executors.sharing.declaration`), and facts for attaching it. ``key``
-        is that of the declarations' digests.
+        ``ports``, ``url``, ``took`` (seconds until it was ready), ``tmpdir``, ``log``, ``groups``
+        (of its banner), ``after`` (names), ``scope``, ``declaration`` (in which process it is the
+        same: see :func:`~summon_testcase.executors.sharing.declaration`), and facts for attaching
+        it. ``key`` is that of the declarations' digests.
     """
 
     def __init__(self, path: str, facts: Mapping[str, Any]) -> None:

@@ -99,6 +99,8 @@ class Instance:
         #: before, a stop has nothing to do; it may have died
         self.in_use = False
         self.ready = False
+        #: seconds until it was ready
+        self.took = 0.0
         #: whether its processes are gone and its files are removed
         self.over = False
         #: whether this or an earlier instance was launched
@@ -209,8 +211,8 @@ class Instance:
         :param url: its URL; empty if it has none.
         """
         self.told_ready = True
-        after = time.monotonic() - self.began
-        self.tell(ServiceReady, after=after, looks=self.looks, refusal=self.refusal, url=url)
+        self.took = time.monotonic() - self.began
+        self.tell(ServiceReady, after=self.took, looks=self.looks, refusal=self.refusal, url=url)
 
     def tell_stopping(self) -> None:
         """Emit that a stop has begun, once only."""

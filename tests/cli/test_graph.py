@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import pytest
 from summon_testcase import DependencyCycle
 from summon_testcase.cli.target import UsageError
 
+from ..samples import PATIENCE, eventually
 from .commands import summon
+from .stage import Stage
 
 STACK = """
 from unittest import TestCase
@@ -52,6 +55,7 @@ group
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The path of a file with services."""
     monkeypatch.delenv("SUMMON_REPORT", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "stack.py").write_text(STACK)
     return str(tmp_path / "stack.py")
 
@@ -106,6 +110,18 @@ def test_times_of_the_last_run(
     assert "└── web              ready after 0.25 s" in lines
     assert "    ├── db           ready after 1.50 s" in lines
     assert "├── cache" in lines
+
+
+def test_times_of_a_stack_that_is_up(stage: Stage) -> None:
+    """They are newer than those of any report."""
+    with stage.start("up", "stack.py", "web") as process:
+        eventually(stage.is_up, "it is up")
+        lines = stage.summon("graph", "stack.py").splitlines()
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+    assert re.fullmatch(r"web +ready after \d+\.\d\d s", lines[0])
+    assert re.fullmatch(r"└── db +ready after \d+\.\d\d s", lines[1])
+    assert lines[2:] == ["lone"]
 
 
 @pytest.mark.parametrize("text", [None, "no json", "[]", '{"services": [{}]}'])

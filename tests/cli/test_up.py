@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..samples import eventually, processes_with
+from ..samples import PATIENCE, eventually, processes_with
 from .stage import Stage, ended
 
 TABLE = r"NAME +ADDRESS +URL +LOG\r?\n"
@@ -194,3 +194,13 @@ def test_watch(stage: Stage) -> None:
         terminal.expect(r"code/unused\.conf has changed, which concerns no service: to say which,")
         terminal.sendintr()
         ended(terminal, 0)
+
+
+def test_what_services_write_is_shown_once(stage: Stage) -> None:
+    """Also if the user wants to see it while tests run."""
+    stage.env["SUMMON_ECHO"] = "1"
+    with stage.start("up", "stack.py", "web") as process:
+        eventually(stage.is_up, "it is up")
+        process.terminate()
+        said, _ = process.communicate(timeout=PATIENCE)
+    assert said.count("web sees") == 1

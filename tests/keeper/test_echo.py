@@ -75,7 +75,7 @@ def test_an_unfinished_line_comes_at_the_end(pipe: tuple[int, int]) -> None:
     echo.take(b"password: ")
     assert read(reading) == b""
     echo.finish()
-    assert read(reading) == b"web | password: \n"
+    assert read(reading) == b"web | password:\n"
 
 
 def test_an_endless_line_is_shown_in_parts(pipe: tuple[int, int]) -> None:
