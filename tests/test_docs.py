@@ -306,6 +306,9 @@ class DocumentationTest(PageTest):
     def test_report(self) -> None:
         self.check(ROOT / "docs" / "report.rst")
 
+    def test_command(self) -> None:
+        self.check(ROOT / "docs/command.rst")
+
     def test_mirakuru(self) -> None:
         self.check(ROOT / "docs" / "mirakuru.rst")
 
