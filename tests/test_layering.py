@@ -75,7 +75,7 @@ HEAVY = {
     *(f"{PACKAGE}.readiness.{module}" for module in ("asking", "http", "output", "tcp", "wait")),
     *(f"{PACKAGE}.readiness.{module}" for module in ("protocols", "server")),
     *(f"{PACKAGE}.supervision.{module}" for module in ("instance", "process", "run", "warden")),
-    *(f"{PACKAGE}.system.{module}" for module in ("netlink", "ports")),
+    *(f"{PACKAGE}.system.{module}" for module in ("netlink", "ports", "procfs")),
     *(f"{PACKAGE}.testing.{module}" for module in ("pool", "result_hooks", "turns", "unstarted")),
     *(f"{PACKAGE}.testing.watch", f"{PACKAGE}.testing.farewells"),
     *(f"{PACKAGE}.output.log", f"{PACKAGE}.orchestration.decorated"),

@@ -10,7 +10,6 @@ from ..errors import InvalidArgument, ProcessExited
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
 from ..scheduling.steps import Steps
-from ..system import procfs
 from ..unpatched import os
 from ..wording import at
 from .schema import PATIENCE, Schema
@@ -42,6 +41,8 @@ def is_due(database: str, mine: bool) -> bool:
 
     :param mine: whether that is so for those of this process.
     """
+    from ..system import procfs  # not needed to declare a server
+
     pid = int(database.rpartition(MINE)[2])
     return mine if pid == os.getpid() else not procfs.is_alive(pid)
 
