@@ -64,13 +64,14 @@ class Directory:
         finally:
             os.close(fd)
 
-    def join(self, forked: bool = False) -> None:
+    def join(self, forked: bool = False, logs: str = "") -> None:
         """Make this process one of those that write; what an earlier run has left is removed.
 
         It is the same run if another process of it lives, or lived when this process began.
 
         :param forked: whether this process is the child of one that has joined, which will make
             the report.
+        :param logs: where logs are kept.
         :raises OSError: if the directory cannot be made, or not be written.
         """
         os.makedirs(self.parts, exist_ok=True)
@@ -84,7 +85,7 @@ class Directory:
                 self._clear()
             self.part = os.path.join(self.parts, f"{os.getpid()}-{now[0]:.3f}.jsonl")
             self.claim(self.part)
-            facts = {"at": now[0], "unix": now[1], "began": began, "forked": forked}
+            facts = {"at": now[0], "unix": now[1], "began": began, "forked": forked, "logs": logs}
             self.append({**facts, **_about_this_process()})
 
     def mine(self) -> bool:
@@ -237,8 +238,14 @@ def _about_this_process() -> dict[str, Any]:
         "platform": f"{system.sysname} {system.release}",
         "machine": {"name": system.nodename, "kind": system.machine, "cores": os.cpu_count()},
         "versions": _versions(),
-        "cwd": os.getcwd(),
+        "cwd": _working_directory(),
     }
+
+
+def _working_directory() -> str:
+    with suppress(OSError):  # a test may have removed it
+        return os.getcwd()
+    return ""
 
 
 def _versions() -> dict[str, str]:

@@ -56,7 +56,7 @@ class _Process:
     def __init__(self, name: str, lines: list[Facts], start: float, folder: str) -> None:
         head = lines[0]
         self._start, self._folder = start, folder
-        self._kept = os.path.join(folder, "logs")
+        self._kept = head.get("logs", "")
         self.facts: Facts = {
             "id": name,
             "pid": head["pid"],
@@ -87,8 +87,6 @@ class _Process:
         at, event = self._time(line["at"]), line.get("event", "")
         if event == "end":
             self.facts["ended"] = at
-        elif event == "logs":
-            self._kept = line["folder"]
         elif isinstance(line.get("number"), int):
             service = self._service(line)
             known: Callable[[Facts, float, Facts], None] | None = getattr(

@@ -25,10 +25,12 @@ class Recorder:
     """Writes the events of this process, and of its forked children, into parts of a report.
 
     :param directory: the report's.
+    :param logs: where logs are kept.
     """
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, logs: str) -> None:
         self.directory = directory
+        self._logs = logs
         #: by number, the logs of services that run, and the size that was noted last
         self._running: dict[int, str] = {}
         self._sizes: dict[int, int] = {}
@@ -42,7 +44,7 @@ class Recorder:
         try:
             if not self.directory.mine():
                 self._running, self._sizes = {}, {}
-                self.directory.join(forked=True)
+                self.directory.join(forked=True, logs=self._logs)
             facts: dict[str, Any] = {"event": type(event).__name__, **vars(event)}
             if isinstance(event, Note) and event.attachment:
                 facts["attachment"] = self._kept(event.attachment)
@@ -103,13 +105,16 @@ def begin(report: str, logs: str) -> None:
         report, if there is one.
     """
     global _recorder, _logs
-    if logs and (directory := _join("SUMMON_LOGS", Directory(logs, ".summon"))):
-        _logs = Logs(directory, directory.path)
-    if report and (directory := _join("SUMMON_REPORT", Directory(report))):
-        _logs = _logs or Logs(directory, os.path.join(directory.path, "logs"))
-        directory.append({"at": time.monotonic(), "event": "logs", "folder": _logs.folder})
-        _recorder = Recorder(directory)
-        _ends.append(subscribe(_recorder))
+    if logs:
+        directory = Directory(logs, ".summon")
+        if _join("SUMMON_LOGS", directory, directory.path):
+            _logs = Logs(directory, directory.path)
+    if report:
+        directory = Directory(report)
+        kept = _logs or Logs(directory, os.path.join(directory.path, "logs"))
+        if _join("SUMMON_REPORT", directory, kept.folder):
+            _logs, _recorder = kept, Recorder(directory, kept.folder)
+            _ends.append(subscribe(_recorder))
     _ends.append(subscribe(_hear_the_end))
 
 
@@ -118,15 +123,15 @@ def _hear_the_end(event: Event) -> None:
         _finish()
 
 
-def _join(name: str, directory: Directory) -> Directory | None:
+def _join(name: str, directory: Directory, logs: str) -> bool:
     try:
-        directory.join()
+        directory.join(logs=logs)
     except OSError as error:
         let_through(error)
         _warn(name, directory.path, _why(directory.path, error))
-        return None
+        return False
     _joined.append(directory)
-    return directory
+    return True
 
 
 def _why(path: str, error: OSError) -> str:

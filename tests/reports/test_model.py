@@ -23,11 +23,11 @@ class ModelTest(unittest.TestCase):
         folder = TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.directory = Directory(folder.name)
-        self.directory.join()
-        self.recorder = Recorder(self.directory)
-        self.who = {"service": "web", "owner": "ShopTest", "number": 1}
         logs = Path(folder.name, "logs")
         logs.mkdir()
+        self.directory.join(logs=str(logs))
+        self.recorder = Recorder(self.directory, str(logs))
+        self.who = {"service": "web", "owner": "ShopTest", "number": 1}
         self.log = logs / "web-1.log"
         self.log.write_bytes(b"")
 
