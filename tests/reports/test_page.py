@@ -225,7 +225,7 @@ class PageTest(SummonMixin, unittest.TestCase):
         for width, height in (1280, 800), (390, 844):
             with self.subTest(width=width):
                 self.open("large", width, height)
-                self.assertEqual(self.find("h1").text, "3 of 2,000 tests failed")
+                self.assertEqual(self.find("h1").text, "3 of 2,000 tests failed, 1 did not end")
                 self.assertIn("gw5 did not end by itself", self.find("#when").text)
                 figures = self.find("#figures").text.split("\n")
                 self.assertEqual(figures[figures.index("services") - 1], "50")

@@ -70,7 +70,10 @@ const endOf = (process) => process?.ended ?? lastOf.get(process) ?? 0;
 for (const test of tests) {
   test.known = test.ended ?? Math.max(endOf(test.process), test.began);
 }
-const END = Math.max(0.001, ...lastOf.values());
+const LAST = Math.max(0.001, ...lastOf.values());
+/* With some room, so that marks at the very end are not cut off. */
+const END = LAST * 1.015;
+const unfinished = tests.filter((test) => test.ended == null);
 
 /* The times at which a life passes from one state to the next, as [state, from, to]. */
 function statesOf(service, life) {

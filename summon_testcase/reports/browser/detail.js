@@ -84,7 +84,7 @@ function testDetail(test) {
         of,
         test.process?.label,
         `${moment(test.began)} to ${moment(test.known)}`,
-        `took ${duration(test.known - test.began)}`,
+        test.ended != null && `took ${took(test)}`,
       ]),
     ),
     test.message &&

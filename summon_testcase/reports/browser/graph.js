@@ -61,7 +61,7 @@ function graph(all, path) {
   const many = new Set(tied.map((service) => service.owner)).size > 1;
   const title = (service) =>
     clean(many && service.owner ? `${service.name} (${service.owner})` : service.name);
-  const took = ({lives}) => {
+  const readyAfter = ({lives}) => {
     const life = lives.find((one) => one.ready != null);
     return life ? duration(life.ready - life.starting) : "not ready";
   };
@@ -70,7 +70,7 @@ function graph(all, path) {
     (list) =>
       Math.max(
         ...list.map((node) =>
-          node.bend ? 0 : Math.max(short(title(node)).length, took(node).length),
+          node.bend ? 0 : Math.max(short(title(node)).length, readyAfter(node).length),
         ),
       ) *
         7.2 +
@@ -124,7 +124,7 @@ function graph(all, path) {
       svg("title", {}, fullName(service)),
       svg("rect", {width: wide[column.get(service)], height: HIGH, rx: 6}),
       svg("text", {x: 10, y: 16}, short(title(service))),
-      svg("text", {x: 10, y: 31, class: "small"}, took(service)),
+      svg("text", {x: 10, y: 31, class: "small"}, readyAfter(service)),
     );
   });
   const width = left.at(-1) + wide.at(-1) + 4;

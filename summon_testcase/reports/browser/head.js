@@ -1,12 +1,21 @@
 /* The head: the result at a glance. */
 
 function head() {
+  const failed = bad.length - unfinished.length;
+  const all = counted(tests.length, "test");
   const verdict = bad.length
-    ? `${number(bad.length)} of ${counted(tests.length, "test")} failed`
+    ? joined(
+        [
+          failed && `${number(failed)} of ${all} failed`,
+          unfinished.length &&
+            `${number(unfinished.length)}${failed ? "" : ` of ${all}`} did not end`,
+        ],
+        ", ",
+      )
     : tests.length
-      ? `${tests.length === 1 ? "The test" : `All ${counted(tests.length, "test")}`} passed`
+      ? `${tests.length === 1 ? "The test" : `All ${all}`} passed`
       : services.length
-        ? counted(services.length, "service") + ", no tests"
+        ? `${counted(services.length, "service")}, no tests`
         : "Nothing was recorded";
   $("h1").textContent = verdict;
   document.title = verdict;
@@ -17,7 +26,7 @@ function head() {
   $("#when").append(
     joined([
       began && began.toLocaleString(undefined, {dateStyle: "medium", timeStyle: "medium"}),
-      processes.length && `took ${duration(END)}`,
+      processes.length && `took ${duration(LAST)}`,
       processes.length > 1 && counted(processes.length, "process", "processes"),
       report.left_out &&
         `${counted(report.left_out, "passed test")} left out: too many for one page`,

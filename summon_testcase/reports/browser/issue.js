@@ -18,9 +18,7 @@ function issue(about) {
   const said = [`### ${$("h1").textContent}`];
   const told = about.slice(0, 10);
   for (const test of told) {
-    said.push(
-      `#### ${test.outcome}: \`${clean(test.name).replaceAll("`", "'")}\` (${duration(test.known - test.began)})`,
-    );
+    said.push(`#### ${test.outcome}: \`${clean(test.name).replaceAll("`", "'")}\` (${took(test)})`);
     if (test.message) said.push(fenced(tail(clean(test.message), 60)));
     for (const {service, inside, fatal} of evidences(test)) {
       if (!inside && !fatal.length) continue;

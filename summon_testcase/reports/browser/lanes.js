@@ -70,13 +70,7 @@ function label(row) {
   let inside,
     height = row.height;
   if (kind === "process") {
-    const said = joined(
-      [
-        process.pid != null && `pid ${process.pid}`,
-        process.ended == null && "did not end by itself",
-      ],
-      ", ",
-    );
+    const said = process.pid == null ? "" : `pid ${process.pid}`;
     Object.assign(attributes, {
       "aria-expanded": String(!folded.has(process)),
       title: (process.argv || []).join(" "),

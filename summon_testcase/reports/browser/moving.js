@@ -47,11 +47,7 @@ function tell({row, service, test, at}) {
   if (test)
     return [
       el("b", {}, nameOf(test)[0]),
-      el(
-        "div",
-        {},
-        `${test.outcome}, ${duration(test.known - test.began)}, at ${moment(test.began)}`,
-      ),
+      el("div", {}, `${test.outcome}, ${took(test)}, at ${moment(test.began)}`),
     ];
   if (!service)
     return row?.kind === "process"

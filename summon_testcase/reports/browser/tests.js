@@ -64,7 +64,7 @@ function fill() {
       },
       el("span", {class: `glyph ${kind}`, role: "img", "aria-label": test.outcome}, GLYPH[kind]),
       el("span", {class: "name"}, name),
-      el("span", {class: "took"}, duration(test.known - test.began)),
+      el("span", {class: "took"}, took(test)),
       el("span", {class: "of"}, joined([processes.length > 1 && test.process?.label, of])),
     );
     row.style.top = `${place * ITEM}px`;

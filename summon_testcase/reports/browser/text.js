@@ -61,6 +61,7 @@ function duration(seconds) {
   if (seconds < 99.5) return `${seconds.toPrecision(3)} s`;
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
+const took = (test) => (test.ended == null ? test.outcome : duration(test.ended - test.began));
 /* A moment of the clock; step: how near its neighbours are, which says how exact it must be. */
 function moment(at, step = 0.001) {
   const digits = Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
