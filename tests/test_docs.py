@@ -263,6 +263,7 @@ class PageTest(unittest.TestCase):
         changed = {
             "PATH": os.pathsep.join([bins, os.environ.get("PATH", os.defpath)]),
             "SUMMON_DOCS": self.directory,
+            "XDG_RUNTIME_DIR": self.directory,
         }
         patch = mock.patch.dict(os.environ, changed)
         patch.start()
@@ -307,7 +308,7 @@ class DocumentationTest(PageTest):
         self.check(ROOT / "docs" / "report.rst")
 
     def test_command(self) -> None:
-        self.check(ROOT / "docs/command.rst")
+        self.check(ROOT / "docs" / "command.rst")
 
     def test_mirakuru(self) -> None:
         self.check(ROOT / "docs" / "mirakuru.rst")
@@ -333,7 +334,7 @@ class DocumentationTest(PageTest):
 
     def test_other_pages_have_no_code(self) -> None:
         own_test = {"README.rst", "tutorial.rst", "gotchas.rst", "howto.rst", "mirakuru.rst"}
-        own_test |= {"architecture.rst", "report.rst", "services.rst"}
+        own_test |= {"architecture.rst", "command.rst", "report.rst", "services.rst"}
         not_run = {"performance.rst", "reliability.rst"}
         for page in PAGES:
             if page.name not in own_test | not_run:
