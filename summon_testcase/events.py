@@ -147,10 +147,16 @@ class ServiceFailed(ServiceEvent):
 
     :param after: seconds since the start began.
     :param error: the message of the exception; ``"cancelled"`` if another start has failed.
+    :param looks: how often it was asked whether it is ready.
+    :param refusal: why it was not ready when it was asked last, in words; empty if nobody asked.
+    :param how: in words, how its main process ended; empty if there was none.
     """
 
     after: float
     error: str
+    looks: int = 0
+    refusal: str = ""
+    how: str = ""
 
 
 class ServicePaused(ServiceEvent):

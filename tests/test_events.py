@@ -147,6 +147,8 @@ def test_a_start_that_fails() -> None:
     assert names(events) == ["Starting", "Spawned", "Failed", "TestBegan", "TestEnded"]
     (failed,) = of(ServiceFailed, events)
     assert failed.error == "it: exited with status 3 before it was ready"
+    assert failed.how == "exited with status 3" and failed.refusal.startswith("0 bytes of output")
+    assert failed.looks >= 1
     (ended,) = of(TestEnded, events)
     assert (ended.outcome, ended.message) == ("error", failed.error)
     assert SECRET not in repr(events)

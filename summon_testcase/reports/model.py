@@ -200,7 +200,9 @@ class _Process:
         self._life(service, at)["refusal"] = line.get("refusal", "")
 
     def _failed(self, service: Facts, at: float, line: Facts) -> None:
-        self._life(service, at).update(failed=at, error=line.get("error", ""))
+        life = self._life(service, at)
+        facts = {key: line.get(key) or life[key] for key in ("error", "looks", "refusal", "how")}
+        life.update(failed=at, **facts)
 
     def _paused(self, service: Facts, at: float, line: Facts) -> None:
         self._life(service, at)["paused"].append([at, None])

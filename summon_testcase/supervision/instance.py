@@ -231,12 +231,13 @@ class Instance:
             told, self.told_end = self.told_end, True
         if told:
             return
-        now = time.monotonic()
+        now, facts = time.monotonic(), {"error": error, "how": self.exit_words()}
         if self.told_ready:
             took = now - self.stop_began if self.stop_began else 0.0
-            self.tell(ServiceStopped, after=took, how=self.exit_words(), error=error)
+            self.tell(ServiceStopped, after=took, **facts)
         else:
-            self.tell(ServiceFailed, after=now - self.began, error=error)
+            asked = {"looks": self.looks, "refusal": self.refusal}
+            self.tell(ServiceFailed, after=now - self.began, **facts, **asked)
 
     # -- errors --
 
