@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .web_server import Application
 
 
@@ -30,3 +32,8 @@ class WSGI(Application):
         "gunicorn": ("-b", "{host}:{port}", "--worker-tmp-dir", "{tmpdir}"),
         "waitress-serve": ("--listen={host}:{port}",),
     }
+
+    def __init__(self, app: str, **options: Any) -> None:
+        # There gunicorn, from 25.1 on, puts a socket for its own command; without this the one that
+        # the user runs would lose its own.
+        super().__init__(app, own_env={"XDG_RUNTIME_DIR": "{tmpdir}"}, **options)

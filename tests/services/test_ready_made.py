@@ -105,8 +105,12 @@ def up(kind: str) -> Iterator[SimpleExecutor]:
 class TestEveryService:
     """One line is enough."""
 
-    def test_starts_and_stops(self, kind: str) -> None:
-        """It stops as it should, can be started again, and leaves nothing behind."""
+    def test_starts_and_stops(
+        self, kind: str, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It stops as it should, can be started again, and leaves nothing behind, nor at home."""
+        monkeypatch.setenv("HOME", str(place))
+        monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
         it = make(kind)
         it.start().stop()
         before = Belongings()
@@ -116,6 +120,7 @@ class TestEveryService:
             with it.stopped():
                 pass
         assert before.lost() == {}
+        assert list(place.iterdir()) == []
 
     def test_listens_on_loopback_only(self, up: SimpleExecutor) -> None:
         """Nobody else on the network can reach it."""
