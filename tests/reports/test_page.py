@@ -143,7 +143,6 @@ def contrast(one: list[float], other: list[float]) -> float:
 
 @linux
 @needs("chromedriver", package="chromium-driver")
-@needs("chromium", package="chromium")
 class PageTest(SummonMixin, unittest.TestCase):
     """What a person sees and does; nothing may be asked of a network, or fail in the console."""
 
