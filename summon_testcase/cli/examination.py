@@ -87,15 +87,14 @@ class _Question:
     """
 
     def __init__(self, *words: str) -> None:
-        from ..unpatched import subprocess, tempfile
+        from ..unpatched import subprocess
 
-        self._said = tempfile.TemporaryFile()
         self._process: subprocess.Popen[bytes] | None = None
         with suppress(OSError):
             self._process = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
-                stdout=self._said,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -107,17 +106,16 @@ class _Question:
         """
         from ..unpatched import subprocess
 
-        status: int | None = None
-        if self._process is not None:
+        if self._process is None:
+            return ""
+        with self._process as process:
             try:
-                status = self._process.wait(deadline.left())
-            except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
-        with self._said as file:
-            file.seek(0)
-            number = re.search(rb"\d+(\.\d+)+", file.read(4096))
-        return number[0].decode() if number and not (well and status) else ""
+                said = process.communicate(timeout=deadline.left())[0]
+            except subprocess.TimeoutExpired as error:
+                said = error.output or b""
+                os.killpg(process.pid, signal.SIGKILL)
+        number = re.search(rb"\d+(\.\d+)+", said)
+        return number[0].decode() if number and not (well and process.returncode) else ""
 
 
 def _programs() -> Iterator[Finding]:
@@ -126,25 +124,24 @@ def _programs() -> Iterator[Finding]:
     names = [name for name in services.__all__ if name != "TCPProxy"]
     known = [(name, *_server(getattr(services, name))) for name in names]
     engines = [(name, _path_of(name)) for name in _ENGINES]
-    everything = [path for _, path, _ in known] + [path for _, path in engines]
+    paths = {path for _, path, _ in known} | {path for _, path in engines}
     # all are asked at the same time
-    asked = {path: _Question(*words) for path in everything if (words := _asked(path))}
+    asked = {path: _Question(*words) for path in paths if (words := _asked(path))}
     daemons = {
         path: _Question(path, "version", "--format", form)
         for name, path in engines
         if path and (form := _ENGINES[name])
     }
     deadline = Deadline(_PATIENCE)
+    versions = {path: _of_package(path) for path in paths}
+    versions |= {path: question.answer(deadline) for path, question in asked.items()}
     for name, path, instead in known:
-        version = asked[path].answer(deadline) if path in asked else _of_package(path)
-        yield Finding("services", name, bool(path), version, path, instead)
+        yield Finding("services", name, bool(path), versions[path], path, instead)
     for name, path in engines:
-        version, means = "", "not installed"
-        if path:
-            version, means = asked[path].answer(deadline), ""
-            if path in daemons and not daemons[path].answer(deadline, well=True):
-                means = "its daemon does not answer, so it runs no containers: start that"
-        yield Finding("engines", name, bool(path) and not means, version, path, means)
+        means = "" if path else "not installed"
+        if path in daemons and not daemons[path].answer(deadline, well=True):
+            means = "its daemon does not answer, so it runs no containers: start that"
+        yield Finding("engines", name, not means, versions[path], path, means)
 
 
 def _server(service: type[Executor]) -> tuple[str, str]:
@@ -180,7 +177,7 @@ def _of_package(path: str) -> str:
     from importlib import metadata
 
     name = os.path.basename(path)
-    if os.path.dirname(path) != os.path.dirname(sys.executable):
+    if not path or os.path.dirname(path) != os.path.dirname(sys.executable):
         return ""
     try:
         return metadata.version(_DISTRIBUTIONS.get(name, name))
@@ -211,7 +208,9 @@ def _system() -> Iterator[Finding]:
 
 
 def _pidfd() -> tuple[bool, str, str]:
-    if RunnerWatch(os.getpid()).fd >= 0:
+    fd = RunnerWatch(os.getpid()).fd
+    if fd >= 0:
+        os.close(fd)
         return True, "", "if the tests are killed, their services go at once"
     return False, "", "if the tests are killed, their services go within a second"
 

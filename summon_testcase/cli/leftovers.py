@@ -17,10 +17,12 @@ from ..wording import counted
 
 #: directories of test processes, and of the data of their servers
 _NAME = re.compile(r"summon-[a-z0-9_]{8}")
-#: what is in the directory of a test process
+#: all that is in the directory of a test process: files, of which there are some, and directories
 _OF_RUN = re.compile(r"[\w.-]+-\d+(\.\d+)?(\.log|\.notify|\.elsewhere)?")
-#: what is in the data of a server, one of these at least
-_OF_DATA = {"PG_VERSION", "base", "global", "ibdata1", "mysql", "data", "data.tar"}
+_FILES_OF_RUN = (".log", ".notify", ".elsewhere")
+#: what is in the data of a server, one of these at least; and all that is there while they are made
+_OF_DATA = {"PG_VERSION", "ibdata1"}
+_OF_MAKING = {"data", "data.tar", "summon-complete"}
 #: where data of servers may be, beside the directory for temporary files
 PLACES = ("/tmp", "/var/tmp", MEMORY)
 #: seconds for which nothing must have happened: what is being made is not in use yet
@@ -103,16 +105,26 @@ def _is_ours(path: str) -> bool:
 
 
 def _what(path: str) -> str:
-    """In words, what a directory of ours is; empty for one that is not ours."""
-    if os.path.islink(path) or not os.path.isdir(path):
+    """In words, what a directory of ours is; empty for one that is not ours.
+
+    A user's own directory may have such a name: what is not surely ours is left alone.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError as error:  # its process removes it just now
+        let_through(error)
+        return ""
+    if not stat.S_ISDIR(mode) or mode & 0o077:
         return ""
     names = set(map(os.path.basename, _entries(path)))
     if _is_ours(path) and all(map(_OF_RUN.fullmatch, names)):
         if all(name.endswith(".log") for name in names):
             return counted(len(names), "log") if names else "empty"
-        return "files of a run that was killed"
+        if any(name.endswith(_FILES_OF_RUN) for name in names):
+            return "files of a run that was killed"
     # if the tests run as root, a server's data belong to its user
-    if names & _OF_DATA and (_is_ours(path) or os.geteuid() == 0):
+    made = names & _OF_DATA or (names and names <= _OF_MAKING)
+    if made and (_is_ours(path) or os.geteuid() == 0):
         return "data of a database whose run was killed"
     return ""
 

@@ -170,8 +170,15 @@ def test_what_is_not_ours(here: Path) -> None:
     file = here / "summon-file1234"
     file.write_text("")
     longer = made(here / "summon-abcd12345", "web-1.log")
+    # a clone of this project, and a user's own projects
+    clone = made(here / "summon-testcase", "data", "base", "mysql")
+    public = made(here / "summon-released", "PG_VERSION")
+    public.chmod(0o755)
+    projects = made(here / "summon-projects")
+    (projects / "shop-1").mkdir()
+    kept = [with_others, target, link, file, longer, clone, public, age(projects)]
     assert summon("clean", "--yes") == 0
-    assert all(path.exists() for path in (with_others, target, link, file, longer))
+    assert all(path.exists() for path in kept)
 
 
 def test_archives_of_databases(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
