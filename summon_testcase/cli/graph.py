@@ -58,6 +58,11 @@ def call(options: argparse.Namespace) -> int:
     if not options.report:
         times |= _times_of_stack(options.target)
     graph = references(found.orchestrator)
+    for name in graph:
+        # a report knows the member of a group by its own name
+        short = name.rpartition(".")[2]
+        if name not in times and short in times and short not in graph:
+            times[name] = times[short]
     if options.mermaid:
         lines = _mermaid(graph, times)
     elif options.dot:
@@ -82,7 +87,7 @@ def references(orchestrator: Orchestrator, around: str = "") -> Graph:
         if isinstance(member, Orchestrator):
             inner = references(member, f"{name}.")
             # a group is ready when all its members are, and none begins before what it needs
-            graph[name] = [each for each in inner if each.count(".") == name.count(".") + 1]
+            graph[name] = [f"{name}.{each}" for each in member._members]
             graph |= {each: needs or needed for each, needs in inner.items()}
         else:
             graph[name] = needed
@@ -116,7 +121,7 @@ def _times_of_report(directory: str | None, owner: str) -> dict[str, float]:
                     # a class of the same name may not be there: a base declares the service
                     key = service["owner"] == owner, service["name"]
                     times[key] = float(life["ready"]) - float(life["starting"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         let_through(error)
         if directory is None:
             return {}

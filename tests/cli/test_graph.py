@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,13 +16,17 @@ import pytest
 from summon_testcase import DependencyCycle
 from summon_testcase.cli.target import UsageError
 
-from ..samples import PATIENCE, eventually
+from ..samples import PATIENCE, ROOT, eventually
 from .commands import summon
 from .stage import Stage
 
 STACK = """
 from unittest import TestCase
 from summon_testcase import Orchestrator, SimpleExecutor, SummonMixin
+
+circle = {"a": SimpleExecutor("sleep 1", after="b"), "b": SimpleExecutor("sleep 1", after="a")}
+say = 'say "hi"\\\\'
+odd = {say: SimpleExecutor("sleep 1"), "b#": SimpleExecutor("sleep 1", after=say)}
 
 class Shop(SummonMixin, TestCase):
     db = SimpleExecutor("sleep 60")
@@ -30,12 +35,8 @@ class Shop(SummonMixin, TestCase):
     front = SimpleExecutor("sleep 60", after=[web, "cache"])
     group = Orchestrator({
         "first": SimpleExecutor("sleep 60"),
-        "second": SimpleExecutor(["echo", "{first.pid}", "{db.pid}"]),
+        "second": SimpleExecutor(["sleep", "60", "{first.pid}", "{db.pid}"]),
     })
-
-circle = {"a": SimpleExecutor("sleep 1", after="b"), "b": SimpleExecutor("sleep 1", after="a")}
-say = 'say "hi"\\\\'
-odd = {say: SimpleExecutor("sleep 1"), "b#": SimpleExecutor("sleep 1", after=say)}
 """
 TREE = """\
 front
@@ -93,23 +94,44 @@ def test_a_tree_where_there_are_only_ascii_characters(
     assert written.getvalue().splitlines()[:3] == [b"front", b"|-- cache", b"`-- web"]
 
 
-@pytest.mark.parametrize("by_variable", [False, True])
 def test_times_of_the_last_run(
-    by_variable: bool,
     stack: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """They are those of the class that was asked for."""
-    place = report(tmp_path / "report", db=1.5, web=0.25)
-    if by_variable:
-        monkeypatch.setenv("SUMMON_REPORT", place)
-    assert summon("graph", f"{stack}:Shop", *([] if by_variable else ["--report", place])) == 0
+    place = report(tmp_path / "report", db=1.5, web=0.25, second=0.75)
+    assert summon("graph", f"{stack}:Shop", "--report", place) == 0
+    shown = capsys.readouterr().out
+    assert "└── web              ready after 0.25 s\n" in shown
+    assert "    ├── db           ready after 1.50 s\n" in shown
+    assert "└── group.second     ready after 0.75 s\n" in shown
+    assert "├── cache\n" in shown
+    monkeypatch.setenv("SUMMON_REPORT", place)
+    assert summon("graph", f"{stack}:Shop") == 0
+    assert capsys.readouterr().out == shown
+
+
+def test_times_of_a_run_of_tests(
+    stack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report is the one that the run itself has written."""
+    tests = tmp_path / "stack.py"
+    tests.write_text(tests.read_text() + "\n    def test(self):\n        pass\n")
+    place = tmp_path / "report"
+    subprocess.run(
+        [sys.executable, "-m", "unittest", "-q", "stack.Shop"],
+        cwd=tmp_path,
+        env={**os.environ, "SUMMON_REPORT": str(place), "PYTHONPATH": ROOT},
+        stdin=subprocess.DEVNULL,
+        check=True,
+        timeout=PATIENCE * 2,
+    )
+    assert summon("graph", f"{stack}:Shop", "--report", str(place)) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "└── web              ready after 0.25 s" in lines
-    assert "    ├── db           ready after 1.50 s" in lines
-    assert "├── cache" in lines
+    for name in ("web", "db", "group.first"):
+        assert any(re.fullmatch(rf"\W*{name} +ready after \d.*", line) for line in lines), lines
 
 
 def test_times_of_a_stack_that_is_up(stage: Stage) -> None:
@@ -124,7 +146,9 @@ def test_times_of_a_stack_that_is_up(stage: Stage) -> None:
     assert lines[2:] == ["lone"]
 
 
-@pytest.mark.parametrize("text", [None, "no json", "[]", '{"services": [{}]}'])
+@pytest.mark.parametrize(
+    "text", [None, "no json", "[]", '{"services": [{}]}', '{"services": [{"lives": [1]}]}']
+)
 def test_a_report_that_cannot_be_read(text: str | None, stack: str, tmp_path: Path) -> None:
     """An error of the command line; of SUMMON_REPORT it is none, as the next run writes there."""
     if text is not None:
