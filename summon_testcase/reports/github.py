@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -32,7 +31,7 @@ def summarize(report: Facts, path: str) -> str:
     place = variable(SUMMARY)
     if not place:
         return ""
-    begin, end = f"<!-- summon_testcase {html.escape(path)} -->\n", "<!-- summon_testcase end -->\n"
+    begin, end = f"<!-- summon_testcase {_cell(path)} -->\n", "<!-- summon_testcase end -->\n"
     text = f"{begin}\n{summary(report, path)}\n{end}"
     try:
         former = ""
