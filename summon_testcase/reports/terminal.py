@@ -44,6 +44,12 @@ def _log(level: str, text: str, *facts: object) -> None:
     getattr(_logger, level)(text, *facts)
 
 
+def forget() -> None:
+    """Find the logger anew at the next line; for tests."""
+    global _logger
+    _logger = None
+
+
 def _logger_of_this_package() -> Any:
     import logging
 

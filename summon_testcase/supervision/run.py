@@ -41,6 +41,7 @@ def _forget() -> None:
     _process = 0
     while _ends:
         _ends.pop()()
+    terminal.forget()
 
 
 shutdown.at_reset(_forget)
