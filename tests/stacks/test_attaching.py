@@ -266,6 +266,7 @@ def test_what_it_writes(stack: Stack) -> None:
         with Conversation(case.cache) as client:
             client.expect(b"PING\r\n", b"+PONG\r\n")
         case.cache.wait_for_output("Accepted 127.0.0.1", timeout=PATIENCE)
+        case.cache.wait_for_output("Client closed", timeout=PATIENCE)
         case.assertIn("Client closed", "".join(case.cache.tail(5)))
         case.assertIn("Accepted", case.cache.output().readline())
         with case.assertRaisesRegex(InvalidArgument, r"send\(\) cannot reach it, since it belongs"):
@@ -276,6 +277,19 @@ def test_what_it_writes(stack: Stack) -> None:
     assert "cache wrote during this test:" in said
     assert "Accepted 127.0.0.1" in said
     assert "Ready to accept" not in said
+
+
+def test_what_was_written_before_is_of_no_interest(stack: Stack) -> None:
+    def fail(cls: Any) -> None:
+        with Conversation(cls.cache) as client:
+            client.expect(b"PING\r\n", b"+PONG\r\n")
+        cls.cache.wait_for_output("Accepted 127.0.0.1", timeout=PATIENCE)
+        raise RuntimeError("on purpose")
+
+    case = stack.case(test=lambda case: None, setUpClass=classmethod(fail))
+    error = error_of(case)
+    assert "Accepted 127.0.0.1" in error
+    assert "Ready to accept" not in error
 
 
 def test_a_death(stack: Stack) -> None:
@@ -306,11 +320,10 @@ def test_one_that_hangs(stack: Stack) -> None:
     assert "cache: did not answer within 0.3 s" in error
 
 
-def test_a_process_that_is_killed_leaves_no_fault(stack: Stack) -> None:
-    text = (
-        SHOP + "    def test_1(self):\n        self.cache.kill()\n        os.kill(os.getpid(), 9)\n"
-    )
-    (stack.place / "shop.py").write_text(text)
+@pytest.mark.parametrize("fault", ["kill", "stop"])
+def test_a_process_that_is_killed_leaves_no_fault(stack: Stack, fault: str) -> None:
+    end = f"    def test_1(self):\n        self.cache.{fault}()\n        os.kill(os.getpid(), 9)\n"
+    (stack.place / "shop.py").write_text(SHOP + end)
     before = stack.service("cache")["pid"]
     done = subprocess.run(
         [sys.executable, "-m", "unittest", "-q", "shop.ShopTest.test_1"],
@@ -323,10 +336,12 @@ def test_a_process_that_is_killed_leaves_no_fault(stack: Stack) -> None:
     eventually(lambda: stack.service("cache")["state"] == "running", "it is started again")
     assert stack.service("cache")["pid"] != before
     assert len(stack.databases()) > 2
-    # the next process drops what that one has left
-    passed(stack.case(test=lambda case: None))
-    reset()
-    assert stack.databases() == ["postgres", "shop"]
+
+    def test(case: Any) -> None:
+        # the next process has dropped what that one has left
+        case.assertEqual(stack.databases(), ["postgres", "shop", f"shop_summon_{os.getpid()}"])
+
+    passed(stack.case(test=test))
 
 
 @pytest.mark.parametrize(
