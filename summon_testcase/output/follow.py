@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..clean import line_of
 from ..foreign import let_through
 from ..unpatched import open, os
 from .log import _without_hole
 
-#: bytes that are read at once, and characters after which a line is cut
-_CHUNK, _LONGEST = 65536, 65536
+#: bytes of a look at most, and of a line
+_CHUNK, _LONGEST = 1 << 20, 1 << 16
 
 
 class Followed:
@@ -19,28 +21,24 @@ class Followed:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._file = self._open()
+        self._file: Any = None
         self._position = 0
         self._line = b""
 
-    def _open(self) -> object:
-        # kept open, so that the last lines of a service can be read when its log is removed
-        try:
-            return open(self.path, "rb", buffering=0)
-        except OSError as error:
-            let_through(error)
-            return None
-
     def lines(self, finished: bool = False) -> list[str]:
-        """The lines that were written since the last call, as a terminal would show them.
+        """The next lines, as a terminal would show them: a megabyte at most, unless finished.
 
         :param finished: whether nothing more will be written, so that the last line is whole.
         """
-        self._file = self._file or self._open()
         if self._file is None:
-            return []
+            # kept open, so that the last lines of a service can be read when its log is removed
+            try:
+                self._file = open(self.path, "rb", buffering=0)
+            except OSError as error:
+                let_through(error)
+                return []
         found: list[bytes] = []
-        fd = self._file.fileno()  # type: ignore[attr-defined]
+        fd = self._file.fileno()
         while data := os.pread(fd, _CHUNK, self._position):
             if b"\0" in data:
                 data, self._position = _without_hole(fd, data, self._position)
@@ -49,6 +47,8 @@ class Followed:
             found += lines
             if len(self._line) > _LONGEST:
                 found, self._line = [*found, self._line], b""
+            if not finished:
+                break
         if finished and self._line:
             found, self._line = [*found, self._line], b""
         return [line_of(line.decode("utf-8", "replace")) for line in found]
@@ -56,5 +56,5 @@ class Followed:
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
-            self._file.close()  # type: ignore[attr-defined]
+            self._file.close()
             self._file = None

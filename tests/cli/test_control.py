@@ -11,6 +11,7 @@ import pytest
 
 from summon_testcase.cli import signals
 from summon_testcase.cli.main import main
+from summon_testcase.stacks.registry import Registration
 
 from ..samples import alive, eventually
 from .stage import Stage, ended
@@ -86,13 +87,6 @@ def test_a_day_in_the_background(up: Stage, ask: Ask) -> None:
     up.remove_named_logs()
 
 
-def test_kill_9_of_a_stack_in_the_background(up: Stage, ask: Ask) -> None:
-    pid = up.stack()["pid"]
-    os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not alive(pid), "it is dead")
-    assert "no stack runs in" in ask("down", status=1)
-
-
 def test_a_failed_start_in_the_background_is_told_in_front(stage: Stage) -> None:
     (stage.here / "broken.py").write_text(
         "from summon_testcase import OutputCoordinatedExecutor\n"
@@ -123,16 +117,16 @@ def test_several_stacks(stage: Stage, ask: Ask) -> None:
         "from summon_testcase import SimpleExecutor\n"
         "class Other:\n    nap = SimpleExecutor('sleep 600')\n"
     )
-    stage.summon("up", "-d", "stack.py", "lone")
-    stage.summon("up", "-d", "other.py")
-    said = ask("down", status=1)
-    assert "several stacks run here: say which: stack.py in" in said
-    assert "restarted" in ask("restart", "nap", "--target", "other.py")
-    ask("down", "other:Other")
-    with stage.start("wait", "--timeout", "30", "other.py") as waiting:
-        eventually(lambda: alive(waiting.pid), "it waits")
-        stage.summon("up", "-d", "other.py")
-        waiting.communicate(timeout=15)
-    assert waiting.returncode == 0
-    ask("down", "other.py")
-    ask("down")
+    with stage.start("up", "other.py") as process:
+        assert ask("wait", "--timeout", "30", "other.py") == ""
+        another = Registration(how="up", target="x.py", file="/x.py", name="X")
+        try:
+            said = ask("down", status=1)
+            assert "several stacks run here: say which: other.py in" in said
+            assert "restarted" in ask("restart", "nap", "--target", "other.py")
+            assert "is down" in ask("down", "other:Other")
+        finally:
+            another.remove()
+        said, _ = process.communicate(timeout=15)
+    assert "summon | nap was restarted on request\n" in said
+    assert process.returncode == 0

@@ -71,3 +71,9 @@ def test_watch_without_watchfiles(
 def test_help_has_examples(capsys: pytest.CaptureFixture[str], command: str) -> None:
     told = said(capsys, 0, *command.split(), "--help")
     assert f"summon {command or 'up'}" in told[told.index("example") :]
+
+
+def test_a_command_that_is_not_found(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "stack.py").write_text(STACK)
+    told = said(capsys, 127, *["run", "stack.py", "--", "no-such-program"])
+    assert told == "summon: no-such-program: command not found\n"

@@ -32,15 +32,6 @@ def test_in_a_terminal(stage: Stage) -> None:
     assert "Traceback" not in said
 
 
-def test_no_colours_where_they_are_not_wanted(stage: Stage) -> None:
-    with stage.terminal("up", "stack.py", "web", NO_COLOR="1") as terminal:
-        terminal.expect("web    [|] web sees .*\n")
-        assert "\x1b[" not in terminal.before + terminal.after
-        assert "lone is ready" not in terminal.before  # nothing needs it
-        terminal.sendintr()
-        ended(terminal, 0)
-
-
 def test_a_second_ctrl_c_kills(stage: Stage) -> None:
     (stage.here / "deaf.py").write_text(
         "from summon_testcase import OutputCoordinatedExecutor\n"
@@ -114,6 +105,8 @@ def test_a_death_is_mended(stage: Stage) -> None:
             stage.until_pid_is_not("web", pid)
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=15)
+    assert "\x1b[" not in said  # this is no terminal
+    assert "lone is ready" not in said  # nothing needs it
     assert said.count("web: was killed by SIGKILL") == 2
     assert said.count("web was started again") == 2
     assert process.returncode == 0
@@ -131,36 +124,15 @@ def test_it_ends_when_nothing_runs_any_more(stage: Stage) -> None:
     stage.remove_named_logs()
 
 
-def test_a_start_that_fails(stage: Stage) -> None:
-    (stage.here / "broken.py").write_text(
-        "from summon_testcase import OutputCoordinatedExecutor\n"
-        "class Broken:\n"
-        "    it = OutputCoordinatedExecutor(['sh', '-c', 'echo no disk; exit 3'], 'ready')\n"
-    )
-    said = stage.summon("up", "broken.py", status=1)
-    assert "summon: it: exited with status 3 before it was ready" in said
-    assert "no disk" in said
-    assert "Traceback" not in said
-    stage.remove_named_logs()
-
-
-def test_killed_by_sigkill(stage: Stage) -> None:
+def test_two_of_one_target_and_kill_9(stage: Stage) -> None:
     with stage.start("up", "stack.py") as process:
-        eventually(lambda: stage.is_up(), "it is up")
+        eventually(stage.is_up, "it is up")
+        said = stage.summon("up", "./stack.py:StackTest", status=1)
+        assert f"./stack.py:StackTest is up already in {stage.here} (pid {process.pid})" in said
         process.kill()
         process.wait()
     eventually(lambda: not processes_with(str(stage.place)), "its services are gone")
     assert "no stack runs in" in stage.summon("ps", status=1)
-
-
-def test_two_of_one_target(stage: Stage) -> None:
-    with stage.start("up", "stack.py") as process:
-        eventually(lambda: stage.is_up(), "it is up")
-        said = stage.summon("up", "./stack.py:StackTest", status=1)
-        assert f"./stack.py:StackTest is up already in {stage.here} (pid {process.pid})" in said
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=15)
-    assert process.returncode == 0
 
 
 def test_watch(stage: Stage) -> None:
