@@ -28,7 +28,8 @@ def start(words: Sequence[str]) -> int:
     try:
         if os.read(reader, 1):
             return os.EX_OK
-        return child.wait()
+        status = child.wait()
+        return status if status >= 0 else 128 - status
     except KeyboardInterrupt:
         child.send_signal(signal.SIGINT)
         child.wait()

@@ -82,7 +82,7 @@ def _down(options: argparse.Namespace) -> int:
     stack = registry.find(options.target)
     with Client(stack) as client:
         client.ask("down", patience=_DOWN)
-    deadline = Deadline(10)
+    deadline = Deadline(_DOWN)
     while stack.lives() and not deadline.expired():
         wait(Pause((), time.monotonic() + 0.01))
     sys.stdout.write(f"{stack} is down\n")

@@ -124,6 +124,7 @@ class _Command:
     @property
     def status(self) -> int:
         """Its exit status, as shells have it."""
-        assert self._process is not None
+        if self._process is None:  # the start was called off
+            return 1
         status = self._process.wait()
         return status if status >= 0 else 128 - status

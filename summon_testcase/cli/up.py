@@ -87,7 +87,7 @@ def call(options: argparse.Namespace) -> int:
     except KeyboardInterrupt as interrupt:
         if not owner.up or stack.killed or status_of(interrupt) == _HUNG_UP:
             return status_of(interrupt)
-    return 1 if owner.dead else os.EX_OK
+    return os.EX_OK if owner.up and not owner.dead else 1
 
 
 _HUNG_UP = 129

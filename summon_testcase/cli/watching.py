@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..declaration.file_arguments import Origin
 from ..executors.executor import Executor
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
@@ -142,7 +143,7 @@ def _named(executor: SimpleExecutor) -> Iterator[str]:
     """The files and directories that the command and ``files=`` of a service name."""
     assert executor._instance is not None
     launch = executor._instance.launch
-    sources = [os.fspath(text) for text in executor._files.values() if not isinstance(text, str)]
+    sources = [str(text) for text in executor._files.values() if isinstance(text, Origin)]
     words = [part for word in launch.argv for part in _WORD_ENDS.split(word)]
     for word in [*words, *sources]:
         if not word:

@@ -28,10 +28,11 @@ from .registry import Registration
 LONGEST_REQUEST = 1 << 20
 #: seconds between looks at services, beside those that their keepers ask for
 _LOOK = 0.5
-#: A service that dies again within this time after it was started again ...
-_SETTLED = 30.0
-#: ... is started again only after one second, then two, and so on up to this many
-_LONGEST_PAUSE = 30.0
+#: seconds between looks whether something else has come to its end
+_SOON = 0.01
+#: A service that dies again within this time is started again only after a second, then two, and
+#: so on up to the longest pause, which must be shorter.
+_SETTLED, _LONGEST_PAUSE = 60.0, 30.0
 
 
 Request = dict[str, Any]
@@ -85,8 +86,9 @@ class Owner:
         self._over = False
         self._busy = False
         self._scheduler = Scheduler()
-        #: for each service that has died when it may be started again, and how often it was
+        #: for each service that has died when it is started again
         self._due: dict[str, float] = {}
+        #: when services have died, or could not be started again
         self._deaths: dict[str, list[float]] = {}
 
     # -- its life --
@@ -144,22 +146,23 @@ class Owner:
             for name, executor in self.services.items()
         }
         self.registration.facts.update(services=services, **({"state": state} if state else {}))
-        self.registration.write()
+        with suppress(OSError):  # a full disk: who asks is told nevertheless
+            self.registration.write()
 
     # -- deaths --
 
     def _look_after(self) -> Steps[None]:
         """Notice deaths, and mend them if that was asked for."""
         while True:
+            while self._busy:  # what ends now may have been stopped
+                yield Pause((), time.monotonic() + _SOON)
             for name, executor in self.services.items():
-                if not self._busy:
-                    self._notice(name, executor)
+                self._notice(name, executor)
             for name, moment in list(self._due.items()):
-                if moment <= time.monotonic() and not self._busy:
+                if moment <= time.monotonic():
                     yield from self._alone(self._mend(name))
-            if not (self._lasting or self._due or self._busy) and all(
-                state_of(executor) in ("dead", "done") for executor in self.services.values()
-            ):
+            states = {state_of(executor) for executor in self.services.values()}
+            if states <= {"dead", "done"} and not (self._due or self._lasting):
                 self.end()
             processes = [e._instance.process for e in self.services.values() if e._instance]
             fds = tuple(fd for process in processes if (fd := process.fileno()) >= 0)
@@ -168,32 +171,29 @@ class Owner:
     def _notice(self, name: str, executor: Executor) -> None:
         instance = executor._instance
         death = None if instance is None else instance.death("while the stack was up")
-        if death is None:
-            self.dead.pop(name, None)
-            return
-        if self.dead.get(name) is death:
+        if death is None or self.dead.get(name) is death:
             return
         self.dead[name] = death
-        now = time.monotonic()
-        recent = [at for at in self._deaths.get(name, ()) if now - at < _SETTLED]
-        self._deaths[name] = [*recent, now]
         if self._restart:
-            pause = min(2.0 ** (len(recent) - 1), _LONGEST_PAUSE) if recent else 0.0
-            self._due[name] = now + pause
+            self._postpone(name)
         self._tell(name, death)
         self.note()
 
+    def _postpone(self, name: str) -> None:
+        """Have a service started again: at once if it has not died of late, or else later."""
+        now = time.monotonic()
+        recent = [at for at in self._deaths.get(name, ()) if now - at < _SETTLED]
+        self._deaths[name] = [*recent, now]
+        pause = min(2.0 ** min(len(recent) - 1, 9), _LONGEST_PAUSE) if recent else 0.0
+        self._due[name] = now + pause
+
     def _mend(self, name: str) -> Steps[None]:
         del self._due[name]
-        if state_of(self.services[name]) != "dead":
-            return  # somebody else has started or stopped it
         try:
             yield from start_of(self.services[name])
         except Exception as error:
             let_through(error)
-            self._deaths[name].append(time.monotonic())
-            pause = min(2.0 ** (len(self._deaths[name]) - 2), _LONGEST_PAUSE)
-            self._due[name] = time.monotonic() + pause
+            self._postpone(name)
             self._tell(name, error)
         else:
             self.dead.pop(name, None)
@@ -294,6 +294,9 @@ class Owner:
                 telling = ("running", "paused", "done")
                 up = {n: e for n, e in self.services.items() if state_of(e) in telling}
                 return {"ok": True, "env": {name: e.env() for name, e in up.items()}}
+            if do == "down" and not self.up:
+                self.end()  # the start is cancelled
+                return {"ok": True}
             if do == "down":
                 yield from self._alone(self._go_down())
                 return {"ok": True} if self.failure is None else _refused(self.failure)
@@ -309,6 +312,9 @@ class Owner:
             elif do in ("start", "restart"):
                 ended.discard(str(request["service"]))
             yield from self._alone(operation(executor, request, connection))
+            if do in ("start", "stop", "kill", "restart"):  # a death is of no interest any more
+                self.dead.pop(str(request["service"]), None)
+                self._due.pop(str(request["service"]), None)
             self.note()
             if do in _TOLD:
                 self._tell(str(request["service"]), f"was {_TOLD[do]} on request")
@@ -331,7 +337,7 @@ class Owner:
     def _alone(self, steps: Steps[None]) -> Steps[None]:
         """Run some steps when no others change the stack."""
         while self._busy:
-            yield Pause((), time.monotonic() + 0.01)
+            yield Pause((), time.monotonic() + _SOON)
         self._busy = True
         try:
             yield from steps
@@ -453,4 +459,4 @@ def _send(connection: socket.socket, data: bytes) -> Steps[None]:
         try:
             data = data[connection.send(data) :]
         except BlockingIOError:
-            yield Pause((), time.monotonic() + 0.01)
+            yield Pause((), time.monotonic() + _SOON)

@@ -214,7 +214,11 @@ class Registration:
             key = json.dumps([self.facts[k] for k in same] + [me])
             self.facts["id"] = hashlib.sha256(key.encode()).hexdigest()[:12]
             self.stack = Stack(os.path.join(place, f"{self.facts['id']}.json"), self.facts)
-            self.write()
+            try:
+                self.write()
+            except OSError as error:
+                let_through(error)
+                raise SummonError(f"{self.stack.path} cannot be written: {error}") from None
 
     def write(self) -> None:
         """Write the file anew, in one step for those who read it."""

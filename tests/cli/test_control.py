@@ -99,17 +99,30 @@ def test_a_failed_start_in_the_background_is_told_in_front(stage: Stage) -> None
     stage.remove_named_logs()
 
 
+NEVER = """
+from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor
+class Never:
+    first = SimpleExecutor('sleep 600')
+    then = OutputCoordinatedExecutor('sleep 600', 'ready', after=first)
+"""
+
+
 def test_ctrl_c_while_it_starts_in_the_background(stage: Stage) -> None:
-    (stage.here / "never.py").write_text(
-        "from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor\n"
-        "class Never:\n"
-        "    first = SimpleExecutor('sleep 600')\n"
-        "    then = OutputCoordinatedExecutor('sleep 600', 'ready', after=first)\n"
-    )
+    (stage.here / "never.py").write_text(NEVER)
     with stage.terminal("up", "-d", "never.py") as terminal:
         terminal.expect("first is ready")
         terminal.sendintr()
         assert "Traceback" not in ended(terminal, 130)
+
+
+def test_down_while_it_starts(stage: Stage, ask: Ask) -> None:
+    (stage.here / "never.py").write_text(NEVER)
+    with stage.start("up", "-d", "never.py") as process:
+        assert process.stdout is not None
+        assert "first is ready" in process.stdout.readline()
+        assert "is starting" in ask("wait", "--timeout", "0", status=1)
+        assert "is down" in ask("down")
+        assert process.wait(15) == 1
 
 
 def test_several_stacks(stage: Stage, ask: Ask) -> None:
