@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import unittest
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -367,27 +368,49 @@ def test_a_subscriber_that_raises(mark: str) -> None:
     assert names(events) == [*LIFE, *STOP]
 
 
-@pytest.mark.parametrize("moment", ["Starting", "Spawned", "Ready", "Stopping", "Stopped"])
-def test_an_interrupt_in_a_subscriber(moment: str, mark: str) -> None:
-    """What a signal handler raises there arrives at the caller, and nothing is left."""
+@contextmanager
+def interrupting(moment: str) -> Iterator[None]:
+    """A block in which a signal comes at one kind of event, whose handler raises."""
 
     def too_late(number: int, frame: object) -> None:
         raise TimeoutError("the test's own")
 
     def interrupted(event: Event) -> None:
-        if type(event).__name__ == f"Service{moment}":
+        if type(event).__name__ == moment:
             os.kill(os.getpid(), signal.SIGALRM)
 
     before = signal.signal(signal.SIGALRM, too_late)
     end = subscribe(interrupted)
     try:
         with pytest.raises(TimeoutError, match="the test's own"):
-            with SimpleExecutor(service("silent.py", mark)):
-                pass
+            yield
     finally:
         end()
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("moment", [*LIFE, *STOP])
+def test_an_interrupt_in_a_subscriber(moment: str, mark: str) -> None:
+    """What a signal handler raises there arrives at the caller, and nothing is left."""
+    with interrupting(f"Service{moment}"), SimpleExecutor(service("silent.py", mark)):
+        pass
     nothing_left(mark)
+
+
+@pytest.mark.parametrize("moment", ["TestBegan", "TestEnded"])
+def test_an_interrupt_when_a_test_is_told(moment: str) -> None:
+    """The result object then has its own methods again."""
+
+    class It(SummonTestCase):
+        it = Own()
+
+        def test(self) -> None:
+            pass
+
+    result = unittest.TestResult()
+    with interrupting(moment):
+        It("test").run(result)
+    assert not [name for name in vars(result) if name.startswith("add")]
 
 
 def test_a_note() -> None:

@@ -81,14 +81,13 @@ def reported(test: Any, result: Any, watch: Watch) -> Iterator[None]:
         except AttributeError:  # the result object has slots
             continue
         hooks.append(hook)
-    emit(TestBegan(test=test.id(), services=watch.names))
     try:
+        emit(TestBegan(test=test.id(), services=watch.names))
         yield
     except BaseException as error:
         reporter.note("error", sentence(error))  # debug() passes all errors on
         raise
     finally:
-        emit(TestEnded(test=test.id(), outcome=reporter.outcome, message=reporter.message))
         for hook in hooks:
             hook.over = True
             # another thread, whose test is not over yet, may have put its hook above ours
@@ -97,6 +96,7 @@ def reported(test: Any, result: Any, watch: Watch) -> Iterator[None]:
                     delattr(result, hook.name)
                 else:
                     setattr(result, hook.name, now.former)
+        emit(TestEnded(test=test.id(), outcome=reporter.outcome, message=reporter.message))
 
 
 class _Reporter:
