@@ -86,7 +86,7 @@ class Directory:
             self.part = os.path.join(self.parts, f"{os.getpid()}-{now[0]:.3f}.jsonl")
             self.claim(self.part)
             facts = {"at": now[0], "unix": now[1], "began": began, "forked": forked, "logs": logs}
-            self.append({**facts, **_about_this_process()})
+            self.append({**facts, **_about_this_process(forked)})
 
     def mine(self) -> bool:
         """Whether this process has joined, and not a parent that has forked it."""
@@ -225,13 +225,13 @@ def has_ended(path: str) -> bool:
     return any(line.get("event") == "end" for line in read(path))
 
 
-def _about_this_process() -> dict[str, Any]:
+def _about_this_process(forked: bool) -> dict[str, Any]:
     system = os.uname()
     return {
         "pid": os.getpid(),
         "start": start_of(os.getpid()),
         "run": variable("PYTEST_XDIST_TESTRUNUID"),
-        "label": variable("PYTEST_XDIST_WORKER") or "main",
+        "label": (variable("PYTEST_XDIST_WORKER") or "main") + (", forked" if forked else ""),
         "argv": list(sys.orig_argv),
         "python": sys.version.split()[0],
         "executable": sys.executable,

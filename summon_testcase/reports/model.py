@@ -79,6 +79,9 @@ class _Process:
         self.logs: dict[int, str] = {}
         for line in lines[1:]:
             self._take(line)
+        if head.get("forked") and self.facts["ended"] is None:
+            # most forked children end by os._exit(), which nobody notices
+            self.facts["ended"] = self.facts["until"]
 
     def _time(self, at: float) -> float:
         return round(float(at) - self._start, 6)

@@ -11,6 +11,7 @@ import pytest
 
 from summon_testcase.reports.directory import Directory
 from summon_testcase.reports.logs import Logs
+from summon_testcase.reports.model import report
 
 from ..places import linux
 from ..samples import ROOT
@@ -66,7 +67,9 @@ def test_a_forked_child_has_a_part_of_its_own(tmp_path: Path) -> None:
         directory.join(forked=True)
         os._exit(0)
     os.waitpid(pid, 0)
-    assert len(directory.all_parts()) == 2
+    parent, child = report(directory)["processes"]
+    assert child["label"] == f"{parent['label']}, forked"
+    assert (parent["ended"] is None, child["ended"] is None) == (True, False)
     assert directory.alone()
 
 
