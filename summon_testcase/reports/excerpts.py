@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..clean import line_of
@@ -16,9 +17,19 @@ TOTAL = 4_000_000
 #: bytes at most of what a service wrote during one failing test, and between two marks otherwise
 _FAILING, _OTHERS = 262_144, 2_048
 
+#: a beginning and an end, in seconds
+_Span = tuple[float, float]
+
 
 class _Wanted(NamedTuple):
+    """What a service wrote between two marks; they are sorted by what matters first.
+
+    :param rank: the lower, the more it matters.
+    :param turn: how many of this life came before; so each life gets as many as the others.
+    """
+
     rank: int
+    turn: int
     life: int
     begin: int
     end: int
@@ -33,18 +44,21 @@ def add_excerpts(report: dict[str, Any], logs: Mapping[int, str], bad: Collectio
     :param logs: by the identity of a life, the path of its log.
     :param bad: outcomes of tests whose windows are shown whole.
     """
-    failing: dict[str, list[tuple[float, float]]] = {}
+    failing: dict[str, list[_Span]] = {}
     for test in report["tests"]:
         if test["outcome"] in bad or test["ended"] is None:
             until = report["ended"] if test["ended"] is None else test["ended"]
             for service in test["services"]:
                 failing.setdefault(service, []).append((test["began"], until))
+    spans = {
+        service["id"]: _merged(failing.get(service["id"], ())) for service in report["services"]
+    }
     lives: list[tuple[dict[str, Any], str]] = []
     wanted: list[_Wanted] = []
     for service in report["services"]:
         for life in service["lives"]:
             path = logs.get(id(life), "")
-            wanted += _windows(life, len(lives), path, failing.get(service["id"], []))
+            wanted += _windows(life, len(lives), path, spans[service["id"]])
             lives.append((life, path))
     kept: list[dict[int, str]] = [{} for _ in lives]
     left = TOTAL
@@ -61,23 +75,37 @@ def add_excerpts(report: dict[str, Any], logs: Mapping[int, str], bad: Collectio
         life["excerpt"] = [[begin, text] for begin, text in sorted(pieces.items())]
 
 
-def _windows(
-    life: dict[str, Any], number: int, path: str, failing: list[tuple[float, float]]
-) -> list[_Wanted]:
-    """What a service wrote between each two marks; the more it matters, the lower its rank."""
-    windows = []
+def _merged(spans: Iterable[_Span]) -> list[_Span]:
+    """The same times as spans that do not overlap, in their order."""
+    merged: list[_Span] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1]:
+            begin, end = merged[-1][0], max(end, merged.pop()[1])
+        merged.append((begin, end))
+    return merged
+
+
+def _windows(life: dict[str, Any], number: int, path: str, failing: list[_Span]) -> list[_Wanted]:
+    """What a service wrote between each two marks.
+
+    :param number: of the life.
+    :param failing: when tests ran that failed.
+    """
+    windows: list[_Wanted] = []
     size = _size(path)
     marks = [[life["starting"], 0], *life["marks"], [float("inf"), size]]
     for (since, begin), (until, end) in itertools.pairwise(marks):
         if end <= begin:
             continue
-        if any(since < to and until > came for came, to in failing):
+        # the last one that began before the window's end
+        place = bisect.bisect_left(failing, (until, 0.0)) - 1
+        if place >= 0 and failing[place][1] > since:
             rank = 0
         elif end == size or begin == 0:
             rank = 1
         else:
             rank = 2
-        windows.append(_Wanted(rank, number, begin, end))
+        windows.append(_Wanted(rank, len(windows), number, begin, end))
     return windows
 
 
