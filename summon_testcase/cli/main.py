@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -66,6 +67,11 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError as error:
         let_through(error)
         return BROKEN_PIPE
+    except OSError as error:
+        let_through(error)
+        if error.errno != errno.EIO:
+            raise
+        return signals.HUNG_UP  # the terminal is gone, and SIGHUP was ignored
     finally:
         screen.give_up_output()
 

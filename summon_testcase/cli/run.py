@@ -12,10 +12,10 @@ from ..foreign import let_through
 from ..scheduling.steps import Pause, Steps
 from ..stacks.registry import ATTACH_VARIABLE
 from ..unpatched import os, shutil, subprocess, time
-from .bring_up import Upbringing
+from . import own_stack
 from .commands import Parsers
 from .screen import Screen
-from .target import FORMS, UsageError, load
+from .target import UsageError
 from .variables import variables
 
 EXAMPLES = """examples:
@@ -40,25 +40,21 @@ def add(parsers: Parsers) -> None:
         EXAMPLES,
         call,
     )
-    parser.usage = "summon run [-h] [--restart] TARGET [NAME ...] -- COMMAND ..."
-    parser.add_argument("target", metavar="TARGET", help=FORMS)
-    parser.add_argument(
-        "names", metavar="NAME", nargs="*", help="only these services, and those that they need"
-    )
-    parser.add_argument("--restart", action="store_true", help="start a service again that dies")
+    parser.usage = "summon run [-h] [--restart] [--report DIR] TARGET [NAME ...] -- COMMAND ..."
+    own_stack.add_arguments(parser)
 
 
 def call(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
     if not options.command:
         raise UsageError("nothing to run: write summon run TARGET -- COMMAND …")
-    target = load(options.target, options.names)
+    target = own_stack.load(options)
     found = shutil.which(options.command[0])
     if found is None:
         sys.stderr.write(f"summon: {options.command[0]}: command not found\n")
         return NOT_FOUND
     screen = Screen(target.orchestrator._members, sys.stderr)
-    stack = Upbringing(target, "run", screen, restart=options.restart, lasting=True)
+    stack = own_stack.OwnStack(target, "run", screen, restart=options.restart, lasting=True)
     command = _Command(options.command)
 
     def when_up() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+#: the exit status when the terminal goes away
+HUNG_UP = 128 + signal.SIGHUP
+
 
 class Ended(KeyboardInterrupt):
     """A signal other than Ctrl-C has asked the command to end.

@@ -7,11 +7,10 @@ import sys
 
 from ..supervision.warden import ECHO
 from ..unpatched import os
-from . import background, screen
-from .bring_up import Upbringing
+from . import background, own_stack, screen
 from .commands import Parsers
-from .signals import status_of
-from .target import FORMS, UsageError, load
+from .signals import HUNG_UP, status_of
+from .target import UsageError
 
 EXAMPLES = """examples:
   summon up test_shop.py              the services of its only class with services
@@ -32,14 +31,10 @@ def add(parsers: Parsers) -> None:
         EXAMPLES,
         call,
     )
-    parser.add_argument("target", metavar="TARGET", help=FORMS)
-    parser.add_argument(
-        "names", metavar="NAME", nargs="*", help="only these services, and those that they need"
-    )
+    own_stack.add_arguments(parser)
     parser.add_argument(
         "-d", "--detach", action="store_true", help="leave the stack running in the background"
     )
-    parser.add_argument("--restart", action="store_true", help="start a service again that dies")
     parser.add_argument(
         "--watch",
         metavar="[NAME=]GLOB",
@@ -60,7 +55,7 @@ def call(options: argparse.Namespace) -> int:
     """Bring a stack up; the exit status."""
     if options.cascade and not options.watch:
         raise UsageError("--cascade says what --watch restarts: give --watch GLOB, too")
-    target = load(options.target, options.names)
+    target = own_stack.load(options)
     if options.watch:
         from . import watching
 
@@ -70,7 +65,7 @@ def call(options: argparse.Namespace) -> int:
     os.environ.pop(ECHO, None)  # what services write is shown once
     out = screen.Screen(target.orchestrator._members, sys.stdout)
     in_background = options.ready_to is not None
-    stack = Upbringing(
+    stack = own_stack.OwnStack(
         target, "up", out, progress=True, follow=not in_background, restart=options.restart
     )
     owner = stack.owner
@@ -85,9 +80,6 @@ def call(options: argparse.Namespace) -> int:
     try:
         stack.until_down(when_up)
     except KeyboardInterrupt as interrupt:
-        if not owner.up or stack.killed or status_of(interrupt) == _HUNG_UP:
+        if not owner.up or stack.killed or status_of(interrupt) == HUNG_UP:
             return status_of(interrupt)
     return os.EX_OK if owner.up and not owner.dead else 1
-
-
-_HUNG_UP = 129

@@ -22,8 +22,11 @@ print(json.dumps({k: v for k, v in os.environ.items() if k.startswith(names)}))
 
 
 def test_the_command_has_the_variables_of_the_services(stage: Stage) -> None:
-    said = stage.summon("run", "stack.py", "web", "--", sys.executable, "-c", SHOW)
+    words = ["run", "stack.py", "web", "--report", "out", "--", sys.executable, "-c", SHOW]
+    said = stage.summon(*words)
     env = json.loads(said)
+    assert env["SUMMON_REPORT"] == str(stage.here / "out")
+    assert "web" in (stage.here / "out" / "report.html").read_text()
     port = env["SUMMON_DB_PORT"]
     assert env["SUMMON_DB_HOST"] == "127.0.0.1"
     assert env["SUMMON_DB_URL"] == env["DATABASE"] == f"tcp://127.0.0.1:{port}"

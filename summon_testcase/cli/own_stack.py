@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import stat
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from ..foreign import suppress
 from ..scheduling.steps import Pause, Scheduler, Steps, run
 from ..stacks.owner import Owner
 from ..stacks.registry import Registration
+from ..supervision.recording import REPORT
 from ..unpatched import os, select, time
+from . import target
 from .screen import Following, Screen
 from .target import Target
 
@@ -20,10 +23,28 @@ from .target import Target
 _OFTEN = 0.05
 
 
-class Upbringing:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``up`` and ``run`` have in common."""
+    parser.add_argument("target", metavar="TARGET", help=target.FORMS)
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", help="only these services, and those that they need"
+    )
+    parser.add_argument("--restart", action="store_true", help="start a service again that dies")
+    parser.add_argument("--report", metavar="DIR", help="write a report into this directory")
+
+
+def load(options: argparse.Namespace) -> Target:
+    """What TARGET and its NAMEs mean."""
+    if options.report:
+        # also for tests that the command runs, which add to the same report
+        os.environ[REPORT] = os.path.abspath(options.report)
+    return target.load(options.target, options.names)
+
+
+class OwnStack:
     """A stack that this process brings up, and stops again.
 
-    :param target: the services.
+    :param services: what TARGET means.
     :param how: the command, ``up`` or ``run``.
     :param screen: where deaths and restarts are told.
     :param progress: whether to tell how the start goes on.
@@ -35,7 +56,7 @@ class Upbringing:
 
     def __init__(
         self,
-        target: Target,
+        services: Target,
         how: str,
         screen: Screen,
         *,
@@ -47,14 +68,14 @@ class Upbringing:
         self.screen = screen
         #: whether a second Ctrl-C has killed what the first one was stopping
         self.killed = False
-        self._orchestrator = target.orchestrator
+        self._orchestrator = services.orchestrator
         self._tells_progress = progress
         self._following = Following(screen) if follow else None
         self.registration = Registration(
-            how=how, target=target.text, file=target.file, name=target.name
+            how=how, target=services.text, file=services.file, name=services.name
         )
         self.owner = Owner(
-            target.orchestrator,
+            services.orchestrator,
             self.registration,
             restart=restart,
             lasting=lasting,
