@@ -7,6 +7,7 @@ a run may lose that uses nothing of it.  ``-p no:summon`` leaves it out.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,3 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
         for name, value in wanted.items():
             if value:
                 patch.setenv(name, value)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Load the rest if tests use the package, and so may have fixtures or classes with services."""
+    plugins = session.config.pluginmanager
+    if "summon_testcase" in sys.modules and not plugins.hasplugin("summon-hooks"):
+        from summon_testcase.testing import pytest_hooks
+
+        plugins.register(pytest_hooks, "summon-hooks")

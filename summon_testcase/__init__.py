@@ -49,6 +49,7 @@ from .testing.testcase import REMOVED, SummonMixin, SummonTestCase, summoned
 
 if TYPE_CHECKING:
     from .events import Note, emit, subscribe
+    from .testing.fixtures import summon_fixture
 
 __version__ = "0.2.0"
 
@@ -88,6 +89,7 @@ __all__ = [
     "emit",
     "orchestrated",
     "subscribe",
+    "summon_fixture",
     "summoned",
 ]
 
@@ -98,6 +100,10 @@ def __getattr__(name: str) -> object:
         from . import events
 
         return getattr(events, name)
+    if name == "summon_fixture":
+        from .testing import fixtures
+
+        return getattr(fixtures, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -301,6 +301,9 @@ class DocumentationTest(PageTest):
     def test_howto(self) -> None:
         self.check(ROOT / "docs" / "howto.rst")
 
+    def test_pytest(self) -> None:
+        self.check(ROOT / "docs" / "pytest.rst")
+
     def test_services(self) -> None:
         self.check(ROOT / "docs" / "services.rst")
 
@@ -334,7 +337,8 @@ class DocumentationTest(PageTest):
 
     def test_other_pages_have_no_code(self) -> None:
         own_test = {"README.rst", "tutorial.rst", "gotchas.rst", "howto.rst", "mirakuru.rst"}
-        own_test |= {"architecture.rst", "command.rst", "report.rst", "services.rst"}
+        own_test |= {"architecture.rst", "command.rst", "pytest.rst", "report.rst"}
+        own_test |= {"services.rst"}
         not_run = {"performance.rst", "reliability.rst"}
         for page in PAGES:
             if page.name not in own_test | not_run:

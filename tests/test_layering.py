@@ -47,6 +47,7 @@ ONLY = {
     "requests": "asker/",
     "urllib3": "asker/",
     "pexpect": "readiness/output",
+    "pytest": "testing/",
 }
 #: names that tests replace, which the package imports from this module instead
 UNPATCHED = "unpatched"
@@ -77,7 +78,7 @@ HEAVY = {
     *(f"{PACKAGE}.supervision.{module}" for module in ("instance", "process", "run", "warden")),
     *(f"{PACKAGE}.system.{module}" for module in ("netlink", "ports", "procfs")),
     *(f"{PACKAGE}.testing.{module}" for module in ("pool", "result_hooks", "turns", "unstarted")),
-    *(f"{PACKAGE}.testing.watch", f"{PACKAGE}.testing.farewells"),
+    *(f"{PACKAGE}.testing.{module}" for module in ("farewells", "fixtures", "watch")),
     *(f"{PACKAGE}.output.log", f"{PACKAGE}.orchestration.decorated"),
     *(f"{PACKAGE}.declaration.http_arguments", f"{PACKAGE}.scheduling.greenlets"),
 }

@@ -16,7 +16,14 @@ from types import TracebackType
 from typing import Any
 
 from ..declaration.lifetime import SCOPES, Scope, scope
-from ..errors import AlreadyRunning, InvalidArgument, PortInUse, SummonError, sentence
+from ..errors import (
+    AlreadyRunning,
+    CommandNotFound,
+    InvalidArgument,
+    PortInUse,
+    SummonError,
+    sentence,
+)
 from ..events import ServiceRestarted, Warned, emit
 from ..executors.deaths import all_of, ask, death_of, is_named, name_it
 from ..executors.executor import Executor, reset_and_tell, stands_idle
@@ -25,7 +32,7 @@ from ..foreign import is_foreign, let_through, suppress
 from ..orchestration.orchestrator import Orchestrator
 from ..supervision import run, shutdown
 from ..tracebacks import boundary, warn
-from ..unpatched import os, variable
+from ..unpatched import os, switched_on, variable
 from . import farewells, turns
 from .selection import (
     afresh,
@@ -36,10 +43,18 @@ from .selection import (
     resettable,
 )
 
+#: a variable that, set and not ``0``, turns the skips of missing programs into failures
+FORBID_SKIPS = "SUMMON_FORBID_SKIPS"
+
 Reason = tuple[Exception, TracebackType | None]
 
 #: the pools that have services up, in the order of their starts
 holders: list[ServicePool] = []
+
+
+def only_skips(error: Exception) -> bool:
+    """Whether a failed start skips tests instead: the missing program is optional."""
+    return isinstance(error, CommandNotFound) and error.optional and not switched_on(FORBID_SKIPS)
 
 
 class _Tried:

@@ -99,20 +99,26 @@ def reported(test: Any, result: Any, watch: Watch) -> Iterator[None]:
         emit(TestEnded(test=test.id(), outcome=reporter.outcome, message=reporter.message))
 
 
-class _Reporter:
+class Ending:
+    """How a test has ended, and what its exceptions say; of several outcomes the worst counts."""
+
+    def __init__(self) -> None:
+        self.outcome = self.message = ""
+
+    def note(self, outcome: str, message: str) -> None:
+        """Note one outcome of the test, and what its exception says."""
+        self.outcome = max(self.outcome, outcome, key=_OUTCOMES.index)
+        self.message = "\n".join(filter(None, dict.fromkeys([self.message, message])))
+
+
+class _Reporter(Ending):
     def __init__(self, test: Any, result: Any, watch: Watch) -> None:
+        super().__init__()
         self._test, self._result, self._watch = test, result, watch
         #: whether the runner knows the logs
         self._attached = False
         #: errors, and what we made of them: green reports a failed subTest twice
         self._seen: list[tuple[object, object]] = []
-        #: how the test has ended, and what its exceptions say
-        self.outcome = self.message = ""
-
-    def note(self, outcome: str, message: str) -> None:
-        """Note one outcome of the test, and what its exception says; the worst outcome counts."""
-        self.outcome = max(self.outcome, outcome, key=_OUTCOMES.index)
-        self.message = "\n".join(filter(None, dict.fromkeys([self.message, message])))
 
     def skipped(self, name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Takes the place of addSkip."""
@@ -244,7 +250,8 @@ def explained(
 ) -> BaseException:
     """An exception with a death as its cause, and with the output of services.
 
-    :param style: what the runner prints. "notes": notes and causes; "notes alone": notes, but no
+    :param style: what the runner prints. "causes": causes, and the output of services is told
+        elsewhere; "notes": notes and causes; "notes alone": notes, but no
         causes; "message": surely only the message, so that a copy of the exception gets a longer
         one.
     :param fit: spells out characters that the runner cannot write; default: those that standard
@@ -253,7 +260,9 @@ def explained(
     deaths = watch.deaths
     if style != "message":
         cause = deaths[0] if deaths else None
-        text = fit(watch.text(in_short=cause if style == "notes" else None, without=error))
+        text = ""
+        if style != "causes":
+            text = fit(watch.text(in_short=cause if style == "notes" else None, without=error))
         former = getattr(error, "__notes__", [])
         notes = [note for note in former if not isinstance(note, _Note)]
         with suppress(AttributeError):  # the exception may be a frozen dataclass

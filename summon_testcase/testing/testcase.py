@@ -27,7 +27,7 @@ from unittest import (
     defaultTestLoader,
 )
 
-from ..errors import CommandNotFound, SummonError
+from ..errors import SummonError
 from ..executors.copies import Copied
 from ..executors.declared import declared
 from ..executors.executor import Executor
@@ -37,7 +37,6 @@ from ..orchestration.orchestrator import Orchestrator, orchestrated
 from ..scheduling.steps import background
 from ..supervision import shutdown
 from ..tracebacks import hidden, trimmed
-from ..unpatched import switched_on
 from .assertions import OutputAssertions
 from .selection import parts
 
@@ -49,9 +48,6 @@ __tracebackhide__ = hidden
 
 #: ``db = REMOVED`` in a subclass: the service ``db`` of its base is not started there
 REMOVED: Any = None
-
-#: a variable that, set and not ``0``, turns the skips of missing programs into failures
-FORBID_SKIPS = "SUMMON_FORBID_SKIPS"
 
 # Modules that only a running test needs are imported then.  ``from . import`` finds them even if a
 # test has removed them from sys.modules (pyfakefs).
@@ -170,9 +166,9 @@ class _ClassServices:
     @staticmethod
     def verdict(error: Exception) -> Exception:
         """The exception for a failed start: a skip if the missing program is optional."""
-        if isinstance(error, CommandNotFound) and error.optional and not switched_on(FORBID_SKIPS):
-            return SkipTest(error.message)
-        return error
+        from . import pool
+
+        return SkipTest(str(getattr(error, "message", ""))) if pool.only_skips(error) else error
 
     def watch(self, everything: list[Executor], label: str) -> Watch:
         """A Watch that notices output and deaths of some executors during a test."""

@@ -41,7 +41,7 @@ class Watch:
         #: the deaths that were noticed, and the services that died
         self._deaths: list[tuple[Exception, Executor]] = []
         #: output of services that are stopped before the report is made, by ``id()``
-        self._kept: dict[int, str] = {}
+        self._kept: dict[int, tuple[list[str], str]] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,6 +114,21 @@ class Watch:
         :param in_short: a death that takes one sentence, since it is reported at length elsewhere.
         :param without: a death that is left out, since it is itself what the report is about.
         """
+        wrote = [
+            "\n".join([f"{title}:", *(f"    | {line}" for line in lines), *log])
+            for title, lines, log in self._wrote()
+        ]
+        return "\n".join([*self._events(in_short, without), *wrote, *self._stale()])
+
+    def sections(self, error: BaseException) -> list[tuple[str, str]]:
+        """The same in sections, with a title each, for a report that is about an exception."""
+        cause = self.deaths[0] if self.deaths else None
+        said = [*self._events(cause, error), *self._stale()]
+        found = [("services", "\n".join(said))] if said else []
+        return found + [(title, "\n".join([*lines, *log])) for title, lines, log in self._wrote()]
+
+    def _events(self, in_short: BaseException | None, without: BaseException | None) -> list[str]:
+        """What has happened to the services, in words."""
         said = []
         for death, part in self._deaths:
             name_it(death)
@@ -125,14 +140,21 @@ class Watch:
         for part in self._parts:
             if not is_in(part, dead) and (how := part._instance.ended() if part._instance else ""):
                 said.append(f"{part.name}: {how}")
-        said += self.remarks
-        said += [self._kept.get(id(part)) or self._output(part) for part in self._parts]
-        said += [words for part in self._parts for words in part._stale()]
-        return "\n".join(filter(None, said))
+        return said + self.remarks
 
-    def _output(self, part: Executor) -> str:
-        lines, path = ([], "") if part._instance is None else part._instance.wrote()
-        if not lines:
-            return ""
-        shown = [f"{part.name} wrote during this test:", *(f"    | {line}" for line in lines)]
-        return "\n".join([*shown, f"  full log: {path}"] if path else shown)
+    def _stale(self) -> list[str]:
+        return [words for part in self._parts for words in part._stale()]
+
+    def _wrote(self) -> list[tuple[str, list[str], list[str]]]:
+        """For each service that wrote something: a title, the lines, and where its log is."""
+        found = []
+        for part in self._parts:
+            lines, path = self._kept.get(id(part)) or self._output(part)
+            if lines:
+                title = f"{part.name} wrote during this test"
+                found.append((title, lines, [f"  full log: {path}"] if path else []))
+        return found
+
+    @staticmethod
+    def _output(part: Executor) -> tuple[list[str], str]:
+        return ([], "") if part._instance is None else part._instance.wrote()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from summon_testcase import Executor, InvalidArgument, summon_fixture
+
 from ..programs import assert_nothing_left
-from ..samples import PATIENCE, ROOT
+from ..samples import PATIENCE, ROOT, eventually, processes_with
 
 
 class Project:
@@ -28,25 +32,29 @@ class Project:
         for name, text in files.items():
             (self._path / f"{name}.py").write_text(text)
 
-    def run(self, *options: str, status: int = 0) -> str:
+    def run(self, *options: str, status: int = 0, types: str = "", plugin: bool = True) -> str:
         """Run pytest with the plugin that is installed, and no other; what it prints.
 
-        With ``no:summon`` among the options it loads all others that it finds.
+        :param types: what somebody types meanwhile.
+        :param plugin: False for a run without it, but with all others that are found.
         """
-        plugin = [] if "no:summon" in options else ["-p", "summon"]
-        autoload = {} if "no:summon" in options else {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        words = ["-p", "summon" if plugin else "no:summon"]
+        autoload = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if plugin else {}
         done = subprocess.run(
-            [*PYTEST, *plugin, f"--basetemp={self._path / 'base'}", *options],
+            [*PYTEST, *words, f"--basetemp={self._path / 'base'}", *options],
             cwd=self._path,
             env={**environment(), **autoload, "PYTHONPATH": ROOT, "TMPDIR": str(self._place)},
-            stdin=subprocess.DEVNULL,
+            input=types,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=PATIENCE * 6,
         )
         assert done.returncode == status, done.stdout
-        assert_nothing_left(str(self._place), self._place)
+        if status == 0:
+            assert_nothing_left(str(self._place), self._place)
+        else:  # reports name logs, which stay
+            eventually(lambda: not processes_with(str(self._place)), "nothing of it runs")
         return done.stdout
 
 
@@ -75,13 +83,10 @@ def test_asks():
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "xdist"])
-def test_options_set_the_variables(
-    workers: tuple[str, ...], project: Project, tmp_path: Path
-) -> None:
-    """Of this process, and of workers; a directory is meant as the user sees it."""
+def test_options_set_the_variables(project: Project, tmp_path: Path) -> None:
+    """Also those of workers; a directory is meant as the user sees it."""
     project.write(test_asks=ASKS.format(report=str(tmp_path / "seen"), echo="1", attach="1"))
-    project.run(*workers, "--summon-report=seen", "--summon-echo", "--summon-attach")
+    project.run("-p", "xdist", "-n1", "--summon-report=seen", "--summon-echo", "--summon-attach")
 
 
 IN_PROCESS = """
@@ -116,5 +121,252 @@ def test_a_run_that_uses_none_of_it_imports_none_of_it(project: Project) -> None
 
 def test_it_can_be_left_out(project: Project) -> None:
     """By the name that the entry point gives it."""
-    project.write(test_unused=UNUSED)
-    assert "unrecognized arguments" in project.run("-p", "no:summon", "--summon-echo", status=4)
+    project.write(conftest=CONFTEST, test_shop="def test(web, fresh):\n    assert 0")
+    said = project.run(status=1, plugin=False)
+    assert "assert 0" in said and "wrote during" not in said
+    assert "unrecognized arguments" in project.run("--summon-echo", status=4, plugin=False)
+
+
+# -- fixtures --
+
+CONFTEST = """
+from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor, summon_fixture
+
+ANSWERS = 'echo up; echo up >>started; while read line; do echo got $line; done'
+
+
+def answers(more="", **options):
+    return OutputCoordinatedExecutor(f"{ANSWERS} # {more}", "up", shell=True, **options)
+
+
+class ShopStack:
+    db = answers()
+    web = answers("{db.pid}")
+
+    @property
+    def both(self):
+        return self.db.pid, self.web.pid
+
+
+def say(service, line):
+    service.sendline(line)
+    service.wait_for_output(f"got {line}")
+
+
+shop = summon_fixture(ShopStack, scope="session", each=True)
+fresh = summon_fixture(ShopStack, scope="function")
+lasting = summon_fixture(it=answers(restart=1, reset=lambda e: say(e, "reset")), scope="module")
+"""
+
+MISSING = """
+from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor, summon_fixture
+
+missing = summon_fixture(it=SimpleExecutor("not-installed"), scope="module")
+optional = summon_fixture(it=SimpleExecutor("not-installed", optional=True), scope="function")
+broken = summon_fixture(
+    {"it": OutputCoordinatedExecutor("echo no >>tried; exit 3", "up", shell=True)}, scope="module"
+)
+
+def test_missing(missing):
+    pass
+
+def test_optional(optional):
+    pass
+
+def test_broken(broken):
+    pass
+
+def test_broken_too(broken):
+    pass
+"""
+
+SHOP = """
+import os, signal, time, pytest
+from conftest import say
+
+
+def test_passes(shop):
+    say(shop.db, "plums")
+
+
+def test_fails(shop, web):
+    assert shop.both == (shop.db.pid, web.pid)
+    say(shop.db, "apples")
+    raise AssertionError("on purpose")
+
+
+def test_has_its_own(fresh, shop):
+    assert not {*fresh.both} & {*shop.both}
+    say(fresh.db, "pears")
+    fresh.db.kill()
+    raise AssertionError("on purpose")
+
+
+@pytest.fixture
+def broken(lasting):
+    say(lasting.it, "grapes")
+    yield
+    raise ValueError("in a teardown")
+
+
+def test_teardown_fails(broken):
+    pass
+
+
+def test_is_reset(lasting):
+    assert lasting.it.tail() == ["up", "got grapes", "got reset"]
+    lasting.it.kill()
+
+
+def end(service):
+    os.kill(service.pid, signal.SIGKILL)
+    while service.running():
+        time.sleep(0.01)
+
+
+def test_is_up_again(lasting):
+    assert lasting.it.running()
+    end(lasting.it)
+
+
+def test_is_up_once_more(lasting):
+    assert lasting.it.running()
+
+
+def test_kills(shop):
+    end(shop.web)
+
+
+def test_finds_it_dead(web):
+    raise AssertionError("is not called")
+
+
+def test_does_not_need_it(fresh, lasting):
+    pass
+"""
+
+
+def part(text: str, name: str) -> str:
+    """What pytest prints about one test that has failed."""
+    found = re.search(
+        rf"^_+ (?:ERROR at \w+ of )?{name} _+\n(.*?)(?=^[_=]{{9}})", text, re.M | re.S
+    )
+    assert found, text
+    return found[1]
+
+
+def test_the_report_tells_of_services(project: Project, tmp_path: Path) -> None:
+    """What each wrote is a section of pytest's, also in JUnit's XML; a death is an error."""
+    project.write(conftest=CONFTEST, test_shop=SHOP)
+    said = project.run("--junitxml=junit.xml", status=1)
+    assert "3 failed, 6 passed, 2 errors" in said, said
+    fails = part(said, "test_fails")
+    assert re.search(r"^-+ db wrote during this test -+\ngot apples\n +full log: /", fails, re.M)
+    assert "plums" not in said and fails.count("wrote during") == 1
+    assert "got pears" in part(said, "test_has_its_own")
+    assert "got grapes" in part(said, "test_teardown_fails")
+    assert "web: was killed by SIGKILL during test_shop.py::test_kills" in part(said, "test_kills")
+    dead = part(said, "test_finds_it_dead")
+    assert "web: was killed by SIGKILL during test_shop.py::test_kills" in dead
+    assert dead.count("\n>") == 1, "frames of ours are shown"
+    assert "db wrote during this test" in (tmp_path / "junit.xml").read_text()
+
+
+def test_services_that_cannot_start(project: Project, tmp_path: Path) -> None:
+    """The reason is the error of each test, tried once; only what is optional skips."""
+    project.write(test_shop=MISSING)
+    said = project.run("-rs", status=1)
+    assert "1 skipped, 3 errors" in said
+    missing = "it: command not found: 'not-installed' is not on the PATH: install it"
+    assert f"CommandNotFound: {missing}" in part(said, "test_missing")
+    assert re.search(rf"^SKIPPED \[1\] test_shop.py:\d+: {missing}", said, re.M)
+    assert part(said, "test_missing").count("\n>") == 1, "frames of ours are shown"
+    assert "it: exited with status 3 before it was ready" in part(said, "test_broken_too")
+    assert (tmp_path / "tried").read_text() == "no\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (["--setup-plan"], "SETUP    S shop (services: db, web)"),
+        (["--collect-only"], "test_shop.py::test_passes"),
+        (["--fixtures"], "db (OutputCoordinatedExecutor), web (OutputCoordinatedExecutor)"),
+    ],
+)
+def test_what_only_shows_starts_nothing(
+    options: list[str], shown: str, project: Project, tmp_path: Path
+) -> None:
+    """Services are among what is shown, at the line of the user's that has them."""
+    project.write(conftest=CONFTEST, test_shop=SHOP)
+    said = project.run(*options)
+    assert shown in said
+    line = CONFTEST[: CONFTEST.index("shop = ")].count("\n") + 1
+    assert "--fixtures" not in options or f"shop [session scope] -- conftest.py:{line}" in said
+    assert not (tmp_path / "started").exists()
+
+
+PASSING = """
+import pytest
+from conftest import say
+
+@pytest.fixture
+async def sold(shop, fresh):
+    say(shop.db, "kiwis")
+    say(fresh.db, "limes")
+    yield shop.db.pid
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_in_a_loop(sold, shop):
+    assert shop.db.pid == sold
+
+class TestShop:
+    @pytest.mark.parametrize("number", range(4))
+    def test_answers(self, shop, lasting, number):
+        say(lasting.it, f"{number}")
+        assert shop.db.running()
+"""
+
+
+def test_each_worker_has_its_own(project: Project, tmp_path: Path) -> None:
+    """Wherever a test goes; coroutines beside them. The report has all tests."""
+    project.write(conftest=CONFTEST, test_shop=PASSING)
+    workers = ["-p", "xdist", "-n2", "--dist=worksteal", "-p", "anyio"]
+    assert "5 passed" in project.run(*workers, "--summon-report=seen")
+    seen = json.loads((tmp_path / "seen" / "report.json").read_text())
+    tests = {test["name"]: test for test in seen["tests"]}
+    assert len(tests) == 5 and {test["outcome"] for test in tests.values()} == {"passed"}
+    assert len(tests["test_shop.py::TestShop::test_answers[0]"]["services"]) == 3
+    assert {service["scope"] for service in seen["services"]} == {"run", "test", "module"}
+
+
+def test_services_run_while_one_debugs(project: Project) -> None:
+    """Also those of a single test."""
+    project.write(conftest=CONFTEST, test_shop="def test(shop, fresh):\n    assert 0")
+    lines = "p [it.db.running() for it in (shop, fresh)]\nc\n"
+    assert "[True, True]" in project.run("--pdb", status=1, types=lines)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("", r"write a class or a mapping, summon_fixture\(ShopStack\), or services by name"),
+        ("object", "<class 'object'> has no services"),
+        ("{}", r"\{\} has no services"),
+        ("[]", r"\[\] is no class and no mapping: write the class"),
+        ("db=3", r"db is 3, which is no executor: write db=SimpleExecutor\(…\), or db=summoned"),
+        ("db=Executor(), scope='run'", "scope='run': write one of 'function', 'class', 'module'"),
+        ("db=Executor(), each=True", "makes a fixture db, and this name is taken here"),
+    ],
+)
+def test_arguments_that_do_not_fit(call: str, says: str) -> None:
+    """Each is refused with what to write instead."""
+    module = {"summon_fixture": summon_fixture, "Executor": Executor, "db": 1}
+    with pytest.raises(InvalidArgument, match=says):
+        exec(f"shop = summon_fixture({call})", module)
+
+
+def test_pytest_finds_fixtures_in_modules_only() -> None:
+    """Elsewhere the fixture would be lost."""
+    with pytest.raises(InvalidArgument, match="write it at the top level of conftest"):
+        summon_fixture(db=Executor())

@@ -1,0 +1,278 @@
+"""Services as fixtures of pytest: what a conftest.py declares, and what lives behind it.
+
+A :class:`Stack` is to a fixture what the pools of a class are to a TestCase.  What a test's report
+says of services is the business of ``pytest_hooks``, which is loaded only with our plugin.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any, Literal, TypeVar, get_args, overload
+
+from ..declaration.lifetime import Scope
+from ..errors import InvalidArgument, SummonError, sentence
+from ..executors.declared import declared
+from ..executors.executor import Executor
+from ..foreign import let_through
+from ..orchestration.orchestrator import Orchestrator
+from ..scheduling.steps import background
+from ..tracebacks import boundary, hidden, trimmed
+from . import farewells
+from .pool import ServicePool, only_skips
+from .selection import parts
+from .unstarted import services_not_up
+
+__tracebackhide__ = hidden
+
+T = TypeVar("T")
+
+FixtureScope = Literal["function", "class", "module", "package", "session"]
+#: what a TestCase calls the scopes of fixtures
+_LIVES: dict[FixtureScope, Scope] = {
+    "function": "test",
+    "class": "class",
+    "module": "module",
+    "package": "run",
+    "session": "run",
+}
+
+
+@overload
+def summon_fixture(
+    stack: type[T], /, *, scope: FixtureScope = ..., autouse: bool = ..., each: bool = ...
+) -> Callable[..., T]: ...
+@overload
+def summon_fixture(
+    stack: Mapping[str, Executor],
+    /,
+    *,
+    scope: FixtureScope = ...,
+    autouse: bool = ...,
+    each: bool = ...,
+) -> Callable[..., SimpleNamespace]: ...
+@overload
+def summon_fixture(
+    *, scope: FixtureScope = ..., autouse: bool = ..., each: bool = ..., **services: Executor
+) -> Callable[..., SimpleNamespace]: ...
+@boundary
+def summon_fixture(
+    stack: type[Any] | Mapping[str, Executor] | None = None,
+    /,
+    *,
+    scope: FixtureScope = "session",
+    autouse: bool = False,
+    each: bool = False,
+    **services: Executor,
+) -> Any:
+    """Make a fixture of pytest that starts services, and stops them at the end of its scope.
+
+    Write it in a ``conftest.py`` or in a module with tests; the fixture has the name to which you
+    assign it. Its value has the services by name: ``stack.db``. What holds for the services of a
+    TestCase (see :class:`SummonMixin`) holds for those of a fixture.
+
+    :param stack: a class with services as attributes: a TestCase, or any other. The value of the
+        fixture is an instance of it, with services of its own: those of another fixture or TestCase
+        with this class are others. Or a mapping of names to executors.
+    :param scope: ``"function"``, ``"class"``, ``"module"``, ``"package"`` or ``"session"``: how
+        long all services live, whatever ``scope`` they were declared with.
+    :param autouse: whether tests use the fixture that do not name it.
+    :param each: whether each service becomes a fixture of its own, too, under its own name: it
+        starts the service and those to which it refers.
+    :param services: executors by name, instead of ``stack``.
+    :returns: the fixture.
+    :raises InvalidArgument: for a stack without services, and for arguments that do not fit.
+    :raises ImportError: if pytest is not installed.
+    """
+    frame: Any = sys._getframe(1)
+    while frame.f_globals.get("__name__", "").startswith(f"{__package__.partition('.')[0]}."):
+        frame = frame.f_back
+    if frame.f_locals is not frame.f_globals:
+        raise InvalidArgument(
+            "summon_fixture() is called in a function or a class: write it at the top level of "
+            "conftest.py, or of a module with tests, where pytest looks for fixtures"
+        )
+    if scope not in get_args(FixtureScope):
+        said = ", ".join(map(repr, get_args(FixtureScope)))
+        raise InvalidArgument(f"summon_fixture(): scope={scope!r}: write one of {said}")
+    try:
+        import pytest
+    except ImportError as error:
+        raise ImportError(
+            "summon_fixture() makes fixtures of pytest, which is not installed here: python -m "
+            "pip install pytest"
+        ) from error
+
+    behind = Stack(stack, services, scope)
+
+    def fixture(names: Callable[[], list[str]], pick: Callable[[Any], Any], text: str) -> Any:
+        # on one line: its frame, and --fixtures, show the line of the call
+        function: Any = lambda request: (yield from behind.serve(request, names(), pick))  # noqa: E731
+        function.__code__ = function.__code__.replace(
+            co_filename=frame.f_code.co_filename, co_firstlineno=frame.f_lineno
+        )
+        function.__doc__ = text
+        function.__module__ = frame.f_globals.get("__name__", "")
+        function.uses = behind, names
+        return function
+
+    if each:
+        for name, executor in behind.services.items():
+            if name in frame.f_globals or name == "request":
+                raise InvalidArgument(
+                    f"summon_fixture(): each=True makes a fixture {name}, and this name is taken "
+                    "here: call the service otherwise, or leave each=True out"
+                )
+            one = fixture(
+                lambda name=name: behind.needed_for(name),  # type: ignore[misc]
+                lambda value, name=name: behind.services[name],  # type: ignore[misc]
+                type(executor).__name__,
+            )
+            frame.f_globals[name] = pytest.fixture(scope=scope)(one)
+    kinds = (f"{name} ({type(one).__name__})" for name, one in behind.services.items())
+    whole = fixture(lambda: list(behind.services), lambda value: value, ", ".join(kinds))
+    return pytest.fixture(scope=scope, autouse=autouse)(whole)
+
+
+class Stack:
+    """The services behind a fixture, and behind those of ``each=True``.
+
+    :param stack: a class, or a mapping; None for the services that follow.
+    :param services: executors by name.
+    :param scope: the scope of the fixtures.
+    :raises InvalidArgument: as :func:`summon_fixture` does.
+    """
+
+    def __init__(
+        self, stack: object, services: Mapping[str, Executor], scope: FixtureScope
+    ) -> None:
+        if (stack is None) == (not services):
+            raise InvalidArgument(
+                "summon_fixture(): write a class or a mapping, summon_fixture(ShopStack), or "
+                "services by name, summon_fixture(db=PostgreSQL())"
+            )
+        if isinstance(stack, type):
+            self._kind: Callable[[], Any] = stack
+            self.services = _copied(declared(stack))
+        elif stack is None or isinstance(stack, Mapping):
+            self._kind = SimpleNamespace
+            self.services = dict(services or stack or {})
+        else:
+            raise InvalidArgument(
+                f"summon_fixture(): {stack!r} is no class and no mapping: write the class, "
+                'summon_fixture(ShopStack), or names, summon_fixture({"db": executor})'
+            )
+        if not self.services:
+            raise InvalidArgument(f"summon_fixture(): {stack!r} has no services: give it some")
+        for name, executor in self.services.items():
+            if not isinstance(executor, Executor):
+                raise InvalidArgument(
+                    f"summon_fixture(): {name} is {executor!r}, which is no executor: write "
+                    f"{name}=SimpleExecutor(…), or {name}=summoned(…) for an object of your own"
+                )
+        life = _LIVES[scope]
+        for part in [p for e in self.services.values() for p in (e, *parts(e))]:
+            part.scope = life
+        self.pool = ServicePool(life)
+        #: for each fixture that is set up, by its name: the services that it needs
+        self._users: dict[str, list[str]] = {}
+        self._value: Any = None
+
+    def needed_for(self, name: str) -> list[str]:
+        """A service and those to which it refers."""
+        whole = Orchestrator(self.services)
+        whole._bind({})
+        return list(whole._only([name])._members)
+
+    @property
+    def up(self) -> set[str]:
+        """The names of the services that fixtures have up."""
+        return {name for names in self._users.values() for name in names}
+
+    def parts(self, names: list[str]) -> list[Executor]:
+        """All executors of some services, also those in groups."""
+        return [part for name in names for part in parts(self.services[name])]
+
+    def serve(self, request: Any, names: list[str], pick: Callable[[Any], T]) -> Iterator[T]:
+        """What a fixture does: start services, give its value, and stop them.
+
+        :param names: the services that the fixture needs.
+        :param pick: returns its value, given that of the whole stack.
+        """
+        import pytest
+
+        from . import pytest_hooks
+
+        test = pytest_hooks.running()
+        reason: BaseException | None = None
+        try:
+            self._enter(request, names, test.label if test else request.node.nodeid)
+        except Exception as error:
+            let_through(error)
+            if only_skips(error):
+                pytest.skip(sentence(error))
+            reason = trimmed(error) if isinstance(error, SummonError) else error
+        if reason is not None:
+            services_not_up(reason, reason.__traceback__)
+        if test is not None:
+            test.watch(self, names)
+        try:
+            yield pick(self._value)
+        finally:
+            self._leave(request.fixturename)
+
+    def bring_up(self, names: list[str], label: str) -> list[str]:
+        """Start services that are not up, and again those that a test has stopped, or that may be.
+
+        :param label: the test before which this happens.
+        :returns: sentences about deaths.
+        :raises SummonError: or another exception of a service, as a pool does.
+        """
+        background.advance()
+        wanted = {name: self.services[name] for name in names}
+        return self.pool.bring_up(wanted, self.services, f"before {label}")
+
+    def _enter(self, request: Any, names: list[str], label: str) -> None:
+        self.pool.owner = self.pool.owner or request.fixturename
+        if request.scope in ("function", "class", "module"):
+            self.pool.module = request.module.__name__
+        for executor in self.services.values():
+            executor._take_defaults({}, request.fixturename)
+        if not all(part._stop_wait for part in self.parts(names)):
+            farewells.told_by_session(request.session)
+        try:
+            self.bring_up(names, label)
+            if self._value is None:
+                self._value = self._kind()
+                for name, executor in self.services.items():
+                    setattr(self._value, name, executor)
+        except BaseException:
+            if not self._users:
+                self._stop()
+            raise
+        self._users[request.fixturename] = names
+        self.pool.inside = 1  # the services are not in the way of a TestCase, nor left over
+
+    def _leave(self, fixture: str) -> None:
+        del self._users[fixture]
+        if not self._users:
+            self._value = None
+            self._stop()
+
+    def _stop(self) -> None:
+        self.pool.inside = 0
+        try:
+            self.pool.stop()
+        finally:
+            self.pool.leave()
+
+
+def _copied(services: Mapping[str, Executor]) -> dict[str, Executor]:
+    """Copies of the services of a class, which refer to each other; so that others may run, too."""
+    try:
+        return copy.deepcopy(dict(services))
+    except Exception as error:  # an executor of the user's own may hold what has no copies
+        let_through(error)
+        return dict(services)

@@ -1,0 +1,209 @@
+"""What happens around each test of pytest whose fixtures have services.
+
+Our plugin registers this module when tests are collected, if this package is in use by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ..errors import SummonError, sentence
+from ..events import TestBegan, TestEnded, emit
+from ..executors.executor import Executor
+from ..tracebacks import hidden, trimmed
+from . import result_hooks
+from .selection import is_in
+from .unstarted import services_not_up
+from .watch import PATIENCE, Watch
+
+if TYPE_CHECKING:
+    from .fixtures import Stack
+
+__tracebackhide__ = hidden
+
+#: the test that runs, of this session and of those around it (a test may run pytest in itself)
+_running: list[InTest] = []
+
+
+def running() -> InTest | None:
+    """The test that runs now; None where our plugin is left out."""
+    return _running[-1] if _running else None
+
+
+class InTest:
+    """A test and its services, from its setup to its teardown.
+
+    :param item: the test as pytest has it.
+    """
+
+    def __init__(self, item: pytest.Item) -> None:
+        #: what messages call it
+        self.label = item.nodeid
+        #: the services that its fixtures name, by what has them up
+        self._uses: dict[Stack, list[str]] = {}
+        fixtures = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+        for definitions in fixtures.values():
+            uses = getattr(definitions[-1].func, "uses", None)
+            if uses is not None:
+                stack, names = uses
+                self._uses[stack] = list(dict.fromkeys([*self._uses.get(stack, ()), *names()]))
+        self._watches: list[Watch] = []
+        self._watched: list[Executor] = []
+        self._began = False
+        self._ending = result_hooks.Ending()
+
+    def prepare(self) -> None:
+        """Have services that are up, since earlier tests have used them, as they were at first.
+
+        :raises SummonError: for a service that has died, or another exception of a service.
+        """
+        for stack, names in self._uses.items():
+            up = [name for name in names if name in stack.up]
+            if up:
+                remarks = stack.bring_up(up, self.label)
+                self.watch(stack, up, remarks)
+        self._tell_beginning()
+
+    def watch(self, stack: Stack, names: list[str], remarks: list[str] | None = None) -> None:
+        """Note that the test uses some services, which are up; reset them if another has."""
+        fresh = [part for part in stack.parts(names) if not is_in(part, self._watched)]
+        if not fresh:
+            return
+        watch = Watch(fresh, self.label, stack.pool.may_revive)
+        watch.remarks = remarks or []
+        watch.begin()
+        self._watches.append(watch)
+        self._watched += fresh
+        stack.pool.reset(fresh)
+        stack.pool.mark_used(fresh)
+        self._tell_beginning()
+
+    def _tell_beginning(self) -> None:
+        """Emit that the test begins, once all of its services are up."""
+        awaited = {(stack, name) for stack, names in self._uses.items() for name in names}
+        if not self._began and all(name in stack.up for stack, name in awaited):
+            self.tell_beginning()
+
+    def tell_beginning(self) -> None:
+        """Emit that the test begins, unless it has no services or that was emitted."""
+        if self._uses and not self._began:
+            self._began = True
+            names = tuple(part.name for part in self._watched)
+            emit(TestBegan(test=self.label, services=names))
+
+    def raise_death(self) -> None:
+        """Raise the death of a service in a test that has passed.
+
+        :raises ProcessExited: unless the service is started again before the next test.
+        """
+        for watch in self._watches:
+            watch.look(ask_too=True)
+            death = watch.fatal()
+            if death is not None:
+                services_not_up(death, None)
+
+    def explain(self, error: BaseException) -> None:
+        """Note what the services have to say about a failure: a death becomes its cause."""
+        for watch in self._watches:
+            watch.look(PATIENCE, ask_too=True)
+            result_hooks.explained(error, watch, "causes")
+
+    def sections(self, error: BaseException) -> list[tuple[str, str]]:
+        """What the report of a failure says about services: titles and texts."""
+        return [section for watch in self._watches for section in watch.sections(error)]
+
+    def note(self, report: pytest.TestReport, error: BaseException | None) -> None:
+        """Note how the setup of the test, its call or its teardown has ended."""
+        if report.failed:
+            self.tell_beginning()  # its services are not up
+            said = "" if error is None else sentence(error)
+            self._ending.note("failed" if report.when == "call" else "error", said)
+        elif hasattr(report, "wasxfail"):
+            outcome = "unexpected success" if report.passed else "expected failure"
+            self._ending.note(outcome, report.wasxfail)
+        elif report.skipped:
+            self._ending.note("skipped", str(error or ""))
+        elif report.when == "call":
+            self._ending.note("passed", "")
+
+    def end(self) -> None:
+        """Tell the services, and all who listen, that the test is over."""
+        for watch in self._watches:
+            watch.end()
+        if self._began:
+            ending = self._ending
+            emit(TestEnded(test=self.label, outcome=ending.outcome, message=ending.message))
+
+
+_in_test = pytest.StashKey[InTest]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Add the services to the line that ``--setup-show`` has printed about a fixture."""
+    result = yield
+    uses = getattr(fixturedef.func, "uses", None)
+    if uses is not None and request.config.option.setupshow:
+        capture = request.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            writer = request.config.get_terminal_writer()
+            writer.write(f" (services: {', '.join(uses[1]())})", flush=True)
+    return result
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before the fixtures of a test: have services that are up as they were at first."""
+    test = item.stash[_in_test] = InTest(item)
+    _running.append(test)
+    reason = None
+    try:
+        test.prepare()
+    except Exception as error:
+        reason = error
+        if isinstance(error, SummonError):
+            trimmed(error)
+    if reason is not None:
+        services_not_up(reason, reason.__traceback__)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A death in a test that passes is its error."""
+    test = item.stash[_in_test]
+    test.tell_beginning()
+    result = yield
+    test.raise_death()
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what services wrote to the report of a failure."""
+    test = item.stash.get(_in_test, None)
+    if test is None:  # it is skipped
+        return (yield)
+    error = call.excinfo.value if call.excinfo else None
+    if error is not None and not isinstance(error, pytest.skip.Exception):
+        test.explain(error)
+    report = yield
+    if error is not None and report.failed:
+        # in the text of the failure, which is also what JUnit's XML has of it
+        add = getattr(
+            report.longrepr, "addsection", lambda *section: report.sections.append(section)
+        )
+        for section in test.sections(error):
+            add(*section)
+    test.note(report, error)
+    if report.when == "teardown":
+        test.end()
+        _running.remove(test)
+        del item.stash[_in_test]
+    return report
