@@ -44,7 +44,8 @@ def run(settings: Settings) -> Result:
                 table.add(WHOLE, row, whole)
     finally:
         _summon("down")
-    result.at_most(f"{ATTACHED}: {FIRST}", table.samples(FIRST, ATTACHED), 0.1, "s")
+    own, attached = table.samples(FIRST, US), table.samples(FIRST, ATTACHED)
+    result.compare(f"{ATTACHED}: {FIRST}", attached, own, US, 1 / 3)
     return result
 
 
