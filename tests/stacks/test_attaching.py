@@ -261,6 +261,18 @@ def test_faults_reach_its_owner(stack: Stack) -> None:
     assert stack.service("cache")["state"] == "running"
 
 
+def test_somebody_else_restarts_it(stack: Stack) -> None:
+    def test(case: Any) -> None:
+        with Client(stack.entry) as client:
+            client.ask("restart", service="cache")
+        assert case.cache.running()
+        assert case.cache.pid == stack.service("cache")["pid"]
+        # its log is another one now
+        case.cache.wait_for_output("Ready to accept", timeout=PATIENCE)
+
+    passed(stack.case(test=test))
+
+
 def test_what_it_writes(stack: Stack) -> None:
     def test(case: Any) -> None:
         with Conversation(case.cache) as client:
