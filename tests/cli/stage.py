@@ -116,6 +116,11 @@ class Stage:
         finally:
             terminal.close(force=True)
 
+    def shows(self, *words: str, status: int = 0) -> str:
+        """What a terminal shows of a command that ends with a status."""
+        with self.terminal(*words) as terminal:
+            return ended(terminal, status)
+
     def stack(self) -> dict[str, Any]:
         """What the only stack tells in its file; empty if there is none."""
         files = list((self.runtime / "summon_testcase").glob("*.json"))

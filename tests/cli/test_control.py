@@ -125,6 +125,20 @@ def test_down_while_it_starts(stage: Stage, ask: Ask) -> None:
         assert process.wait(15) == 1
 
 
+def test_in_a_terminal(up: Stage) -> None:
+    owner = up.stack()["pid"]
+    assert up.shows("wait") == ""
+    assert f"stack.py in {up.here} (pid {owner}): running\nNAME  STATE" in up.shows("ps")
+    with up.terminal("logs", "-f", "web") as terminal:
+        terminal.expect(r"\x1b\[\d+mweb    \|\x1b\[0m web sees")
+        assert up.shows("restart", "web") == "web was restarted\n"
+        terminal.expect("bye")
+        terminal.sendintr()
+        ended(terminal, 130)
+    assert "is down\n" in up.shows("down")
+    assert "no stack runs in" in up.shows("down", status=1)
+
+
 def test_several_stacks(stage: Stage, ask: Ask) -> None:
     (stage.here / "other.py").write_text(
         "from summon_testcase import SimpleExecutor\n"
