@@ -63,9 +63,10 @@ def attach(executor: SimpleExecutor, owner: Owner, service: str, told: Facts) ->
     executor._refuse_twice()
     if not runs(told) and not executor._one_shot:
         told = _started(executor, owner, service)
-    _lead(executor, owner, service, told)
+    instance = _lead(executor, owner, service, told)
     if not any(executor._is_shared_by(other) for other in executor._services.values()):
         executor._attach()
+    instance.tell_ready(told_url(executor))
 
 
 def starting(executor: SimpleExecutor) -> Steps[None]:
@@ -75,7 +76,7 @@ def starting(executor: SimpleExecutor) -> Steps[None]:
     owner, service = former.lease.owner, former.lease.service
     told = _started(executor, owner, service)
     former.lease.interrupted = False
-    _lead(executor, owner, service, told, former)
+    _lead(executor, owner, service, told, former).tell_ready(told_url(executor))
     return
     yield
 
@@ -96,8 +97,8 @@ def _lead(
     service: str,
     told: Facts,
     former: AttachedInstance | None = None,
-) -> None:
-    """Have the executor lead the life of which the owner has told."""
+) -> AttachedInstance:
+    """Have the executor lead the life of which the owner has told; the instance."""
     whose = executor._called, executor._owner_name, executor._limits
     instance = AttachedInstance(*whose, owner, service, told, former)
     argv, cwd = tuple(told.get("command", ("",))), told.get("cwd", "")
@@ -111,4 +112,4 @@ def _lead(
     instance.tell(ServiceStarting, kind=kind, scope=executor.scope, after=after)
     pid, log = instance.process.pid, instance.log.path
     instance.tell(ServiceSpawned, pid=pid, command=argv, cwd=cwd, log=log)
-    instance.tell_ready(told_url(executor))
+    return instance

@@ -213,7 +213,9 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
     def _drop_parts(self, mine: bool) -> None:
         from .postgresql_reset import drop_parts
 
-        self._end_spares()
+        if self._spares is not None:
+            self._spares.finish()
+            self._end_spares()
         drop_parts(self, mine)
 
     def _check(self, may_appear: bool = False) -> None:

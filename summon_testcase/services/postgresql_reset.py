@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..foreign import let_through
+from ..foreign import let_through, suppress
 from ..scheduling.deadline import Deadline
 from ..tracebacks import hidden
-from .database_connection import Refused, failing
+from .database_connection import Lost, Refused, failing
 from .database_server import MINE, is_due, mark
 from .postgresql_connection import Connection, clone, cut, identifier
 
@@ -88,6 +88,13 @@ class Spares:
         """End the connections."""
         for spare in self._spares:
             spare.connection.close()
+
+    def finish(self) -> None:
+        """Wait until those that the server makes are there, so that they can be dropped."""
+        deadline = Deadline(self._server._limits.timeout)
+        for spare in self._spares:
+            with suppress(Refused, Lost, TimeoutError):
+                spare.connection.answers(deadline)
 
     def begin(self) -> None:
         """Have the server make one more, which is the first to be used."""

@@ -61,10 +61,9 @@ class _Files(InstanceFiles):
 class _Lease(Lease):
     """Ports and directory, which the owner has leased."""
 
-    def __init__(self, owner: Owner, service: str, facts: Facts) -> None:
-        self.facts, self.owner, self.service = facts, owner, service
+    def __init__(self, owner: Owner, service: str, facts: Facts, number: int) -> None:
+        self.facts, self.owner, self.service, self.number = facts, owner, service, number
         self._user = os.getpid()
-        self.number = next(numbers)
         self.begun, self.over = True, False
         #: whether a test of this process has stopped or killed the service
         self.interrupted = False
@@ -262,7 +261,9 @@ class AttachedInstance(Instance):
         facts: Facts,
         previous: Instance | None = None,
     ) -> None:
-        super().__init__(name, declared_by, limits, previous, _Lease(owner, service, facts))
+        number = next(numbers) if previous is None else previous.lease.number
+        lease = _Lease(owner, service, facts, number)
+        super().__init__(name, declared_by, limits, previous, lease)
         self.process = _Process(self.files, self.lease, limits.stop_signal, self._begin_life)
         self.process.take(facts)
         self.in_use = self.ready = self.has_run = True
