@@ -59,7 +59,7 @@ class Screen:
 
 
 class Following:
-    """Shows what services write from now on, and in earlier lines of the same logs."""
+    """Shows what services have written since their starts, and what they write from now on."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen

@@ -66,7 +66,13 @@ def call(options: argparse.Namespace) -> int:
     out = screen.Screen(target.orchestrator._members, sys.stdout)
     in_background = options.ready_to is not None
     stack = own_stack.OwnStack(
-        target, "up", out, progress=True, follow=not in_background, restart=options.restart
+        target,
+        "up",
+        out,
+        progress=True,
+        follow=not in_background,
+        restart=options.restart,
+        lasting=bool(options.watch),  # the next change starts again what has died
     )
     owner = stack.owner
 

@@ -179,6 +179,11 @@ class Owner:
         self._tell(name, death)
         self.note()
 
+    def _forget_death(self, name: str) -> None:
+        """Note that a service does on purpose what it does now."""
+        self.dead.pop(name, None)
+        self._due.pop(name, None)
+
     def _postpone(self, name: str) -> None:
         """Have a service started again: at once if it has not died of late, or else later."""
         now = time.monotonic()
@@ -312,9 +317,8 @@ class Owner:
             elif do in ("start", "restart"):
                 ended.discard(str(request["service"]))
             yield from self._alone(operation(executor, request, connection))
-            if do in ("start", "stop", "kill", "restart"):  # a death is of no interest any more
-                self.dead.pop(str(request["service"]), None)
-                self._due.pop(str(request["service"]), None)
+            if do in ("start", "stop", "kill"):
+                self._forget_death(str(request["service"]))
             self.note()
             if do in _TOLD:
                 self._tell(str(request["service"]), f"was {_TOLD[do]} on request")
@@ -409,6 +413,8 @@ class Owner:
         if cascade:
             wanted |= {key for key in graph if up_to(graph, key) & wanted}
         keys = [key for key in graph if key in wanted]
+        for key in keys:
+            self._forget_death(key)
         stop = GraphRun(reverse(graph, keys), lambda key: _stop(self.services[key]))
         yield from stop.steps(go_on=True)
         for key, failure in zip(stop.failed, stop.errors, strict=True):

@@ -73,7 +73,7 @@ class Stack:
 
     def lives(self) -> bool:
         """Whether its owner is alive, and no other process has got its pid."""
-        return procfs.is_alive(self.pid) and procfs.began(self.pid) == self.began
+        return _owner_lives(self.facts)
 
     def __str__(self) -> str:
         return f"{self.target} in {self.directory} (pid {self.pid})"
@@ -128,7 +128,7 @@ def dead() -> list[str]:
     place = directory()
     with _locked(place):
         paths = [os.path.join(place, name) for name in os.listdir(place) if name.endswith(".json")]
-        return [path for path in paths if (stack := read(path)) is None or not stack.lives()]
+        return [path for path in paths if not _owner_lives(_facts(path))]
 
 
 def _living(place: str) -> list[Stack]:
@@ -137,24 +137,34 @@ def _living(place: str) -> list[Stack]:
         if not name.endswith(".json"):
             continue
         path = os.path.join(place, name)
-        stack = read(path)
-        if stack is not None and stack.lives():
-            found.append(stack)
-        else:
+        facts = _facts(path)
+        if not _owner_lives(facts):
             _remove(path)
+        elif facts.get("format") == FORMAT:
+            found.append(Stack(path, facts))
     return sorted(found, key=lambda stack: float(stack.since))
 
 
 def read(path: str) -> Stack | None:
-    """What a file tells; None if it is not there, or is none of ours."""
+    """What a file tells; None if it is not there, or is none of this version."""
+    facts = _facts(path)
+    return Stack(path, facts) if facts.get("format") == FORMAT else None
+
+
+def _facts(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             facts = json.load(file)
     except (OSError, ValueError) as error:
         let_through(error)
-        return None
-    known = isinstance(facts, dict) and facts.get("format") == FORMAT
-    return Stack(path, facts) if known else None
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _owner_lives(facts: Mapping[str, Any]) -> bool:
+    """Whether the process is alive that has written a file, of whichever version."""
+    pid = facts.get("pid")
+    return isinstance(pid, int) and procfs.is_alive(pid) and procfs.began(pid) == facts.get("began")
 
 
 def find(target: str = "") -> Stack:

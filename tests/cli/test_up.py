@@ -175,8 +175,15 @@ def test_watch(stage: Stage) -> None:
         terminal.expect("lone restarted")
         (code / "unused.conf").write_text("new")
         terminal.expect(r"code/unused\.conf has changed, which concerns no service: to say which,")
+        # what has died starts again with the next change, even if nothing else runs
+        for name in before:
+            os.kill(stage.pid_of(name), signal.SIGKILL)
+            terminal.expect(f"{name}: was killed by SIGKILL")
+        (code / "db.conf").write_text("mended")
+        terminal.expect("db restarted")
         terminal.sendintr()
-        ended(terminal, 0)
+        ended(terminal, 1)  # lone is dead
+    stage.remove_named_logs()
 
 
 def test_what_services_write_is_shown_once(stage: Stage) -> None:

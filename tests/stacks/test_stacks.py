@@ -258,6 +258,17 @@ def test_an_owner_that_is_killed_leaves_nothing(
     eventually(lambda: not marked(mark), "its services are gone")
 
 
+def test_files_of_another_version_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    one = Registration(how="up", target="x.py", file="/x.py", name="X")
+    one.facts["format"] = 1000
+    one.write()
+    assert registry.running() == []
+    assert Path(one.stack.path).exists()  # its owner lives
+
+
 def test_a_process_that_has_got_the_pid_of_an_owner_is_none() -> None:
     entry = Stack("nowhere.json", {"pid": os.getpid(), "began": "1"})
     assert not entry.lives()
