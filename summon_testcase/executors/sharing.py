@@ -26,19 +26,18 @@ if TYPE_CHECKING:
     from .simple import SimpleExecutor
 
 
+def place(executor: SimpleExecutor) -> dict[str, str]:
+    """Where a service is declared: the file, the class, and its name there."""
+    file, case = executor._place or ("", "")
+    return {"file": os.path.realpath(file), "class": case, "name": executor.name}
+
+
 def declaration(executor: SimpleExecutor, key: bytes) -> dict[str, Any]:
     """What tells a declaration from others, for JSON; to be asked before the executor starts.
 
     :param key: see :func:`fingerprint`.
     """
-    file, case = executor._place or ("", "")
-    arguments = fingerprint(executor, key)
-    return {
-        "file": os.path.realpath(file),
-        "class": case,
-        "name": executor.name,
-        "arguments": arguments,
-    }
+    return {**place(executor), "arguments": fingerprint(executor, key)}
 
 
 def inner_facts(instance: Instance) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import AttachFailed, InvalidArgument, SummonError
 from ..executors import sharing
-from ..executors.fingerprint import differences
+from ..executors.fingerprint import differences, fingerprint
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
 from ..supervision import shutdown
@@ -30,7 +30,7 @@ class _Owner:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self.called = f"{stack.target} (process {stack.pid})"
+        self.called = str(stack)
         self._lock = threading.RLock()
         self._client: Client | None = None
 
@@ -88,7 +88,7 @@ def attach(shared: Iterable[SimpleExecutor]) -> None:
         return
     stacks = _stacks(said)
     for executor in shared:
-        found = next((each for stack in stacks if (each := _find(executor, stack))), None)
+        found = _find(executor, stacks)
         if found is not None:
             stack, service = found
             owner = _owners.setdefault(stack.path, _Owner(stack))
@@ -115,26 +115,30 @@ def _stacks(said: str) -> list[Stack]:
     return [stack]
 
 
-def _find(executor: SimpleExecutor, stack: Stack) -> tuple[Stack, str] | None:
-    """The stack, and what it calls a service, if it has one that was declared in the same place.
+def _find(executor: SimpleExecutor, stacks: Iterable[Stack]) -> tuple[Stack, str] | None:
+    """A stack that has the service, and what it calls it; None if no stack has it.
 
-    :raises AttachFailed: if that declaration has changed.
+    :raises AttachFailed: if those that have it have another declaration, of the same place.
     """
-    mine = sharing.declaration(executor, bytes.fromhex(stack.key))
-    for service, told in stack.services.items():
-        other = told["declaration"]
-        if other is None or any(other[key] != mine[key] for key in ("file", "class", "name")):
-            continue
-        differs = differences(mine["arguments"], other["arguments"])
-        if differs:
-            raise AttachFailed(
-                f"{executor._called}: the stack of {stack.target} (process {stack.pid}) was "
-                f"brought up when it was declared otherwise, with another {_listed(differs)}: "
-                f"run `summon down` and `summon up -d {stack.target}`",
+    place, outdated = sharing.place(executor), None
+    for stack in stacks:
+        for service, told in stack.services.items():
+            other = told["declaration"]
+            if other is None or any(other[key] != place[key] for key in place):
+                continue
+            mine = fingerprint(executor, bytes.fromhex(stack.key))
+            differs = differences(mine, other["arguments"])
+            if not differs:
+                return stack, service
+            outdated = outdated or AttachFailed(
+                f"{executor._called}: the stack of {stack} was brought up when it was declared "
+                f"otherwise, with another {_listed(differs)}: run `summon down` and "
+                f"`summon up -d {stack.target}` there",
                 executor=executor._called,
                 differs=tuple(differs),
             )
-        return stack, service
+    if outdated is not None:
+        raise outdated
     return None
 
 

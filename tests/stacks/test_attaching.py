@@ -311,7 +311,7 @@ def test_a_death(stack: Stack) -> None:
 
     result = run(stack.case(test=test))
     ((_, said),) = result.failures + result.errors
-    owner = f"shop.py (process {stack.entry.pid})"
+    owner = f"shop.py in {stack.place} (pid {stack.entry.pid})"
     assert f"cache: was killed by SIGKILL in the stack of {owner} during ShopTest.test" in said
     reset()
     # whoever attaches it next has it started
