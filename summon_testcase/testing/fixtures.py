@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any, Literal, TypeVar, get_args, overload
 
 from ..declaration.lifetime import Scope
-from ..errors import InvalidArgument, SummonError, sentence
+from ..errors import InvalidArgument, is_ours, sentence
 from ..executors.declared import declared
 from ..executors.executor import Executor
 from ..foreign import let_through
@@ -206,16 +206,13 @@ class Stack:
         from . import pytest_hooks
 
         test = pytest_hooks.running()
-        reason: BaseException | None = None
         try:
             self._enter(request, names, test.label if test else request.node.nodeid)
         except Exception as error:
             let_through(error)
             if only_skips(error):
                 pytest.skip(sentence(error))
-            reason = trimmed(error) if isinstance(error, SummonError) else error
-        if reason is not None:
-            services_not_up(reason, reason.__traceback__)
+            services_not_up(trimmed(error) if is_ours(error) else error, error.__traceback__)
         if test is not None:
             test.watch(self, names)
         try:

@@ -5,18 +5,21 @@ Our plugin registers this module when tests are collected, if this package is in
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ..errors import SummonError, sentence
+from ..errors import is_ours, sentence
 from ..events import TestBegan, TestEnded, emit
 from ..executors.executor import Executor
+from ..foreign import let_through
 from ..tracebacks import hidden, trimmed
 from . import result_hooks
+from .attachments import attach
 from .selection import is_in
+from .testcase import SummonMixin, services_of
 from .unstarted import services_not_up
 from .watch import PATIENCE, Watch
 
@@ -41,6 +44,7 @@ class InTest:
     """
 
     def __init__(self, item: pytest.Item) -> None:
+        self._item = item
         #: what messages call it
         self.label = item.nodeid
         #: the services that its fixtures name, by what has them up
@@ -53,7 +57,8 @@ class InTest:
                 self._uses[stack] = list(dict.fromkeys([*self._uses.get(stack, ()), *names()]))
         self._watches: list[Watch] = []
         self._watched: list[Executor] = []
-        self._began = False
+        #: whether the beginning was emitted, and whether JUnit's XML names the logs
+        self._began = self._attached = False
         self._ending = result_hooks.Ending()
 
     def prepare(self) -> None:
@@ -111,6 +116,9 @@ class InTest:
         for watch in self._watches:
             watch.look(PATIENCE, ask_too=True)
             result_hooks.explained(error, watch, "causes")
+        if not self._attached:
+            self._attached = True
+            attach(self._item, [path for watch in self._watches for path in watch.kept_logs()])
 
     def sections(self, error: BaseException) -> list[tuple[str, str]]:
         """What the report of a failure says about services: titles and texts."""
@@ -146,10 +154,17 @@ _in_test = pytest.StashKey[InTest]()
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Add the services to the line that ``--setup-show`` has printed about a fixture."""
+    """Add the services to the line that ``--setup-show`` has printed about a fixture.
+
+    Those of a TestCase are up before the first fixture that is made for a single test of it.
+    """
+    options = request.config.option
+    case = getattr(request.node, "instance", None) if request.scope == "function" else None
+    if isinstance(case, SummonMixin) and not options.setuponly:
+        _have_up(services_of(type(case)).start_early, case)
     result = yield
     uses = getattr(fixturedef.func, "uses", None)
-    if uses is not None and request.config.option.setupshow:
+    if uses is not None and options.setupshow:
         capture = request.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             writer = request.config.get_terminal_writer()
@@ -160,16 +175,19 @@ def pytest_fixture_setup(
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before the fixtures of a test: have services that are up as they were at first."""
     test = item.stash[_in_test] = InTest(item)
+    if hasattr(item, "addError"):  # of a TestCase, whose hooks report to it
+        vars(item)["services_said"] = []
     _running.append(test)
-    reason = None
+    _have_up(test.prepare)
+
+
+def _have_up(call: Callable[..., object], *arguments: object) -> None:
+    """Call what has services up; what it raises shows the user one frame of ours."""
     try:
-        test.prepare()
+        call(*arguments)
     except Exception as error:
-        reason = error
-        if isinstance(error, SummonError):
-            trimmed(error)
-    if reason is not None:
-        services_not_up(reason, reason.__traceback__)
+        let_through(error)
+        services_not_up(trimmed(error) if is_ours(error) else error, error.__traceback__)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -180,6 +198,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     result = yield
     test.raise_death()
     return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Stop what was started for the fixtures of a TestCase after them."""
+    case = getattr(item, "instance", None)
+    try:
+        return (yield)
+    finally:
+        if isinstance(case, SummonMixin):
+            services_of(type(case)).leave_early()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -194,13 +223,17 @@ def pytest_runtest_makereport(
     if error is not None and not isinstance(error, pytest.skip.Exception):
         test.explain(error)
     report = yield
+    if error is None and call.excinfo and report.failed:  # pytest has put it there: of a TestCase
+        error = call.excinfo.value
+        test.explain(error)
     if error is not None and report.failed:
         # in the text of the failure, which is also what JUnit's XML has of it
-        add = getattr(
-            report.longrepr, "addsection", lambda *section: report.sections.append(section)
-        )
-        for section in test.sections(error):
+        longrepr = report.longrepr
+        add = getattr(longrepr, "addsection", lambda *section: report.sections.append(section))
+        for section in [*test.sections(error), *vars(item).get("services_said", ())]:
             add(*section)
+        if "services_said" in vars(item):
+            vars(item)["services_said"] = []  # there may be more subtests
     test.note(report, error)
     if report.when == "teardown":
         test.end()

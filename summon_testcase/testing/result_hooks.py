@@ -200,6 +200,8 @@ class _Reporter(Ending):
             _make_fit(each, self._fit)
         if error is not self._watch.reason:
             told = explained(error, self._watch, self._style(), self._fit)
+            if hasattr(self._result, "services_said"):
+                self._result.services_said = self._watch.sections(error)
         self._seen += [(error, told), (told, told)]
         return told
 
@@ -210,6 +212,8 @@ class _Reporter(Ending):
 
     def _style(self) -> str:
         """How this runner prints more than an exception's message; see :func:`explained`."""
+        if hasattr(self._result, "services_said"):  # by our plugin of pytest, in sections
+            return "causes"
         modules = {kind.__module__ for kind in type(self._result).__mro__}
         if any(module.startswith("twisted.trial") for module in modules):
             return "message"

@@ -77,6 +77,8 @@ class _ClassServices:
         self.torn_down: set[int] = set()
         #: threads in which clean-ups of the class are still to come
         self.entered: set[int] = set()
+        #: the test whose services are up before its run(), and after it
+        self.early: TestCase | None = None
 
     def enter(self) -> bool:
         """Start the services for setUpClass; whether its body should run.
@@ -179,6 +181,9 @@ class _ClassServices:
     def _may_revive(self, part: Executor) -> bool:
         return any(group.may_revive(part) for group in self.groups if part.scope == group.life)
 
+    def _label(self, test: TestCase) -> str:
+        return f"{self.case.__qualname__}.{test._testMethodName}"
+
     @contextmanager
     def during(self, test: TestCase, result: TestResult | None) -> Iterator[None]:
         """While one test runs, have its services up; if they are not, its setUp raises why."""
@@ -188,14 +193,14 @@ class _ClassServices:
             return
         from . import result_hooks, turns, unstarted
 
-        label = f"{self.case.__qualname__}.{test._testMethodName}"
+        label = self._label(test)
         everything = self.parts(services)
         watch = self.watch(everything, label)
         reason = self.failure
         if not all(part._stop_wait for part in everything):
             _hear_at_the_end(result)
         try:
-            if self.of_test.up and not self.of_test.inside:
+            if self.of_test.up and not self.of_test.inside and self.early is not test:
                 self.of_test.stop()  # a tearDown that was postponed has not been called
             if reason is None:
                 watch.remarks = self.start(services, f"before {label}", self.groups)
@@ -217,9 +222,10 @@ class _ClassServices:
             if group.up and reason is None:
                 group.mark_used(everything)
         postponed: Any = getattr(result, "_explicit_tearDown", None)
-        if self.of_test.up and postponed is None:
+        early = self.early is test  # then leave_early() stops them
+        if self.of_test.up and postponed is None and not early:
             test.addCleanup(self._leave_test, test, watch)
-        elif self.of_test.up:
+        elif self.of_test.up and not early:
             # pytest --pdb calls tearDown when the debugger is left, and nothing after it
             vars(result)["_explicit_tearDown"] = functools.partial(self._torn_down, postponed)
         try:
@@ -233,7 +239,7 @@ class _ClassServices:
                 for group in self.groups:
                     group.inside -= 1
             try:
-                if postponed is None:
+                if postponed is None and not early:
                     self.of_test.stop()  # for runners that leave out clean-ups
             except Exception as error:
                 if is_foreign(error) and result is not None:
@@ -242,6 +248,27 @@ class _ClassServices:
                     warnings.warn(f"services of {label}: {error}", RuntimeWarning, stacklevel=2)
             watch.end()
             self._see_to_module()
+
+    def start_early(self, test: TestCase) -> None:
+        """Have services with scope "test" up before run(), for what a runner does before that.
+
+        :raises SummonError: or another exception, if they cannot be started.
+        """
+        services = declared(self.case)
+        wanted = any(service.scope == "test" for service in services.values())
+        if wanted and self.failure is None and self.early is not test:
+            try:
+                self.start(services, f"before {self._label(test)}", self.groups)
+            except Exception as error:
+                let_through(error)
+                raise self.verdict(error) from None
+            self.early = test
+
+    def leave_early(self) -> None:
+        """Stop services with scope "test" that were started early."""
+        if self.early is not None:
+            self.early = None
+            self.of_test.stop()
 
     def _torn_down(self, tear_down: Callable[[], None]) -> None:
         """Call a tearDown that was postponed, then stop services with scope "test"."""
@@ -281,7 +308,8 @@ class _Under(threading.local):
 _under_way = _Under()
 
 
-def _services_of(case: type[TestCase]) -> _ClassServices:
+def services_of(case: type[TestCase]) -> _ClassServices:
+    """The services of a class."""
     known = _known.get(case)
     return known if known is not None else _known.setdefault(case, _ClassServices(case))
 
@@ -300,14 +328,14 @@ def _wrap(cls: type[TestCase], hook: str, wrapper: Callable[..., None]) -> None:
 def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
     if any(issubclass(outer, case) for outer in _under_way.entering):
         return body()  # called by super(), or by name: the outer hook has started the services
-    if not _services_of(case).enter():
+    if not services_of(case).enter():
         return
     _under_way.entering.append(case)
     try:
         body()
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, SkipTest):
-            services = _services_of(case)
+            services = services_of(case)
             everything = services.parts(declared(case))
             watch = services.watch(everything, f"setUpClass of {case.__qualname__}")
             from . import result_hooks
@@ -325,7 +353,7 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
 
 
 def _tear_down_class(case: type[TestCase], body: Callable[[], None]) -> None:
-    services = _services_of(case)
+    services = services_of(case)
     if case in _under_way.leaving:
         return body()  # called by super()
     if services.cannot_run or threading.get_ident() in services.torn_down:
@@ -497,12 +525,12 @@ class SummonMixin(OutputAssertions, _TestCase):
         marked = _is_skipped(self) or _is_skipped(getattr(self, self._testMethodName, None))
         if marked or any(getattr(self, "getSkip", tuple)()):  # getSkip() is trial's
             return super().run(result)
-        with _services_of(type(self)).during(self, result):
+        with services_of(type(self)).during(self, result):
             return super().run(result)
 
     def debug(self) -> None:
         """Run the test with its services, without collecting its errors."""
-        with _services_of(type(self)).during(self, None):
+        with services_of(type(self)).during(self, None):
             super().debug()
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -32,18 +33,16 @@ class Project:
         for name, text in files.items():
             (self._path / f"{name}.py").write_text(text)
 
-    def run(self, *options: str, status: int = 0, types: str = "", plugin: bool = True) -> str:
+    def run(self, *options: str, status: int = 0, types: str = "", plugin: str = "summon") -> str:
         """Run pytest with the plugin that is installed, and no other; what it prints.
 
         :param types: what somebody types meanwhile.
-        :param plugin: False for a run without it, but with all others that are found.
+        :param plugin: ``no:summon`` for a run without it.
         """
-        words = ["-p", "summon" if plugin else "no:summon"]
-        autoload = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if plugin else {}
         done = subprocess.run(
-            [*PYTEST, *words, f"--basetemp={self._path / 'base'}", *options],
+            [*PYTEST, "-p", plugin, f"--basetemp={self._path / 'base'}", *options],
             cwd=self._path,
-            env={**environment(), **autoload, "PYTHONPATH": ROOT, "TMPDIR": str(self._place)},
+            env={**environment(), "PYTHONPATH": ROOT, "TMPDIR": str(self._place)},
             input=types,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -64,7 +63,8 @@ PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", 
 def environment() -> dict[str, str]:
     """Variables without those that change what pytest loads and prints."""
     kept = {name: text for name, text in os.environ.items() if "COLOR" not in name}
-    return {name: text for name, text in kept.items() if not name.startswith(("PYTEST", "SUMMON"))}
+    kept = {name: text for name, text in kept.items() if not name.startswith(("PYTEST", "SUMMON"))}
+    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 @pytest.fixture
@@ -120,11 +120,12 @@ def test_a_run_that_uses_none_of_it_imports_none_of_it(project: Project) -> None
 
 
 def test_it_can_be_left_out(project: Project) -> None:
-    """By the name that the entry point gives it."""
+    """By the name that the entry point gives it; fixtures work without it."""
+    (found,) = metadata.entry_points(group="pytest11", name="summon")
+    assert found.value == "_summon_pytest"
     project.write(conftest=CONFTEST, test_shop="def test(web, fresh):\n    assert 0")
-    said = project.run(status=1, plugin=False)
+    said = project.run(status=1, plugin="no:summon")
     assert "assert 0" in said and "wrote during" not in said
-    assert "unrecognized arguments" in project.run("--summon-echo", status=4, plugin=False)
 
 
 # -- fixtures --
@@ -258,7 +259,7 @@ def part(text: str, name: str) -> str:
 def test_the_report_tells_of_services(project: Project, tmp_path: Path) -> None:
     """What each wrote is a section of pytest's, also in JUnit's XML; a death is an error."""
     project.write(conftest=CONFTEST, test_shop=SHOP)
-    said = project.run("--junitxml=junit.xml", status=1)
+    said = project.run("--junitxml=junit.xml", "--summon-report=seen", status=1)
     assert "3 failed, 6 passed, 2 errors" in said, said
     fails = part(said, "test_fails")
     assert re.search(r"^-+ db wrote during this test -+\ngot apples\n +full log: /", fails, re.M)
@@ -269,7 +270,9 @@ def test_the_report_tells_of_services(project: Project, tmp_path: Path) -> None:
     dead = part(said, "test_finds_it_dead")
     assert "web: was killed by SIGKILL during test_shop.py::test_kills" in dead
     assert dead.count("\n>") == 1, "frames of ours are shown"
-    assert "db wrote during this test" in (tmp_path / "junit.xml").read_text()
+    junit = (tmp_path / "junit.xml").read_text()
+    assert "db wrote during this test" in junit
+    assert f"[[ATTACHMENT|{tmp_path}/seen/logs/ShopStack/db-1.log]]" in junit
 
 
 def test_services_that_cannot_start(project: Project, tmp_path: Path) -> None:
@@ -370,3 +373,60 @@ def test_pytest_finds_fixtures_in_modules_only() -> None:
     """Elsewhere the fixture would be lost."""
     with pytest.raises(InvalidArgument, match="write it at the top level of conftest"):
         summon_fixture(db=Executor())
+
+
+# -- a TestCase --
+
+CASE = """
+import unittest, pytest
+from conftest import answers, say
+from summon_testcase import SummonMixin
+
+
+class ShopTest(SummonMixin, unittest.TestCase):
+    db = answers()
+    web = answers("{db.pid}", scope="test")
+    pids = []
+
+    @pytest.fixture(autouse=True)
+    def opened(self):
+        say(self.web, "opened")
+        self.pids.append(self.web.pid)
+        yield
+        say(self.web, "closed")
+
+    def test_first(self):
+        assert self.web.pid == self.pids[-1]
+        say(self.db, "apples")
+        self.fail("on purpose")
+
+    def test_second(self):
+        for number in "12":
+            with self.subTest(number):
+                say(self.db, f"pears {number}")
+                self.fail("on purpose")
+        assert len(set(self.pids)) == 2
+
+    @pytest.fixture
+    def fails(self):
+        raise ValueError("in a fixture")
+
+    @pytest.mark.usefixtures("fails")
+    def test_third(self):
+        raise AssertionError("is not called")
+"""
+
+
+@pytest.mark.parametrize("plugin", ["summon", "no:summon"])
+def test_a_testcase_and_its_fixtures(plugin: str, project: Project) -> None:
+    """With the plugin its fixtures find the services of the test, and output has sections."""
+    on = plugin == "summon"
+    case = CASE if on else CASE.replace("autouse=True", "").replace("assert", "# assert")
+    project.write(conftest=CONFTEST, test_shop=case)
+    said = project.run(status=1, plugin=plugin)
+    for name, wrote in (("first", "apples"), ("second .1.", "pears 1"), ("second .2.", "2")):
+        failed = part(said, rf"ShopTest\.test_{name}")
+        assert f"{wrote}\n" in failed
+        assert failed.count("wrote during this test:") == (0 if on else 1)
+        assert ("-- db wrote during this test --" in failed) == on
+    assert "in a fixture" in part(said, r"ShopTest\.test_third")
