@@ -188,6 +188,8 @@ class ServerProbe(AskingProbe):
         short = waited < min(0.5, self.request_timeout or 0.5)
         if self._held.refusal is not None and (short or question.kind == "answer"):
             return self._held.refusal
+        if waited < 0.001:
+            return f"no answer yet from {self.shown}"
         return f"no answer within {_seconds(waited)} from {self.shown}"
 
     def _refusal(self, question: Question) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from summon_testcase.errors import InvalidArgument, PortInUse
 from summon_testcase.readiness.http import HTTPProbe
 
 from ..places import linux
+from ..samples import PATIENCE
 from .asked import IDLE, LISTENING, ME, both_ways, check, leased, look, occupied, running
 
 SERVING = """
@@ -123,6 +125,10 @@ def test_http_silence_is_a_refusal_in_time() -> None:
     """A server that listens but does not answer is refused after the time for an answer."""
     with leased() as port, running(LISTENING, "127.0.0.1", port) as (service, _):
         url = f"http://127.0.0.1:{port}/"
+        with closing(HTTPProbe(url)) as probe:
+            # at once, and never of 3e-05 s
+            at_once = probe.look(service, PATIENCE)
+            assert re.fullmatch(rf"no answer (yet|within 0\.\d+ s) from {url}", at_once or "")
         with closing(HTTPProbe(url, request_timeout=0.1)) as probe:
             assert look(probe, service) == f"no answer within 0.1 s from {url}"
         with closing(HTTPProbe(url)) as probe:
