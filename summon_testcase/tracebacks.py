@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import FrameType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -69,9 +69,49 @@ def warn(said: str) -> None:
 
     frame: FrameType | None = sys._getframe(1)
     level = 2
-    while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith(f"{_OURS}."):
+    while frame is not None and _is_ours(frame):
         frame, level = frame.f_back, level + 1
     warnings.warn(said, RuntimeWarning, stacklevel=level)
+
+
+#: the calls that :func:`warn_on_a_loop` has warned of
+_warned: set[str] = set()
+
+
+def warn_on_a_loop(call: str, instead: str) -> None:
+    """Warn once if the user blocks the asyncio event loop that runs in this thread by a call.
+
+    Does nothing if this package makes the call, or a start of the user's that it is running.
+
+    :param call: what blocks.
+    :param instead: what to write.
+    """
+    events: Any = sys.modules.get("asyncio.events")
+    if events is None or call in _warned or events._get_running_loop() is None:
+        return
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals is globals():
+        frame = frame.f_back
+    if frame is None or _is_ours(frame):
+        return
+    while frame is not None:
+        if frame.f_globals.get("__name__") == f"{_OURS}.scheduling.asynchronous":
+            return
+        frame = frame.f_back
+    _warned.add(call)
+    warn(
+        f"{call} blocks the event loop that runs here: until it returns all tasks stand still. "
+        f"Write {instead}"
+    )
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return f"{frame.f_globals.get('__name__')}.".startswith(f"{_OURS}.")
+
+
+def forget() -> None:
+    """Warn again of what :func:`warn_on_a_loop` has warned of."""
+    _warned.clear()
 
 
 def boundary(call: Callable[P, R]) -> Callable[P, R]:
@@ -85,6 +125,22 @@ def boundary(call: Callable[P, R]) -> Callable[P, R]:
         __tracebackhide__ = hidden
         try:
             return call(*args, **kwargs)
+        except SummonError as error:
+            raise trimmed(error)
+
+    return public
+
+
+def boundary_on_a_loop(
+    call: Callable[P, Coroutine[Any, Any, R]],
+) -> Callable[P, Coroutine[Any, Any, R]]:
+    """As :func:`boundary`, for a coroutine function."""
+
+    @functools.wraps(call)
+    async def public(*args: P.args, **kwargs: P.kwargs) -> R:
+        __tracebackhide__ = hidden
+        try:
+            return await call(*args, **kwargs)
         except SummonError as error:
             raise trimmed(error)
 

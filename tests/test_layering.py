@@ -81,6 +81,7 @@ HEAVY = {
     *(f"{PACKAGE}.testing.{module}" for module in ("farewells", "fixtures", "watch")),
     *(f"{PACKAGE}.output.log", f"{PACKAGE}.orchestration.decorated"),
     *(f"{PACKAGE}.declaration.http_arguments", f"{PACKAGE}.scheduling.greenlets"),
+    f"{PACKAGE}.scheduling.asynchronous",
 }
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from ..errors import ProcessExited, StopFailed, SummonError, sentence
 from ..foreign import let_through
-from ..scheduling.steps import run, run_all
+from ..scheduling.steps import Steps, run, run_all
 from .executor import Executor
 
 
@@ -82,8 +82,8 @@ def note_on(error: BaseException, deaths: Iterable[Exception]) -> None:
 
 
 def leave(
-    error: BaseException | None, stop: Callable[[], object], executors: Iterable[Executor]
-) -> None:
+    error: BaseException | None, stop: Steps[None], executors: Iterable[Executor]
+) -> Steps[None]:
     """Stop the executors of a block at its end, and report deaths that came in the block.
 
     :param error: the exception that leaves the block; it gets notes about the deaths. If there is
@@ -91,24 +91,24 @@ def leave(
     :param stop: stops all of the executors.
     """
     if error is None:
-        stop_and_tell(stop, executors)
+        yield from stop_and_tell(stop, executors)
         return
     try:
         note_on(error, deaths_of(executors))
     finally:
-        deaths, failure = _stop(stop)
+        deaths, failure = yield from _stop(stop)
         note_on(error, deaths)
         if failure is not None:
             raise failure
 
 
-def stop_and_tell(stop: Callable[[], object], executors: Iterable[Executor]) -> None:
+def stop_and_tell(stop: Steps[None], executors: Iterable[Executor]) -> Steps[None]:
     """Stop, and raise the first death, which mentions the others and errors of the stop."""
     deaths: list[Exception] = []
     try:
         deaths = deaths_of(executors)
     finally:  # also after Ctrl-C
-        late, failure = _stop(stop)
+        late, failure = yield from _stop(stop)
     deaths += late
     if not deaths:
         if failure is not None:
@@ -124,10 +124,10 @@ def stop_and_tell(stop: Callable[[], object], executors: Iterable[Executor]) -> 
     raise first
 
 
-def _stop(stop: Callable[[], object]) -> tuple[list[Exception], Exception | None]:
+def _stop(stop: Steps[None]) -> Steps[tuple[list[Exception], Exception | None]]:
     """Stop; return the deaths that the stop has found, and another error of it, if there is one."""
     try:
-        stop()
+        yield from stop
     except ProcessExited as death:
         let_through(death)
         return [death], None

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from ..declaration.arguments import perform
 from ..declaration.defaults import of_class
 from ..declaration.lifetime import Scope
+from ..errors import is_ours
 from ..scheduling.steps import Steps, nothing
-from ..tracebacks import boundary, boundary_of_start, warn
-from ..unpatched import time
+from ..tracebacks import boundary, boundary_of_start, boundary_on_a_loop, warn, warn_on_a_loop
+from ..unpatched import stay_imported, time
 from .loading import load
 
 if TYPE_CHECKING:
@@ -64,6 +65,13 @@ def stop_of(thing: Startable, name: str = "") -> Steps[None]:
     if isinstance(thing, Executor) and not overridden(thing, "stop"):
         return thing._stopping() if tells(thing) else _told_stop(thing)
     return _blocking_stop(thing, name)
+
+
+def at_once(call: Callable[[], object]) -> Steps[None]:
+    """Steps that call a function, which may block."""
+    call()
+    return
+    yield
 
 
 def _blocking_start(thing: Startable, name: str) -> Steps[None]:
@@ -182,8 +190,61 @@ class Executor:
         """
         raise NotImplementedError(f"{type(self).__name__} has no stop()")
 
+    @boundary_on_a_loop
+    async def start_async(self: E) -> E:
+        """Start, and wait until ready; other tasks of the asyncio event loop go on meanwhile.
+
+        A cancelled start leaves nothing running. What is the user's own is called as it is, and
+        so the loop stands still for that long: a ``start()`` of a subclass, ``prepare()`` and
+        ``ready()``, the callable of ``until=``.
+
+        :returns: the executor itself.
+        :raises SummonError: as ``start()`` does.
+        """
+        from ..scheduling import asynchronous
+
+        self._tell_what_is_ignored()
+        with self._attempt():
+            if not overridden(self, "start"):
+                stay_imported()
+                self._bind(self._services)
+                self._check()
+            await asynchronous.run(start_of(self))
+        return self
+
+    @boundary_on_a_loop
+    async def stop_async(self) -> None:
+        """Stop; other tasks of the asyncio event loop go on meanwhile.
+
+        A stop that is cancelled kills at once.
+
+        :raises StopFailed: as ``stop()`` does.
+        """
+        await self._stop_on_a_loop(stop_of(self))
+
+    async def _stop_on_a_loop(self, steps: Steps[None]) -> None:
+        from ..scheduling import asynchronous
+
+        try:
+            await asynchronous.run(steps)
+        except BaseException as error:
+            if not is_ours(error) and not overridden(self, "stop"):
+                # it may have come before the stop has cleaned up
+                self._clear()
+            raise
+
+    async def __aenter__(self: E) -> E:
+        return await self.start_async()
+
+    @boundary_on_a_loop
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        from .deaths import leave
+
+        await self._stop_on_a_loop(leave(error, stop_of(self), self._everyone()))
+
     @boundary_of_start
     def __enter__(self: E) -> E:
+        warn_on_a_loop("with", "async with")
         self._tell_what_is_ignored()
         with self._attempt(), _told("starting", self):
             return perform(f"start() of {type(self).__name__}", self.start)
@@ -287,6 +348,10 @@ class Executor:
         return self.name or repr(self)
 
     # -- for orchestrators --
+
+    def _everyone(self) -> Iterator[Executor]:
+        """Itself, or all executors among its members."""
+        yield self
 
     def _starting(self) -> Steps[None]:
         """The start as steps, which do not block where that can be avoided."""

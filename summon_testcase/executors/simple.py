@@ -41,13 +41,13 @@ from ..foreign import is_foreign, let_through, undisturbed
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Steps, run
 from ..supervision import interpreter  # noqa: F401  # it remembers how we were started
-from ..tracebacks import boundary, boundary_of_start, hidden
+from ..tracebacks import boundary, boundary_of_start, boundary_on_a_loop, hidden, warn_on_a_loop
 from ..unpatched import os, stay_imported, time
 from ..wording import at, signal_name
 from .address import Addressed, told_url
 from .copies import Copied
 from .deaths import leave
-from .executor import overridden
+from .executor import at_once, overridden
 from .loading import load, warm_up
 from .running import handover, hold, let_go
 
@@ -279,9 +279,14 @@ class SimpleExecutor(Copied, Addressed):
         return commands.label_for(cls.__name__, command, shell)
 
     def __dir__(self) -> list[str]:
-        """The attributes for users; those that only subclasses write are left out."""
-        written = {"after", "cleanup", "prepare", "ready", "scope", "template_fields"}
-        return sorted({*super().__dir__()} - written)
+        """The attributes for users.
+
+        Those that only subclasses write are left out, and those that do in a coroutine what
+        another one does.
+        """
+        left_out = {"after", "cleanup", "prepare", "ready", "scope", "template_fields"}
+        left_out |= {"start_async", "stop_async", "wait_for_output_async"}
+        return sorted({*super().__dir__()} - left_out)
 
     def __repr__(self) -> str:
         # a constructor that refuses its arguments: tracebacks may show variables
@@ -723,6 +728,7 @@ class SimpleExecutor(Copied, Addressed):
         :raises AlreadyRunning: if the service runs already.
         :raises StartFailed: in the form of a subclass that says why; nothing is left running.
         """
+        warn_on_a_loop("start()", "await …start_async()")
         self._tell_what_is_ignored()
         self._check()
         before = self._instance
@@ -919,6 +925,7 @@ class SimpleExecutor(Copied, Addressed):
             left still runs.
         :raises InvalidArgument: for what is no signal, or no duration.
         """
+        warn_on_a_loop("stop()", "await …stop_async()")
         try:
             if signal is not None:
                 self._checked(signal)
@@ -971,7 +978,7 @@ class SimpleExecutor(Copied, Addressed):
     @boundary
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
-            leave(error, self._stop_at_once, [self])
+            run(leave(error, at_once(self._stop_at_once), [self]))
         except BaseException as failure:
             if not is_ours(failure):
                 # Ctrl-C may have come before the stop began
@@ -1218,6 +1225,29 @@ class SimpleExecutor(Copied, Addressed):
         :raises ProcessExited: if the service ends without such output.
         :raises NotRunning: if the service was not started.
         """
+        warn_on_a_loop("wait_for_output()", "await …wait_for_output_async()")
+        return run(self._waiting_for_output(pattern, timeout, raw))
+
+    @boundary_on_a_loop
+    async def wait_for_output_async(
+        self,
+        pattern: Pattern | list[Pattern],
+        timeout: float | None = None,
+        *,
+        raw: bool = False,
+    ) -> re.Match[str]:
+        """Wait until the output after the last match matches; see :meth:`wait_for_output`.
+
+        Other tasks of the asyncio event loop go on meanwhile. If the wait is cancelled, the service
+        goes on.
+        """
+        from ..scheduling import asynchronous
+
+        return await asynchronous.run(self._waiting_for_output(pattern, timeout, raw))
+
+    def _waiting_for_output(
+        self, pattern: Pattern | list[Pattern], timeout: float | None, raw: bool
+    ) -> Steps[re.Match[str]]:
         from ..supervision import standard_output
 
         instance = self._current("output")

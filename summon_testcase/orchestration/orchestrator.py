@@ -21,6 +21,7 @@ from ..executors.deaths import all_of, leave, stop_and_tell
 from ..executors.executor import (
     Executor,
     Startable,
+    at_once,
     overridden,
     reset_and_tell,
     stands_idle,
@@ -31,7 +32,7 @@ from ..executors.simple import SimpleExecutor
 from ..foreign import let_through, suppress
 from ..scheduling.graph import GraphRun, reverse
 from ..scheduling.steps import Steps, nothing, run
-from ..tracebacks import boundary, boundary_of_start, hidden
+from ..tracebacks import boundary, boundary_of_start, boundary_on_a_loop, hidden, warn_on_a_loop
 from ..unpatched import os, stay_imported
 from .members import Group
 
@@ -104,6 +105,7 @@ class Orchestrator(Copied, Group):
         :raises SummonError: the error of the member that failed first; its
             ``consequences`` say what became of the others.
         """
+        warn_on_a_loop("start()", "await …start_async()")
         self._tell_what_is_ignored()
         self._bind(self._services)
         return self._begin()
@@ -158,7 +160,11 @@ class Orchestrator(Copied, Group):
             self._order = list(graph_run.done)
         except BaseException as error:
             if self._start is graph_run:
-                self._undo(error, graph_run)
+                undoing = self._undo(error, graph_run)
+                if isinstance(error, GeneratorExit):  # after which nothing can be waited for
+                    run(undoing)
+                else:
+                    yield from undoing
             raise
         finally:
             if self._start is graph_run:
@@ -169,16 +175,16 @@ class Orchestrator(Copied, Group):
         done = isinstance(member, SimpleExecutor) and member._needs_no_start()
         return nothing() if done else start_of(member, key)
 
-    def _undo(self, error: BaseException, graph_run: GraphRun) -> None:
+    def _undo(self, error: BaseException, graph_run: GraphRun) -> Steps[None]:
         try:
-            self._roll_back(error, graph_run)
+            yield from self._roll_back(error, graph_run)
         except BaseException:
             # Ctrl-C has interrupted the clean-up of the failed start
             graph_run.cancel()
             self._clear()
             raise
 
-    def _roll_back(self, error: BaseException, graph_run: GraphRun) -> None:
+    def _roll_back(self, error: BaseException, graph_run: GraphRun) -> Steps[None]:
         told = [
             ("still starting, cancelled", graph_run.under_way),
             ("started, stopped again", graph_run.done[::-1]),
@@ -191,7 +197,7 @@ class Orchestrator(Copied, Group):
             key for key in graph_run.under_way if key not in graph_run.done
         ]
         try:
-            run(self._stopping())
+            yield from self._stopping()
         except Exception as failure:
             let_through(failure)
             errors.append(failure)
@@ -242,14 +248,26 @@ class Orchestrator(Copied, Group):
         :raises ProcessExited: for a service among them that had died.
         :raises StopFailed: with the error of each failed stop in ``errors``.
         """
+        warn_on_a_loop("stop()", "await …stop_async()")
         self._refuse_elsewhere()
         try:
-            stop_and_tell(self._stop, self._everyone())
+            run(stop_and_tell(at_once(self._stop), self._everyone()))
         except BaseException as error:
             if not is_ours(error):
                 # needed if Ctrl-C came before the stop had begun
                 self._clear()
             raise
+
+    @boundary_on_a_loop
+    async def stop_async(self) -> None:
+        """Stop all members; other tasks of the asyncio event loop go on meanwhile.
+
+        A stop that is cancelled kills at once.
+
+        :raises ProcessExited: for a service among them that had died.
+        :raises StopFailed: with the error of each failed stop in ``errors``.
+        """
+        await self._stop_on_a_loop(stop_and_tell(stop_of(self), self._everyone()))
 
     def _stop(self, but: Collection[str] = ()) -> None:
         try:
@@ -262,7 +280,7 @@ class Orchestrator(Copied, Group):
     @boundary
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         # without another error stop() reports deaths itself
-        leave(error, self.stop, () if error is None else self._everyone())
+        run(leave(error, at_once(self.stop), () if error is None else self._everyone()))
 
     def _everyone(self) -> Iterator[Executor]:
         """All executors among the members, also those in inner orchestrators."""
@@ -425,6 +443,9 @@ class Orchestrator(Copied, Group):
 class orchestrated(contextlib.ContextDecorator):
     """Services that run for a block, or for the calls of a function that it decorates.
 
+    In a coroutine the block is ``async with orchestrated(…)``: other tasks of the asyncio event
+    loop go on while services start and stop.
+
     Positional arguments are a sequence, keyword arguments a mapping; see
     :class:`Orchestrator`.
 
@@ -468,12 +489,21 @@ class orchestrated(contextlib.ContextDecorator):
 
     @boundary_of_start
     def __enter__(self) -> tuple[Any, ...]:
+        warn_on_a_loop("with orchestrated(…)", "async with orchestrated(…)")
         self.start()
         return self._members
 
     @boundary
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        leave(error, self.stop, () if error is None else self._orchestrator._everyone())
+        everyone = () if error is None else self._orchestrator._everyone()
+        run(leave(error, at_once(self.stop), everyone))
+
+    async def __aenter__(self) -> tuple[Any, ...]:
+        await self._orchestrator.start_async()
+        return self._members
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        await self._orchestrator.__aexit__(kind, error, traceback)
 
     @boundary_of_start
     def start(self) -> orchestrated:

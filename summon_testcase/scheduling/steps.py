@@ -49,7 +49,7 @@ Steps = Generator[Pause, None, T]
 
 #: Seconds after which a wait for a descriptor ends without news: a signal handler or another
 #: thread may have read the news, or closed the descriptor.
-_ALONE, _SHARED = 1.0, 0.05
+_ALONE, SHARED = 1.0, 0.05
 #: Members whose pause is over take a quarter of the time at most: for three times as long as they
 #: took the scheduler rests, 0.02 s at most, and leaves the processor to the services.
 _REST, _LONGEST_REST = 3, 0.02
@@ -79,11 +79,11 @@ def wait(pause: Pause) -> None:
         here.sleep(seconds)
         return
     fds = [fd for fd in every if fd >= 0]
-    if seconds > _SHARED:
+    if seconds > SHARED:
         alone = (
             len(fds) == len(every) and threading.active_count() == 1 and here is greenlets.Blocking
         )
-        seconds = min(seconds, _ALONE) if alone else _SHARED
+        seconds = min(seconds, _ALONE) if alone else SHARED
     if len(fds) <= 8 and max(fds, default=0) < 1024:
         try:
             # select() waits for less than a millisecond, which poll() cannot; it refuses

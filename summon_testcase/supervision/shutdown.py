@@ -59,6 +59,7 @@ _at_exit: dict[Call, None] = {}
 _at_reset: list[Call] = [
     functools.partial(_call, "system.addresses", "forget"),
     functools.partial(_call, "supervision.starting", "forget"),
+    functools.partial(_call, "tracebacks", "forget"),
 ]
 
 for _forget in _in_child:

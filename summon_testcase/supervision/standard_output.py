@@ -9,15 +9,15 @@ from ..errors import TimeoutExpired
 from ..readiness.output import Observer, OutputProbe, open_output
 from ..readiness.wait import until_ready
 from ..scheduling.deadline import Deadline
-from ..scheduling.steps import run
+from ..scheduling.steps import Steps
 from .failures import no_output
 from .instance import Instance
 
 
 def wait_for(
     instance: Instance, patterns: list[re.Pattern[str]], deadline: Deadline, raw: bool
-) -> re.Match[str]:
-    """Block until the output matches, from where the last match ended.
+) -> Steps[re.Match[str]]:
+    """Wait until the output matches, from where the last match ended.
 
     :param raw: whether to match the output as it was written, with escape sequences.
     :raises TimeoutExpired: if there is no match in time.
@@ -25,7 +25,7 @@ def wait_for(
     """
     observer = Observer(instance.log, patterns, instance.mark, raw)
     probe = OutputProbe(observer, patterns)
-    outcome = run(until_ready(instance.process, probe, deadline))
+    outcome = yield from until_ready(instance.process, probe, deadline)
     if probe.match is None:
         raise no_output(instance, probe, outcome, deadline)
     instance.mark = observer.after_match()

@@ -10,7 +10,7 @@ from ..declaration.arguments import Pattern, compile_patterns
 from ..errors import ProcessExited, TimeoutExpired
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
-from ..tracebacks import hidden
+from ..tracebacks import hidden, warn_on_a_loop
 
 #: has unittest end the traceback of a failure at the test's own line
 __unittest = True
@@ -39,8 +39,20 @@ class OutputAssertions:
         :raises AssertionError: if there is no match in time, or the service ends.
         :raises NotRunning: if the service was not started.
         """
+        warn_on_a_loop("assertOutput()", "await self.assertOutputAsync()")
         try:
             match: re.Match[str] = service.wait_for_output(pattern, timeout)
+        except (TimeoutExpired, ProcessExited) as error:
+            let_through(error)
+            raise self.failureException(self._formatMessage(msg, str(error))) from None
+        return match
+
+    async def assertOutputAsync(
+        self, service: Any, pattern: Pattern | list[Pattern], timeout: float = 5, msg: Any = None
+    ) -> re.Match[str]:
+        """Do as :meth:`assertOutput`; other tasks of the asyncio event loop go on meanwhile."""
+        try:
+            match: re.Match[str] = await service.wait_for_output_async(pattern, timeout)
         except (TimeoutExpired, ProcessExited) as error:
             let_through(error)
             raise self.failureException(self._formatMessage(msg, str(error))) from None
