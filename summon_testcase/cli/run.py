@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ EXAMPLES = """examples:
 """
 #: as shells have it
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
-#: seconds between looks whether the command has ended
+#: seconds between looks whether the command has ended, where the system does not tell
 _OFTEN = 0.01
 
 
@@ -107,8 +108,18 @@ class _Command:
 
     def until_ended(self, then: Callable[[], object]) -> Steps[None]:
         """Wait until it has ended, then call a function."""
-        while self._process is not None and self._process.poll() is None:
-            yield Pause((), time.monotonic() + _OFTEN)
+        assert self._process is not None
+        try:
+            fds: tuple[int, ...] = (os.pidfd_open(self._process.pid),)
+        except (AttributeError, OSError) as error:  # not on this system
+            let_through(error)
+            fds = ()
+        try:
+            while self._process.poll() is None:
+                yield Pause(fds, math.inf if fds else time.monotonic() + _OFTEN)
+        finally:
+            for fd in fds:
+                os.close(fd)
         then()
 
     def end(self) -> None:
