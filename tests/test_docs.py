@@ -304,6 +304,9 @@ class DocumentationTest(PageTest):
     def test_pytest(self) -> None:
         self.check(ROOT / "docs" / "pytest.rst")
 
+    def test_asyncio(self) -> None:
+        self.check(ROOT / "docs" / "asyncio.rst")
+
     def test_services(self) -> None:
         self.check(ROOT / "docs" / "services.rst")
 
@@ -337,7 +340,7 @@ class DocumentationTest(PageTest):
 
     def test_other_pages_have_no_code(self) -> None:
         own_test = {"README.rst", "tutorial.rst", "gotchas.rst", "howto.rst", "mirakuru.rst"}
-        own_test |= {"architecture.rst", "command.rst", "pytest.rst", "report.rst"}
+        own_test |= {"architecture.rst", "asyncio.rst", "command.rst", "pytest.rst", "report.rst"}
         own_test |= {"services.rst"}
         not_run = {"performance.rst", "reliability.rst"}
         for page in PAGES:
