@@ -36,6 +36,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Leave the package as it is, before tests import it.
+
+    pytest compiles all modules of a plugin's distribution anew, for the assertions in them.  There
+    are none, and it takes 180 ms where bytecode is not kept.
+    """
+    hook = early_config.pluginmanager.rewrite_hook
+    getattr(hook, "_must_rewrite", set()).discard("summon_testcase")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Set the variables, which workers of pytest-xdist inherit, until the end of the run."""
     report = config.option.summon_report

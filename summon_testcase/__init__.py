@@ -2,6 +2,8 @@
 
 Declare them as class attributes of a ``unittest.TestCase`` with :class:`SummonMixin`, or
 run them for a block with :func:`orchestrated`.
+
+PYTEST_DONT_REWRITE: there are no assertions of tests, and pytest need not warn of that.
 """
 
 import sys

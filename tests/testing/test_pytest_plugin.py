@@ -119,6 +119,23 @@ def test_a_run_that_uses_none_of_it_imports_none_of_it(project: Project) -> None
     project.run()
 
 
+UNTOUCHED = """
+import json, sys
+import summon_testcase
+
+def test_is_as_it_is():
+    ours = [module for name, module in sys.modules.items() if name.startswith("summon_testcase")]
+    assert {type(module.__loader__) for module in ours} == {type(json.__loader__)}
+"""
+
+
+def test_pytest_does_not_compile_the_package_anew(project: Project) -> None:
+    """As it does with all modules of a distribution that has a plugin, if it is no editable one."""
+    marked = "import pytest\npytest.register_assert_rewrite('summon_testcase')"
+    project.write(marks=marked, test_untouched=UNTOUCHED)
+    project.run("-p", "marks")
+
+
 def test_it_can_be_left_out(project: Project) -> None:
     """By the name that the entry point gives it; fixtures work without it."""
     (found,) = metadata.entry_points(group="pytest11", name="summon")
