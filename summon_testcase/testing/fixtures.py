@@ -115,7 +115,7 @@ def summon_fixture(
         )
         function.__doc__ = text
         function.__module__ = frame.f_globals.get("__name__", "")
-        function.uses = behind, names
+        function.summon_uses = behind, names  # for pytest_hooks
         return function
 
     if each:
@@ -174,17 +174,21 @@ class Stack:
                 )
         life = _LIVES[scope]
         for part in [p for e in self.services.values() for p in (e, *parts(e))]:
-            part.scope = life
+            if isinstance(stack, type) or not part._owner_name:
+                part.scope = life  # as reports have it; a class keeps what it says
         self.pool = ServicePool(life)
         #: for each fixture that is set up, by its name: the services that it needs
         self._users: dict[str, list[str]] = {}
         self._value: Any = None
+        self._needed: dict[str, list[str]] = {}
 
     def needed_for(self, name: str) -> list[str]:
         """A service and those to which it refers."""
-        whole = Orchestrator(self.services)
-        whole._bind({})
-        return list(whole._only([name])._members)
+        if name not in self._needed:
+            whole = Orchestrator(self.services)
+            whole._bind({})
+            self._needed[name] = list(whole._only([name])._members)
+        return self._needed[name]
 
     @property
     def up(self) -> set[str]:
@@ -213,15 +217,15 @@ class Stack:
             if only_skips(error):
                 pytest.skip(sentence(error))
             services_not_up(trimmed(error) if is_ours(error) else error, error.__traceback__)
-        if test is not None:
-            test.watch(self, names)
         try:
+            if test is not None:
+                test.watch(self, names)
             yield pick(self._value)
         finally:
             self._leave(request.fixturename)
 
     def bring_up(self, names: list[str], label: str) -> list[str]:
-        """Start services that are not up, and again those that a test has stopped, or that may be.
+        """Start services that are not up, or start them again after a test that has stopped them.
 
         :param label: the test before which this happens.
         :returns: sentences about deaths.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import nullcontext
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,8 +51,8 @@ class InTest:
         #: the services that its fixtures name, by what has them up
         self._uses: dict[Stack, list[str]] = {}
         fixtures = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-        for definitions in fixtures.values():
-            uses = getattr(definitions[-1].func, "uses", None)
+        for definition in chain(*fixtures.values()):
+            uses = getattr(definition.func, "summon_uses", None)
             if uses is not None:
                 stack, names = uses
                 self._uses[stack] = list(dict.fromkeys([*self._uses.get(stack, ()), *names()]))
@@ -163,7 +164,7 @@ def pytest_fixture_setup(
     if isinstance(case, SummonMixin) and not options.setuponly:
         _have_up(services_of(type(case)).start_early, case)
     result = yield
-    uses = getattr(fixturedef.func, "uses", None)
+    uses = getattr(fixturedef.func, "summon_uses", None)
     if uses is not None and options.setupshow:
         capture = request.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else nullcontext():
@@ -193,7 +194,9 @@ def _have_up(call: Callable[..., object], *arguments: object) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """A death in a test that passes is its error."""
-    test = item.stash[_in_test]
+    test = item.stash.get(_in_test, None)
+    if test is None:
+        return (yield)
     test.tell_beginning()
     result = yield
     test.raise_death()

@@ -251,6 +251,11 @@ def test_is_up_once_more(lasting):
     assert lasting.it.running()
 
 
+@pytest.fixture
+def web(web):  # one that takes the place of ours, and uses it
+    return web
+
+
 def test_kills(shop):
     end(shop.web)
 
@@ -331,8 +336,9 @@ from conftest import say
 
 @pytest.fixture
 async def sold(shop, fresh):
-    say(shop.db, "kiwis")
-    say(fresh.db, "limes")
+    for service in (shop.db, fresh.db):
+        service.sendline("kiwis")
+        await service.wait_for_output_async("got kiwis")
     yield shop.db.pid
 
 @pytest.mark.anyio
@@ -384,6 +390,14 @@ def test_arguments_that_do_not_fit(call: str, says: str) -> None:
     module = {"summon_fixture": summon_fixture, "Executor": Executor, "db": 1}
     with pytest.raises(InvalidArgument, match=says):
         exec(f"shop = summon_fixture({call})", module)
+
+
+def test_pytest_is_no_dependency(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it the name can be imported, and its call says what to install."""
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    with pytest.raises(ImportError, match="python -m pip install pytest"):
+        names = {"summon_fixture": summon_fixture, "Executor": Executor}
+        exec("shop = summon_fixture(db=Executor())", names)
 
 
 def test_pytest_finds_fixtures_in_modules_only() -> None:
