@@ -175,6 +175,14 @@ class Executor:
     #: the declared services that its templates can name; an orchestrator sets them
     _services: Mapping[str, object] = {}
 
+    def __dir__(self) -> list[str]:
+        """The attributes for users.
+
+        Those that do in a coroutine, or for a test library, what another one does are left out.
+        """
+        others = {"start_async", "stop_async", "setUp", "cleanUp", "getDetails"}
+        return sorted({*super().__dir__()} - others)
+
     def start(self: E) -> E:
         """Start, and block until ready.
 
@@ -241,6 +249,32 @@ class Executor:
         from .deaths import leave
 
         await self._stop_on_a_loop(leave(error, stop_of(self), self._everyone()))
+
+    def setUp(self) -> None:
+        """Start, as ``useFixture(service)`` of testtools and fixtures asks it to.
+
+        ``useFixture()`` also has it stopped, and adds what it wrote to the report of a failing
+        test.
+        """
+        self.__enter__()
+
+    def cleanUp(self) -> None:
+        """Stop, as ``useFixture(service)`` asks it to.
+
+        :raises ProcessExited: if the service had died.
+        :raises StopFailed: if it did not end as it should.
+        """
+        self.__exit__(None, None, None)
+
+    def getDetails(self) -> dict[str, Any]:
+        """The output of the services that run, by names such as ``output of web``.
+
+        ``useFixture(service)`` takes it when the test has ended. It is empty if testtools is not
+        installed.
+        """
+        from . import details
+
+        return details.of(self._everyone())
 
     @boundary_of_start
     def __enter__(self: E) -> E:

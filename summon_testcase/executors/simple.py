@@ -279,14 +279,9 @@ class SimpleExecutor(Copied, Addressed):
         return commands.label_for(cls.__name__, command, shell)
 
     def __dir__(self) -> list[str]:
-        """The attributes for users.
-
-        Those that only subclasses write are left out, and those that do in a coroutine what
-        another one does.
-        """
-        left_out = {"after", "cleanup", "prepare", "ready", "scope", "template_fields"}
-        left_out |= {"start_async", "stop_async", "wait_for_output_async"}
-        return sorted({*super().__dir__()} - left_out)
+        """The attributes for users; those that only subclasses write are left out, too."""
+        written = {"after", "cleanup", "prepare", "ready", "scope", "template_fields"}
+        return sorted({*super().__dir__()} - written - {"wait_for_output_async"})
 
     def __repr__(self) -> str:
         # a constructor that refuses its arguments: tracebacks may show variables
