@@ -40,4 +40,5 @@ nitpick_ignore_regex = [
     (r"py:.*", r"summon_testcase\.[a-z_]+(\..*)?"),
     # in signatures, which name them without their module
     (r"py:class", r"Unpack|Options|AddressOptions|ClassOptions|Statuses|Command|Template|Key"),
+    (r"py:class", r"T|FixtureScope|SimpleNamespace"),
 ]
