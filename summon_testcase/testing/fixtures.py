@@ -271,9 +271,15 @@ class Stack:
 
 
 def _copied(services: Mapping[str, Executor]) -> dict[str, Executor]:
-    """Copies of the services of a class, which refer to each other; so that others may run, too."""
-    try:
-        return copy.deepcopy(dict(services))
-    except Exception as error:  # an executor of the user's own may hold what has no copies
-        let_through(error)
-        return dict(services)
+    """Copies of the services of a class, which refer to each other; so that others may run, too.
+
+    An executor of the user's own may hold what has no copies, a lock for example: it is itself.
+    """
+    copies: dict[int, Any] = {}
+    for executor in services.values():
+        try:
+            copy.deepcopy(executor, copies)
+        except Exception as error:
+            let_through(error)
+            copies[id(executor)] = executor
+    return {name: copies[id(executor)] for name, executor in services.items()}

@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from summon_testcase import Executor, InvalidArgument, summon_fixture
+from summon_testcase import Executor, InvalidArgument, SimpleExecutor, summon_fixture
+from summon_testcase.testing.fixtures import Stack
 
 from ..programs import assert_nothing_left
 from ..samples import PATIENCE, ROOT, eventually, processes_with
@@ -390,6 +392,30 @@ def test_arguments_that_do_not_fit(call: str, says: str) -> None:
     module = {"summon_fixture": summon_fixture, "Executor": Executor, "db": 1}
     with pytest.raises(InvalidArgument, match=says):
         exec(f"shop = summon_fixture({call})", module)
+
+
+class Locked(Executor):
+    """One that cannot be copied."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+class Declared:
+    """Services that refer to each other."""
+
+    db = SimpleExecutor("sleep 60")
+    locked = Locked()
+    web = SimpleExecutor("sleep 60", after=[db, locked])
+
+
+def test_a_fixture_has_copies_of_what_a_class_declares() -> None:
+    """They refer to each other; what cannot be copied is itself."""
+    services = Stack(Declared, {}, "module").services
+    assert list(services) == ["db", "locked", "web"]
+    assert services["db"] is not Declared.db and services["locked"] is Declared.locked
+    assert services["web"].after == (services["db"], Declared.locked)
+    assert (services["db"].scope, Declared.db.scope) == ("module", "class")
 
 
 def test_pytest_is_no_dependency(monkeypatch: pytest.MonkeyPatch) -> None:
