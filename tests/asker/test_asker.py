@@ -526,7 +526,8 @@ with HTTPCoordinatedExecutor({answers(mark)!r}, url={URL!r}):
                 probe = ProtocolProbe("redis", "127.0.0.1", int(port))
                 probe.look(target)
                 probe.close()
-            eventually(lambda: held("fd") == before, "their connections are closed")
+            # not "==": some of the first ones may still have been open then
+            eventually(lambda: held("fd") <= before, "their connections are closed")
             assert held("task") <= most
 
 
