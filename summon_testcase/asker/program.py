@@ -150,6 +150,8 @@ class Asker:
         #: how many threads are waiting for a question
         self._idle = 0
         self._under_way: dict[int, Question] = {}
+        #: questions that were dropped before the thread that has received them had noted them
+        self._dropped: set[int] = set()
         self._lock = threading.Lock()
         #: the time at which the main thread looks for questions whose time is over
         self._looks_at = math.inf
@@ -180,11 +182,16 @@ class Asker:
             if kind == "drop":
                 with self._lock:
                     dropped = self._under_way.get(number)
+                    if dropped is None:
+                        self._dropped.add(number)
                 if dropped is not None:
                     dropped.give_up()
                 continue
             question = Question(number, seconds, self.send)
             with self._lock:
+                if number in self._dropped:
+                    self._dropped.remove(number)
+                    continue
                 self._under_way[number] = question
                 self._idle -= 1
                 alone, sooner = not self._idle, question.end < self._looks_at

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import marshal
 import math
 import os
 import re
+import select
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -529,6 +533,37 @@ with HTTPCoordinatedExecutor({answers(mark)!r}, url={URL!r}):
             # not "==": some of the first ones may still have been open then
             eventually(lambda: held("fd") <= before, "their connections are closed")
             assert held("task") <= most
+
+    def test_a_drop_that_overtakes_its_question(self) -> None:
+        """Two threads of the asker receive them: it is not asked then."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        program = "from summon_testcase.asker.program import main; main()"
+        words = [sys.executable, "-c", program, str(theirs.fileno()), str(os.getpid())]
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            subprocess.Popen(words, cwd=ROOT, pass_fds=[theirs.fileno()]) as asker,
+            ours,
+        ):
+            theirs.close()
+
+            def tell(*message: object) -> None:
+                data = marshal.dumps(message)
+                ours.sendall(struct.pack("=I", len(data)) + data)
+
+            place = (("127.0.0.1",), server.getsockname()[1])
+            tell(1, "drop", 0.0)
+            tell(1, "converse", PATIENCE, "redis", *place, "", "", "")
+            tell(2, "connect", PATIENCE, *place)
+            ours.settimeout(PATIENCE)
+            assert marshal.loads(ours.recv(1 << 16)[4:])[:2] == (2, "connected")
+            server.settimeout(PATIENCE)
+            server.accept()[0].close()
+            # both connections would have been made by now
+            tell(3, "look up", PATIENCE, "127.0.0.1")
+            assert marshal.loads(ours.recv(1 << 16)[4:])[:2] == (3, "known")
+            assert not select.select([server], [], [], 0)[0]
+            ours.close()
+            assert asker.wait(PATIENCE) == 0
 
 
 @pytest.fixture(scope="module")
