@@ -195,6 +195,8 @@ class Page:
             "PYTHONDEVMODE": "1",
             "PYTHONWARNINGS": "error",
         }
+        # with which pytest writes more than a page shows
+        self.environment.pop("CI", None)
 
     def run(self, blocks: list[Block]) -> int:
         """Run all blocks; how many were run."""

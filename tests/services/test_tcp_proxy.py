@@ -260,6 +260,8 @@ class TestAllFaults:
             with it.paused(), mock.patch("summon_testcase.services.client.PATIENCE", 0.2):
                 with pytest.raises(TimeoutExpired, match=r"line at .* could not obey"):
                     it.cut().__enter__()
+            with it.delay(0):
+                pass  # it obeys one order after the other, so those before have been obeyed
             assert works(it)
 
     def test_only_its_owner_gives_orders(self, proxy: TCPProxy) -> None:
