@@ -11,6 +11,9 @@ from . import recording, shutdown
 
 #: the process whose run has begun; a forked child that starts something has a run of its own
 _process = 0
+#: the process whose run has ended; from Python 3.13 on a worker of multiprocessing calls what is
+#: registered for its end twice, by multiprocessing and by atexit
+_ended = 0
 #: end the subscriptions below
 _ends: list[Callable[[], None]] = []
 
@@ -31,14 +34,17 @@ def begin() -> None:
 
 
 def _end() -> None:
-    if _process == os.getpid():
+    global _ended
+    here = os.getpid()
+    if here == _process != _ended:
+        _ended = here
         emit(RunEnded())
 
 
 def _forget() -> None:
     """For tests: the next start begins a run."""
-    global _process
-    _process = 0
+    global _process, _ended
+    _process = _ended = 0
     while _ends:
         _ends.pop()()
     terminal.forget()
