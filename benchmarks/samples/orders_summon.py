@@ -32,12 +32,3 @@ def _test(self):
 
 for number in range(orders.TESTS):
     setattr(Orders, f"test_{number}", _test)
-
-
-class First(SummonMixin, TestCase):
-    """For the time from the beginning of a process."""
-
-    db = PostgreSQL(database="shop", template=orders.TEMPLATE, reset=True)
-
-    def test(self):
-        print(time.monotonic(), flush=True)
