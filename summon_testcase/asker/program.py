@@ -294,7 +294,8 @@ def connect_once(question: Question, address: str, port: int, patience: float) -
     except TimeoutError:
         return "late", f"{patience:.2g}"
     except OSError as error:
-        if error.errno != errno.ENOTCONN:  # accepted, and closed before we did
+        # accepted, and closed or reset before we did
+        if error.errno not in (errno.ENOTCONN, errno.ECONNRESET):
             return "cannot", error.strerror or str(error)
     return "accepted", ""
 

@@ -280,7 +280,8 @@ def _silence(question: Question, error: Exception, heard: str) -> tuple[str, ...
         return ("late" if question.connected else "unconnected"), heard
     if isinstance(error, ConnectionRefusedError):
         return "refused", ""
-    if not question.connected:
+    # A server may reset a connection before the call that made it has returned here.
+    if not question.connected and not isinstance(error, ConnectionResetError):
         return "cannot", str(getattr(error, "strerror", None) or error)
     return (
         "broken",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from summon_testcase.asker.protocols import PROTOCOLS, Talk, Unready, shown
+from summon_testcase.asker import program
+from summon_testcase.asker.protocols import PROTOCOLS, Talk, Unready, converse, shown
 
 
 def pg(kind: bytes, body: bytes) -> bytes:
@@ -161,3 +164,23 @@ def test_what_is_shown() -> None:
     assert shown("gibt's nicht: ä\n".encode()) == '"gibt\'s nicht: ä"'
     assert shown(b"\xff\x00" * 1000) == repr(b"\xff\x00" * 40)[1:]
     assert shown(GARBAGE["a TLS alert"]).endswith(" (a TLS alert: it expects TLS)")
+
+
+def test_reset_within_the_call_that_connects() -> None:
+    """It is what a reset a moment later is: the server has accepted, and hung up.
+
+    The kernel gives that answer about once in a million connections, which no test can wait for.
+    """
+    told: list[tuple[Any, ...]] = []
+
+    class Reset(program.Question):
+        def connect(self, *args: Any, **options: Any) -> Any:
+            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+        def tell(self, kind: str, *facts: Any) -> None:
+            told.append((kind, *facts))
+
+    question = Reset(1, 60, lambda data: None)
+    converse(question, "redis", ("127.0.0.1",), 1, "", "", "")
+    assert told == [("broken", "it closed the connection")]
+    assert program.connect_once(question, "127.0.0.1", 1, 1) == ("accepted", "")

@@ -58,15 +58,14 @@ class XvfbTest(SummonMixin, unittest.TestCase):
         self.assertEqual(self.window.tail(), [f"{self.screen.display} at {self.other.display}"])
 
     def test_it_keeps_its_display(self) -> None:
-        """Also where a lower number has become free."""
-        first, second = sorted([self.screen, self.other], key=lambda each: int(each.display[1:]))
-        display = second.display
-        with first.stopped():
-            second.restart()
-            self.assertEqual(second.display, display)
-            second.kill()
-            second.start()
-            self.assertEqual(second.display, display)
+        """Nobody else gets it while the server is stopped, and a restart takes it again."""
+        display = self.other.display
+        with self.other.stopped(), services.Xvfb() as third:
+            self.assertNotIn(third.display, (display, self.screen.display))
+        self.assertEqual(self.other.display, display)
+        self.other.kill()
+        self.other.start()
+        self.assertEqual(self.other.display, display)
         answer(display)
 
     def test_it_leaves_no_files(self) -> None:
