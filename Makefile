@@ -21,7 +21,7 @@ CONFIG := setup.cfg setup.py pyproject.toml
 .NOTPARALLEL:
 
 help:
-	@echo "make demo    see a shop and its servers start, be tested and stop (ARGS=FILE: for its report)"
+	@echo "make demo    see a shop and its servers start, be tested and stop (ARGS=DIR: for its report)"
 	@echo "make test    run the suite (ARGS: more arguments for pytest)"
 	@echo "make runners run a sample under every runner (ARGS: '--table FILE', runners' names)"
 	@echo "make soak    the reliability tests in their long form (COUNT: how often; 100 takes hours)"

