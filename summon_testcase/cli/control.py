@@ -80,10 +80,12 @@ def add(parsers: Parsers) -> None:
 
 def _down(options: argparse.Namespace) -> int:
     stack = registry.find(options.target)
+    deadline = Deadline(_DOWN)
     with Client(stack) as client:
         client.ask("down", patience=_DOWN)
-    deadline = Deadline(_DOWN)
-    while stack.lives() and not deadline.expired():
+    while stack.lives():
+        if deadline.expired():
+            raise SummonError(f"{stack} is not down after {_DOWN:g} s")
         wait(Pause((), time.monotonic() + 0.01))
     sys.stdout.write(f"{stack} is down\n")
     return os.EX_OK

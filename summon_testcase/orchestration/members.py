@@ -194,9 +194,14 @@ class Group(Executor):
                 return name
         if self._outside(thing):
             return None
+        others = ", ".join(n for n in self._members if n != key)
+        if not isinstance(thing, (str, Executor)):
+            hint = "derive its class from Executor, or declare summoned(it)"
+        else:
+            hint = f"write one of {others}" if others else "there is nothing else here"
         raise InvalidArgument(
             f"{key}: {argument}= names {getattr(thing, 'name', None) or thing!r}, which is not "
-            f"declared here: write one of {', '.join(n for n in self._members if n != key)}",
+            f"declared here: {hint}",
             executor=key,
         )
 

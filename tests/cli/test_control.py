@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from summon_testcase.cli import signals
+from summon_testcase.cli import control, signals
 from summon_testcase.cli.main import main
 from summon_testcase.stacks.registry import Registration
 
@@ -73,6 +73,12 @@ def test_a_day_in_the_background(up: Stage, ask: Ask) -> None:
         assert follower.stdout.readline() == f"web    | web sees {port}\n"
         assert "no service 'wbe'" in ask("restart", "wbe", status=1)
 
+        before = up.pid_of("web")
+        assert ask("restart", "db", "--cascade") == "db was restarted\n"
+        assert up.pid_of("web") != before  # it refers to db
+        assert follower.stdout.readline() == "web    | bye\n"
+        assert follower.stdout.readline() == f"web    | web sees {port}\n"
+
         os.kill(up.pid_of("lone"), signal.SIGKILL)
         eventually(lambda: up.state_of("lone") == "dead", "it is noticed")
         said = ask("wait", "--timeout", "0", status=1)
@@ -107,6 +113,15 @@ class Never:
 """
 
 
+STAYS = """
+from summon_testcase import OutputCoordinatedExecutor
+class Stays:
+    stays = OutputCoordinatedExecutor(
+        ["sh", "-c", "trap '' TERM; echo here; while :; do sleep 600; done"],
+        "here", stop_timeout=600)
+"""
+
+
 def test_ctrl_c_while_it_starts_in_the_background(stage: Stage) -> None:
     (stage.here / "never.py").write_text(NEVER)
     with stage.terminal("up", "-d", "never.py") as terminal:
@@ -123,6 +138,19 @@ def test_down_while_it_starts(stage: Stage, ask: Ask) -> None:
         assert "is starting" in ask("wait", "--timeout", "0", status=1)
         assert "is down" in ask("down")
         assert process.wait(15) == 1
+
+
+def test_a_stack_that_does_not_go_down(
+    stage: Stage, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not said to be down."""
+    (stage.here / "stays.py").write_text(STAYS)
+    with stage.start("up", "stays.py") as process:
+        ask("wait", "--timeout", "30")
+        monkeypatch.setattr(control, "_DOWN", 0.3)
+        assert "has not answered in time" in ask("down", status=1)
+        process.send_signal(signal.SIGINT)
+        process.wait(15)
 
 
 def test_in_a_terminal(up: Stage) -> None:

@@ -33,12 +33,17 @@ def test_in_a_terminal(stage: Stage) -> None:
 
 
 def test_a_second_ctrl_c_kills(stage: Stage) -> None:
+    """An executor of one's own is still stopped in its own way."""
     (stage.here / "deaf.py").write_text(
-        "from summon_testcase import OutputCoordinatedExecutor\n"
+        "from summon_testcase import Executor, OutputCoordinatedExecutor\n"
+        "class Own(Executor):\n"
+        "    def start(self): pass\n"
+        "    def stop(self): print('own has stopped', flush=True)\n"
         "class Deaf:\n"
+        "    own = Own()\n"
         "    one = OutputCoordinatedExecutor(\n"
         "        'trap \"echo deaf\" TERM; echo up; sleep 600 & while :; do wait; done', 'up',\n"
-        "        shell=True, stop_timeout=60)\n"
+        "        shell=True, stop_timeout=60, after=own)\n"
     )
     with stage.terminal("up", "deaf.py") as terminal:
         terminal.expect("one    .*[|].* up\r\n")
@@ -46,7 +51,7 @@ def test_a_second_ctrl_c_kills(stage: Stage) -> None:
         terminal.expect("stopping")
         terminal.expect("deaf")
         terminal.sendintr()
-        ended(terminal, 130)
+        assert "own has stopped" in ended(terminal, 130)
 
 
 def test_ctrl_c_while_it_starts(stage: Stage) -> None:

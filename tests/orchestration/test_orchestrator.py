@@ -713,6 +713,13 @@ class TestRefusals:
         with pytest.raises(InvalidArgument, match=f"web: after= names {said}.*write one of db"):
             orchestrated(web=web, db=db).start()
         assert not db.running()
+        with pytest.raises(
+            InvalidArgument, match=r"not declared here: there is nothing else here$"
+        ):
+            orchestrated(web=web).start()
+        web = SimpleExecutor(service("silent.py", mark), after=Foreign("own", []))
+        with pytest.raises(InvalidArgument, match=r"here: derive its class from Executor, or decl"):
+            orchestrated(web=web, db=db).start()
 
     def test_unknown_reference(self, mark: str) -> None:
         """A template that names nobody suggests the nearest name; nothing is started."""
