@@ -81,11 +81,14 @@ def test_a_program_that_hangs_is_not_waited_for(
     tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As docker does when its daemon is on a machine that does not answer."""
-    monkeypatch.setattr(examination, "_PATIENCE", 0.2)
     hangs = f'[ $1 = version ] && exec sh -c "/bin/sleep 1000; :" {mark}\necho Docker version 7.6.5'
     install(tmp_path, monkeypatch, docker=hangs)
     began = time.monotonic()
-    docker = findings(capsys)["docker"]
+    for patience in (0.2, 2, 20):  # a busy machine may need more for the answer that is there
+        monkeypatch.setattr(examination, "_PATIENCE", patience)
+        docker = findings(capsys)["docker"]
+        if docker["found"]:
+            break
     assert time.monotonic() - began < 100
     assert (docker["good"], docker["found"]) == (False, "7.6.5")
     assert "its daemon does not answer" in str(docker["means"])
