@@ -37,7 +37,8 @@ class Redis(ReadyMade):
         words = ["--bind", "{host}", "--port", "{port}", "--dir", "{tmpdir}"]
         # with its usual 10 it takes up to 0.1 s to notice that it is to stop
         words += ["--save", "", "--appendonly", "no", "--hz", "500", "--dynamic-hz", "no"]
-        super().__init__(words, **options)
+        # on a terminal it begins with a drawing of 18 lines
+        super().__init__(words, **{"tty": False, **options})
 
     def env(self) -> dict[str, str]:
         """``REDIS_URL``."""

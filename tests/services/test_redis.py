@@ -32,6 +32,11 @@ class RedisTest(SummonMixin, unittest.TestCase):
         self.assertEqual(client(self.cache).dbsize(), 0)
         client(self.cache).set("one", 1)
 
+    def test_its_log_has_no_drawing(self) -> None:
+        said = "\n".join(self.cache.tail(100))
+        self.assertIn("Ready to accept connections", said)
+        self.assertNotIn("_.-", said)
+
     def test_variables(self) -> None:
         self.assertEqual(self.cache.env(), {"REDIS_URL": self.cache.url})
 
