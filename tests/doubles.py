@@ -7,8 +7,10 @@ an interpreter of their own are text, and may use such names.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import termios
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -234,6 +236,12 @@ def held_locks() -> int:
 def control_of(client: Warden) -> socket.socket:
     """The socket on which a warden gets its orders."""
     return client._control
+
+
+def warden_is_asked() -> bool:
+    """Whether the warden has orders that it has not read."""
+    assert warden._warden is not None
+    return fcntl.ioctl(warden._warden._control, termios.TIOCOUTQ, bytes(4)) != bytes(4)
 
 
 def last_words_of_warden() -> int:

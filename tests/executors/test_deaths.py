@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -184,10 +183,11 @@ class TestBlocks:
 def test_at_once() -> None:
     """A service that fails just when it is ready, since spawned, leaves nothing running."""
     said = set()
-    for _ in range(30):
+    for number in range(30):
         try:
-            with SimpleExecutor("sleep wrong"):
-                time.sleep(0.002)
+            with SimpleExecutor("sleep wrong") as it:
+                if number % 2:
+                    eventually(lambda: not it.running(), "it has ended")
         except SummonError as error:
             said.add(error.message.partition(" before it ")[0].partition(" when it ")[0])
     assert said == {"sleep: exited with status 1"}

@@ -28,7 +28,7 @@ from summon_testcase import (
 )
 
 from ..doubles import death_of, instance_of, stands_idle
-from ..samples import alive, eventually, marked, service, stays
+from ..samples import alive, eventually, marked, service
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ class TestBesideUs:
             port, run = server.port, instance_of(server)
             assert not run.process.ended
             eventually(lambda: server.running() and run.process.ended, "the straggler ends")
-            stays(lambda: server.running() and death_of(server) is None, "it runs")
+            assert server.running() and death_of(server) is None
         assert not listens(port)
 
     @pytest.mark.parametrize("how", ["stop", "kill"])

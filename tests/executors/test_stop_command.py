@@ -24,7 +24,7 @@ from summon_testcase import (
 )
 
 from ..doubles import death_of, keeper_pid, stands_idle
-from ..samples import eventually, marked, service, stays, text
+from ..samples import eventually, marked, service, text
 
 #: ends well when a file appears, and notes each signal
 OBEYS = (
@@ -241,13 +241,16 @@ class TestStop:
     def test_signal(self, mark: str) -> None:
         """``signal()`` goes to the main process, or to everything."""
         script = (
-            'loop() { while :; do sleep 0.02; done; }; trap "echo main" HUP; '
-            '(trap "echo child" HUP; echo up; loop) & loop'
+            'loop() { while :; do sleep 0.02; done; }; trap "echo main" HUP; trap "" USR1; '
+            '(trap "echo child" HUP; trap "echo asked" USR1; echo up; loop) & loop'
         )
         with sh(script, mark) as it:
             it.signal(signal.SIGHUP)
             it.wait_for_output("^main\n", timeout=15)
-            stays(lambda: "child" not in it.tail(), "the others have no signal")
+            # had the child the signal, it would say so before it answers the next one
+            it.signal(signal.SIGUSR1, everything=True)
+            it.wait_for_output("^asked\n", timeout=15)
+            assert "child" not in it.tail()
             it.signal(signal.SIGHUP, everything=True)
             it.wait_for_output("^child\n", timeout=15)
             it.kill()
@@ -310,10 +313,16 @@ class TestWait:
 class TestOneShot:
     def test_until_is_true_for_a_moment(self, mark: str, tmp_path: Path) -> None:
         """What ``until`` asks counts if it has been true at any moment."""
-        path = tmp_path / "there"
-        script = f"touch {path}; sleep 0.5; rm {path}; exit 0"
+        path, seen = tmp_path / "there", tmp_path / "seen"
+        script = f"touch {path}; until test -e {seen}; do sleep 0.02; done; rm {path}; exit 0"
+
+        def there(it: SimpleExecutor) -> bool:
+            if found := path.exists():
+                seen.touch()
+            return found
+
         with SimpleExecutor(
-            ["sh", "-c", script, mark], one_shot=True, until=lambda e: path.exists(), timeout=60
+            ["sh", "-c", script, mark], one_shot=True, until=there, timeout=60
         ) as it:
             assert it.exit_code == 0 and not path.exists() and not it.running()
 

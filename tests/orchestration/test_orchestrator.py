@@ -87,7 +87,7 @@ class Named(Foreign, Executor):
 
 RECORDS = """
 trap 'echo stop $1 >>$2; exit 0' TERM
-sleep ${3:-0}
+eval "$3"
 echo start $1 >>$2
 echo ready
 while :; do sleep 0.01; done
@@ -95,10 +95,13 @@ while :; do sleep 0.01; done
 
 
 def recording(
-    name: str, record: Path, mark: str, seconds: float = 0, **options: Any
+    name: str, record: Path, mark: str, first: str = "", **options: Any
 ) -> OutputCoordinatedExecutor:
-    """A process that writes down when it gets ready, and when it is stopped."""
-    command = ["sh", "-c", RECORDS, mark, name, str(record), str(seconds)]
+    """A process that writes down when it gets ready, and when it is stopped.
+
+    :param first: shell words that it runs before it is ready.
+    """
+    command = ["sh", "-c", RECORDS, mark, name, str(record), first]
     return OutputCoordinatedExecutor(command, "ready\n", name=name, **options)
 
 
@@ -106,7 +109,7 @@ class TestOrder:
     def test_a_sequence_is_started_in_order(self, mark: str, tmp_path: Path) -> None:
         """Each starts when the one before it is ready, however long that takes."""
         record = tmp_path / "record"
-        slow = recording("slow", record, mark, 0.3)
+        slow = recording("slow", record, mark, "sleep 0.3")
         quick = recording("quick", record, mark)
         with Orchestrator([slow, quick]) as both:
             assert both.running()
@@ -166,7 +169,8 @@ class TestOrder:
         """Two that need one, and one that needs both: each waits for exactly what it needs."""
         record = tmp_path / "record"
         top = recording("top", record, mark, after=["left", "right"])
-        left = recording("left", record, mark, 0.3, after="base")
+        waits_for_right = f"until grep -q right {record}; do sleep 0.01; done"
+        left = recording("left", record, mark, waits_for_right, after="base")
         right = recording("right", record, mark, after="base")
         base = recording("base", record, mark)
         with orchestrated(top=top, left=left, right=right, base=base):

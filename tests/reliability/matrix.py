@@ -49,8 +49,6 @@ def _twice(runner: Runner) -> None:
         assert said == f"{word}\n", f"said {said!r}, not {word}"
         if word == "waiting":
             runner.send_signal(signal.SIGINT)
-    # in the midst of the clean-up, which takes half a second
-    time.sleep(0.05)
     runner.send_signal(signal.SIGINT)
 
 

@@ -20,7 +20,9 @@ from summon_testcase import (
     OutputCoordinatedExecutor,
     SimpleExecutor,
     TCPCoordinatedExecutor,
+    subscribe,
 )
+from summon_testcase.events import Event, ServiceStopping
 
 from ..doubles import begin_lease, has_instance, keeper_pid, launch_of
 from ..samples import parent, service
@@ -36,6 +38,12 @@ def say(*words: object) -> None:
 def wait_for_death() -> None:
     """Wait for an end from outside; end at the latest when no process watches any more."""
     sys.stdin.read()
+
+
+def say_stopping(event: Event) -> None:
+    """Say that the clean-up is under way, which takes half a second."""
+    if isinstance(event, ServiceStopping):
+        say("stopping")
 
 
 def leak(services: list[SimpleExecutor]) -> None:
@@ -97,7 +105,7 @@ def die(death: str, group: Orchestrator, kept: list[int], warden: int) -> None:
             say("waiting")
             wait_for_death()
         finally:
-            say("stopping")
+            subscribe(say_stopping)
             group.stop()
     elif death == "keepers first":
         for pid in kept:

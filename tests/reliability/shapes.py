@@ -45,7 +45,8 @@ http {
 }
 """
 
-# $0 is the marker, which is thus in the command line; the process that starts last says "up"
+# $0 is the marker, which is thus in the command line; the process that starts last says "up", or
+# each of those that start side by side
 _SHELL = """
 sleep 1000 &
 (sleep 1000; :) &
@@ -54,19 +55,16 @@ echo up
 wait
 """
 _SETSID = """
-setsid sh -c 'sleep 1000; :' "$0" &
-setsid "$@" &
-sleep 0.05
-echo up
+setsid sh -c 'echo up; sleep 1000; :' "$0" &
+setsid sh -c 'echo up; exec "$@"' "$0" "$@" &
 wait
 """
 _ENV = """
-setsid env -i PATH="$PATH" "$@" &
-env -i PATH="$PATH" "$@" &
-sleep 0.05
-echo up
+setsid env -i PATH="$PATH" sh -c 'echo up; exec "$@"' "$0" "$@" &
+env -i PATH="$PATH" sh -c 'echo up; exec "$@"' "$0" "$@" &
 wait
 """
+_BOTH = "(up\n){2}"
 
 
 class Shape:
@@ -112,7 +110,7 @@ class Shape:
     def setsid(self) -> SimpleExecutor:
         """Children in sessions of their own."""
         silent = service("silent.py", self.mark)
-        return self._says_up(["sh", "-c", _SETSID, self.mark, *silent])
+        return self._says_up(["sh", "-c", _SETSID, self.mark, *silent], _BOTH)
 
     def daemon(self) -> SimpleExecutor:
         """A process that forked twice, has no terminal, and is no longer in our directory."""
@@ -126,7 +124,7 @@ class Shape:
     def env(self) -> SimpleExecutor:
         """Children that took nothing of the environment with them."""
         silent = service("silent.py", self.mark)
-        return self._says_up(["sh", "-c", _ENV, self.mark, *silent])
+        return self._says_up(["sh", "-c", _ENV, self.mark, *silent], _BOTH)
 
     def deaf(self) -> SimpleExecutor:
         """A process that ignores SIGHUP, SIGINT and SIGTERM."""

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,9 +35,9 @@ from summon_testcase.readiness.tcp import TCPProbe
 from summon_testcase.scheduling.steps import Steps, run
 
 from ..another_user import interpreter_for_all
-from ..doubles import ask_first, keeper_pid, members_of
+from ..doubles import ask_first, keeper_pid, members_of, warden_is_asked
 from ..places import linux, require, root
-from ..samples import alive, eventually, marked, parent
+from ..samples import alive, eventually, marked, meets, parent
 from .scene import UP, Belongings, forget_log, nothing_left, run_program, sh
 
 #: seconds within which a start that cannot succeed must end, on a busy machine
@@ -200,7 +201,13 @@ class TestItsOwnersDie:
         warden = parent(keeper_pid(first))
         first.stop()
         os.kill(warden, signal.SIGSTOP)
-        killer = subprocess.Popen(["/bin/sh", "-c", f"sleep 0.3; kill -KILL {warden}"])
+
+        def kill() -> None:
+            eventually(warden_is_asked, "it is asked for a keeper")
+            os.kill(warden, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
         it = SimpleExecutor(sh(UP, mark), name="it")
         try:
             began = time.monotonic()
@@ -208,7 +215,7 @@ class TestItsOwnersDie:
                 it.start()
             assert time.monotonic() - began < IN_TIME
         finally:
-            killer.wait()
+            killer.join()
         assert re.fullmatch(
             "it: not started: its keeper, run by .*, died or did not answer, and said nothing",
             caught.value.message,
@@ -382,14 +389,17 @@ class TestProcessLimit:
 
 
 class TestGraph:
-    def graph(self, mark: str, culprits: dict[str, Any]) -> Orchestrator:
-        """Twenty services, six of them foundations, some of which fail."""
+    def graph(self, mark: str, culprits: dict[str, Any], meet: str = ":") -> Orchestrator:
+        """Twenty services, six of them foundations, some of which fail.
+
+        :param meet: shell words that four of them run, which are never ready.
+        """
         members: dict[str, Any] = {
             f"base{n}": OutputCoordinatedExecutor(sh(UP, mark), "up\n") for n in range(6)
         }
         for n in range(4):
             members[f"slow{n}"] = OutputCoordinatedExecutor(
-                sh(UP, mark), "never", timeout=60, after=f"base{n}"
+                sh(f"{meet}; {UP}", mark), "never", timeout=60, after=f"base{n}"
             )
         members.update(culprits)
         for n in range(20 - len(members)):
@@ -399,15 +409,17 @@ class TestGraph:
         assert len(members) == 20
         return Orchestrator(members)
 
-    def test_several_fail_at_once(self, mark: str) -> None:
+    def test_several_fail_at_once(self, mark: str, tmp_path: Path) -> None:
         """The error is that of the first failure; its consequences name the others."""
+        # the five culprits, and the four that are still starting then
+        meet = meets(tmp_path, 9)
         culprits = {
             f"bad{n}": OutputCoordinatedExecutor(
-                sh(f"echo sorry; sleep 0.2; exit {40 + n}", mark), "never"
+                sh(f"echo sorry; {meet}; exit {40 + n}", mark), "never"
             )
             for n in range(5)
         }
-        group = self.graph(mark, culprits)
+        group = self.graph(mark, culprits, meet)
         with failing(ProcessExited, mark, tuple(culprits)) as caught:
             group.start()
         error = caught[0]

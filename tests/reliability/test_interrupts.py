@@ -562,15 +562,17 @@ def test_stopped_by_a_real_signal(make: Callable[[str], Any], mark: str) -> None
 REAL = """
 import os, signal, sys, time
 from summon_testcase import *
+from tests.samples import eventually, marked, status
 mark, when = sys.argv[1:]
 it = OutputCoordinatedExecutor(
     ["/bin/sh", "-c", 'trap "" TERM; echo up; while :; do sleep 0.1; done', mark],
     "up" if when != "start" else "never", stop_timeout=60, timeout=60)
 def interrupted(call):
-    # the shell's job: SIGINT for the whole foreground group
+    # the shell's job: SIGINT for the whole foreground group, once the call waits
+    test = os.getpid()
     if os.fork() == 0:
-        time.sleep(0.3)
-        os.kill(os.getppid(), signal.SIGINT)
+        eventually(lambda: len(marked(mark)) > 1 and status(test)[0] == "S", "it waits")
+        os.kill(test, signal.SIGINT)
         os._exit(0)
     began = time.monotonic()
     try:

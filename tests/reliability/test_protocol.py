@@ -23,7 +23,7 @@ from summon_testcase.keeper.messages import pack, take
 from summon_testcase.supervision.warden import Warden
 
 from ..doubles import control_of
-from ..samples import PATIENCE, alive, eventually, marked, parent, stays, text
+from ..samples import PATIENCE, alive, eventually, marked, parent, text
 from .scene import LONG
 
 SEEDS = range(1000 if LONG else 16)
@@ -111,13 +111,14 @@ def wakeups(pid: int) -> int:
 
 
 def assert_rests(pid: int) -> None:
-    """Assert that a process sleeps while it gets no messages."""
-    settled = time.monotonic() + PATIENCE
-    while alive(pid) and time.monotonic() < settled:
+    """Assert that a process, once it has done its work, sleeps while it gets no messages."""
+
+    def rests() -> bool:
         before = wakeups(pid)
-        with suppress(AssertionError):
-            return stays(lambda: wakeups(pid) - before <= 1, "it rests")  # noqa: B023
-    assert not alive(pid), f"{pid} is busy with nothing"
+        time.sleep(0.1)
+        return wakeups(pid) - before <= 1
+
+    eventually(rests, f"{pid} rests")
 
 
 def sequence(chance: random.Random, kept: Kept) -> list[bytes]:

@@ -177,10 +177,17 @@ class TestThreads:
         asked = tmp_path / "asked"
         script = f'trap "echo x >> {asked}" TERM; echo up; read never; read never; sleep 0.3'
         it = OutputCoordinatedExecutor(sh(script, mark), "up\n", stop_timeout=30).start()
-        timer = threading.Timer(0.4, it.sendline, ["\n\n"])
-        timer.start()
-        assert at_once(*[it.stop] * 8) == []
-        timer.join()
+        called: list[None] = []
+
+        def stop() -> None:
+            called.append(None)
+            it.stop()
+
+        def let_it_end() -> None:
+            eventually(lambda: len(called) == 8, "all of them stop it")
+            it.sendline("\n\n")
+
+        assert at_once(*[stop] * 8, let_it_end) == []
         assert asked.read_text() == "x\n"
         assert not marked(mark)
 
@@ -312,18 +319,23 @@ class TestThreads:
         """A message of the keeper that one thread has read reaches the other."""
         script = "echo up; while read line; do echo $line; done"
         it = OutputCoordinatedExecutor(sh(script, mark), "up\n").start()
+        called: list[None] = []
+
+        def wait() -> None:
+            called.append(None)
+            began = time.monotonic()
+            it.wait_for_output(f"{line}\n", timeout=IN_TIME)
+            assert time.monotonic() - began < IN_TIME / 2
+
+        def tell() -> None:
+            eventually(lambda: len(called) == 4, "all of them wait")
+            it.sendline(line)
+
         for number in rounds(4):
-            timer = threading.Timer(0.05, it.sendline, [f"number {number}"])
-            timer.start()
-
-            def wait(expected: str = f"number {number}\n") -> None:
-                began = time.monotonic()
-                it.wait_for_output(expected, timeout=IN_TIME)
-                assert time.monotonic() - began < IN_TIME / 2
-
+            line = f"number {number}"
+            called.clear()
             mark_before = instance_of(it).mark
-            assert at_once(*[wait] * 4) == [], mark_before
-            timer.join()
+            assert at_once(*[wait] * 4, tell) == [], mark_before
             instance_of(it).mark = instance_of(it).log.size()
         it.stop()
 

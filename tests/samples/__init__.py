@@ -115,15 +115,6 @@ def eventually(ask: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
     return answer
 
 
-def stays(ask: Callable[[], object], what: str, seconds: float = 0.1) -> None:
-    """See that an answer stays true, for as long as what could change it may take to come."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if not ask():
-            raise AssertionError(f"not for {seconds:g} s: {what}")
-        time.sleep(0.005)
-
-
 def text(path: object) -> str:
     """The content of a file, empty while there is none."""
     try:

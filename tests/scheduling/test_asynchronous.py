@@ -34,7 +34,7 @@ from summon_testcase import (
 
 from ..cases import run
 from ..programs import assert_nothing_left, line, program
-from ..samples import marked, service
+from ..samples import eventually, marked, service
 
 WEB = "{python} -m http.server --bind {host} {port}"
 #: a service that asks a server before it is ready, for each line, and before it ends
@@ -153,11 +153,11 @@ def test_a_cancelled_start_leaves_nothing_running(mark: str, kind: str) -> None:
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(start(server), 0.3)
             assert not marked(mark)
-            # the limit may have come before the answer, so that it was killed
-            server.asked.clear()
+        # another one, since the limit may have come before the answer, so that no end follows
+        async with Server() as server:
             task = asyncio.create_task(start(server))
-            while len(marked(mark)) < (1 if kind == "alone" else 2):
-                await asyncio.sleep(0.01)
+            number = 1 if kind == "alone" else 2
+            await asyncio.to_thread(eventually, lambda: len(marked(mark)) >= number, "they run")
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -213,8 +213,7 @@ def test_a_stop_from_outside_ends_the_start_of_a_task(mark: str) -> None:
     async def use() -> None:
         one = slow(mark)
         task = asyncio.create_task(one.start_async())
-        while not marked(mark):
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(eventually, lambda: marked(mark), "it runs")
         await asyncio.to_thread(one.stop)
         with pytest.raises(ProcessExited):
             await task
@@ -228,8 +227,7 @@ def test_deaths_in_a_block_are_told() -> None:
         services = {name: SimpleExecutor("sleep 60") for name in "ab"}
         async with orchestrated(**services) as (a, _):
             a.signal(signal.SIGKILL)
-            while a.running():
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(eventually, lambda: not a.running(), "it has ended")
             if error is not None:
                 raise error
 

@@ -37,7 +37,7 @@ from ..cases import run
 from ..doubles import put_run_directory
 from ..needs import needs
 from ..proxy.echo import Echo, connect, echo, read
-from ..samples import PATIENCE
+from ..samples import PATIENCE, eventually
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +107,16 @@ class TestDelay:
                     pass
             assert read(client, 4) == b"late"
 
-    def test_a_stream_is_late_and_not_slow(self, proxy: TCPProxy) -> None:
+    def test_a_stream_is_late_and_not_slow(self, proxy: TCPProxy, target: Echo) -> None:
         """Pieces do not wait for each other: one after the other they would take too long."""
         pieces = 20
         end = time.monotonic() + PATIENCE
+        target.heard.clear()
         with connect(proxy) as client, proxy.delay(1.1 * PATIENCE / pieces):
-            for _ in range(pieces):
+            for number in range(1, pieces + 1):
                 client.sendall(b"x")
-                time.sleep(0.005)  # so that each is a piece of its own
+                # so that each is a piece of its own
+                eventually(lambda: len(target.heard) == number, "the target hears it")  # noqa: B023
             assert read(client, pieces) == b"x" * pieces
         assert time.monotonic() < end
 

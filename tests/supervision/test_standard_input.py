@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,11 @@ BOTH = pytest.mark.parametrize("tty", [True, False], ids=["terminal", "pipes"])
 def sh(script: str, mark: str, **options: Any) -> OutputCoordinatedExecutor:
     """A shell that says "up" first."""
     return OutputCoordinatedExecutor(["sh", "-c", f"echo up; {script}", mark], "up\n", **options)
+
+
+def once_there(path: Path) -> str:
+    """Shell words that go on once there is a file."""
+    return f"until test -e {path}; do sleep 0.02; done"
 
 
 class TestMuch:
@@ -89,11 +95,13 @@ class TestNotTaken:
                 assert caught.value.report is not None
                 assert 0.1 <= (caught.value.report.seconds or 0) < 2
 
-    def test_what_was_taken_is_true(self, mark: str) -> None:
+    def test_what_was_taken_is_true(self, mark: str, tmp_path: Path) -> None:
         """Exactly that many bytes arrive, and then what is sent next."""
-        with sh("sleep 1; wc -c", mark, tty=False) as late:
+        go = tmp_path / "go"
+        with sh(f"{once_there(go)}; wc -c", mark, tty=False) as late:
             with pytest.raises(TimeoutExpired) as caught:
                 late.send("x" * 20 * MEGA, timeout=0.2)
+            go.touch()
             assert 0 < (caught.value.taken or 0) < MEGA
             late.send("y")
             late.send_eof()
@@ -134,9 +142,10 @@ class TestNotTaken:
 
 
 class TestInterrupted:
-    def test_by_a_signal(self, mark: str) -> None:
+    def test_by_a_signal(self, mark: str, tmp_path: Path) -> None:
         """Ctrl-C ends a send that blocks; what is sent later arrives, after what was taken."""
-        with sh("sleep 1; tr -d x", mark, tty=False) as late:
+        go = tmp_path / "go"
+        with sh(f"{once_there(go)}; tr -d x", mark, tty=False) as late:
 
             def interrupt(number: int, frame: object) -> None:
                 raise KeyboardInterrupt
@@ -149,14 +158,21 @@ class TestInterrupted:
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(signal.SIGALRM, before)
+            go.touch()
             late.send("later")
             late.send_eof()
             assert late.wait_for_output(r".+", timeout=30)[0] == "later"
 
-    def test_a_handler_sends_too(self, mark: str) -> None:
+    def test_a_handler_sends_too(self, mark: str, tmp_path: Path) -> None:
         """A handler does not wait for the send that it interrupts."""
-        with sh("sleep 1; tr -d x", mark, tty=False) as late:
-            before = signal.signal(signal.SIGALRM, lambda *_: late.send("handler", timeout=20))
+        go = tmp_path / "go"
+        with sh(f"{once_there(go)}; tr -d x", mark, tty=False) as late:
+
+            def send(number: int, frame: object) -> None:
+                go.touch()
+                late.send("handler", timeout=20)
+
+            before = signal.signal(signal.SIGALRM, send)
             try:
                 signal.setitimer(signal.ITIMER_REAL, 0.2)
                 late.send("x" * MEGA)

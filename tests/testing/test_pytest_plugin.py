@@ -201,8 +201,9 @@ def test_broken_too(broken):
 """
 
 SHOP = """
-import os, signal, time, pytest
+import os, signal, pytest
 from conftest import say
+from tests.samples import eventually
 
 
 def test_passes(shop):
@@ -240,8 +241,7 @@ def test_is_reset(lasting):
 
 def end(service):
     os.kill(service.pid, signal.SIGKILL)
-    while service.running():
-        time.sleep(0.01)
+    eventually(lambda: not service.running(), "it has ended")
 
 
 def test_is_up_again(lasting):
