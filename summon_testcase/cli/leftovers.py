@@ -9,6 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from ..foreign import let_through
+from ..services.archives import MAKING
 from ..services.server_user import MEMORY
 from ..stacks import registry
 from ..system import procfs
@@ -20,9 +21,8 @@ _NAME = re.compile(r"summon-[a-z0-9_]{8}")
 #: all that is in the directory of a test process: files, of which there are some, and directories
 _OF_RUN = re.compile(r"[\w.-]+-\d+(\.\d+)?(\.log|\.notify|\.elsewhere)?")
 _FILES_OF_RUN = (".log", ".notify", ".elsewhere")
-#: what is in the data of a server, one of these at least; and all that is there while they are made
+#: what is in the data of a server, one of these at least
 _OF_DATA = {"PG_VERSION", "ibdata1"}
-_OF_MAKING = {"data", "data.tar", "summon-complete"}
 #: where data of servers may be, beside the directory for temporary files
 PLACES = ("/tmp", "/var/tmp", MEMORY)
 #: seconds for which nothing must have happened: what is being made is not in use yet
@@ -123,7 +123,7 @@ def _what(path: str) -> str:
         if any(name.endswith(_FILES_OF_RUN) for name in names):
             return "files of a run that was killed"
     # if the tests run as root, a server's data belong to its user
-    made = names & _OF_DATA or (names and names <= _OF_MAKING)
+    made = names & _OF_DATA or (names and names <= MAKING)
     if made and (_is_ours(path) or os.geteuid() == 0):
         return "data of a database whose run was killed"
     return ""

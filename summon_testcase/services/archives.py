@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: the halves of an archive, and a file that each ends with: without it the half is cut off
 _HALVES = {"1.tar": "summon-complete-1", "2.tar": "summon-complete-2"}
+#: all that is in the directory in which an archive is made
+MAKING = {"data", "archive", *_HALVES.values()}
 _CUT_OFF = "the archive is cut off"
 #: what a shell does first to write the archive ``$1`` into the directory ``$2``; the service's own
 #: process does that, so that others start meanwhile

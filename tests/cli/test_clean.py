@@ -39,6 +39,16 @@ try:
 except ProcessExited as error:
     say(os.path.dirname(error.report.log_path))
 """
+#: the data with which the servers of this process alone begin, packed for them
+MAKES = """
+from summon_testcase.scheduling.steps import nothing, run
+from summon_testcase.services import server_user
+from summon_testcase.services.archives import Archives
+server_user.MEMORY = os.environ["TMPDIR"]
+archive, lease = run(Archives("db", None, 60).for_this_process(None, lambda data: nothing()))
+say(os.path.dirname(archive))
+sys.stdin.read()
+"""
 #: a terminal in which the command is given
 ASKS = """
 import sys
@@ -114,6 +124,25 @@ def test_a_run_that_goes_on(here: Path, mark: str, capsys: pytest.CaptureFixture
     assert not left.exists()
 
 
+@linux
+def test_data_for_servers_of_one_process(
+    here: Path, mark: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They go once that process was killed, with its warden."""
+    with program(MAKES, mark, here) as process:
+        left = age(Path(*line(process)))
+        assert summon("clean", "--yes") == 0
+        assert left.exists()
+        for pid in (*marked(str(here)), process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait(PATIENCE)
+    eventually(lambda: not marked(str(here)), "nothing of it runs")
+    capsys.readouterr()
+    assert summon("clean", "--yes") == 0
+    assert f"{left}  data of a database whose run was killed" in capsys.readouterr().out
+    assert not left.exists()
+
+
 def test_a_log_in_use_by_a_process_that_we_cannot_see(here: Path) -> None:
     """As that of a keeper in a container: it has locked the log."""
     left = made(here / "summon-abcd1234", "web-1.log")
@@ -183,19 +212,18 @@ def test_what_is_not_ours(here: Path) -> None:
 
 def test_archives_of_databases(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All but those that a process uses, or makes at the moment; locks stay."""
-    cache = made(
-        here / f"summon-cache-{os.getuid()}", "old.tar", "used.tar", "made.tar", "made.lock"
-    )
+    cache = made(here / f"summon-cache-{os.getuid()}", "made.lock")
     half = made(cache / "gone.new-abc", "PG_VERSION")
-    for name in ("old.tar", "made.tar"):
-        age(cache / name)
+    for name in ("old", "used", "made"):
+        made(cache / f"{name}.archive", "1.tar", "2.tar")
+    os.utime(cache / "used.archive")
     with open(cache / "made.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert summon("clean", "--yes") == 0
     assert "3 databases for copies" in capsys.readouterr().out
     assert not half.exists()
     left = {path.name for path in cache.iterdir()}
-    assert {name for name in left if not name.endswith(".lock")} == {"used.tar", "made.tar"}
+    assert {name for name in left if not name.endswith(".lock")} == {"used.archive", "made.archive"}
     assert "made.lock" in left
 
 
