@@ -49,7 +49,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else plural}"
 
 
-@functools.lru_cache(maxsize=64)  # it is in the refusal of each look
 def size(count: int) -> str:
     """A number of bytes in words.
 
@@ -64,6 +63,7 @@ def size(count: int) -> str:
     return f"{number:.{int(number < 10)}f} {units[0]}iB"
 
 
+@functools.lru_cache(maxsize=64)  # it is in the refusal of each look
 def at(host: str, port: int) -> str:
     """Host and port as messages and URLs show them."""
     return f"{bracketed(host)}:{port}"
