@@ -20,9 +20,11 @@ import glob
 import os
 import re
 import shutil
+import subprocess
 import sys
 import unittest
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -52,6 +54,18 @@ def find(name: str, package: str | None = None) -> str:
     if path is None:
         give_up(_reason(name, package))
     return path
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 and its key, made by openssl; without that, skip the test."""
+    made, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        [find("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", made],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    return made, key
 
 
 def needs(name: str, package: str | None = None) -> Callable[[Decorated], Decorated]:

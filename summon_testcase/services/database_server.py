@@ -315,31 +315,24 @@ class DatabaseServer(SimpleExecutor):
 
     def _fill_empty(self, words: list[str], what: str) -> Steps[None]:
         """Run the program that makes the data of an empty server."""
-        from .archives import ended
-
-        yield from ended(
-            SimpleExecutor(
-                words,
-                name=f"{self._called} {what}",
-                one_shot=True,
-                timeout=_INSTALL_TIMEOUT,
-                cwd=self._known_directory(),
-            )
-        )
+        place = self._known_directory()
+        yield from self._run_program(words, what, timeout=_INSTALL_TIMEOUT, cwd=place)
 
     def _client(self, words: list[str], port: int) -> Steps[None]:
         """Run the client of the server, which runs SQL."""
+        timeout = None if self._limits.timeout is None else PATIENCE
+        env = self._variables(port)
+        yield from self._run_program(words, "template", timeout=timeout, env=env)
+
+    def _run_program(self, words: list[str], what: str, **options: Any) -> Steps[None]:
+        """Run a program to its end.
+
+        :param what: what errors call it, behind the name of the server.
+        """
         from .archives import ended
 
-        yield from ended(
-            SimpleExecutor(
-                words,
-                name=f"{self._called} template",
-                one_shot=True,
-                timeout=None if self._limits.timeout is None else PATIENCE,
-                env=self._variables(port),
-            )
-        )
+        name = f"{self._called} {what}"
+        yield from ended(SimpleExecutor(words, name=name, one_shot=True, **options))
 
     def _stopping(
         self, for_now: bool = False, number: int | None = None, timeout: float | None = None

@@ -17,7 +17,7 @@ from .database_connection import failing
 from .mariadb import INSTALL, WORDS, MariaDB
 from .mariadb_reset import drop, keep
 from .schema import PATIENCE
-from .server_user import barrier, become, out_of_reach, server_user
+from .server_user import become, identity_of, server_user
 
 if TYPE_CHECKING:
     import pwd
@@ -60,15 +60,12 @@ def making(server: MariaDB) -> tuple[str, list[bytes], Make]:
     """How the data of an empty server are made."""
     owner = user()
     mariadbd, install = _program(server, "mariadbd"), _program(server, INSTALL)
-    facts = os.stat(os.path.realpath(mariadbd))
-    if owner is not None and barrier(os.path.dirname(mariadbd), owner) is not None:
-        raise out_of_reach(server._called, mariadbd, owner, "bindir=")
     options = [
         *("--no-defaults", "--auth-root-authentication-method=normal"),
         *("--innodb-log-file-size=4M", "--character-set-server=utf8mb4"),
         *map(server._placed, server._install),
     ]
-    identity = [repr((os.path.realpath(mariadbd), facts.st_mtime_ns, options, owner)).encode()]
+    identity = identity_of(server._called, mariadbd, options, owner)
 
     def by_install(data: str) -> Steps[None]:
         words = [*become(owner), install, *options[:1], f"--datadir={data}", f"--tmpdir={data}"]

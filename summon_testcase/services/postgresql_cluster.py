@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from ..executors.coordinated import OutputCoordinatedExecutor
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Steps
-from ..unpatched import open, os
+from ..unpatched import open
 from . import postgresql_connection as sql
 from .archives import UNPACK
 from .database_connection import failing
 from .postgresql import BANNER, PostgreSQL
 from .schema import PATIENCE
-from .server_user import barrier, become, out_of_reach, server_user
+from .server_user import become, identity_of, server_user
 
 if TYPE_CHECKING:
     import pwd
@@ -56,14 +56,11 @@ def making(server: PostgreSQL) -> tuple[str, list[bytes], Make]:
     """How the data of an empty server are made."""
     owner = user()
     initdb = server._binary("initdb")
-    facts = os.stat(os.path.realpath(initdb))
-    if owner is not None and barrier(os.path.dirname(initdb), owner) is not None:
-        raise out_of_reach(server._called, initdb, owner, "bindir=")
     options = [
         *("-U", server._user, "--auth=trust", "--encoding=UTF8", "--locale=C"),
         *("--no-sync", "--wal-segsize=1", *map(server._placed, server._initdb)),
     ]
-    identity = [repr((os.path.realpath(initdb), facts.st_mtime_ns, options, owner)).encode()]
+    identity = identity_of(server._called, initdb, options, owner)
 
     def by_initdb(data: str) -> Steps[None]:
         yield from server._fill_empty([*become(owner), initdb, "-D", data, *options], "initdb")

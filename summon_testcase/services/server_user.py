@@ -81,6 +81,19 @@ def reachable_directory(label: str, owner: pwd.struct_passwd | None, *preferred:
     raise out_of_reach(label, usual[-1], owner, "TMPDIR")
 
 
+def identity_of(
+    label: str, program: str, options: list[str], owner: pwd.struct_passwd | None
+) -> list[bytes]:
+    """What the data depend on that a program makes: which program it is, and what it is told.
+
+    :raises SpawnFailed: if the server's user cannot reach it.
+    """
+    facts = os.stat(os.path.realpath(program))
+    if owner is not None and barrier(os.path.dirname(program), owner) is not None:
+        raise out_of_reach(label, program, owner, "bindir=")
+    return [repr((os.path.realpath(program), facts.st_mtime_ns, options, owner)).encode()]
+
+
 def out_of_reach(label: str, place: str, owner: pwd.struct_passwd, variable: str) -> SpawnFailed:
     """The error for a directory that the server's user may not enter.
 

@@ -9,7 +9,6 @@ import math
 import os
 import re
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -45,6 +44,7 @@ from summon_testcase.readiness import asking
 from summon_testcase.readiness.protocols import ProtocolProbe
 from summon_testcase.system import ports
 
+from .. import needs
 from ..doubles import has_instance, instance_of, redeclare, request_of, requests_under_way
 from ..places import can_bind, linux, require, root, unshare
 from ..programs import running
@@ -355,22 +355,18 @@ except ChildProcessError:
         assert done.stdout.split("\n")[:2] == ["False False", "no child"], done
 
     @linux
-    def test_it_ends_with_the_test_process(self, mark: str) -> None:
+    def test_it_ends_with_the_test_process(self, mark: str, tmp_path: Path) -> None:
         """SIGKILL of the test process leaves no asker behind, even if it is busy."""
         script = f"""
-import sys, threading
 from summon_testcase import *
-threading.Timer(2, lambda: print("waits", flush=True)).start()
 HTTPCoordinatedExecutor({answers("delay=1000", mark)!r}, url={URL!r}).start()
 """
         with subprocess.Popen(
             [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONPATH": ROOT},
-            stdout=subprocess.PIPE,
-            text=True,
+            env={**os.environ, "PYTHONPATH": ROOT, "TMPDIR": str(tmp_path)},
         ) as runner:
-            assert runner.stdout is not None
-            assert runner.stdout.readline() == "waits\n"
+            logs = lambda: map(text, tmp_path.glob("*/*.log"))  # noqa: E731
+            eventually(lambda: "request " in "".join(logs()), "the server is asked")
             (asker,) = [p for p in marked("asker.program") if belongs_to(p, runner.pid)]
             runner.kill()
         eventually(lambda: asker not in marked("asker.program"), "the asker's end")
@@ -569,16 +565,7 @@ with HTTPCoordinatedExecutor({answers(mark)!r}, url={URL!r}):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Certificate and key of 127.0.0.1."""
-    require(shutil.which("openssl"), "openssl makes the certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    key, pem = folder / "key.pem", folder / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", pem],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
-    return f"{pem},{key}"
+    return ",".join(map(str, needs.certificate(tmp_path_factory.mktemp("tls"))))
 
 
 @contextlib.contextmanager
@@ -894,14 +881,14 @@ class TestWhose:
                 command, url=f"http://127.0.0.1:{port}/", timeout=60, **options
             )
 
-        def opened(it: SimpleExecutor) -> bool:
-            return True
+        def open_port() -> None:
+            eventually(lambda: len(marked(mark)) > 1, "the service is spawned")
+            os.write(docker.stdin.fileno(), b"go\n")  # type: ignore[union-attr]
 
         try:
-            it = executor(foreign_listener=True)
-            begun = threading.Timer(1, lambda: os.write(docker.stdin.fileno(), b"go\n"))  # type: ignore[union-attr]
+            begun = threading.Thread(target=open_port)
             begun.start()
-            with it:
+            with executor(foreign_listener=True):
                 begun.join()
             for options in ({}, {"foreign_listener": True}):
                 with pytest.raises(PortInUse, match=f"127.0.0.1:{port} is in use already"):

@@ -43,6 +43,15 @@ class StackTest(SummonMixin, TestCase):
     lone = SimpleExecutor("sleep 600")
 """
 
+#: one service that is ready, and one that never is
+NEVER = """
+from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor
+
+class Never:
+    first = SimpleExecutor("sleep 600")
+    then = OutputCoordinatedExecutor("sleep 600", "ready", after=first)
+"""
+
 
 class Stage:
     """A directory in which commands run.
@@ -57,6 +66,7 @@ class Stage:
         for directory in (self.here, self.runtime):
             directory.mkdir()
         (self.here / "stack.py").write_text(STACK)
+        (self.here / "never.py").write_text(NEVER)
         dropped = {"NO_COLOR", "SUMMON_ATTACH"}
         self.env = {key: text for key, text in os.environ.items() if key not in dropped}
         self.env |= {
@@ -137,10 +147,6 @@ class Stage:
     def state_of(self, name: str) -> str:
         """The phase that a service is in."""
         return self.stack()["services"][name]["state"]
-
-    def until_pid_is_not(self, name: str, pid: int) -> None:
-        """Wait until a service has another main process."""
-        eventually(lambda: self.stack()["services"][name].get("pid", pid) != pid, "it runs again")
 
     def remove_named_logs(self) -> None:
         """Remove the logs that are kept since an error has named them."""

@@ -105,14 +105,6 @@ def test_a_failed_start_in_the_background_is_told_in_front(stage: Stage) -> None
     stage.remove_named_logs()
 
 
-NEVER = """
-from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor
-class Never:
-    first = SimpleExecutor('sleep 600')
-    then = OutputCoordinatedExecutor('sleep 600', 'ready', after=first)
-"""
-
-
 STAYS = """
 from summon_testcase import OutputCoordinatedExecutor
 class Stays:
@@ -123,7 +115,6 @@ class Stays:
 
 
 def test_ctrl_c_while_it_starts_in_the_background(stage: Stage) -> None:
-    (stage.here / "never.py").write_text(NEVER)
     with stage.terminal("up", "-d", "never.py") as terminal:
         terminal.expect("first is ready")
         terminal.sendintr()
@@ -131,7 +122,6 @@ def test_ctrl_c_while_it_starts_in_the_background(stage: Stage) -> None:
 
 
 def test_down_while_it_starts(stage: Stage, ask: Ask) -> None:
-    (stage.here / "never.py").write_text(NEVER)
     with stage.start("up", "-d", "never.py") as process:
         assert process.stdout is not None
         assert "first is ready" in process.stdout.readline()

@@ -55,12 +55,6 @@ def test_a_second_ctrl_c_kills(stage: Stage) -> None:
 
 
 def test_ctrl_c_while_it_starts(stage: Stage) -> None:
-    (stage.here / "never.py").write_text(
-        "from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor\n"
-        "class Never:\n"
-        "    first = SimpleExecutor('sleep 600')\n"
-        "    then = OutputCoordinatedExecutor('sleep 600', 'ready', after=first)\n"
-    )
     with stage.terminal("up", "never.py") as terminal:
         terminal.expect("first is ready")
         terminal.sendintr()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from summon_testcase.errors import InvalidArgument, PortInUse
 from summon_testcase.readiness.http import HTTPProbe
 
+from ..needs import certificate
 from ..places import linux
 from ..samples import PATIENCE
 from .asked import IDLE, LISTENING, ME, both_ways, check, leased, look, occupied, running
@@ -165,17 +164,10 @@ def test_http_stranger_is_named() -> None:
             assert error.owner_pid == stranger.pid
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 def test_http_self_signed_certificate(tmp_path: Path) -> None:
     """A self-signed certificate is refused, unless it is trusted or not looked at."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
-    with leased() as port, running(SERVING, port, certificate, key) as (service, _):
+    pem, key = certificate(tmp_path)
+    with leased() as port, running(SERVING, port, pem, key) as (service, _):
         url = f"https://127.0.0.1:{port}/200"
         with closing(HTTPProbe(url, request_timeout=5)) as probe:
             refusal = look(probe, service)
@@ -185,7 +177,7 @@ def test_http_self_signed_certificate(tmp_path: Path) -> None:
         assert "\n" not in refusal
         with closing(HTTPProbe(url, verify=False, request_timeout=5)) as probe:
             assert look(probe, service) is None
-        with closing(HTTPProbe(url, verify=str(certificate), request_timeout=5)) as probe:
+        with closing(HTTPProbe(url, verify=str(pem), request_timeout=5)) as probe:
             assert look(probe, service) is None
 
 

@@ -30,7 +30,7 @@ from summon_testcase.readiness.protocols import ProtocolProbe
 from summon_testcase.system.addresses import remember
 
 from ..doubles import ask_first, limits_of
-from ..needs import binary, find, needs
+from ..needs import binary, certificate, find, needs
 from ..places import linux
 from ..samples import eventually
 from .asked import (
@@ -298,13 +298,10 @@ def test_redis_that_loads(tmp_path: Path) -> None:
 
 
 @needs("redis-server")
-@needs("openssl")
 def test_redis_that_expects_tls(tmp_path: Path) -> None:
     """A server that expects TLS is refused, and its output says why."""
-    key, certificate = tmp_path / "key", tmp_path / "certificate"
-    made = f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout {key} -out {certificate}"
-    subprocess.run(made.split(), check=True, stderr=subprocess.DEVNULL)
-    tls = f"--tls-cert-file {certificate} --tls-key-file {key} --tls-auth-clients no"
+    pem, key = certificate(tmp_path)
+    tls = f"--tls-cert-file {pem} --tls-key-file {key} --tls-auth-clients no"
     command = CALM.replace("--port {port}", f"--port 0 --tls-port {{port}} {tls}")
     with pytest.raises(TimeoutExpired) as caught:
         Speaks(command, "redis", timeout=2).start()
