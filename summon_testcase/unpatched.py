@@ -205,5 +205,4 @@ def temporary_directory() -> str:
 
 #: not by ``sys.platform``, which a test may have replaced
 LINUX = os.uname().sysname == "Linux"
-MACOS = os.uname().sysname == "Darwin"
 vars(_sys)["platform"] = os.uname().sysname.lower()

@@ -93,7 +93,6 @@ def remove_run_directory() -> None:
             os.rmdir(_run_directory[1])
         except OSError as error:
             let_through(error)
-            pass
 
 
 class Log:

@@ -147,7 +147,7 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         #: the database that is cloned
         self._pristine = "summon_template" if self._schema else "template0"
         self._spares: Spares | None = None
-        #: how many names of spares nobody uses any more, since the server may still make those
+        #: how many names of spares are not used again, since the server may still be making these
         self._spares_lost = 0
 
     def __getstate__(self) -> dict[str, Any]:

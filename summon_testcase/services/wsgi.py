@@ -34,6 +34,6 @@ class WSGI(Application):
     }
 
     def __init__(self, app: str, **options: Any) -> None:
-        # There gunicorn, from 25.1 on, puts a socket for its own command; without this the one that
-        # the user runs would lose its own.
+        # gunicorn, from 25.1 on, puts a socket for its command gunicornc there; in the user's own
+        # directory it would take the place of that of a gunicorn which the user runs
         super().__init__(app, own_env={"XDG_RUNTIME_DIR": "{tmpdir}"}, **options)

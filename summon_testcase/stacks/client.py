@@ -53,10 +53,6 @@ class Client:
         """End the connection."""
         self._socket.close()
 
-    def fileno(self) -> int:
-        """The descriptor of the connection; -1 when it is closed."""
-        return self._socket.fileno()
-
     def ask(self, do: str, *, patience: float = PATIENCE, **facts: object) -> dict[str, Any]:
         """Send a request, and block until it is answered.
 

@@ -30,15 +30,16 @@ class Stack:
     """A stack as its file tells it.
 
     :param path: the file.
-    :param facts: its content: ``format``, ``id``, ``pid`` and ``began`` (of the owner), ``how``
-        (``up`` or ``run``), ``target`` (as it was written), ``file`` and ``name`` (what that
-        means), ``directory`` (where it was written), ``state`` (``starting``, ``running``,
-        ``stopping``) and ``services``: for each name ``kind``, ``state`` (``starting``,
-        ``running``, ``paused``, ``stopped``, ``dead``, ``done``), ``pid``, ``host``, ``port``,
-        ``ports``, ``url``, ``took`` (seconds until it was ready), ``tmpdir``, ``log``, ``groups``
-        (of its banner), ``after`` (names), ``scope``, ``declaration`` (in which process it is the
-        same: see :func:`~summon_testcase.executors.sharing.declaration`), and facts for attaching
-        it. ``key`` is that of the declarations' digests.
+    :param facts: its content: ``format``, ``id``, ``pid`` and ``began`` (of the owner), ``since``
+        (seconds since the epoch), ``how`` (``up`` or ``run``), ``target`` (as it was written),
+        ``file`` and ``name`` (what that means), ``directory`` (where it was written), ``state``
+        (``starting``, ``running``, ``stopping``) and ``services``: for each name ``kind``,
+        ``state`` (``starting``, ``running``, ``paused``, ``stopped``, ``dead``, ``done``), ``pid``,
+        ``command``, ``cwd``, ``host``, ``port``, ``ports``, ``url``, ``took`` (seconds until it was
+        ready), ``tmpdir``, ``log``, ``groups`` (of its banner), ``after`` (names), ``scope``,
+        ``declaration`` (by which tests see whether it is the one that they declare:
+        :func:`~summon_testcase.executors.sharing.declaration`), and facts for attaching it.
+        ``key`` is that of the declarations' digests.
     """
 
     def __init__(self, path: str, facts: Mapping[str, Any]) -> None:
