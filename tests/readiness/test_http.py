@@ -124,10 +124,12 @@ def test_http_silence_is_a_refusal_in_time() -> None:
     """A server that listens but does not answer is refused after the time for an answer."""
     with leased() as port, running(LISTENING, "127.0.0.1", port) as (service, _):
         url = f"http://127.0.0.1:{port}/"
-        with closing(HTTPProbe(url, request_timeout=0.1)) as probe:
-            assert look(probe, service) == f"no answer within 0.1 s from {url}"
+        with closing(HTTPProbe(url, request_timeout=0.5)) as probe:
+            assert look(probe, service) == f"no answer within 0.5 s from {url}"
         with closing(HTTPProbe(url)) as probe:
-            assert look(probe, service, left=0.0) == f"no answer within 0.05 s from {url}"
+            # on a busy machine this is too short a time to connect
+            either = f"no answer within 0.05 s from {url}", f"no connection to {url} within 0.05 s"
+            assert look(probe, service, left=0.0) in either
 
 
 def test_http_is_just_asked() -> None:
