@@ -12,6 +12,7 @@ from ..declaration.command import Command
 from ..errors import InvalidArgument
 from ..tracebacks import hidden
 from ..unpatched import os
+from . import references
 from .loading import warm_up
 from .simple import SimpleExecutor
 
@@ -269,7 +270,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         return [*super()._texts(), self._url, *([verify] if isinstance(verify, str) else [])]
 
     def _awaited_ports(self) -> set[str]:
-        return set(filter(templates.is_port, self._own_fields([self._url])))
+        return set(filter(templates.is_port, references.own_fields(self, [self._url])))
 
     def _url_now(self) -> str:
         from ..declaration import http_arguments
@@ -279,7 +280,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
                 f"{self._called}: url= contains {{url}} itself: write {{host}} and {{port}}",
                 executor=self._called,
             )
-        return http_arguments.fill(self._url, self._own, self._other)
+        return self._fill(self._url, http_arguments.fill)
 
     def _readiness(self) -> list[Probe]:
         from ..declaration import http_arguments
@@ -291,7 +292,7 @@ class HTTPCoordinatedExecutor(SimpleExecutor):
         ask_kernel = self._ask["ask_kernel"] and not (other or self._launcher)
         ask = {**self._ask, "ask_kernel": ask_kernel, "awaits_other": other}
         if isinstance(ask["verify"], str):
-            ask["verify"] = os.path.join(self._directory(), self._fill(ask["verify"]))
+            ask["verify"] = os.path.join(references.directory(self), self._fill(ask["verify"]))
         return [HTTPProbe(url, **ask)]
 
     @property
@@ -337,7 +338,7 @@ class _PathExecutor(SimpleExecutor):
         instance, path = self._instance, self._fill(self._path)
         if instance is not None and instance.in_use:
             return os.path.join(instance.launch.cwd, path)
-        return path if os.path.isabs(path) else os.path.join(self._directory(), path)
+        return path if os.path.isabs(path) else os.path.join(references.directory(self), path)
 
 
 class UnixSocketCoordinatedExecutor(_PathExecutor):
@@ -442,7 +443,7 @@ class CommandCoordinatedExecutor(SimpleExecutor):
         return [*super()._texts(), *self._probe]
 
     def _awaited_ports(self) -> set[str]:
-        named = self._own_fields(list(self._probe))
+        named = references.own_fields(self, list(self._probe))
         ports = set(filter(templates.is_port, named))
         return ports | {"port"} if "url" in named else ports
 

@@ -20,6 +20,7 @@ from .address import told_url
 from .elsewhere import told_match
 from .fingerprint import fingerprint
 from .running import hold
+from .start import fine, refuse_twice
 
 if TYPE_CHECKING:
     from ..supervision.instance import Instance
@@ -59,7 +60,7 @@ def attach(executor: SimpleExecutor, owner: Owner, service: str, told: Facts) ->
     :param told: what the owner tells of it.
     :raises SummonError: as the owner says, if it does not run and cannot be started.
     """
-    executor._refuse_twice()
+    refuse_twice(executor)
     if not runs(told) and not executor._one_shot:
         told = _started(executor, owner, service)
     instance = _lead(executor, owner, service, told)
@@ -70,7 +71,7 @@ def attach(executor: SimpleExecutor, owner: Owner, service: str, told: Facts) ->
 
 def starting(executor: SimpleExecutor) -> Steps[None]:
     """The start, as steps, of an attached executor that a test has stopped."""
-    former = executor._refuse_twice()
+    former = refuse_twice(executor)
     assert isinstance(former, AttachedInstance)
     owner, service = former.lease.owner, former.lease.service
     told = _started(executor, owner, service)
@@ -101,7 +102,7 @@ def _lead(
     whose = executor._called, executor._owner_name, executor._limits
     instance = AttachedInstance(*whose, owner, service, told, former)
     argv, cwd = tuple(told.get("command", ("",))), told.get("cwd", "")
-    instance.launch = instance.process.launch = Launch(argv, argv[0], {}, cwd, fine=executor._fine)
+    instance.launch = instance.process.launch = Launch(argv, argv[0], {}, cwd, fine=fine(executor))
     instance.one_shot, instance.serves = executor._one_shot, executor._serves
     instance.match = told["match"] and told_match(*told["match"])
     executor._instance = instance

@@ -11,40 +11,25 @@ import copy
 import functools
 import re
 import shlex
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from signal import SIGKILL, SIGTERM
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
-from ..clean import LONGEST, shortened
 from ..declaration import arguments, file_arguments, lifetime, programs, templates, variables
 from ..declaration import command as commands
-from ..declaration.arguments import Limits, Pattern, compile_patterns, perform
+from ..declaration.arguments import Limits, Pattern, compile_patterns
 from ..declaration.concealed import concealing
 from ..declaration.directory import declaring_place
 from ..declaration.lifetime import Reset, Scope
-from ..errors import (
-    AlreadyRunning,
-    CommandNotFound,
-    FailurePatternSeen,
-    InvalidArgument,
-    NotRunning,
-    RequirementMissing,
-    SpawnFailed,
-    StopFailed,
-    SummonError,
-    UnknownReference,
-    is_ours,
-    sentence,
-)
-from ..foreign import is_foreign, let_through, undisturbed
+from ..errors import InvalidArgument, StopFailed, is_ours
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Steps, run
 from ..supervision import interpreter  # noqa: F401  # it remembers how we were started
 from ..tracebacks import boundary, boundary_of_start, boundary_on_a_loop, hidden, warn_on_a_loop
-from ..unpatched import os, stay_imported, time
+from ..unpatched import os, stay_imported
 from ..wording import at, signal_name
-from .address import Addressed, told_url
+from . import checks, end, references
+from .address import Addressed
 from .copies import Copied
 from .deaths import leave
 from .executor import at_once, overridden
@@ -249,17 +234,7 @@ class SimpleExecutor(Copied, Addressed):
         ):
             self._alive = commands.split(alive, False, label, "alive")
         self._shared = arguments.flag(label, "shared", shared)
-        self._refuse_a_reset_for_all()
-
-    def _refuse_a_reset_for_all(self) -> None:
-        """:raises InvalidArgument: if a reset would be one for all processes that share it."""
-        if self._shared and self._can_reset() and not self._divides:
-            raise InvalidArgument(
-                f"{self.name or self._declared}: shared=True and reset= contradict each other: "
-                "when one process of tests resets it, the tests of all others lose what they have "
-                "put there: leave one of them out",
-                executor=self.name or self._declared,
-            )
+        checks.refuse_a_reset_for_all(self)
 
     def _take_defaults(self, values: Mapping[str, Any], owner: str) -> None:
         if self._owner_name:
@@ -318,7 +293,11 @@ class SimpleExecutor(Copied, Addressed):
     def _told(self) -> list[str]:
         """The texts that tell the service something, and may contain templates."""
         env = filter(None, variables.merged(self._env).values())
-        return [*self._command, *env, *file_arguments.texts(self._files, self._located)]
+        return [*self._command, *env, *self._written_files()]
+
+    def _written_files(self) -> list[str]:
+        locate = functools.partial(references.located, self)
+        return file_arguments.texts(self._files, locate) if self._files else []
 
     def _texts(self) -> list[str]:
         """All texts that may contain templates."""
@@ -342,7 +321,7 @@ class SimpleExecutor(Copied, Addressed):
 
     def _contents(self) -> dict[str, object]:
         """What the files contain that arguments name, by argument, for a fingerprint."""
-        return {"files": (sorted(self._files), file_arguments.texts(self._files, self._located))}
+        return {"files": (sorted(self._files), self._written_files())}
 
     def _readiness(self) -> list[Probe]:
         """The probes that a start asks; made before the service is spawned."""
@@ -356,7 +335,8 @@ class SimpleExecutor(Copied, Addressed):
         from ..readiness.conditions import CommandProbe
 
         argv = tuple(map(self._fill, words))
-        program = self._find(argv[0], self._environment().get("PATH"), self._directory())
+        path = references.environment(self).get("PATH")
+        program = self._find(argv[0], path, references.directory(self))
         return CommandProbe((program, *argv[1:]), timeout)
 
     def _notify_address(self) -> str:
@@ -383,115 +363,12 @@ class SimpleExecutor(Copied, Addressed):
     def _waits_for(self) -> tuple[object, ...]:
         return (*self.after, *variables.services(self._env))
 
-    def _own(self, field: str) -> str:
-        if field == "port":
-            told = self.match and self.match.groupdict().get("port")
-            return told or str(self._port_now())
-        if templates.is_port(field):
-            return str(self._leased("ports").lease(field.removeprefix(templates.PORT)))
-        if field == "url":
-            return self._url_now()
-        if field == "tmpdir":
-            return self.tmpdir
-        if field == "python":
-            return self._python()
-        if field == "here":
-            return self._declared_in()
-        return self._host if field == "host" else self._called
-
-    def _python(self) -> str:
-        if not sys.executable:
-            raise InvalidArgument(
-                f"{self._called}: {{python}} is not known, since sys.executable is "
-                f"{sys.executable!r}: write the path of an interpreter",
-                executor=self._called,
-            )
-        return sys.executable
-
-    def _declared_in(self) -> str:
-        if self._here is None:
-            raise InvalidArgument(
-                f"{self._called}: {{here}} is the directory of the module that declares it, which "
-                "has no file: write the directory",
-                executor=self._called,
-            )
-        return self._here
-
-    def _other(self, name: str, field: str) -> str | None:
-        self._check_reference(name, field)
-        service = self._services.get(name)
-        if service is None:
-            return None
-        if service is self and (field in templates.OWN_FIELDS or templates.is_port(field)):
-            return self._own(field)
-        try:
-            found = templates.value_of(service, field)
-        except NotRunning:
-            raise
-        except AttributeError:
-            offered = [known for known in templates.offered(service) if hasattr(service, known)]
-            raise templates.unknown_field(self._called, name, field, offered) from None
-        if found is None:
-            raise UnknownReference(
-                f"{self._called}: {{{name}.{field}}} cannot be filled in: {name} has none, since "
-                "what told it was not in its banner, or it is None",
-                executor=self._called,
-            )
-        value = str(found)
-        if self._instance is not None:
-            self._instance.told.setdefault((name, field), value)
-        return value
-
-    def _check_reference(self, name: str, field: str) -> None:
-        service = self._services.get(name)
-        if service is not None:
-            fields = templates.offered(service)
-            if isinstance(service, SimpleExecutor):
-                fields += service._named_ports()
-            elif field.startswith(templates.PORT) and hasattr(service, "ports"):
-                return
-            if field not in fields:
-                raise templates.unknown_field(self._called, name, field, fields)
-        elif field in templates.OTHER_FIELDS or templates.is_port(field):
-            raise templates.unknown_service(self._called, name, field, self._services)
-
-    def _named_ports(self) -> tuple[str, ...]:
-        """The fields ``port:NAME`` of its own that its texts name."""
-        fields = self._own_fields(self._texts())
-        return tuple(sorted(field for field in fields if field.startswith(templates.PORT)))
-
-    def _fill(self, text: str) -> str:
-        return templates.fill(text, self._own, self._other) if "{" in text else text
-
-    def _placed(self, text: str) -> str:
-        """A text in which those templates are filled in that are known before the start."""
-
-        def own(field: str) -> str:
-            return self._own(field) if field in templates.PLACES else f"{{{field}}}"
-
-        return templates.fill(text, own, lambda name, field: None)
-
-    def _in_advance(self, text: str) -> str | None:
-        """A text with its templates filled in; None if only the start can fill them in."""
+    def _fill(self, text: str, fill: Callable[..., str] = templates.fill) -> str:
+        """A text with its templates filled in."""
         if "{" not in text:
             return text
-        text = self._placed(text)
-        return None if templates.there_are(text) else text
-
-    def _directory(self) -> str:
-        """The directory that the service runs in."""
-        return commands.directory(self._fill(self._cwd) if self._cwd else None, self._called)
-
-    def _located(self, path: str) -> str | None:
-        """The full path of a file, if it is known before the start."""
-        base, known = self._in_advance(self._cwd or ""), self._in_advance(path)
-        if known is None or (base is None and not os.path.isabs(known)):
-            return None
-        return os.path.join(base or "", known)
-
-    def _search_path(self) -> str | None:
-        """The PATH of the service, with templates that are not filled in; None if it has none."""
-        return commands.environment(variables.merged(self._env), self._tty).get("PATH")
+        own = functools.partial(references.own, self)
+        return fill(text, own, functools.partial(references.other, self))
 
     # -- start --
 
@@ -500,63 +377,13 @@ class SimpleExecutor(Copied, Addressed):
 
     def _check(self, may_appear: bool = False) -> None:
         """Refuse arguments that cannot work; see :meth:`Executor._check`."""
-        called = self._called
         self._refuse_elsewhere()
-        if self._attached:
-            return  # its owner has found everything
-        self._refuse_a_reset_for_all()
-        self._found.clear()
-        for name, field in sorted(templates.named(self._texts())):
-            if name:
-                self._check_reference(name, field)
-        for layer in variables.services(self._env):
-            if isinstance(layer, str) and layer not in self._services:
-                raise templates.unknown_name(called, "env", layer, self._services)
-        self._refuse_a_port_untold()
-        file_arguments.check(called, self._files, self._located, may_appear)
-        may_appear = may_appear or overridden(self, "prepare")
-        place = None if may_appear else self._in_advance(self._cwd or "")
-        cwd = None if place is None else commands.directory(place, called)
-        path = self._search_path()
-        if path is not None and (path := self._in_advance(path)) is None:
-            return
-        self._find_required(path, cwd)
-        if cwd is not None:
-            for word in map(self._in_advance, self._program_words()):
-                if word is not None:
-                    self._find(word, path, cwd)
+        if not self._attached:  # otherwise its owner has found everything
+            checks.check(self, may_appear)
 
     def _awaited_ports(self) -> set[str]:
         """The fields, ``port`` or ``port:NAME``, of the ports at which its probes ask."""
         return set()
-
-    def _refuse_a_port_untold(self) -> None:
-        """Refuse a start that would wait at a free port of which nothing tells the service.
-
-        A subclass with a ``prepare()`` may write the port into a file, so it is not refused.
-        """
-        awaited = self._awaited_ports() - ({"port"} if self._port is not None else set())
-        if not awaited or overridden(self, "prepare"):
-            return
-        told = self._own_fields(self._told())
-        untold = sorted(awaited - told)
-        if not untold or "url" in told:
-            return
-        port = untold[0]
-        written = {field.lower(): field for field in sorted(told)}
-        meant = templates.nearest(port, written)
-        hint = f"did you mean {{{port}}} by {{{written[meant]}}}? " if meant else ""
-        fixed = ", or give port= if it always is the same" if port == "port" else ""
-        raise InvalidArgument(
-            f"{self._called}: nothing tells it at which port to listen: {hint}write {{{port}}} "
-            f"into command= or env={fixed}",
-            executor=self._called,
-        )
-
-    def _own_fields(self, texts: list[str]) -> set[str]:
-        """The fields of this executor that templates in some texts name."""
-        named = templates.named(texts)
-        return {f for name, f in named if not name or self._services.get(name) is self}
 
     def _find(self, word: str, path: str | None, cwd: str) -> str:
         """The full path of a program of this service; a start finds what its check has found."""
@@ -574,146 +401,16 @@ class SimpleExecutor(Copied, Addressed):
         # the programs were there at an earlier start: that they are missing now is an error
         return self._optional and (self._instance is None or not self._instance.has_run)
 
-    def _find_required(self, path: str | None, cwd: str | None) -> None:
-        for word in map(self._placed, self._requires):
-            if cwd is None and os.sep in word and not os.path.isabs(word):
-                continue  # the directory that it starts from is not known yet
-            try:
-                self._find(word, path, cwd or os.sep)
-            except CommandNotFound as error:
-                let_through(error)
-                raise RequirementMissing(error.message, **vars(error)) from None
-
-    def _environment(self) -> dict[str, str]:
-        declared = variables.merged(self._env, self._fill, self._variables_of)
-        return commands.environment(declared, self._tty)
-
-    def _variables_of(self, layer: object) -> dict[str, str]:
-        """What an executor in ``env=``, or a service with that name, tells its clients."""
-        service = self._services.get(layer) if isinstance(layer, str) else layer
-        if service is None:
-            raise templates.unknown_name(self._called, "env", str(layer), self._services)
-        name = getattr(service, "name", "") or type(service).__name__
-        told = variables.of_service(self._called, name, service)
-        if self._instance is not None:
-            self._instance.told_env.setdefault(name, (service, told))
-        return told
-
-    def _refuse_twice(self) -> Instance | None:
-        """Refuse to start what is started already; return the former instance."""
-        instance = self._instance
-        if instance is None or not (instance.starting or instance.running()):
-            return instance
-        if instance.process.pid:
-            raise AlreadyRunning(
-                f"{self._called}: is running already (pid {instance.process.pid}): "
-                "call stop() first, or restart()",
-                executor=self._called,
-            )
-        raise AlreadyRunning(
-            f"{self._called}: is being started already: by another thread, or it is declared twice",
-            executor=self._called,
-        )
-
     def _starting(self) -> Steps[None]:
         """The start as steps, for orchestrators."""
         if self._attached:
             from . import sharing
 
-            yield from sharing.starting(self)
-            return
-        load("supervision.instance", "supervision.run", "readiness.conditions")
-        died = self._instance
-        if died is not None and died.in_use and not died.running():
-            # processes that it has left may live
-            self._finish(died, keep_lease=True)
-        from ..events import ServiceStarting, Warned, emit
-        from ..supervision import run as runs
-        from ..supervision.instance import Instance
-        from ..system import ports
+            return sharing.starting(self)
+        load("executors.start")
+        from . import start
 
-        runs.begin()
-        began = time.monotonic()
-        deadline = Deadline(self._limits.timeout)
-        instance: Instance | None = None
-        hooks = False
-        probe: Probe | None = None
-        try:
-            with handover:
-                former = self._refuse_twice()
-                instance = self._instance = Instance(
-                    self._called, self._owner_name, self._limits, former
-                )
-            instance.tell(
-                ServiceStarting,
-                kind=type(self).__name__,
-                scope=self.scope,
-                after=self._referred_to(),
-            )
-            instance.port = instance.lease.port if self._port is None else self._port
-            # a port that is leased from now on is free
-            instance.lingering = "" if instance.port is None else ports.lingering(instance.port)
-            instance.one_shot, instance.serves = self._one_shot, self._serves
-            if self._files:
-                file_arguments.write(
-                    self._called, self._files, self.tmpdir, self._fill, self._directory
-                )
-            if overridden(self, "prepare"):
-                self._port_now()
-                for field in self._named_ports():
-                    self._own(field)
-                hooks = True
-                perform(f"{instance.name}: prepare()", self.prepare)
-            hooks = False
-            instance.prepared = True
-            probe = self._all_probes(instance)
-            # half of the time, so that a slow resolver leaves some for the start
-            occupied = yield from probe.occupied(instance.name, began + deadline.left() / 2)
-            if occupied is not None:
-                raise occupied
-            question, probe = probe, self._watched(probe, instance)
-            launch = self._launch()
-            # nothing is wrong with the declaration: the warden boots while the rest is imported
-            self._warm_up()
-            load("supervision.starting")
-            from ..supervision.starting import get_ready
-
-            if self._launcher:
-                instance.who_is_there = functools.partial(question.occupied, instance.name)
-            # without anything to wait for it is ready, even if it ends at this moment
-            waits = instance.waits or self._one_shot or self._launcher or self._fails_on
-            yield from get_ready(instance, launch, probe if waits else None, deadline)
-            instance.outlasts = self._launcher and instance.process.ended
-            if self._launcher and instance.waits and not instance.outlasts:
-                load("executors.alive")
-                from .alive import lives_elsewhere
-
-                # a process that the launcher has left is alive here: the server, or a straggler
-                instance.lives_elsewhere = functools.partial(lives_elsewhere, instance, question)
-            self._ready(instance)
-            if instance.match and "port" in instance.match.groupdict():
-                # the port is known only now
-                launch.stop = self._stop_words(launch.env.get("PATH"), launch.cwd)
-                instance.process.farewell()
-            hooks = True
-            perform(f"{instance.name}: ready()", self.ready)
-            again, instance.lease.begun = instance.lease.begun, True
-            hold(self, instance)
-        except BaseException as error:
-            if instance is not None:
-                self._finish(instance, keep_lease=True, failure=error)
-            if isinstance(error, OSError) and not hooks and not is_foreign(error):
-                raise SpawnFailed(f"{self._called}: not started: {error}") from error
-            raise
-        finally:
-            if probe is not None:
-                probe.close()
-        instance.tell_ready(told_url(self))
-        if again:
-            # warn of services that were started with values which this start has changed
-            for service in self._services.values():
-                for said in getattr(service, "_stale", list)():
-                    emit(Warned(text=said, service=getattr(service, "name", "")))
+        return start.steps(self)
 
     @boundary_of_start
     def start(self: E) -> E:
@@ -758,91 +455,11 @@ class SimpleExecutor(Copied, Addressed):
         An exception that it raises is the error of the start, which leaves nothing running.
         """
 
-    def _all_probes(self, instance: Instance) -> Probe:
-        """All questions that a start asks, as one probe."""
-        from ..readiness.conditions import AllOf, Completed, Meanwhile, Spawned, Until
-
-        probes = undisturbed(self._readiness)
-        instance.waits = bool(probes or self._until)
-        # until= may also become true after a one-shot has ended; what its own probes ask may not
-        instance.outlasts = self._launcher or (self._one_shot and not probes)
-        until = self._until
-        asked = None if until is None else Until(lambda: until(self))
-        if self._one_shot:
-            completed = Completed("one_shot", self._fine)
-            if asked is None:
-                probes.append(completed)
-            else:
-                probes.insert(0, Meanwhile(completed, asked))
-        elif asked is not None:
-            probes.append(asked)
-        if self._launcher:
-            probes.insert(0, Completed("launcher", self._fine))
-        probes = probes or [Spawned()]
-        everything = probes[0] if len(probes) == 1 else AllOf(probes)
-        try:
-            everything.check()
-        except InvalidArgument as error:
-            let_through(error)
-            # the probe that raised it does not know the name of the service
-            raise InvalidArgument(f"{self._called}: {error}", executor=self._called) from None
-        return everything
-
-    def _watched(self, probe: Probe, instance: Instance) -> Probe:
-        """The same question, which also fails once the output matches ``fails_on``."""
-        if not self._fails_on:
-            return probe
-        from ..readiness.conditions import AllOf, NoFailure
-        from ..readiness.output import Observer
-
-        def seen(matched: str) -> FailurePatternSeen:
-            said = shortened(matched, LONGEST)
-            return instance.error(
-                FailurePatternSeen,
-                f"{self._called}: its output has {said!r}, which fails_on= means to be fatal",
-                matched=matched,
-            )
-
-        failure = NoFailure(Observer(instance.log, self._fails_on), seen)
-        # asked again at the end: what is written meanwhile may make both questions true
-        return AllOf([failure, probe, failure])
-
     def _launch(self) -> commands.Launch:
-        cwd = self._directory()
-        env = self._environment()
-        argv = tuple(map(self._fill, self._command))
-        notify = self._notify_address()
-        if notify:
-            env["NOTIFY_SOCKET"] = notify
-        path = env.get("PATH")
-        self._find_required(path, cwd)
-        launch = commands.Launch(
-            argv,
-            self._find(argv[0], path, cwd),
-            env,
-            cwd,
-            self._tty,
-            notify,
-            self._silent,
-            self._stop_words(path, cwd),
-            self._fine,
-            self._limits.stop_timeout if self._launcher and self._stop_command else 0.0,
-        )
-        self._found.clear()  # the next start may find others
-        return launch
+        """The command with its templates filled in."""
+        from . import start
 
-    @property
-    def _fine(self) -> frozenset[int]:
-        """Statuses with which the main process may end before the service is ready."""
-        ends = self._one_shot or self._launcher
-        return self._limits.expected_exit | {0} if ends else frozenset({0})
-
-    def _stop_words(self, path: str | None, cwd: str) -> tuple[str, ...]:
-        """The words of ``stop_command``, filled in; empty if there is none."""
-        if not self._stop_command:
-            return ()
-        program, *rest = map(self._fill, self._stop_command)
-        return (self._find(program, path, cwd), *rest)
+        return start.launch(self)
 
     # -- stop --
 
@@ -862,27 +479,7 @@ class SimpleExecutor(Copied, Addressed):
         """
         stay_imported()
         self._refuse_elsewhere()
-        keep_lease = for_now or self._stays()
-        instance = self._instance
-        if instance is None or not (instance.in_use and instance.process.mine()):
-            self._kill(keep_lease)
-            return
-        from ..supervision import stopping
-
-        failure: BaseException | None = None
-        try:
-            if instance.attached and not keep_lease:
-                if instance.running():
-                    self._detach()
-            else:
-                instance.tell_stopping()
-                yield from stopping.stop(instance, number, timeout)
-        except BaseException as error:
-            failure = error
-            raise
-        finally:
-            self._finish(instance, keep_lease, failure)
-            del failure
+        return end.steps(self, for_now, number, timeout)
 
     def _can_part(self) -> bool:
         return not (overridden(self, "stop") or self._elsewhere)
@@ -930,7 +527,7 @@ class SimpleExecutor(Copied, Addressed):
         except BaseException as error:
             if not (isinstance(error, InvalidArgument) and is_ours(error)):
                 # Ctrl-C may have come before the stop has cleaned up
-                self._kill(self._stays())
+                end.kill(self, self._stays())
             raise
 
     _native_stop = stop
@@ -977,7 +574,7 @@ class SimpleExecutor(Copied, Addressed):
         except BaseException as failure:
             if not is_ours(failure):
                 # Ctrl-C may have come before the stop began
-                self._kill(self._stays())
+                end.kill(self, self._stays())
             raise
 
     def _start_again(self, former: Instance) -> None:
@@ -1029,7 +626,7 @@ class SimpleExecutor(Copied, Addressed):
             raise
         except BaseException:
             # after Ctrl-C nobody needs the service any more
-            self._kill(self._stays())
+            end.kill(self, self._stays())
             raise
         self._start_again(former)
 
@@ -1046,13 +643,6 @@ class SimpleExecutor(Copied, Addressed):
 
     # -- how an instance is left behind --
 
-    def _kill(self, keep_lease: bool) -> None:
-        """Kill the processes of the last start, if there are any, and clean up after them."""
-        instance = self._instance
-        # a start that has launched nothing yet cleans up itself
-        if instance is not None and not instance.starting and not self._elsewhere:
-            self._finish(instance, keep_lease)
-
     @contextlib.contextmanager
     def _attempt(self) -> Iterator[None]:
         before = self._instance
@@ -1067,7 +657,7 @@ class SimpleExecutor(Copied, Addressed):
 
     def _clear(self) -> None:
         """End it at once after Ctrl-C in its start or stop, by any method that it has."""
-        self._kill(self._stays())
+        end.kill(self, self._stays())
         if overridden(self, "stop"):
             self.stop()
 
@@ -1117,65 +707,7 @@ class SimpleExecutor(Copied, Addressed):
         :param failure: the exception that is being raised, if there is one; an error of
             ``cleanup()`` is added to it.
         """
-        try:
-            if instance.in_use and instance.process.mine() and not instance.attached:
-                from ..supervision import stopping
-
-                stopping.kill(instance)
-        finally:
-            try:
-                self._clean_up(instance)
-            except Exception as error:
-                if failure is None or is_foreign(error):
-                    raise
-                self._tell_too(failure, error)
-            finally:
-                try:
-                    cancelled = isinstance(failure, GeneratorExit)
-                    said = "" if failure is None else sentence(failure)
-                    instance.tell_end("cancelled" if cancelled else said)
-                finally:
-                    self._end(instance, keep_lease)
-
-    def _tell_too(self, failure: BaseException, error: Exception) -> None:
-        """Add an error of ``cleanup()`` to the exception that is being raised."""
-        told = f"and in cleanup(): {sentence(error)}"
-        if isinstance(failure, SummonError):
-            failure.consequences += (told,)
-        else:
-            from ..events import Warned, emit
-
-            emit(Warned(text=f"{self._called}: {told}", service=self._called, level="error"))
-
-    def _clean_up(self, instance: Instance) -> None:
-        """Call ``cleanup()``, once for each instance; other threads do not wait for it."""
-        with handover:
-            if instance is not self._instance or not instance.lease.mine():
-                return
-            due, instance.prepared = instance.prepared, False
-        if due:
-            perform(f"{self._called}: cleanup()", self.cleanup)
-
-    def _end(self, instance: Instance, keep_lease: bool) -> None:
-        """Remove the files of an instance, except for a log that an error has named.
-
-        Does nothing if another instance has followed already. If Ctrl-C interrupts this, the next
-        call does the rest.
-        """
-        with handover:
-            if instance is not self._instance:
-                return
-            if not instance.over and instance.process.mine():
-                if instance.in_test and instance.in_use:
-                    instance.earlier += instance.excerpt()
-                    instance.since = instance.log.size()
-                instance.files.discard(keep_log=instance.log_named)
-                instance.process.forget()
-            if not (keep_lease and instance.lease.begun):
-                instance.lease.end()
-            let_go(self)
-            instance.over = True
-            instance.in_use = False
+        end.finish(self, instance, keep_lease, failure)
 
     # -- while it runs --
 
@@ -1265,22 +797,7 @@ class SimpleExecutor(Copied, Addressed):
         """
         from ..supervision import standard_input
 
-        instance, deadline = self._current("input"), self._deadline(timeout)
-        if not isinstance(text, str):
-            kind = type(text).__name__
-            raise InvalidArgument(
-                f"{self._called}: send() was given {kind}: give it a str", executor=self._called
-            )
-        try:
-            data = text.encode()
-        except UnicodeEncodeError:
-            raise InvalidArgument(
-                f"{self._called}: send() was given a lone surrogate, which no encoding has: "
-                "leave it out",
-                executor=self._called,
-            ) from None
-        self._refuse_silent(instance, "send()")
-        standard_input.send(instance, data, deadline)
+        standard_input.send(self._current("input"), text, self._deadline(timeout))
 
     def sendline(self, text: str = "", timeout: float | None = None) -> None:
         """Write a line to the service's standard input; see :meth:`send`."""
@@ -1302,9 +819,7 @@ class SimpleExecutor(Copied, Addressed):
         """
         from ..supervision import standard_input
 
-        instance, deadline = self._current("input"), self._deadline(timeout)
-        self._refuse_silent(instance, "send_eof()")
-        standard_input.end(instance, deadline)
+        standard_input.end(self._current("input"), self._deadline(timeout))
 
     def _deadline(self, timeout: float | None) -> Deadline:
         """The deadline of a wait.
@@ -1315,20 +830,6 @@ class SimpleExecutor(Copied, Addressed):
             return Deadline(self._limits.timeout)
         arguments.seconds(self._called, "timeout", timeout)
         return Deadline(timeout)
-
-    def _refuse_silent(self, instance: Instance, method: str) -> None:
-        if instance.attached:
-            raise InvalidArgument(
-                f"{self._called}: {method} cannot reach it, since it belongs to a stack that other "
-                "processes use, too: leave shared=True out",
-                executor=self._called,
-            )
-        if instance.launch.silent:
-            raise InvalidArgument(
-                f"{self._called}: {method} has nobody to write to, since stdin=None was declared: "
-                "leave that out",
-                executor=self._called,
-            )
 
     def tail(self, lines: int = 20) -> list[str]:
         """The last lines of the output, as clean text.

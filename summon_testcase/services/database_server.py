@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..declaration import arguments, variables
 from ..errors import InvalidArgument, ProcessExited
+from ..executors import end, references
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
 from ..scheduling.steps import Steps
@@ -235,7 +236,7 @@ class DatabaseServer(SimpleExecutor):
 
     def _known_directory(self) -> str | None:
         """The directory that programs run in which make its data, for an executor."""
-        place = self._in_advance(self._cwd or "")
+        place = references.in_advance(self, self._cwd or "")
         return os.sep if place is None else place or None
 
     def _begins_empty(self) -> bool:
@@ -311,7 +312,7 @@ class DatabaseServer(SimpleExecutor):
             recipe.finish(self, address)
             yield from maker._stopping()
         finally:
-            maker._kill(False)
+            end.kill(maker, False)
 
     def _fill_empty(self, words: list[str], what: str) -> Steps[None]:
         """Run the program that makes the data of an empty server."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import CommandNotFound
+from ..executors import references
 from ..executors.coordinated import OutputCoordinatedExecutor
 from ..foreign import suppress
 from ..scheduling.deadline import Deadline
@@ -63,7 +64,7 @@ def making(server: MariaDB) -> tuple[str, list[bytes], Make]:
     options = [
         *("--no-defaults", "--auth-root-authentication-method=normal"),
         *("--innodb-log-file-size=4M", "--character-set-server=utf8mb4"),
-        *map(server._placed, server._install),
+        *(references.placed(server, word) for word in server._install),
     ]
     identity = identity_of(server._called, mariadbd, options, owner)
 
@@ -147,6 +148,6 @@ def finish(server: MariaDB, address: tuple[str, int]) -> None:
 
 def _program(server: MariaDB, name: str) -> str:
     """The path of a program, found as the server's is."""
-    path = server._search_path()
-    path = None if path is None else server._placed(path)
+    path = references.search_path(server)
+    path = None if path is None else references.placed(server, path)
     return server._find(name, path, server._known_directory() or os.getcwd())

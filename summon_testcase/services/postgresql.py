@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..declaration import arguments, templates
 from ..declaration.programs import is_program, package_of
 from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
+from ..executors import references
 from ..executors.coordinated import OutputCoordinatedExecutor
 from ..foreign import suppress
 from ..unpatched import open, os
@@ -335,12 +336,15 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
                 return found
         if not place or name == "psql":
             with suppress(CommandNotFound):
-                return self._find(name, self._search_path(), os.sep)
+                return self._find(name, references.search_path(self), os.sep)
         return None
 
     def _program_directory(self) -> str:
         """The directory that ``bindir=`` names; empty if it names none."""
-        bindir, base = self._placed(self._bindir or ""), self._placed(self._cwd or "")
+        bindir, base = (
+            references.placed(self, self._bindir or ""),
+            references.placed(self, self._cwd or ""),
+        )
         if not bindir:
             return ""
         # A relative path starts from the server's directory, as any other.  Links are

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from ..executors import references
 from ..executors.coordinated import OutputCoordinatedExecutor
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Steps
@@ -56,9 +57,10 @@ def making(server: PostgreSQL) -> tuple[str, list[bytes], Make]:
     """How the data of an empty server are made."""
     owner = user()
     initdb = server._binary("initdb")
+    initdb_options = [references.placed(server, word) for word in server._initdb]
     options = [
         *("-U", server._user, "--auth=trust", "--encoding=UTF8", "--locale=C"),
-        *("--no-sync", "--wal-segsize=1", *map(server._placed, server._initdb)),
+        *("--no-sync", "--wal-segsize=1", *initdb_options),
     ]
     identity = identity_of(server._called, initdb, options, owner)
 

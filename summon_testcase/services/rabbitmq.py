@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..declaration import arguments
 from ..errors import InvalidArgument
+from ..executors import references
 from ..scheduling.steps import Steps
 from ..unpatched import os
 from .client import Client
@@ -149,7 +150,7 @@ class RabbitMQ(ReadyMade):
         from ..readiness.tcp import TCPProbe
 
         # it listens there when the start is over
-        return [*super()._readiness(), TCPProbe(_LOOPBACK, int(self._own("port:reset")))]
+        return [*super()._readiness(), TCPProbe(_LOOPBACK, int(references.own(self, "port:reset")))]
 
     def _stopping(
         self, for_now: bool = False, number: int | None = None, timeout: float | None = None

@@ -9,6 +9,7 @@ from ..declaration import arguments, file_arguments, variables
 from ..declaration.command import Launch
 from ..declaration.programs import package_of
 from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
+from ..executors import references
 from ..executors.loading import warm_up
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
@@ -120,7 +121,7 @@ class ReadyMade(SimpleExecutor):
         missing: CommandNotFound | None = None
         for name in candidates:
             try:
-                place = os.path.join(self._placed(self._bindir or ""), name)
+                place = os.path.join(references.placed(self, self._bindir or ""), name)
                 return super()._find(place, path, cwd)
             except CommandNotFound as error:
                 let_through(error)
@@ -148,8 +149,10 @@ class ReadyMade(SimpleExecutor):
 
     def _launch(self) -> Launch:
         if self._words:
-            path = self._environment().get("PATH")
-            program = os.path.basename(self._find(self._command[0], path, self._directory()))
+            path = references.environment(self).get("PATH")
+            program = os.path.basename(
+                self._find(self._command[0], path, references.directory(self))
+            )
             own = self._words.get(program, self._words[self._programs[0]])
             self._command = (self._command[0], *own, *self._options)
         launch = super()._launch()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..declaration import arguments, command, variables
 from ..declaration.arguments import perform
 from ..errors import InvalidArgument
+from ..executors import references
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
 from ..scheduling.steps import Steps
@@ -170,7 +171,7 @@ def _located(server: SimpleExecutor, path: str) -> str:
 
     :raises InvalidArgument: if it is not known before the start.
     """
-    found = server._located(path)
+    found = references.located(server, path)
     if found is None:
         raise InvalidArgument(
             f"{server._called}: where {path} is cannot be known before the start, with "

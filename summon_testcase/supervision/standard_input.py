@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+from ..errors import InvalidArgument
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Pause, wait
 from ..unpatched import time
@@ -21,16 +22,25 @@ _WINDOW = 4 * _CHUNK
 _LAST_WORD = 0.2
 
 
-def send(instance: Instance, text: bytes, deadline: Deadline) -> None:
+def send(instance: Instance, text: str, deadline: Deadline) -> None:
     """Send text until the service has taken all of it.
 
+    :raises InvalidArgument: if this is no text, or nobody reads it.
     :raises TimeoutExpired: if the service does not read; text that was not taken is dropped.
     :raises ProcessExited: if the service has ended, or ends meanwhile.
     :raises NotRunning: if its input is closed.
     """
-    taken = _send(instance.process, text, deadline)
-    if taken < len(text):
-        raise not_taken(instance, deadline, f"{taken} of {len(text)} bytes", taken)
+    if not isinstance(text, str):
+        raise _refusal(instance, f"send() was given {type(text).__name__}: give it a str")
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        said = "send() was given a lone surrogate, which no encoding has: leave it out"
+        raise _refusal(instance, said) from None
+    _refuse_silent(instance, "send()")
+    taken = _send(instance.process, data, deadline)
+    if taken < len(data):
+        raise not_taken(instance, deadline, f"{taken} of {len(data)} bytes", taken)
 
 
 def end(instance: Instance, deadline: Deadline) -> None:
@@ -38,9 +48,28 @@ def end(instance: Instance, deadline: Deadline) -> None:
 
     :raises SummonError: as :func:`send` does, if the service does not take the end.
     """
+    _refuse_silent(instance, "send_eof()")
     process = instance.process
     if not process.input_closed and not _end(process, deadline):
         raise not_taken(instance, deadline, "the end of its input")
+
+
+def _refuse_silent(instance: Instance, method: str) -> None:
+    if instance.attached:
+        raise _refusal(
+            instance,
+            f"{method} cannot reach it, since it belongs to a stack that other processes use, too: "
+            "leave shared=True out",
+        )
+    if instance.launch.silent:
+        raise _refusal(
+            instance,
+            f"{method} has nobody to write to, since stdin=None was declared: leave that out",
+        )
+
+
+def _refusal(instance: Instance, said: str) -> InvalidArgument:
+    return InvalidArgument(f"{instance.name}: {said}", executor=instance.name)
 
 
 def _send(process: Process, text: bytes, deadline: Deadline) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from ..declaration.lifetime import SCOPES, Scope
 from ..errors import InvalidArgument
+from ..executors.checks import refuse_a_reset_for_all
 from ..executors.executor import Executor, overridden
 from ..executors.simple import SimpleExecutor
 from ..executors.wrapped import Summoned
@@ -53,7 +54,7 @@ def refuse_what_cannot_be_shared(executor: SimpleExecutor, life: Scope) -> None:
     :param life: the scope in which it lives.
     """
     called = executor._called
-    executor._refuse_a_reset_for_all()
+    refuse_a_reset_for_all(executor)
     if life != "run":
         raise InvalidArgument(
             f'{called}: shared=True, and scope={life!r}: write scope="run", since other processes '
