@@ -45,7 +45,7 @@ def up(stage: Stage) -> Stage:
     return stage
 
 
-def test_a_day_in_the_background(up: Stage, ask: Ask) -> None:
+def test_a_day_in_the_background(up: Stage, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command once, since a stack takes its time to start."""
     owner = up.stack()["pid"]
     assert os.getsid(owner) == owner
@@ -55,6 +55,11 @@ def test_a_day_in_the_background(up: Stage, ask: Ask) -> None:
     assert "db    running" in said
     (facts,) = json.loads(ask("ps", "--json", "stack.py:StackTest"))
     port = facts["services"]["db"]["port"]
+
+    monkeypatch.chdir(up.runtime)
+    assert f"what runs is stack.py in {up.here} (pid {owner})" in ask("ps", status=1)
+    assert f"stack.py in {up.here} (pid {owner}): running\n" in ask("ps", "--all")
+    monkeypatch.chdir(up.here)
 
     assert ask("logs", "web") == f"web    | web sees {port}\n"
     said = ask("logs")
