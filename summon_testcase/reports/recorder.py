@@ -80,6 +80,7 @@ class Recorder:
             shutil.copyfile(path, place)
         except OSError as error:
             let_through(error)
+            os.unlink(place)
             return path
         return os.path.relpath(place, self.directory.path)
 

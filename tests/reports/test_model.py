@@ -133,6 +133,12 @@ class ModelTest(unittest.TestCase):
         copy = Path(self.directory.path, note["attachment"])
         self.assertEqual(copy.read_bytes(), b"picture")
 
+    def test_names_an_attachment_that_cannot_be_copied(self):
+        for path in (f"{self.directory.path}/none.png", self.directory.path):
+            self.tell(events.Note, text="as it was", attachment=path)
+            self.assertEqual(report(self.directory)["notes"][-1]["attachment"], path)
+        self.assertEqual(list(Path(self.directory.path, "attachments").iterdir()), [])
+
 
 if __name__ == "__main__":
     unittest.main()
