@@ -163,6 +163,7 @@ SERVERS = {
         "mosquitto",
         "mosquitto -c {dir}/it.conf",
         speaks("mqtt"),
+        signal.SIGKILL,
         files={"it.conf": "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n"},
     ),
     "NATS": Server(

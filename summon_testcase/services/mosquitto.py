@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 from .ready_made import ReadyMade
@@ -16,9 +17,11 @@ class Mosquitto(ReadyMade):
     """A fresh Mosquitto server that lets anybody in and saves nothing.
 
     Ready once it accepts a client.  It has no way to forget: ``scope="test"`` gives each test a
-    fresh one, in some 20 ms.
+    fresh one, in some 15 ms.  It is stopped by SIGKILL, since there is nothing that it could save.
 
-    :param config: further lines of its configuration, templates filled in.
+    :param config: further lines of its configuration, templates filled in; with
+        ``persistence true`` among them, write ``stop_signal=signal.SIGTERM``, which takes it up to
+        0.1 seconds to notice.
     :param options: further arguments, ``["-v"]``.
 
     The other arguments are those of :class:`~summon_testcase.SimpleExecutor`.
@@ -30,7 +33,8 @@ class Mosquitto(ReadyMade):
 
     def __init__(self, config: str = "", **options: Any) -> None:
         files = {"mosquitto.conf": f"{_CONFIG}{config}\n"}
-        super().__init__(["-c", "{tmpdir}/mosquitto.conf"], own_files=files, **options)
+        given = {"stop_signal": signal.SIGKILL, **options}
+        super().__init__(["-c", "{tmpdir}/mosquitto.conf"], own_files=files, **given)
 
     def env(self) -> dict[str, str]:
         """``MQTT_URL``."""
