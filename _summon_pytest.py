@@ -73,3 +73,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         from summon_testcase.testing import pytest_hooks
 
         plugins.register(pytest_hooks, "summon-hooks")
+    if "summon_testcase.django" in sys.modules and not plugins.hasplugin("summon-django"):
+        from summon_testcase.django import pytest_hooks as django_hooks
+
+        plugins.register(django_hooks, "summon-django")

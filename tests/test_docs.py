@@ -304,7 +304,12 @@ class DocumentationTest(PageTest):
         self.check(ROOT / "docs" / "howto.rst")
 
     def test_pytest(self) -> None:
+        # it would show fixtures of its own
+        os.environ["PYTEST_ADDOPTS"] = "-p no:django"
         self.check(ROOT / "docs" / "pytest.rst")
+
+    def test_django(self) -> None:
+        self.check(ROOT / "docs" / "django.rst")
 
     def test_asyncio(self) -> None:
         self.check(ROOT / "docs" / "asyncio.rst")
@@ -342,8 +347,8 @@ class DocumentationTest(PageTest):
 
     def test_other_pages_have_no_code(self) -> None:
         own_test = {"README.rst", "tutorial.rst", "gotchas.rst", "howto.rst", "mirakuru.rst"}
-        own_test |= {"architecture.rst", "asyncio.rst", "command.rst", "pytest.rst", "report.rst"}
-        own_test |= {"services.rst"}
+        own_test |= {"architecture.rst", "asyncio.rst", "command.rst", "django.rst", "pytest.rst"}
+        own_test |= {"report.rst", "services.rst"}
         not_run = {"performance.rst", "reliability.rst"}
         for page in PAGES:
             if page.name not in own_test | not_run:

@@ -21,7 +21,7 @@ PACKAGE = "summon_testcase"
 #: from top to bottom: rooms, which are folders, and leaves; those in one row are siblings and do
 #: not know each other
 ROWS = [
-    {"__main__"},
+    {"__main__", "django"},
     {"cli", "testing"},
     {"stacks"},
     {"orchestration", "services"},
@@ -41,13 +41,14 @@ PROGRAMS: dict[str, set[str]] = {
     "asker": {"requests", "urllib3"},
     "proxy": set(),
 }
-#: modules that only one file or room may import
-ONLY = {
+#: modules that only one file or room may import, or two
+ONLY: dict[str, str | tuple[str, ...]] = {
     "unittest": "testing/testcase",
     "requests": "asker/",
     "urllib3": "asker/",
     "pexpect": "readiness/output",
-    "pytest": "testing/",
+    "pytest": ("testing/", "django/pytest_hooks"),
+    "django": "django/",
 }
 #: names that tests replace, which the package imports from this module instead
 UNPATCHED = "unpatched"
@@ -207,7 +208,8 @@ def check_exclusive_imports(source: Source) -> Iterator[str]:
         where = f"{source.where}:{node.lineno}"
         for outside, owner in ONLY.items():
             if is_within(name, outside) and not source.where.startswith(owner):
-                yield f"{where}: {source.module} imports {outside}, only {owner} may"
+                owners = owner if isinstance(owner, str) else " and ".join(owner)
+                yield f"{where}: {source.module} imports {outside}, only {owners} may"
 
 
 def check_replaced(source: Source) -> Iterator[str]:

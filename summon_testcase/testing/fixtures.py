@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from types import SimpleNamespace
 from typing import Any, Literal, TypeVar, get_args, overload
 
@@ -21,7 +21,7 @@ from ..orchestration.orchestrator import Orchestrator
 from ..scheduling.steps import background
 from ..tracebacks import boundary, hidden, trimmed
 from . import farewells
-from .pool import ServicePool, only_skips
+from .pool import ServicePool, everywhere, only_skips
 from .selection import parts
 from .unstarted import services_not_up
 
@@ -178,7 +178,7 @@ class Stack:
                 part.scope = life  # as reports have it; a class keeps what it says
         self.pool = ServicePool(life)
         #: for each fixture that is set up, by its name: the services that it needs
-        self._users: dict[str, list[str]] = {}
+        self.users: dict[str, list[str]] = {}
         self._value: Any = None
         self._needed: dict[str, list[str]] = {}
 
@@ -186,20 +186,22 @@ class Stack:
         """A service and those to which it refers."""
         if name not in self._needed:
             whole = Orchestrator(self.services)
-            whole._bind({})
+            whole._bind(everywhere)
             self._needed[name] = list(whole._only([name])._members)
         return self._needed[name]
 
     @property
     def up(self) -> set[str]:
         """The names of the services that fixtures have up."""
-        return {name for names in self._users.values() for name in names}
+        return {name for names in self.users.values() for name in names}
 
     def parts(self, names: list[str]) -> list[Executor]:
         """All executors of some services, also those in groups."""
         return [part for name in names for part in parts(self.services[name])]
 
-    def serve(self, request: Any, names: list[str], pick: Callable[[Any], T]) -> Iterator[T]:
+    def serve(
+        self, request: Any, names: list[str], pick: Callable[[Any], T]
+    ) -> Generator[T, None, None]:
         """What a fixture does: start services, give its value, and stop them.
 
         :param names: the services that the fixture needs.
@@ -222,7 +224,7 @@ class Stack:
                 test.watch(self, names)
             yield pick(self._value)
         finally:
-            self._leave(request.fixturename)
+            self.let_go(request.fixturename)
 
     def bring_up(self, names: list[str], label: str) -> list[str]:
         """Start services that are not up, or start them again after a test that has stopped them.
@@ -236,13 +238,21 @@ class Stack:
         return self.pool.bring_up(wanted, self.services, f"before {label}")
 
     def _enter(self, request: Any, names: list[str], label: str) -> None:
-        self.pool.owner = self.pool.owner or request.fixturename
         if request.scope in ("function", "class", "module"):
             self.pool.module = request.module.__name__
-        for executor in self.services.values():
-            executor._take_defaults({}, request.fixturename)
         if not all(part._stop_wait for part in self.parts(names)):
             farewells.told_by_session(request.session)
+        self.hold(request.fixturename, names, label)
+
+    def hold(self, user: str, names: list[str], label: str) -> None:
+        """Have services up for somebody, until :meth:`let_go`.
+
+        :param user: who that is: a fixture.
+        :param label: see :meth:`bring_up`, whose exceptions this raises.
+        """
+        self.pool.owner = self.pool.owner or user
+        for executor in self.services.values():
+            executor._take_defaults({}, user)
         try:
             self.bring_up(names, label)
             if self._value is None:
@@ -250,15 +260,16 @@ class Stack:
                 for name, executor in self.services.items():
                     setattr(self._value, name, executor)
         except BaseException:
-            if not self._users:
+            if not self.users:
                 self._stop()
             raise
-        self._users[request.fixturename] = names
+        self.users[user] = names
         self.pool.inside = 1  # the services are not in the way of a TestCase, nor left over
 
-    def _leave(self, fixture: str) -> None:
-        del self._users[fixture]
-        if not self._users:
+    def let_go(self, user: str) -> None:
+        """Stop the services, unless somebody else needs them."""
+        del self.users[user]
+        if not self.users:
             self._value = None
             self._stop()
 

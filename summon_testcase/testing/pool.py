@@ -48,6 +48,8 @@ FORBID_SKIPS = "SUMMON_FORBID_SKIPS"
 
 Reason = tuple[Exception, TracebackType | None]
 
+#: what templates and ``env=`` of all services may name, whichever class declares them
+everywhere: dict[str, Any] = {}
 #: the pools that have services up, in the order of their starts
 holders: list[ServicePool] = []
 
@@ -203,7 +205,7 @@ class ServicePool:
         _stop_all_at_exit_of(os.getpid())
         self.enter()
         batch = Orchestrator(missing)
-        batch._bind(around)
+        batch._bind({**everywhere, **around})
         for failed in _tried:
             if is_in(failed.executor, missing.values()) and failed.referred_to(around):
                 raise failed.again().with_traceback(failed.traceback)
@@ -537,6 +539,7 @@ def _remember_nothing() -> None:
     _run = ServicePool("run", "run")
     _modules.clear()
     _tried.clear()
+    everywhere.clear()
 
 
 shutdown.at_reset(_remember_nothing)

@@ -51,8 +51,8 @@ class InTest:
         #: the services that its fixtures name, by what has them up
         self._uses: dict[Stack, list[str]] = {}
         fixtures = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-        for definition in chain(*fixtures.values()):
-            uses = getattr(definition.func, "summon_uses", None)
+        for user in [item, *(definition.func for definition in chain(*fixtures.values()))]:
+            uses = getattr(user, "summon_uses", None)
             if uses is not None:
                 stack, names = uses
                 self._uses[stack] = list(dict.fromkeys([*self._uses.get(stack, ()), *names()]))

@@ -61,10 +61,11 @@ class _Hook:
 
 
 @contextmanager
-def reported(test: Any, result: Any, watch: Watch) -> Iterator[None]:
+def reported(test: Any, result: Any, watch: Watch, tell: bool = True) -> Iterator[None]:
     """While a test runs, add the words about its services to all reports about it.
 
     :param result: the result object; None for a test that runs without one.
+    :param tell: whether to emit that the test begins and ends.
     """
     reporter = _Reporter(test, result, watch)
     hooks: list[_Hook] = []
@@ -82,7 +83,8 @@ def reported(test: Any, result: Any, watch: Watch) -> Iterator[None]:
             continue
         hooks.append(hook)
     try:
-        emit(TestBegan(test=test.id(), services=watch.names))
+        if tell:
+            emit(TestBegan(test=test.id(), services=watch.names))
         yield
     except BaseException as error:
         reporter.note("error", sentence(error))  # debug() passes all errors on
@@ -96,7 +98,8 @@ def reported(test: Any, result: Any, watch: Watch) -> Iterator[None]:
                     delattr(result, hook.name)
                 else:
                     setattr(result, hook.name, now.former)
-        emit(TestEnded(test=test.id(), outcome=reporter.outcome, message=reporter.message))
+        if tell:
+            emit(TestEnded(test=test.id(), outcome=reporter.outcome, message=reporter.message))
 
 
 class Ending:

@@ -1,0 +1,85 @@
+"""Workers of ``--parallel``: Django gives each a database, and we give it all other services.
+
+A worker that was forked begins with the settings of its parent, so addresses in them are changed.
+One that was spawned imports the settings anew, and they have other addresses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.core.signals import setting_changed
+from django.test import runner
+
+from ..executors.simple import SimpleExecutor
+from ..wording import at
+from .project import lease_port, project
+from .results import ServiceResult
+
+
+def init_worker(*arguments: Any, **options: Any) -> None:
+    """Called in each worker before its first test."""
+    runner._init_worker(*arguments, **options)
+    project.begin_in_worker(readdress)
+
+
+class RemoteResult(ServiceResult, runner.RemoteTestResult):  # type: ignore[misc]
+    """What becomes of tests in a worker."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # up to Python 3.10 a failed subtest takes its result to the parent
+        return {key: v for key, v in super().__getstate__().items() if key != "_services"}
+
+
+class RemoteRunner(runner.RemoteTestRunner):  # type: ignore[misc]
+    """Runs tests in a worker."""
+
+    resultclass = RemoteResult
+
+
+class Workers:
+    """A base, to the left of a suite that runs tests in parallel."""
+
+    init_worker = init_worker
+    runner_class = RemoteRunner
+
+
+def readdress(services: Iterable[SimpleExecutor]) -> None:
+    """Give services other ports, and change their addresses in the settings."""
+    from django.conf import settings
+
+    changes: dict[str | int, str | int] = {}
+    for service in services:
+        host, old = service.host, service.port
+        lease_port(service)
+        changes |= {at(host, old): at(host, service.port), old: service.port}
+    for name in dir(settings):
+        if name.isupper() and name != "DATABASES" and settings.is_overridden(name):
+            value = getattr(settings, name)
+            changed = _changed(value, changes)
+            if changed is not value:
+                setattr(settings, name, changed)
+                # so Django forgets what it has made of the old value, as after override_settings
+                sender = type(settings._wrapped)
+                setting_changed.send_robust(sender, setting=name, value=changed, enter=True)
+
+
+def _changed(value: Any, changes: Mapping[str | int, str | int]) -> Any:
+    """A value with other addresses; the same object if it has none of them."""
+    if isinstance(value, str):
+        for old, new in changes.items():
+            if isinstance(old, str):
+                value = re.sub(rf"\b{re.escape(old)}\b", str(new), value)
+        return value
+    if type(value) is int:
+        return changes.get(value, value)
+    if isinstance(value, dict):
+        items = {key: _changed(each, changes) for key, each in value.items()}
+        return value if all(items[key] is value[key] for key in value) else items
+    if type(value) in (list, tuple, set):
+        each_changed = [_changed(each, changes) for each in value]
+        same = all(new is old for new, old in zip(each_changed, value, strict=True))
+        return value if same else type(value)(each_changed)
+    return value

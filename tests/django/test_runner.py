@@ -1,0 +1,173 @@
+"""``manage.py test`` of a project whose settings name services."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from .shop import Shop
+
+TESTS = """
+import os
+import signal
+import time
+from django.conf import settings
+from django.db import connection
+from django.db.utils import ProgrammingError
+from django.test import SimpleTestCase, TestCase, TransactionTestCase
+from settings import redis
+from .fresh import used
+
+class InTransaction(TestCase):
+    def test_one(self):
+        used()
+    test_two = test_one
+
+    def test_writes(self):
+        used()
+        with self.assertRaises(ProgrammingError), connection.cursor() as cursor:
+            cursor.execute("SELECT nonsense")
+        self.fail("as it should")
+
+class Committed(TransactionTestCase):
+    def test_one(self):
+        used()
+    test_two = test_one
+
+class Simple(SimpleTestCase):
+    def test_one(self):
+        used(database=False)
+    test_two = test_one
+
+class TheCacheDies(SimpleTestCase):
+    def test_1_kills(self):
+        os.kill(redis.pid, signal.SIGKILL)
+        while redis.running():
+            time.sleep(0.01)
+
+    def test_2_finds_it_dead(self):
+        print("not reached")
+"""
+
+
+def test_each_test_finds_a_fresh_database_and_a_fresh_cache(shop: Shop) -> None:
+    shop.write("shop/tests.py", TESTS)
+    said = shop.test("-v2", status=1)
+    assert "Ran 9 tests" in said and "FAILED (failures=1, errors=2)" in said, said
+    # what the server wrote is in the report of the test in which it did
+    (report,) = re.findall(r"^AssertionError: as it should\n\n(.*?)\n\n---", said, re.M | re.S)
+    assert report.startswith("postgresql wrote during this test:\n")
+    assert 'column "nonsense" does not exist' in report
+    assert said.count("wrote during this test") == 1, said
+    killed = "ProcessExited: redis: was killed by SIGKILL during shop.tests.TheCacheDies.test_1_"
+    assert said.count(killed) == 2 and "not reached" not in said, said
+
+
+#: each test waits until a test of the other worker runs, too
+WORKERS = """
+import os, time
+from pathlib import Path
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from django.test import TestCase
+from summon_testcase import OutputCoordinatedExecutor, SummonMixin
+from .fresh import used
+
+class First(SummonMixin, TestCase):
+    told = OutputCoordinatedExecutor(
+        ["sh", "-c", 'echo "{django.url} $PGDATABASE"; exec sleep 60'],
+        banner="(?P<place>.*) (?P<base>.*)\\n", env=["django"])
+
+    def test_has_its_own(self):
+        used()
+        assert self.told.place.endswith(f"/{self.told.base}")
+        assert self.told.base == connection.settings_dict["NAME"]
+        database = connection.settings_dict
+        (address,) = settings.CACHES["default"]["LOCATION"]
+        host, port = settings.PLACE["where"][1:]
+        assert address == f"redis://{host}:{port}/0", (address, settings.PLACE)
+        said = Path(os.environ["SAID"])
+        said.joinpath(type(self).__name__).write_text(
+            f"{database['PORT']} {database['NAME']} {address}")
+        limit = time.monotonic() + 20
+        while len(list(said.iterdir())) < 2 and time.monotonic() < limit:
+            time.sleep(0.01)
+        assert cache.get("plums") == 1
+        assert len(list(said.iterdir())) == 2
+
+class Second(First):
+    pass
+"""
+
+
+@pytest.mark.parametrize("how", ["forked", "spawned"])
+def test_workers_have_databases_and_caches_of_their_own(shop: Shop, how: str) -> None:
+    shop.write("shop/tests.py", WORKERS)
+    folder = shop.path / "said"
+    folder.mkdir()
+    report = shop.path / "report"
+    environment = {"SPAWN": "1"} if how == "spawned" else {"SUMMON_REPORT": str(report)}
+    said = shop.test("--parallel", "2", SAID=str(folder), **environment)
+    assert "Ran 2 tests" in said, said
+    first, second = (path.read_text().split() for path in folder.iterdir())
+    assert first[0] == second[0], "one server has both databases"
+    assert {first[1], second[1]} == {"test_shop_1", "test_shop_2"}
+    assert first[2] != second[2]
+    if how == "forked":
+        made = json.loads((report / "report.json").read_text())
+        assert len(made["processes"]) == 3
+        assert [service["name"] for service in made["services"]].count("redis") == 3
+        outcomes = {test["name"]: test["outcome"] for test in made["tests"]}
+        case = "shop.tests.{}.test_has_its_own"
+        assert outcomes == {case.format("First"): "passed", case.format("Second"): "passed"}
+
+
+def test_a_service_that_only_workers_cannot_start_is_the_error_of_their_tests(shop: Shop) -> None:
+    shop.write("shop/tests.py", WORKERS)
+    # the parent starts it, then it is gone
+    program = shop.path / "cache"
+    program.write_text('#!/bin/sh\nrm "$0"\nexec redis-server "$@"\n')
+    program.chmod(0o755)
+    said = shop.test("--parallel", "2", status=1, SAID="none", REDIS=str(program))
+    assert "Ran 2 tests" in said and "FAILED (errors=2)" in said, said
+    assert said.count("CommandNotFound: redis: command not found") == 2, said
+
+
+def test_what_no_test_uses_is_not_started(shop: Shop) -> None:
+    """The database ``unused`` of the settings cannot be, in all tests here."""
+    shop.write("shop/tests.py", TESTS)
+    said = shop.test("shop.tests.InTransaction.test_one", status=1, BINDIR="/nowhere")
+    assert "Found 1 test(s).\nCommandError: postgresql: 'postgres' is not in /nowhere: " in said
+    assert "Traceback" not in said
+    # it asks which migrations there were, and warns that there is no database
+    command = ("-W", "ignore:Got an error", "manage.py", "makemigrations", "--check")
+    assert shop.run(*command, BINDIR="/nowhere") == "No changes detected\n"
+
+
+def test_any_runner_has_them(shop: Shop) -> None:
+    """Also one that knows nothing of us, since Django reads TEST when it sets up databases."""
+    shop.write("shop/tests.py", TESTS)
+    shop.write("settings.py", (shop.path / "settings.py").read_text() + "del DATABASES['unused']\n")
+    plain = "django.test.runner.DiscoverRunner"
+    said = shop.test("shop.tests.Committed.test_one", RUNNER=plain)
+    assert "Ran 1 test" in said, said
+    runners = """
+from django.test.runner import DiscoverRunner
+from summon_testcase.django import RunnerMixin
+
+class Own(DiscoverRunner):
+    def run_suite(self, suite, **kwargs):
+        print("my own")
+        return super().run_suite(suite, **kwargs)
+
+class OwnWithServices(RunnerMixin, Own):
+    "Both."
+"""
+    shop.write("runners.py", runners)
+    # and no database, since none of these tests needs it
+    own = {"RUNNER": "runners.OwnWithServices", "BINDIR": "/nowhere"}
+    said = shop.test("shop.tests.Simple", **own)
+    assert "my own" in said and "Ran 2 tests" in said, said
