@@ -120,7 +120,7 @@ class Project:
             return
         self._begun = True
         if names := self.names(aliases):
-            self.stack.hold(_OWNER, names, "the tests of Django")
+            self.stack.hold(_OWNER, _OWNER, names, "the tests of Django")
 
     def begin_in_worker(self, readdress: Callable[[Iterable[SimpleExecutor]], None]) -> None:
         """Start, in a worker of ``--parallel``, all services but the databases.
@@ -137,7 +137,7 @@ class Project:
                 readdress(self.services[name] for name in names)
             self._begun = True
             if names:
-                self.stack.hold(_OWNER, names, "the tests of this worker")
+                self.stack.hold(_OWNER, _OWNER, names, "the tests of this worker")
         except Exception as error:
             let_through(error)
             self.failure = error

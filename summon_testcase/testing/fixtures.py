@@ -177,8 +177,9 @@ class Stack:
             if isinstance(stack, type) or not part._owner_name:
                 part.scope = life  # as reports have it; a class keeps what it says
         self.pool = ServicePool(life)
-        #: for each fixture that is set up, by its name: the services that it needs
-        self.users: dict[str, list[str]] = {}
+        #: for each that has services up, those that it needs.  A fixture is known by its request,
+        #: since modules that import it have one each, of the same name
+        self.users: dict[object, list[str]] = {}
         self._value: Any = None
         self._needed: dict[str, list[str]] = {}
 
@@ -224,7 +225,7 @@ class Stack:
                 test.watch(self, names)
             yield pick(self._value)
         finally:
-            self.let_go(request.fixturename)
+            self.let_go(request)
 
     def bring_up(self, names: list[str], label: str) -> list[str]:
         """Start services that are not up, or start them again after a test that has stopped them.
@@ -242,17 +243,18 @@ class Stack:
             self.pool.module = request.module.__name__
         if not all(part._stop_wait for part in self.parts(names)):
             farewells.told_by_session(request.session)
-        self.hold(request.fixturename, names, label)
+        self.hold(request, request.fixturename, names, label)
 
-    def hold(self, user: str, names: list[str], label: str) -> None:
+    def hold(self, user: object, called: str, names: list[str], label: str) -> None:
         """Have services up for somebody, until :meth:`let_go`.
 
-        :param user: who that is: a fixture.
+        :param user: who that is: the request for a fixture.
+        :param called: the name of the fixture.
         :param label: see :meth:`bring_up`, whose exceptions this raises.
         """
-        self.pool.owner = self.pool.owner or user
+        self.pool.owner = self.pool.owner or called
         for executor in self.services.values():
-            executor._take_defaults({}, user)
+            executor._take_defaults({}, called)
         try:
             self.bring_up(names, label)
             if self._value is None:
@@ -266,7 +268,7 @@ class Stack:
         self.users[user] = names
         self.pool.inside = 1  # the services are not in the way of a TestCase, nor left over
 
-    def let_go(self, user: str) -> None:
+    def let_go(self, user: object) -> None:
         """Stop the services, unless somebody else needs them."""
         del self.users[user]
         if not self.users:

@@ -332,6 +332,21 @@ def test_what_only_shows_starts_nothing(
     assert not (tmp_path / "started").exists()
 
 
+IMPORTING = """
+from fixtures import db, shop
+
+def test_has_both(db, shop):
+    assert shop.db is db and db.running()
+"""
+
+
+def test_modules_may_import_a_fixture(project: Project, tmp_path: Path) -> None:
+    """Each module that does so has one more fixture, of the same services."""
+    project.write(fixtures=CONFTEST, test_here=IMPORTING, test_there=IMPORTING)
+    assert "2 passed" in project.run()
+    assert (tmp_path / "started").read_text() == "up\nup\n"  # db and web
+
+
 PASSING = """
 import pytest
 from conftest import say
