@@ -18,7 +18,7 @@ from pathlib import Path
 from ..terminal import hear_signals
 from . import matrix_facts
 from .matrix_checks import CHECKS, SCENARIOS, Verdict, judge, load_all
-from .matrix_rows import ROWS, Row
+from .matrix_rows import CASES, ROWS, Row
 
 #: comments in the file with the tables, at which its parts begin
 PARTS = [f".. part: {part}" for part in ("checks", "notes", "facts", "end")]
@@ -43,7 +43,7 @@ def cells_of(row: Row, verdicts: list[Verdict]) -> list[str]:
     cells = []
     for check in CHECKS:
         shown = {
-            "its own TestCase": bool(row.own_passing or row.own_failing),
+            "its own tests": bool(row.own_passing or row.own_failing),
             "death named": not row.stops_early,
         }
         word = "NO" if any(v.problems[check] for v in verdicts) else "ok"
@@ -101,8 +101,9 @@ def main() -> int:
             print(file=sys.stderr)
         facts = {}
         if options.table:
-            found_out = pool.map(matrix_facts.find, rows)
-            facts = {row.name: facts for row, facts in zip(rows, found_out, strict=True)}
+            with_cases = [row for row in rows if row.sample is CASES]
+            found_out = pool.map(matrix_facts.find, with_cases)
+            facts = {row.name: facts for row, facts in zip(with_cases, found_out, strict=True)}
     for found in verdicts.values():
         found.sort(key=lambda v: list(SCENARIOS).index(v.scenario))
 

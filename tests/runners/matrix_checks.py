@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import re
 import signal
@@ -19,7 +20,7 @@ from typing import NamedTuple
 from tests.samples import eventually, having
 from tests.test_runners import PACKAGE, REPORTED, SAMPLE, Outcome
 
-from .matrix_rows import CANNOT_START, FAILING, INTERRUPTED, PASSING, Row
+from .matrix_rows import Row
 
 #: seconds for a whole run; most take three
 DEADLINE = 120.0
@@ -29,6 +30,8 @@ PATIENCE = 25.0
 A_MOMENT = 2.0
 #: those that a test of the sample kills
 MORTALS = {"mortal", "quiet", "phoenix"}
+#: that which has the scope "run"
+OF_THE_RUN = "hub"
 COMPLAINTS = ("ResourceWarning", "Exception ignored", "RuntimeWarning")
 
 
@@ -195,15 +198,36 @@ def tests_of(modules: Iterable[str], row: Row) -> Counter[str]:
         )
         if not skipped:
             found[f"{type(test).__name__}.{name}"] += row.copies
+    for test in methods_of(modules):
+        found[test] += row.copies
     return found
+
+
+def methods_of(modules: Iterable[str]) -> Iterator[str]:
+    """The tests of modules that are methods of other classes than a TestCase, for pytest."""
+    for module in map(importlib.import_module, modules):
+        for case in vars(module).values():
+            if (
+                isinstance(case, type)
+                and case.__module__ == module.__name__
+                and not issubclass(case, unittest.TestCase)
+            ):
+                for name in dir(case):
+                    marks = [
+                        mark.name
+                        for thing in (case, getattr(case, name))
+                        for mark in getattr(thing, "pytestmark", ())
+                    ]
+                    if name.startswith("test_") and "skip" not in marks:
+                        yield f"{case.__name__}.{name}"
 
 
 def load_all(rows: Iterable[Row]) -> None:
     """Import all modules that will be asked for, before there are threads."""
     for row in rows:
-        own = (*row.own_passing, *row.own_failing)
-        for _ in cases_of((*PASSING, *CANNOT_START, *FAILING, *INTERRUPTED, *own)):
-            pass
+        for modules in (*row.sample, row.own_passing, row.own_failing):
+            for _ in cases_of(modules):
+                pass
 
 
 # -- what must hold --
@@ -229,6 +253,8 @@ def ends(row: Row, scenario: str, ran: Ran, problems: dict[str, list[str]]) -> N
         unstopped = {pid: name for pid, name in open_.items() if name not in MORTALS}
     elif scenario == "interrupted":  # workers are killed, and so may be their services
         unstopped = {pid: name for pid, name in open_.items() if int(pid) in ran.left}
+    elif row.ends_workers:
+        unstopped = {pid: name for pid, name in open_.items() if name != OF_THE_RUN}
     balance = problems["starts = stops"]
     expect(balance, f"started and not stopped: {unstopped}", not unstopped)
     expect(balance, "nothing was started", ran.outcome.names("start"))
@@ -242,7 +268,7 @@ def ends(row: Row, scenario: str, ran: Ran, problems: dict[str, list[str]]) -> N
 def passing(row: Row, ran: Ran, problems: dict[str, list[str]]) -> None:
     """Tests that pass: once each, with their services, and the run succeeds."""
     here = problems["tests pass"]
-    modules = (*PASSING, *row.own_passing)
+    modules = (*row.sample.passing, *row.own_passing)
     expect(here, f"exit status {ran.outcome.status}", ran.outcome.status == 0)
     wanted = tests_of(modules, row)
     found = ran.outcome.names("test")
@@ -256,7 +282,7 @@ def passing(row: Row, ran: Ran, problems: dict[str, list[str]]) -> None:
     if row.own_passing:
         own = tests_of(row.own_passing, row)
         found = ran.outcome.names("test")
-        expect(problems["its own TestCase"], "did not run", all(found[name] for name in own))
+        expect(problems["its own tests"], "did not run", all(found[name] for name in own))
     held: set[str] = set()
     seen = 0
     for line in ran.outcome.log:
@@ -307,17 +333,18 @@ def failing(row: Row, ran: Ran, problems: dict[str, list[str]]) -> None:
             continue
         if word == "sub-test" and row.drops_subtests:
             continue
-        expect(wrote, f"{word}: {count} times", count == row.copies * row.prints)
+        right = count >= 1 if row.copies_share else count == row.copies * row.prints
+        expect(wrote, f"{word}: {count} times", right)
     for word in ("silent wrote", "talker was asked: GET /said-in-passing-"):
         expect(wrote, f"has {word!r}", word not in ran.said)
     dead = problems["death named"]
     deaths = [
-        "mortal: was killed by SIGKILL during Dying.test_1_dies",
-        "quiet: was killed by SIGABRT during DyingUnnoticed.test_1_passes",
+        r"mortal: was killed by SIGKILL during (\S+::)?Dying(\.|::)test_1_dies",
+        r"quiet: was killed by SIGABRT during (\S+::)?DyingUnnoticed(\.|::)test_1_passes",
     ]
     # where each worker has its own, or another class ran in between, it may start once more
     if not row.splits and not row.shuffles:
-        deaths.append("phoenix: was killed by SIGQUIT during DyingTwice.test_3_dies")
+        deaths.append(r"phoenix: was killed by SIGQUIT during (\S+::)?DyingTwice(\.|::)test_3_dies")
     for death in deaths:
         # of ours, or in front of what the test's own exception says
         expect(dead, f"no {death}", re.search(rf"\b(ProcessExited|\w+Error): {death}", ran.said))
@@ -325,7 +352,7 @@ def failing(row: Row, ran: Ran, problems: dict[str, list[str]]) -> None:
         for name in ("Dying.test_2_after", "Dying.test_3_after", "DyingTwice.test_4_after"):
             expect(dead, f"{name} ran", not found[name])
     if row.own_failing:
-        own = problems["its own TestCase"]
+        own = problems["its own tests"]
         said = said_count(ran.said, "their-case")
         expect(own, f"output {said} times", said == 1)
         others = ("Deferring.test_answer",) if "sample_trial" in row.own_failing else ()
@@ -351,12 +378,12 @@ def interrupted(row: Row, ran: Ran, problems: dict[str, list[str]]) -> tuple[str
 
 Check = Callable[[Row, Ran, dict[str, list[str]]], "tuple[str, ...] | None"]
 
-#: by name: what to run, and what to look at
-SCENARIOS: dict[str, tuple[tuple[str, ...], str, Check]] = {
-    "passing": (PASSING, "own_passing", passing),
-    "cannot start": (CANNOT_START, "", cannot_start),
-    "failing": (FAILING, "own_failing", failing),
-    "interrupted": (INTERRUPTED, "", interrupted),
+#: by name, what to look at; a row has the modules that it runs under this name
+SCENARIOS: dict[str, Check] = {
+    "passing": passing,
+    "cannot_start": cannot_start,
+    "failing": failing,
+    "interrupted": interrupted,
 }
 CHECKS = (
     "tests pass",
@@ -368,17 +395,16 @@ CHECKS = (
     "output in report",
     "death named",
     "Ctrl-C",
-    "its own TestCase",
+    "its own tests",
 )
 
 
 def judge(row: Row, scenario: str) -> Verdict:
     """Run a scenario under a runner, and look at what came of it."""
-    modules, own, check = SCENARIOS[scenario]
     may_hang = row.hangs and scenario == "interrupted"
     ran = run(
         row,
-        (*modules, *(getattr(row, own) if own else ())),
+        (*getattr(row.sample, scenario), *getattr(row, f"own_{scenario}", ())),
         deadline=PATIENCE if may_hang else DEADLINE,
         ctrl_c="test Interrupted." if scenario == "interrupted" else None,
     )
@@ -388,5 +414,5 @@ def judge(row: Row, scenario: str) -> Verdict:
         for name in CHECKS:
             problems[name].append(f"hung, killed after {ran.seconds:.0f} s")
         return Verdict(row, scenario, problems, ran)
-    remarks = check(row, ran, problems)
+    remarks = SCENARIOS[scenario](row, ran, problems)
     return Verdict(row, scenario, problems, ran, remarks or ())

@@ -6,18 +6,36 @@ import os
 import sys
 from typing import NamedTuple
 
-#: what each runner runs in a scenario, beside modules of its own
-PASSING = (
-    "sample_first",
-    "sample_second",
-    "sample_scopes",
-    "sample_scopes_elsewhere",
-    "sample_ports",
-    "sample_ports_elsewhere",
+
+class Sample(NamedTuple):
+    """The modules that a runner runs in each scenario, beside some of its own."""
+
+    passing: tuple[str, ...]
+    cannot_start: tuple[str, ...]
+    failing: tuple[str, ...]
+    interrupted: tuple[str, ...]
+
+
+CASES = Sample(
+    passing=(
+        "sample_first",
+        "sample_second",
+        "sample_scopes",
+        "sample_scopes_elsewhere",
+        "sample_ports",
+        "sample_ports_elsewhere",
+    ),
+    cannot_start=("sample_cannot_start",),
+    failing=("sample_broken", "sample_reports"),
+    interrupted=("sample_ctrl_c",),
 )
-CANNOT_START = ("sample_cannot_start",)
-FAILING = ("sample_broken", "sample_reports")
-INTERRUPTED = ("sample_ctrl_c",)
+#: the same with fixtures of pytest
+FIXTURES = Sample(
+    passing=("sample_fixtures", "sample_fixtures_elsewhere"),
+    cannot_start=("sample_fixtures_cannot_start",),
+    failing=("sample_fixtures_failing",),
+    interrupted=("sample_fixtures_ctrl_c",),
+)
 
 
 class Row(NamedTuple):
@@ -29,6 +47,7 @@ class Row(NamedTuple):
     command: tuple[str, ...]
     #: the distribution that it comes from
     package: str = ""
+    sample: Sample = CASES
     #: how many processes run tests
     workers: int = 1
     #: how often each test runs
@@ -40,15 +59,19 @@ class Row(NamedTuple):
     #: it ends at the first test that fails
     stops_early: bool = False
     calls_set_up_class: bool = True
-    #: modules for its own TestCase, for the scenarios PASSING and FAILING
+    #: modules for its own kind of tests, in the scenarios "passing" and "failing"
     own_passing: tuple[str, ...] = ()
     own_failing: tuple[str, ...] = ()
     #: Ctrl-C may leave it waiting for its workers for ever
     hangs: bool = False
+    #: it may end its workers by SIGTERM, so that nobody stops their services of scope "run"
+    ends_workers: bool = False
     #: it takes a failed subTest of the standard library's for a success
     drops_subtests: bool = False
     #: how often it prints a failure
     prints: int = 1
+    #: the copies of a test run at once, with the same fixtures, and have one report
+    copies_share: bool = False
     #: under ``-X dev`` it complains of itself
     untidy: bool = False
     #: it runs an IsolatedAsyncioTestCase
@@ -59,13 +82,21 @@ class Row(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+#: plugins that pytest finds, each for the rows that name it: some shuffle whatever runs
+_PLUGINS = ("randomly", "random_order", "asyncio", "anyio", "rerunfailures", "run-parallel")
+
+
 def _pytest(name: str, *options: str, package: str = "pytest", **more: object) -> Row:
-    # both shuffle whatever runs where they are installed
-    others = [word for word in ("randomly", "random_order") if word not in options]
-    chosen = [option for option in options if option not in ("randomly", "random_order")]
+    others = [word for word in _PLUGINS if word not in options]
+    chosen = [option for option in options if option not in _PLUGINS]
     without = [word for other in others for word in ("-p", f"no:{other}")]
     command = ("-m", "pytest", "-c", os.devnull, "-p", "no:cacheprovider", *without, *chosen)
     return Row(name, (*command, "{files}"), package, **more)  # type: ignore[arg-type]
+
+
+def _fixtures(name: str, *options: str, **more: object) -> Row:
+    # the classes of the sample have the names of its TestCases
+    return _pytest(name, "-o", "python_classes=*", *options, sample=FIXTURES, **more)  # type: ignore[arg-type]
 
 
 def _unittest(name: str, *options: str, **more: object) -> Row:
@@ -90,6 +121,7 @@ _DROPS = (
     "that cannot start is therefore the error of each test"
 )
 _NO_CLEAN_UPS = "never runs clean-ups of modules"
+_NO_COROUTINES = "cannot send an IsolatedAsyncioTestCase to a worker from Python 3.11 on"
 
 ROWS = [
     _unittest("unittest"),
@@ -143,6 +175,67 @@ ROWS = [
         notes=(
             "with bucket=global the tests of different classes alternate: services whose classes "
             "have been torn down start again",
+        ),
+    ),
+    _fixtures("pytest fixtures"),
+    _fixtures(
+        "pytest fixtures -n 2",
+        *("-n", "2", "--dist", "worksteal"),
+        package="pytest-xdist",
+        workers=2,
+        splits=True,
+    ),
+    _fixtures(
+        "pytest-asyncio",
+        "asyncio",
+        *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"),
+        package="pytest-asyncio",
+        own_passing=("sample_coroutines",),
+        own_failing=("sample_coroutines_failing",),
+    ),
+    _fixtures(
+        "anyio",
+        "anyio",
+        *("-o", "anyio_mode=auto"),
+        package="anyio",
+        own_passing=("sample_coroutines", "sample_trio"),
+        own_failing=("sample_coroutines_failing",),
+        notes=("on trio, services are started and stopped in a thread",),
+    ),
+    _fixtures(
+        "pytest-rerunfailures",
+        "rerunfailures",
+        *("--reruns", "1", "--rerun-except", "ProcessExited"),
+        package="pytest-rerunfailures",
+        own_passing=("sample_reruns",),
+        notes=(
+            "a test that is run again finds its services as before, reset; without "
+            "--rerun-except=ProcessExited this goes for a dead one, too, unless the plugin makes "
+            "its fixture anew",
+        ),
+    ),
+    _fixtures(
+        "pytest-run-parallel",
+        "run-parallel",
+        *("--parallel-threads", "2"),
+        package="pytest-run-parallel",
+        copies=2,
+        copies_share=True,
+        notes=("runs each test in several threads at once, which share the services",),
+    ),
+    Row(
+        "unittest-parallel",
+        (
+            *("-m", "unittest_parallel", "-j", "2", "--level", "class"),
+            *("-s", "{tmpdir}", "-t", "{tmpdir}", "-p", "test_all.py"),
+        ),
+        "unittest-parallel",
+        workers=2,
+        ends_workers=True,
+        takes_async=sys.version_info < (3, 11),
+        notes=(
+            _NO_COROUTINES,
+            "may end its workers by SIGTERM: the keepers then kill services of scope run",
         ),
     ),
     Row("nose2", ("-m", "nose2", "{modules}"), "nose2"),
@@ -243,7 +336,7 @@ ROWS = [
         hangs=True,
         takes_async=sys.version_info < (3, 11),
         notes=(
-            "cannot send an IsolatedAsyncioTestCase to a worker from Python 3.11 on",
+            _NO_COROUTINES,
             "needs tblib, or any failure in a worker ends the run",
         ),
     ),
