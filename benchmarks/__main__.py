@@ -17,7 +17,7 @@ from .worker import ROOT
 SUITES = (
     *("readiness", "waiting", "spawning", "stopping", "graph", "output", "importing"),
     *("calls", "real", "postgresql", "classes", "services", "report", "page"),
-    "attach",
+    *("attach", "plugin"),
 )
 
 
