@@ -36,6 +36,20 @@ class CafeTest(SummonMixin, IsolatedAsyncioTestCase):
         number = await self.order("tea")
         self.assertEqual(await self.next_order(), {"number": number, "item": "tea"})
 
+    async def test_the_till_prints_each_order(self):
+        await self.order("tea")
+        await self.assertOutputAsync(self.web, '"POST /orders HTTP/1.1" 202')
+
+    async def test_guests_order_while_a_branch_opens(self):
+        branch = ASGI("cafe:app", name="branch", env=[self.broker], cwd="{here}")
+        opening = asyncio.create_task(branch.start_async())
+        self.addAsyncCleanup(branch.stop_async)
+        await self.order("tea")  # the loop goes on
+        await opening
+        await self.guest.post(branch.url_for("/orders"), json={"item": "cake"})
+        items = [(await self.next_order())["item"] for _ in range(2)]
+        self.assertEqual(items, ["tea", "cake"])
+
     async def test_many_guests_order_at_once(self):
         numbers = await asyncio.gather(*(self.order(f"tea {n}") for n in range(20)))
         seen = [(await self.next_order())["number"] for _ in numbers]
