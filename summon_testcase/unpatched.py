@@ -121,13 +121,13 @@ def _import(name: str, *how: Any) -> Any:
     return _known.get(name) or __import__(name, *how)
 
 
-def _facts(call: Callable[..., os.stat_result], path: object) -> int:
-    """The kind of a file; 0 if there is none."""
+def _is(kind: int, look: Callable[..., os.stat_result], path: object) -> bool:
+    """Whether there is a file, of some kind unless that is 0."""
     try:
-        return call(path).st_mode
+        return kind in (0, stat.S_IFMT(look(path).st_mode))
     except (OSError, ValueError) as error:
         let_through(error)
-        return 0
+        return False
 
 
 def stay_imported() -> None:
@@ -172,10 +172,10 @@ _known = {"_io": _io, "sys": _sys}
 if not TYPE_CHECKING:
     os = apart("os")
     # the standard library's functions take a TimeoutError of a signal handler for "no"
-    os.path.exists = lambda path: _facts(os.stat, path) != 0
-    os.path.isdir = lambda path: stat.S_ISDIR(_facts(os.stat, path))
-    os.path.isfile = lambda path: stat.S_ISREG(_facts(os.stat, path))
-    os.path.islink = lambda path: stat.S_ISLNK(_facts(os.lstat, path))
+    os.path.exists = functools.partial(_is, 0, os.stat)
+    os.path.isdir = functools.partial(_is, stat.S_IFDIR, os.stat)
+    os.path.isfile = functools.partial(_is, stat.S_IFREG, os.stat)
+    os.path.islink = functools.partial(_is, stat.S_IFLNK, os.lstat)
     time = apart("time")
     # a partial, since pyfakefs replaces functions of the name "open" in all modules
     open = functools.partial(_io.open)

@@ -43,7 +43,10 @@ def offered(service: object) -> tuple[str, ...]:
 
 def named(texts: Iterable[str]) -> set[tuple[str, str]]:
     """The ``(service, field)`` pairs that templates in some texts name; no service is empty."""
-    return {pair for text in texts for pair in re.findall(_TEMPLATE, text)}
+    found: set[tuple[str, str]] = set()
+    for text in texts:
+        found.update(re.findall(_TEMPLATE, text) if "{" in text else ())
+    return found
 
 
 def there_are(text: str) -> bool:
@@ -75,7 +78,7 @@ def fill(text: str, own: Callable[[str], str], other: Callable[[str, str], str |
             return match[0] if found is None else found
         return own(field) if _is_own(field) else match[0]
 
-    return re.sub(_TEMPLATE, value, text)
+    return re.sub(_TEMPLATE, value, text) if "{" in text else text
 
 
 def value_of(service: object, field: str) -> object:

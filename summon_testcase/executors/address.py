@@ -116,10 +116,11 @@ class Addressed(Executor):
 
         :raises NotRunning: if the service has no port at the moment.
         """
-        told = self.match.groupdict().get("port") if self.match else None
+        instance = self._instance
+        match = None if instance is None else instance.match
+        told = match.groupdict().get("port") if match else None
         if told:
             return int(told)
-        instance = self._instance
         found = self._port or (None if instance is None else instance.lease.port)
         if found is None:
             self._current("port")

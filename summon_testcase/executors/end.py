@@ -64,7 +64,8 @@ def finish(
         ``cleanup()`` is added to it.
     """
     try:
-        if instance.in_use and instance.process.mine() and not instance.attached:
+        process = instance.process
+        if instance.in_use and not process.gone and process.mine() and not instance.attached:
             from ..supervision import stopping
 
             stopping.kill(instance)

@@ -113,13 +113,15 @@ def placed(executor: SimpleExecutor, text: str) -> str:
     def known(field: str) -> str:
         return own(executor, field) if field in templates.PLACES else f"{{{field}}}"
 
-    return templates.fill(text, known, lambda name, field: None) if "{" in text else text
+    return templates.fill(text, known, lambda name, field: None)
 
 
 def in_advance(executor: SimpleExecutor, text: str) -> str | None:
     """A text with its templates filled in; None if only the start can fill them in."""
-    text = placed(executor, text)
-    return None if "{" in text and templates.there_are(text) else text
+    if "{" in text:
+        text = placed(executor, text)
+        return None if templates.there_are(text) else text
+    return text
 
 
 def located(executor: SimpleExecutor, path: str) -> str | None:

@@ -365,8 +365,6 @@ class SimpleExecutor(Copied, Addressed):
 
     def _fill(self, text: str, fill: Callable[..., str] = templates.fill) -> str:
         """A text with its templates filled in."""
-        if "{" not in text:
-            return text
         own = functools.partial(references.own, self)
         return fill(text, own, functools.partial(references.other, self))
 

@@ -48,7 +48,7 @@ class Headers(Mapping[str, str]):
         return repr(self._pairs)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class HTTPProbe(ServerProbe):
     """Ready when the answer to a request has an accepted status and body.
 
@@ -67,8 +67,8 @@ class HTTPProbe(ServerProbe):
 
     url: str
     method: str = "GET"
-    status: Statuses = field(default=range(200, 400), hash=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    status: Statuses = range(200, 400)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     verify: bool | str = True
     auth: tuple[str, str] | None = field(default=None, repr=False)
     body: bytes | None = field(default=None, repr=False)
@@ -149,7 +149,7 @@ class HTTPProbe(ServerProbe):
             accepted = False
         if not accepted:
             # a refused status: the body does not matter
-            self._held.settled = True
+            self._settled = True
             return said
         if self.answer is None:
             return None

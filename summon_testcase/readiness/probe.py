@@ -175,23 +175,13 @@ class Probe:
         """Close what the probe has open; it may be used again."""
 
 
-class Held(Protocol):
-    """The object in which a probe keeps the look that is under way."""
-
-    looking: Looking[str | None] | None
-    #: see :attr:`Probe.since`
-    since: float
-
-
 class AskingProbe(Probe):
     """A question that others have to answer, so that one look may take several calls."""
 
-    _held: Held
-
-    @property
-    def since(self) -> float:
-        """See :attr:`Probe.since`."""
-        return self._held.since
+    #: the look that is under way
+    _under_way: Looking[str | None] | None = None
+    #: see :attr:`Probe.since`
+    since: float = 0.0
 
     def looking(self, target: Target, left: float) -> Looking[str | None]:
         """One look, as a generator that yields wherever it has to wait."""
@@ -199,8 +189,7 @@ class AskingProbe(Probe):
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
         """Go on with the look that is under way, or begin one; see :meth:`Probe.look`."""
-        held = self._held
-        looking, held.looking = held.looking, None
+        looking, self._under_way = self._under_way, None
         if looking is None:
             looking = self.looking(target, left)
         try:
@@ -208,8 +197,15 @@ class AskingProbe(Probe):
         except StopIteration as end:
             answer: str | None = end.value
             return answer
-        held.looking = looking
+        self._under_way = looking
         return refusal
+
+    def close(self) -> None:
+        """Give up the question that is under way."""
+        looking, self._under_way = self._under_way, None
+        if looking is not None:
+            looking.close()
+        self.since = 0.0
 
 
 def wider(since: float) -> float:

@@ -14,7 +14,7 @@ from .server import ServerProbe
 from .tcp import TCPProbe
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ProtocolProbe(ServerProbe):
     """Ready when the service says so in its own protocol.
 

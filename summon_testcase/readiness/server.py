@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from ..errors import PortInUse
@@ -22,28 +22,7 @@ _SHARE = 1 / 200
 REQUEST_TIMEOUT = 30.0
 
 
-class _Held:
-    """The state of such a probe between looks; it does not count when probes are compared."""
-
-    def __init__(self) -> None:
-        self.looking: Looking[str | None] | None = None
-        self.question: Question | None = None
-        self.place: TCPProbe | UnixSocketProbe | None = None
-        #: the pid of the service when it was seen listening; 0 before that
-        self.listening = 0
-        #: the time of the first look
-        self.began = math.inf
-        #: whether the kernel tells who listens; None if it was not asked yet
-        self.tells: bool | None = None
-        #: the time of the first request; 0 before that
-        self.since = 0.0
-        #: whether the answer is judged, so that the rest of it does not matter
-        self.settled = False
-        #: the refusal of the last request; empty if it was accepted, None before the first
-        self.refusal: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(eq=False, kw_only=True)
 class ServerProbe(AskingProbe):
     """Ready when the service listens, and answers a request as it should.
 
@@ -59,7 +38,20 @@ class ServerProbe(AskingProbe):
     request_timeout: float | None = None
     ask_kernel: bool = True
     awaits_other: bool = False
-    _held: _Held = field(default_factory=_Held, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._question: Question | None = None
+        self._found: TCPProbe | UnixSocketProbe | None = None
+        #: the pid of the service when it was seen listening; 0 before that
+        self._seen_at = 0
+        #: the time of the first look
+        self._began = math.inf
+        #: whether the kernel tells who listens; None if it was not asked yet
+        self._tells: bool | None = None
+        #: whether the answer is judged, so that the rest of it does not matter
+        self._settled = False
+        #: the refusal of the last request; empty if it was accepted, None before the first
+        self._refused: str | None = None
 
     @property
     def shown(self) -> str:
@@ -90,14 +82,14 @@ class ServerProbe(AskingProbe):
     @property
     def longest(self) -> float:
         """Seconds: shorter than those of a TCP probe, after which a request is still to be sent."""
-        waited = time.monotonic() - self._held.began
+        waited = time.monotonic() - self._began
         return min(TCPProbe.longest, max(self.shortest, waited * _SHARE))
 
     @property
     def asked(self) -> tuple[Question, ...]:
         """See :attr:`Probe.asked`."""
-        if self._held.question is not None:
-            return (self._held.question,)
+        if self._question is not None:
+            return (self._question,)
         return self._place.asked if isinstance(self._place, TCPProbe) else ()
 
     def occupied(self, name: str, until: float = math.inf) -> Steps[PortInUse | None]:
@@ -112,25 +104,23 @@ class ServerProbe(AskingProbe):
 
     def close(self) -> None:
         """Give up the request that is under way."""
-        looking, self._held.looking = self._held.looking, None
-        if looking is not None:
-            looking.close()
+        super().close()
         self._place.close()
-        self._held.listening, self._held.since, self._held.refusal = 0, 0.0, None
+        self._seen_at, self._refused = 0, None
 
     @property
     def _place(self) -> TCPProbe | UnixSocketProbe:
-        if self._held.place is None:
-            self._held.place = self.where()
-        return self._held.place
+        if self._found is None:
+            self._found = self.where()
+        return self._found
 
     def _listening(
         self, target: Target, left: float
     ) -> Looking[tuple[tuple[str, ...], str | None]]:
         """The addresses of the host, and why the service does not listen yet; None if it does."""
-        held, place = self._held, self._place
+        place = self._place
         addresses: tuple[str, ...] = ()
-        seen = held.listening == target.pid
+        seen = self._seen_at == target.pid
         if isinstance(place, UnixSocketProbe):
             refusal = None if seen else place.look(target, left)
         else:
@@ -138,12 +128,12 @@ class ServerProbe(AskingProbe):
             refusal = said or None
             if not refusal and self.ask_kernel and not seen:
                 # where only a connection can tell who listens, the request makes it
-                if held.tells is None:
-                    held.tells = place.tells(addresses)
-                if held.tells:
+                if self._tells is None:
+                    self._tells = place.tells(addresses)
+                if self._tells:
                     refusal = yield from place.looking(target, left)
         if refusal is None:
-            held.listening = target.pid
+            self._seen_at = target.pid
         return addresses, refusal
 
     def looking(self, target: Target, left: float) -> Looking[str | None]:
@@ -151,26 +141,25 @@ class ServerProbe(AskingProbe):
 
         :raises PortInUse: when another process listens there.
         """
-        held = self._held
-        if held.began == math.inf:
-            held.began = time.monotonic()
+        if self._began == math.inf:
+            self._began = time.monotonic()
             self.prepare()
         addresses, refusal = yield from self._listening(target, left)
         if refusal is not None:
             return refusal
         limit = REQUEST_TIMEOUT if self.request_timeout is None else self.request_timeout
-        held.since = held.since or time.monotonic()
-        held.question = question = self.ask(max(LEAST_TIMEOUT, min(limit, left)), addresses)
+        self.since = self.since or time.monotonic()
+        self._question = question = self.ask(max(LEAST_TIMEOUT, min(limit, left)), addresses)
         try:
             refusal = self._silence(question)
             while refusal is not None:
                 # there is no answer yet, or more of its body may come
                 yield refusal
                 if question.pump():
-                    question.fresh = held.settled = False
+                    question.fresh = self._settled = False
                     refusal = self._refusal(question)
-                    held.refusal = refusal or ""
-                    if question.over or held.settled:
+                    self._refused = refusal or ""
+                    if question.over or self._settled:
                         return refusal
                 else:
                     refusal = self._silence(question)
@@ -178,7 +167,7 @@ class ServerProbe(AskingProbe):
                         return refusal
             return None
         finally:
-            held.question = None
+            self._question = None
             question.drop()
 
     def _silence(self, question: Question) -> str:
@@ -186,8 +175,8 @@ class ServerProbe(AskingProbe):
         waited = min(time.monotonic(), question.until) - question.began
         # the refusal of the request before says more than the short silence after this one
         short = waited < min(0.5, self.request_timeout or 0.5)
-        if self._held.refusal is not None and (short or question.kind == "answer"):
-            return self._held.refusal
+        if self._refused is not None and (short or question.kind == "answer"):
+            return self._refused
         if waited < 0.001:
             return f"no answer yet from {self.shown}"
         return f"no answer within {_seconds(waited)} from {self.shown}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import ClassVar
 
 from ..errors import InvalidArgument, PortInUse
 from ..scheduling.steps import Pause, Steps
@@ -37,21 +35,6 @@ def _waiting(probe: TCPProbe, looking: Looking[V], until: float) -> Steps[V | No
     return None
 
 
-class _Held:
-    """The state of a TCP probe between looks; it does not count when probes are compared."""
-
-    def __init__(self) -> None:
-        self.looking: Looking[str | None] | None = None
-        self.question: Question | None = None
-        #: the addresses of the host, once they are known
-        self.addresses: tuple[str, ...] = ()
-        #: the last refusal
-        self.refusal = ""
-        #: the time of the first question to the asker; 0 before that
-        self.since = 0.0
-
-
-@dataclass(frozen=True)
 class TCPProbe(AskingProbe):
     """Ready when the service, and no other process, listens on a TCP address.
 
@@ -66,19 +49,20 @@ class TCPProbe(AskingProbe):
         has another process listen (``docker run -p``, systemd).
     """
 
-    host: str
-    port: int
-    ask_kernel: bool = True
-    _held: _Held = field(default_factory=_Held, init=False, repr=False, compare=False)
-
     # while the kernel is asked
-    shortest: ClassVar[float] = 0.0005
-    longest: ClassVar[float] = 0.008
+    shortest = 0.0005
+    longest = 0.008
+    #: see :attr:`Probe.asked`
+    asked: tuple[Question, ...] = ()
 
-    @property
-    def asked(self) -> tuple[Question, ...]:
-        """See :attr:`Probe.asked`."""
-        return () if self._held.question is None else (self._held.question,)
+    def __init__(self, host: str, port: int, ask_kernel: bool = True) -> None:
+        self.host, self.port, self.ask_kernel = host, port, ask_kernel
+        #: the addresses of the host, once they are known
+        self._addresses: tuple[str, ...] = ()
+        #: those at which nobody has listened at the last look, if the kernel has said so of all
+        self._refused: tuple[str, ...] = ()
+        #: the last refusal
+        self._refusal = ""
 
     def check(self) -> None:
         """:raises InvalidArgument: for a number that is no port."""
@@ -105,6 +89,16 @@ class TCPProbe(AskingProbe):
             )
         return None
 
+    def look(self, target: Target, left: float = math.inf) -> str | None:
+        """Ask once; see :meth:`Probe.look`."""
+        for address in self._refused:
+            if netlink.listener(address, self.port) != 0:
+                break
+        else:
+            if self._refused:
+                return self._refusal
+        return super().look(target, left)
+
     def looking(self, target: Target, left: float) -> Looking[str | None]:
         """One look, as a generator that yields wherever it has to wait.
 
@@ -124,22 +118,22 @@ class TCPProbe(AskingProbe):
             )
         if stranger is not None:
             raise stranger
-        self._held.refusal = ", ".join(refusals)
-        return self._held.refusal
+        self._refusal = ", ".join(refusals)
+        return self._refusal
 
     def resolving(self, left: float) -> Looking[tuple[tuple[str, ...], str]]:
         """The addresses of the host; if there are none, the reason in words."""
-        self._held.addresses = self._held.addresses or known(self.host) or ()
-        if self._held.addresses:
-            return self._held.addresses, ""
+        self._addresses = self._addresses or known(self.host) or ()
+        if self._addresses:
+            return self._addresses, ""
         question = self._ask(left, "look up", self.host)
         yield from self._answer(question, f"the address of {self.host!r} is not known yet")
         if question.kind == "known":
             remember(self.host, question.facts[0])
-            return question.facts[0], ""
+            return known(self.host) or question.facts[0], ""
         said = question.facts[0] if question.kind == "unknown" else "its resolver does not answer"
-        self._held.refusal = f"cannot resolve {self.host!r}: {said}"
-        return (), self._held.refusal
+        self._refusal = f"cannot resolve {self.host!r}: {said}"
+        return (), self._refusal
 
     def tells(self, addresses: tuple[str, ...]) -> bool:
         """Whether the kernel knows who listens on one of the addresses."""
@@ -164,13 +158,6 @@ class TCPProbe(AskingProbe):
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         return f"listens on {', '.join(shown)}{more}, not on {at(self.host, self.port)}"
 
-    def close(self) -> None:
-        """Give up the question that is under way."""
-        looking, self._held.looking = self._held.looking, None
-        if looking is not None:
-            looking.close()
-        self._held.since = 0.0
-
     def _who_listens(
         self, left: float, naming: bool = False
     ) -> Looking[tuple[list[tuple[str, int]], list[str]]]:
@@ -178,7 +165,7 @@ class TCPProbe(AskingProbe):
 
         :param naming: whether to ask the kernel even with ``ask_kernel=False``, for a message.
         """
-        addresses, refusal = self._held.addresses, ""
+        addresses, refusal = self._addresses, ""
         if not addresses:
             addresses, refusal = yield from self.resolving(left)
         if not addresses:
@@ -198,6 +185,7 @@ class TCPProbe(AskingProbe):
                 others.append(address)
             else:
                 refusals.append(f"connection refused by {at(address, self.port)}")
+        self._refused = addresses if len(refusals) == len(addresses) else ()
         if not listeners and others:
             question = self._ask(min(left, _CONNECTION), "connect", tuple(others), self.port)
             shown = ", ".join(at(address, self.port) for address in others)
@@ -213,20 +201,21 @@ class TCPProbe(AskingProbe):
         return listeners, refusals
 
     def _ask(self, left: float, kind: str, *facts: object) -> Question:
-        self._held.since = self._held.since or time.monotonic()
-        self._held.question = ask(max(LEAST_TIMEOUT, left), kind, *facts)
-        return self._held.question
+        self.since = self.since or time.monotonic()
+        question = ask(max(LEAST_TIMEOUT, left), kind, *facts)
+        self.asked = (question,)
+        return question
 
     def _answer(self, question: Question, meanwhile: str) -> Looking[None]:
         try:
             while not question.pump() and not question.late():
                 # the refusal of the last question says more than the silence of a new one
                 new = time.monotonic() - question.began < 0.5
-                yield self._held.refusal if new and self._held.refusal else meanwhile
+                yield self._refusal if new and self._refusal else meanwhile
             question.alive()
         finally:
             question.drop()
-            self._held.question = None
+            self.asked = ()
 
 
 def _stranger(inode: int, target: Target) -> int | None:

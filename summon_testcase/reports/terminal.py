@@ -22,24 +22,23 @@ def tell(event: Event) -> None:
 
     :param event: what has happened.
     """
-    if isinstance(event, ServiceStarting):
-        _log("info", "%s: starting", event.service)
-    elif isinstance(event, ServiceReady):
-        _log("info", "%s: ready after %.3f s", event.service, event.after)
-    elif isinstance(event, ServiceStopped):
-        if event.after:
-            _log("info", "%s: stopped after %.3f s", event.service, event.after)
-    elif isinstance(event, Warned):
+    if isinstance(event, Warned):
         _log(event.level, "%s", event.text)
     elif isinstance(event, ServiceWaiting):
         _show(event)
+    elif _logger is None and "logging" not in sys.modules:
+        return  # nobody can have asked to see more, and the import takes milliseconds
+    elif isinstance(event, ServiceStarting):
+        _log("info", "%s: starting", event.service)
+    elif isinstance(event, ServiceReady):
+        _log("info", "%s: ready after %.3f s", event.service, event.after)
+    elif isinstance(event, ServiceStopped) and event.after:
+        _log("info", "%s: stopped after %.3f s", event.service, event.after)
 
 
 def _log(level: str, text: str, *facts: object) -> None:
     global _logger
     if _logger is None:
-        if level == "info" and "logging" not in sys.modules:
-            return  # nobody can have asked to see it, and the import takes milliseconds
         _logger = undisturbed(_logger_of_this_package)
     getattr(_logger, level)(text, *facts)
 

@@ -78,11 +78,10 @@ def wait(pause: Pause) -> None:
     if not every:
         here.sleep(seconds)
         return
-    fds = [fd for fd in every if fd >= 0]
+    whole = min(every) >= 0
+    fds = every if whole else tuple(fd for fd in every if fd >= 0)
     if seconds > SHARED:
-        alone = (
-            len(fds) == len(every) and threading.active_count() == 1 and here is greenlets.Blocking
-        )
+        alone = whole and threading.active_count() == 1 and here is greenlets.Blocking
         seconds = min(seconds, _ALONE) if alone else SHARED
     if len(fds) <= 8 and max(fds, default=0) < 1024:
         try:
@@ -171,7 +170,14 @@ class Scheduler:
             every.update(fds)
             if asked:
                 question = asked[0]
-        silent = _silent(every)
+        # those that are open and have nothing to read
+        silent = {fd for fd in every if fd >= 0}
+        if silent:
+            poller = unpatched.select.poll()
+            for fd in silent:
+                poller.register(fd, unpatched.select.POLLIN)
+            for fd, _ in poller.poll(0):
+                silent.discard(fd)
         if question is not None:
             # one pump() receives the answers for all questions
             question.pump()
@@ -210,22 +216,6 @@ class Scheduler:
         self._pauses.clear()
         self._due.clear()
         return errors
-
-
-def _silent(fds: set[int]) -> set[int]:
-    """Of some descriptors those that are open and have nothing to read."""
-    silent: set[int] = set()
-    if not fds:
-        return silent
-    poller = unpatched.select.poll()
-    register, event = poller.register, unpatched.select.POLLIN
-    for fd in fds:
-        if fd >= 0:
-            register(fd, event)
-            silent.add(fd)
-    for fd, _ in poller.poll(0):
-        silent.discard(fd)
-    return silent
 
 
 def run_all(all_steps: Iterable[Steps[None]]) -> Steps[list[BaseException]]:

@@ -97,10 +97,11 @@ class Lease:
 
         :param log: the path of an empty file for its log; empty for a log that is not kept.
         """
-        number = next(self._runs)
-        run_directory()  # the user's own clean-up may have removed it, and our directory in it
-        self._directory = self._directory and os.path.isdir(self.base)
-        base = self.base if number == 1 else f"{self.base}.{number}"
+        number, base = next(self._runs), self.base
+        if number > 1:
+            run_directory()  # the user's own clean-up may have removed it, and our directory in it
+            self._directory = self._directory and os.path.isdir(base)
+            base = f"{base}.{number}"
         return InstanceFiles(self.base, base, log or f"{base}.log")
 
     @property

@@ -252,9 +252,10 @@ def _current() -> Warden:
 
 
 def warm_up() -> None:
-    """Start the warden ahead of the first service."""
+    """Start the warden ahead of the first service; whether it still runs is asked later."""
     with _lock:
-        _current()
+        if _warden is None:
+            _current()
 
 
 def keep(base: str, channel: socket.socket, patience: float = 0.0) -> None:
@@ -285,15 +286,14 @@ def ask(channel: socket.socket, said: int, paths: list[str]) -> None:
 
 def _have(order: Callable[[Warden], None]) -> None:
     with _lock:
-        warden = _current()
+        warden = _warden or _current()
         try:
             order(warden)
         except OSError as error:
             let_through(error)
             if warden.alive():
                 raise
-            # the warden died just now: try once more, with a new one
-            close()
+            # the warden has died: try once more, with a new one
             try:
                 order(_current())
             except (BrokenPipeError, ConnectionResetError) as error:

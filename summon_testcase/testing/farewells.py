@@ -96,6 +96,8 @@ def stop(batches: Iterable[Orchestrator], life: Scope, owner: str) -> list[Excep
 
 def make_room(services: Iterable[Executor]) -> None:
     """Before some services start, wait until at most one former life of each is left."""
+    if not _farewells:
+        return
     starting = [part for service in services for part in parts(service)]
     seen: list[Executor] = []
     older: list[Farewell] = []
@@ -147,6 +149,8 @@ def _until_over(awaited: list[Farewell]) -> Steps[None]:
 
 def told() -> list[Exception]:
     """The errors of those that are over, each at one call only."""
+    if not _farewells:
+        return []
     with turns.lock:
         ended = [farewell for farewell in _farewells if farewell.over]
         for farewell in ended:

@@ -159,7 +159,8 @@ class ServicePool:
         :raises SummonError: or another exception of a service; the same one at each call.
         """
         everything = [p for e in wanted.values() for p in (e, *parts(e))]
-        with turns.claimed(everything, functools.partial(self._may_have, everything)):
+        free = functools.partial(self._may_have, everything) if self.life == "test" else None
+        with turns.claimed(everything, free):
             for executor, (error, traceback) in self._failures:
                 if is_in(executor, everything):
                     raise error.with_traceback(traceback)
@@ -172,7 +173,7 @@ class ServicePool:
 
     def _may_have(self, wanted: Sequence[Executor]) -> bool:
         """Whether no test in another thread has these services for itself (scope "test")."""
-        return self.life != "test" or not any(
+        return not any(
             group.life == "test" and group.shares(wanted) and turns.others(group.users.values())
             for group in list(holders)
         )

@@ -52,7 +52,7 @@ def claimed(things: Sequence[object], free: Callable[[], bool] | None = None) ->
     block = object()
     try:
         with _changed:
-            while _taken(things) or not (free is None or free()):
+            while (_claims and _taken(things)) or not (free is None or free()):
                 _changed.wait(_LOOK)
             _claims[block] = threading.current_thread(), tuple(things)
         yield
