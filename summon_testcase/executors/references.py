@@ -95,6 +95,11 @@ def check(executor: SimpleExecutor, name: str, field: str) -> None:
         raise templates.unknown_service(executor._called, name, field, executor._services)
 
 
+def filled(executor: SimpleExecutor, words: Iterable[str]) -> tuple[str, ...]:
+    """Words with their templates filled in."""
+    return tuple([executor._fill(word) if "{" in word else word for word in words])
+
+
 def own_fields(executor: SimpleExecutor, texts: Iterable[str]) -> set[str]:
     """The fields of the service itself that templates in some texts name."""
     services = executor._services

@@ -293,11 +293,11 @@ class SimpleExecutor(Copied, Addressed):
     def _told(self) -> list[str]:
         """The texts that tell the service something, and may contain templates."""
         env = filter(None, variables.merged(self._env).values())
-        return [*self._command, *env, *self._written_files()]
+        return [*self._command, *env, *(self._written_files() if self._files else ())]
 
     def _written_files(self) -> list[str]:
         locate = functools.partial(references.located, self)
-        return file_arguments.texts(self._files, locate) if self._files else []
+        return file_arguments.texts(self._files, locate)
 
     def _texts(self) -> list[str]:
         """All texts that may contain templates."""
@@ -334,7 +334,7 @@ class SimpleExecutor(Copied, Addressed):
     def _command_probe(self, words: Iterable[str], timeout: float) -> Probe:
         from ..readiness.conditions import CommandProbe
 
-        argv = tuple(map(self._fill, words))
+        argv = references.filled(self, words)
         path = references.environment(self).get("PATH")
         program = self._find(argv[0], path, references.directory(self))
         return CommandProbe((program, *argv[1:]), timeout)

@@ -192,7 +192,7 @@ def launch(executor: SimpleExecutor) -> Launch:
     """The command with its templates filled in."""
     cwd = references.directory(executor)
     env = references.environment(executor)
-    argv = tuple(map(executor._fill, executor._command))
+    argv = references.filled(executor, executor._command)
     notify = executor._notify_address()
     if notify:
         env["NOTIFY_SOCKET"] = notify
@@ -225,5 +225,5 @@ def _stop_words(executor: SimpleExecutor, path: str | None, cwd: str) -> tuple[s
     """The words of ``stop_command``, filled in; empty if there is none."""
     if not executor._stop_command:
         return ()
-    program, *rest = map(executor._fill, executor._stop_command)
+    program, *rest = references.filled(executor, executor._stop_command)
     return (executor._find(program, path, cwd), *rest)

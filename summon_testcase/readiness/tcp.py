@@ -119,6 +119,7 @@ class TCPProbe(AskingProbe):
         if stranger is not None:
             raise stranger
         self._refusal = ", ".join(refusals)
+        self._refused = () if self.since else self._addresses
         return self._refusal
 
     def resolving(self, left: float) -> Looking[tuple[tuple[str, ...], str]]:
@@ -185,7 +186,6 @@ class TCPProbe(AskingProbe):
                 others.append(address)
             else:
                 refusals.append(f"connection refused by {at(address, self.port)}")
-        self._refused = addresses if len(refusals) == len(addresses) else ()
         if not listeners and others:
             question = self._ask(min(left, _CONNECTION), "connect", tuple(others), self.port)
             shown = ", ".join(at(address, self.port) for address in others)

@@ -171,7 +171,7 @@ class Scheduler:
             if asked:
                 question = asked[0]
         # those that are open and have nothing to read
-        silent = {fd for fd in every if fd >= 0}
+        silent = every - {-1}
         if silent:
             poller = unpatched.select.poll()
             for fd in silent:

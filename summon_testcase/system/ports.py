@@ -14,7 +14,7 @@ import errno
 import random
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ..errors import StartFailed
@@ -267,19 +267,21 @@ class Leases:
             return len(self._blocks)
 
     def _take(self) -> int:
-        port = self._choose([port for block in list(self._blocks) for port in _members(block)])
+        port = self._choose(list(self._blocks))
         if port is not None:
             return port
         ports = _system_room() if self._ports is None else self._ports
         numbers = range(-(-ports.start // BLOCK), ports.stop // BLOCK)
         foreign = 0
-        for block in _at_random([n for n in numbers if n not in self._blocks]):
+        left = [n for n in numbers if n not in self._blocks]
+        while left:
+            block = left.pop(_random.randrange(len(left)))
             lock = self._lock(block)
             if lock is None:
                 foreign += 1
                 continue
             self._blocks[block] = lock
-            port = self._choose(list(_members(block)))
+            port = self._choose([block])
             if port is not None:
                 return port
             self._blocks.pop(block).close()
@@ -291,8 +293,11 @@ class Leases:
             f"run fewer test processes at once, stop services, or give a port= of your own"
         )
 
-    def _choose(self, candidates: list[int]) -> int | None:
-        for port in _at_random([port for port in candidates if port not in self._leased]):
+    def _choose(self, blocks: Iterable[int]) -> int | None:
+        candidates = [*set().union(*map(_members, blocks)) - self._leased]
+        # not shuffled as a whole: mostly the first one will do
+        while candidates:
+            port = candidates.pop(_random.randrange(len(candidates)))
             if is_free(port) and is_free(port + 1):
                 self._leased.add(port)
                 return port
@@ -311,14 +316,6 @@ class Leases:
                 self._lock_block = lock_by_socket
                 return lock
         return self._lock_block(block)
-
-
-def _at_random(numbers: list[int]) -> Iterator[int]:
-    # not shuffled as a whole: mostly the first number will do
-    while numbers:
-        at = _random.randrange(len(numbers))
-        numbers[at], numbers[-1] = numbers[-1], numbers[at]
-        yield numbers.pop()
 
 
 def _members(block: int) -> range:
