@@ -113,6 +113,12 @@ def program_of(server: PostgreSQL, name: str) -> str:
     return server._binary(name)
 
 
+def program_of_kind(kind: type[SimpleExecutor]) -> str:
+    """The program that a ready-made service is looked for by."""
+    # PostgreSQL looks for several, in one directory
+    return str(getattr(kind, "_programs", ("postgres",))[0])
+
+
 def archives_of(server: DatabaseServer) -> list[str]:
     """What its start has unpacked, last, and what that was made from."""
     return server._archives

@@ -27,6 +27,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from summon_testcase.declaration.programs import package_of
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
@@ -92,7 +94,7 @@ def needs(name: str, package: str | None = None) -> Callable[[Decorated], Decora
 
 
 def _reason(name: str, package: str | None) -> str:
-    return f"{name} is not installed (Debian package: {package or name})"
+    return f"{name} is not installed (Debian package: {package or package_of(name) or name})"
 
 
 def skips_are_forbidden() -> bool:

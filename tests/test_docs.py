@@ -41,9 +41,11 @@ from docutils.parsers.rst import Directive, directives, roles
 from docutils.utils import unescape
 
 import summon_testcase
-from summon_testcase import events
+from summon_testcase import events, services
 from summon_testcase.events import Event
 
+from .doubles import program_of_kind
+from .needs import find
 from .samples import processes_with
 from .test_layering import ROWS
 
@@ -276,11 +278,14 @@ class PageTest(unittest.TestCase):
         for name in (*ours, *others, "PYTEST_XDIST_WORKER", "PYTEST_XDIST_TESTRUNUID"):
             os.environ.pop(name, None)
 
-    def run_page(self, source: str, name: str = "page.rst") -> int:
-        blocks, wanted = blocks_of(source, name)
+    def run_page(self, source: str, page: str = "page.rst") -> int:
+        blocks, wanted = blocks_of(source, page)
+        for name in services.__all__:
+            if any(not b.excuse and re.search(rf"\b{name}\(", b.text) for b in blocks):
+                find(program_of_kind(getattr(services, name)))
         for file in wanted:
             shutil.copy(ROOT / file, self.directory)
-        return Page(name).run(blocks)
+        return Page(page).run(blocks)
 
 
 class DocumentationTest(PageTest):

@@ -25,6 +25,7 @@ from summon_testcase import (
     InvalidArgument,
     NotRunning,
     ProcessExited,
+    SimpleExecutor,
     SummonError,
     SummonMixin,
     TimeoutExpired,
@@ -346,7 +347,7 @@ class TestBadInput:
     def test_no_address_in_a_template(self) -> None:
         proxy = TCPProxy(to="{cache.port}")
         with pytest.raises(InvalidArgument, match=r"line: to='[0-9]+': write an address such as"):
-            with orchestrated(cache=services.Redis(), line=proxy):
+            with orchestrated(cache=SimpleExecutor("sleep 60", port=6379), line=proxy):
                 pass
 
     def test_itself(self) -> None:
