@@ -8,11 +8,10 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from ..clean import LONGEST, shortened
 from ..declaration import file_arguments
 from ..declaration.arguments import perform
 from ..declaration.command import Launch
-from ..errors import AlreadyRunning, FailurePatternSeen, InvalidArgument, SpawnFailed
+from ..errors import AlreadyRunning, InvalidArgument, SpawnFailed
 from ..events import ServiceStarting, Warned, emit
 from ..foreign import is_foreign, let_through, undisturbed
 from ..readiness.conditions import AllOf, Completed, Meanwhile, NoFailure, Spawned, Until
@@ -175,15 +174,7 @@ def _watched(executor: SimpleExecutor, probe: Probe, instance: Instance) -> Prob
         return probe
     from ..readiness.output import Observer
 
-    def seen(matched: str) -> FailurePatternSeen:
-        said = shortened(matched, LONGEST)
-        return instance.error(
-            FailurePatternSeen,
-            f"{executor._called}: its output has {said!r}, which fails_on= means to be fatal",
-            matched=matched,
-        )
-
-    failure = NoFailure(Observer(instance.log, executor._fails_on), seen)
+    failure = NoFailure(Observer(instance.log, executor._fails_on))
     # asked again at the end: what is written meanwhile may make both questions true
     return AllOf([failure, probe, failure])
 

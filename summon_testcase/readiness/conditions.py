@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..clean import LONGEST, shortened
 from ..declaration.arguments import perform
-from ..errors import PortInUse, SummonError
+from ..errors import FailurePatternSeen, PortInUse
 from ..foreign import let_through
 from ..scheduling.steps import Steps
 from ..unpatched import os, time
@@ -184,14 +185,17 @@ class NoFailure(Probe):
     #: refuses only for the moment in which a match in an unfinished line is held back
     shortest = longest = 0.005
 
-    def __init__(self, observer: Observer, seen: Callable[[str], SummonError]) -> None:
-        self._observer, self._seen = observer, seen
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
 
     def look(self, target: Target, left: float = math.inf) -> str | None:
         """:raises FailurePatternSeen: once the output matches."""
         match = self._observer.search(target, left)
         if match is not None:
-            raise self._seen(match.group())
+            said = shortened(match.group(), LONGEST)
+            raise FailurePatternSeen(
+                f"its output has {said!r}, which fails_on= means to be fatal", matched=match.group()
+            )
         return "its output may match fails_on=" if self._observer.holding else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -41,7 +42,6 @@ class ServerProbe(AskingProbe):
 
     def __post_init__(self) -> None:
         self._question: Question | None = None
-        self._found: TCPProbe | UnixSocketProbe | None = None
         #: the pid of the service when it was seen listening; 0 before that
         self._seen_at = 0
         #: the time of the first look
@@ -108,11 +108,9 @@ class ServerProbe(AskingProbe):
         self._place.close()
         self._seen_at, self._refused = 0, None
 
-    @property
+    @functools.cached_property
     def _place(self) -> TCPProbe | UnixSocketProbe:
-        if self._found is None:
-            self._found = self.where()
-        return self._found
+        return self.where()
 
     def _listening(
         self, target: Target, left: float
