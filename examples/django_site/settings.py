@@ -1,10 +1,10 @@
-"""Settings of a site that finds its database by the variables of libpq: PGHOST and so on."""
+"""Settings of the site, which finds its database by the variables of libpq: PGHOST and so on."""
 
 import os
 
 SECRET_KEY = os.environ.get("SECRET_KEY", "only for tests")
 DEBUG = False
-ALLOWED_HOSTS = ["127.0.0.1"]
+ALLOWED_HOSTS = ["guestbook.example.com"]
 ROOT_URLCONF = "guestbook.urls"
 INSTALLED_APPS = ["guestbook"]
 MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware"]
@@ -14,10 +14,10 @@ TEMPLATES = [
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": os.environ["PGDATABASE"],
-        "HOST": os.environ["PGHOST"],
-        "PORT": os.environ["PGPORT"],
-        "USER": os.environ["PGUSER"],
+        "NAME": os.environ.get("PGDATABASE", "guestbook"),
+        "HOST": os.environ.get("PGHOST", ""),
+        "PORT": os.environ.get("PGPORT", ""),
+        "USER": os.environ.get("PGUSER", ""),
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -1,50 +1,48 @@
-"""The guestbook as its visitors meet it: by HTTP, with a real database behind it."""
-
-from pathlib import Path
-from unittest import TestCase
+"""The guestbook as Django's test client sees it, and as its visitors do."""
 
 import requests
+from django.test import TestCase
+from guestbook.models import Entry
 
-from summon_testcase import Defaults, HTTPCoordinatedExecutor, SummonMixin
-from summon_testcase.services import PostgreSQL
+from summon_testcase.django import SummonLiveServerTestCase
 
 
-class GuestbookTest(SummonMixin, TestCase):
-    summon = Defaults(cwd="{here}")
-    db = PostgreSQL(
-        template="{python} manage.py migrate",
-        template_key=Path("guestbook/migrations"),
-        reset=True,
-    )
-    site = HTTPCoordinatedExecutor(
-        "{python} manage.py runserver --noreload {host}:{port}",
-        url="http://{host}:{port}/",
-        env=[db],
-    )
+class BookTest(TestCase):
+    """In the process of the tests, and in a transaction: fast, and good for most."""
+
+    def test_shows_who_has_signed(self):
+        Entry.objects.create(name="Ann", text="Tea & <b>biscuits</b>")
+        self.assertContains(self.client.get("/"), "<b>Ann</b>: Tea &amp; &lt;b&gt;biscuits")
+
+    def test_nobody_is_not_a_name(self):
+        answer = self.client.post("/", {"name": "", "text": "I was here"})
+        self.assertContains(answer, "0 have signed", status_code=400)
+        self.assertFalse(Entry.objects.exists())
+
+
+class VisitorTest(SummonLiveServerTestCase):
+    """By HTTP, from a process of its own, as in production: with cookies, forms and restarts."""
 
     def setUp(self):
         self.visitor = requests.Session()
         self.addCleanup(self.visitor.close)
 
     def read(self):
-        return self.visitor.get(self.site.url, timeout=5).text
+        return self.visitor.get(self.live_server_url, timeout=5).text
 
     def sign(self, name, text):
         self.read()  # the form comes with a token, in a cookie
         token = self.visitor.cookies["csrftoken"]
         form = {"name": name, "text": text, "csrfmiddlewaretoken": token}
-        return self.visitor.post(self.site.url, data=form, timeout=5)
+        return self.visitor.post(self.live_server_url, data=form, timeout=5)
 
     def test_a_visitor_signs(self):
-        page = self.sign("Ann", "Tea & <b>biscuits</b>").text
-        self.assertIn("<b>Ann</b>: Tea &amp; &lt;b&gt;biscuits", page)
-
-    def test_nobody_is_not_a_name(self):
-        self.assertEqual(self.sign("", "I was here").status_code, 400)
-        self.assertIn("0 have signed", self.read())
+        self.assertIn("<b>Ann</b>: Tea", self.sign("Ann", "Tea").text)
+        self.assertEqual(Entry.objects.get().name, "Ann")
 
     def test_a_form_from_elsewhere_is_refused(self):
-        answer = requests.post(self.site.url, data={"name": "Eve", "text": "spam"}, timeout=5)
+        form = {"name": "Eve", "text": "spam"}
+        answer = requests.post(self.live_server_url, data=form, timeout=5)
         self.assertEqual(answer.status_code, 403)
 
     def test_entries_outlive_a_restart(self):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidArgument
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
+from ..services.database_server import DatabaseServer
 from ..supervision import shutdown
-from ..unpatched import variable
+from ..unpatched import os, variable
 
 if TYPE_CHECKING:
     from ..testing.fixtures import Stack
@@ -35,7 +36,9 @@ class Project:
         self.databases: set[str] = set()
         self._stack: Stack | None = None
         #: whether the services have been started for tests
-        self._begun = False
+        self.begun = False
+        #: whether databases are kept for the next run
+        self._keeps = False
         #: why a worker has not started its services
         self.failure: Exception | None = None
 
@@ -104,22 +107,24 @@ class Project:
         if self._stack is None:
             from ..testing import pool
             from ..testing.fixtures import Stack
-            from .test_database import TestDatabase
+            from .database_of_tests import TestDatabase
 
             self._stack = Stack(None, self.services, "session")
             pool.everywhere[TEST_DATABASE] = TestDatabase()
         return self._stack
 
-    def begin(self, aliases: Collection[str] | None = None) -> None:
+    def begin(self, aliases: Collection[str] | None = None, keep: bool = False) -> None:
         """Start the services for tests, unless that has been done.
 
         :param aliases: see :meth:`names`.
+        :param keep: see :meth:`keep_databases`.
         :raises SummonError: or another exception of a service, if it cannot start.
         """
-        if self._begun or _is_worker():
+        if self.begun or _is_worker():
             return
-        self._begun = True
+        self.begun = True
         if names := self.names(aliases):
+            self.keep_databases(names, keep)
             self.stack.hold(_OWNER, _OWNER, names, "the tests of Django")
 
     def begin_in_worker(self, readdress: Callable[[Iterable[SimpleExecutor]], None]) -> None:
@@ -132,10 +137,10 @@ class Project:
         """
         try:
             names = [name for name in self.names() if name not in self.databases]
-            if self._begun:  # by the process that has forked this one
+            if self.begun:  # by the process that has forked this one
                 self._stack = None
                 readdress(self.services[name] for name in names)
-            self._begun = True
+            self.begun = True
             if names:
                 self.stack.hold(_OWNER, _OWNER, names, "the tests of this worker")
         except Exception as error:
@@ -153,8 +158,37 @@ class Project:
         :raises StopFailed: if some did not stop as they should.
         """
         if self._stack is not None and _OWNER in self._stack.users:
-            self._stack.let_go(_OWNER)
-        self._begun = False
+            try:
+                self.save_databases()
+            finally:
+                self._stack.let_go(_OWNER)
+        self.begun = False
+
+    def keep_databases(self, names: Iterable[str], keep: bool, afresh: bool = False) -> None:
+        """Have databases begin as the last run has left them, and leave them to the next one.
+
+        :param names: the services that are about to start.
+        :param keep: whether that is wanted; otherwise what was left is removed.
+        :param afresh: whether they do not begin as the last run has left them.
+        """
+        from django.conf import settings
+
+        # workers of pytest-xdist have a server each
+        whose = settings.SETTINGS_MODULE, os.getcwd(), variable("PYTEST_XDIST_WORKER")
+        self._keeps = keep
+        for service in self._servers(names):
+            service._kept_as = repr((whose, service.name)).encode()
+            service._takes_kept = keep and not afresh
+
+    def save_databases(self) -> None:
+        """Save the databases that are up for the next run, if that is wanted."""
+        for service in self._servers(self.up()):
+            if self._keeps and service.running():
+                service._keep_data()
+
+    def _servers(self, names: Iterable[str]) -> list[DatabaseServer]:
+        found = [self.services[name] for name in names if name in self.databases]
+        return [service for service in found if isinstance(service, DatabaseServer)]
 
 
 def lease_port(service: SimpleExecutor) -> None:

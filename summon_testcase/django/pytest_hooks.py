@@ -9,11 +9,12 @@ from collections.abc import Generator
 
 import pytest
 
-from ..testing.fixtures import Stack
 from .project import project
 
 #: the fixtures of pytest-django before which services start
 _ENVIRONMENT, _DATABASES = "django_test_environment", "django_db_setup"
+#: options of pytest-django: keep test databases for later runs, and do not begin with those kept
+_KEEPING = ("reuse_db", "create_db")
 #: fixtures of which a test that names one uses the database
 _USES = {"db", "transactional_db", "live_server", "django_db_reset_sequences", _DATABASES}
 
@@ -40,14 +41,17 @@ def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
     """Start services before a fixture of pytest-django, and stop them after it."""
-    stack: Stack | None = None
     if fixturedef.argname in (_ENVIRONMENT, _DATABASES) and _is_used():
-        stack = project.stack
+        project.begun = True  # nothing is to be started when Django sets up databases
         names = project.names(() if fixturedef.argname == _ENVIRONMENT else None)
         if names and not request.config.option.setuponly:
-            serving = stack.serve(request, names, lambda value: value)
+            keep, afresh = (request.config.getoption(name, False) for name in _KEEPING)
+            project.keep_databases(names, keep, afresh)
+            serving = project.stack.serve(request, names, lambda value: value)
             next(serving)
             fixturedef.addfinalizer(serving.close)
+            if fixturedef.argname == _DATABASES:
+                fixturedef.addfinalizer(project.save_databases)
     return (yield)
 
 

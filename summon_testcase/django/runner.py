@@ -33,6 +33,7 @@ class RunnerMixin:
     """
 
     parallel: int
+    keepdb: bool
     test_runner: Any
 
     @property
@@ -47,7 +48,7 @@ class RunnerMixin:
         Databases that no test uses are not started.
         """
         with _without_traceback():
-            project.begin(kwargs.get("aliases"))
+            project.begin(kwargs.get("aliases"), self.keepdb)
         try:
             return super().setup_databases(**kwargs)  # type: ignore[misc]
         except BaseException:

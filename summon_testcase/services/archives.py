@@ -7,9 +7,10 @@ processes write at the same time.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import ProcessExited, SpawnFailed, TimeoutExpired
@@ -67,16 +68,9 @@ class Archives:
         :param what: what makes it, in words.
         :raises TimeoutExpired: if another process makes it for too long.
         """
-        import hashlib
+        from ..unpatched import glob, shutil
 
-        from ..unpatched import glob, shutil, tempfile
-
-        # with their sizes, so that no other parts make the same text
-        parts = (b"%d:%b" % (len(part), part) for part in (_FORMAT, *identity))
-        name = hashlib.sha256(b"".join(parts)).hexdigest()[:16]
-        cache = self._directory()
-        base = os.path.join(cache, name)
-        ready = f"{base}.archive"
+        base, ready = self._paths(identity)
         if _is_there(ready):
             return ready
         deadline = Deadline(self._patience)
@@ -95,14 +89,45 @@ class Archives:
             for left in glob.glob(f"{glob.escape(base)}.new-*"):
                 # of a process that was killed
                 shutil.rmtree(left, ignore_errors=True)
-            new = tempfile.mkdtemp(prefix=f"{name}.new-", dir=cache)
-            try:
-                os.chmod(new, 0o711)
+            with _directory_for(base) as new:
                 os.rename((yield from self._made(new, make)), ready)
-            finally:
-                shutil.rmtree(new, ignore_errors=True)
-        _forget_unused(cache)
+        _forget_unused(os.path.dirname(base))
         return ready
+
+    def taken(self, identity: Iterable[bytes], take: bool) -> str | None:
+        """The archive for an identity, if there is one.
+
+        :param take: whether it is wanted; otherwise it is removed.
+        """
+        from ..unpatched import shutil
+
+        _, ready = self._paths(identity)
+        if take and _is_there(ready):
+            return ready
+        shutil.rmtree(ready, ignore_errors=True)
+        return None
+
+    def keep(self, identity: Iterable[bytes], data: str) -> Steps[None]:
+        """Pack the data that a server has left, instead of what was kept before.
+
+        :param data: their directory.
+        """
+        base, ready = self._paths(identity)
+        with _directory_for(base) as new:
+            archive = yield from self._pack(new, data)
+            with suppress(FileNotFoundError):
+                # a server that unpacks it now has opened its files
+                os.rename(ready, f"{new}/former")
+            os.rename(archive, ready)
+
+    def _paths(self, identity: Iterable[bytes]) -> tuple[str, str]:
+        """The common beginning of all paths for an identity, and the path of the archive."""
+        import hashlib
+
+        # with their sizes, so that no other parts make the same text
+        parts = (b"%d:%b" % (len(part), part) for part in (_FORMAT, *identity))
+        base = os.path.join(self._directory(), hashlib.sha256(b"".join(parts)).hexdigest()[:16])
+        return base, f"{base}.archive"
 
     def for_this_process(self, lease: Lease | None, make: Make) -> Steps[tuple[str, Lease]]:
         """An archive that no other process uses.
@@ -121,17 +146,26 @@ class Archives:
             raise
 
     def _made(self, place: str, make: Make) -> Steps[str]:
-        """Have a directory filled, and pack it into an archive that the server's user can read."""
+        """Have a directory filled, and pack it."""
         from ..unpatched import shutil
 
-        data, archive = f"{place}/data", _packed(place)
-        for directory, mode in ((data, 0o700), (archive, 0o750)):
-            os.mkdir(directory)
-            os.chmod(directory, mode)
+        data = f"{place}/data"
+        os.mkdir(data)
+        os.chmod(data, 0o700)
         if self._owner is not None:
             os.chown(data, self._owner.pw_uid, self._owner.pw_gid)
-            os.chown(archive, os.getuid(), self._owner.pw_gid)
         yield from make(data)
+        archive = yield from self._pack(place, data)
+        shutil.rmtree(data)
+        return archive
+
+    def _pack(self, place: str, data: str) -> Steps[str]:
+        """Pack a directory into an archive that the server's user can read."""
+        archive = _packed(place)
+        os.mkdir(archive)
+        os.chmod(archive, 0o750)
+        if self._owner is not None:
+            os.chown(archive, os.getuid(), self._owner.pw_gid)
         second = _half(data)
         # a server that has made the schema began with an archive itself
         elsewhere = *second, *_HALVES.values()
@@ -146,7 +180,6 @@ class Archives:
             os.chmod(f"{archive}/{half}", 0o640)
             if self._owner is not None:
                 os.chown(f"{archive}/{half}", os.getuid(), self._owner.pw_gid)
-        shutil.rmtree(data)
         return archive
 
     def _directory(self) -> str:
@@ -165,6 +198,19 @@ class Archives:
         if self._owner is not None and barrier(path, self._owner) is not None:
             raise out_of_reach(self._label, path, self._owner, "SUMMON_CACHE_DIR")
         return path
+
+
+@contextlib.contextmanager
+def _directory_for(base: str) -> Iterator[str]:
+    """A new directory beside an archive, for the time in which that is made."""
+    from ..unpatched import shutil, tempfile
+
+    new = tempfile.mkdtemp(prefix=f"{os.path.basename(base)}.new-", dir=os.path.dirname(base))
+    try:
+        os.chmod(new, 0o711)
+        yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def forget_damaged(archives: Iterable[str], error: ProcessExited, said: str) -> bool:

@@ -10,7 +10,7 @@ from ..errors import InvalidArgument, ProcessExited
 from ..executors import end, references
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through
-from ..scheduling.steps import Steps
+from ..scheduling.steps import Steps, run
 from ..unpatched import os
 from ..wording import at
 from .schema import PATIENCE, Schema
@@ -114,6 +114,10 @@ class DatabaseServer(SimpleExecutor):
         self._archives: list[str] = []
         #: holds the result of a template that only this process uses
         self._made_here: Lease | None = None
+        #: the name of data that are kept for starts in other processes; empty: it knows none
+        self._kept_as = b""
+        #: whether it begins with these; otherwise its start removes them
+        self._takes_kept = False
         #: the database that was declared, if this process has another one in a stack
         self._whole = ""
         super().__init__(*words, **{"stop_signal": self._at_once, **options})
@@ -273,7 +277,13 @@ class DatabaseServer(SimpleExecutor):
         owner = recipe.user()
         what, identity, make = recipe.making(self)
         patience = self._limits.timeout
-        empty = yield from Archives(self._called, owner, patience).find(identity, make, what)
+        archives = Archives(self._called, owner, patience)
+        if self._kept_as:
+            kept = archives.taken(self._kept_identity(identity), self._takes_kept)
+            if kept is not None:
+                self._archives = [kept]
+                return
+        empty = yield from archives.find(identity, make, what)
         self._archives = [empty]
         if self._begins_empty():
             return
@@ -293,6 +303,23 @@ class DatabaseServer(SimpleExecutor):
         else:
             made = yield from archives.find([*identity, *made_of], by_template, "the template")
         self._archives = [empty, made]
+
+    def _kept_identity(self, empty: list[bytes]) -> list[bytes]:
+        """What data depend on that it keeps.
+
+        :param empty: what those of an empty server depend on.
+        """
+        return [*empty, repr((self._influences(), self._database)).encode(), self._kept_as]
+
+    def _keep_data(self) -> None:
+        """Stop it, and keep its data for the next start, which may be in another process."""
+        from .archives import Archives
+
+        self._stop_for_now()
+        recipe = self._recipe()
+        identity = self._kept_identity(recipe.making(self)[1])
+        archives = Archives(self._called, recipe.user(), self._limits.timeout)
+        run(archives.keep(identity, self._leased("directory").elsewhere))
 
     def _make_data(self, empty: str, data: str) -> Steps[None]:
         """Make its database, and its schema, with a server that is there for that."""

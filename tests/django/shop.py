@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from ..needs import give_up
 from ..samples import BARE, ROOT, eventually, processes_with
 
 FILES = {
@@ -22,6 +24,7 @@ if __name__ == "__main__":
 """,
     "settings.py": """
 import os
+import sys
 from summon_testcase.django import database, url
 from summon_testcase.services import PostgreSQL, Redis
 
@@ -32,8 +35,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "shop.urls"
 DATABASES = {
     "default": database(PostgreSQL(bindir=os.environ.get("BINDIR"), restart=True), NAME="shop"),
-    "unused": database(PostgreSQL(bindir="/nowhere")),
 }
+if "manage.py" in sys.argv[0]:  # pytest-django starts all databases
+    DATABASES["unused"] = database(PostgreSQL(bindir="/nowhere"))
 redis = Redis(reset=True, program=os.environ.get("REDIS"))
 CACHES = {
     "default": {
@@ -137,3 +141,11 @@ class Shop:
     def test(self, *words: str, status: int = 0, **environment: str) -> str:
         """What ``manage.py test`` prints."""
         return self.run("manage.py", "test", *words, status=status, **environment)
+
+    def pytest(self, *words: str, status: int = 0, **environment: str) -> str:
+        """What pytest prints, with pytest-django and our plugin."""
+        if importlib.util.find_spec("pytest_django") is None:
+            give_up("pytest-django is not installed")
+        plugins = ("-p", "pytest_django.plugin", "-p", "_summon_pytest", "-p", "no:cacheprovider")
+        environment["DJANGO_SETTINGS_MODULE"] = "settings"
+        return self.run("-m", "pytest", *plugins, *words, status=status, **environment)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 
 import pytest
 
-from ..needs import give_up
 from .shop import Shop
 
 TESTS = """
@@ -39,19 +37,13 @@ def test_writes():
         Plum.objects.raw("SELECT nonsense")[0]
     raise RuntimeError("as it should")
 """
-#: the plug-ins, by name, since the suite's own are not loaded
-PLUGINS = ("-p", "pytest_django.plugin", "-p", "_summon_pytest", "-p", "no:cacheprovider")
 
 
 @pytest.mark.parametrize("xdist", [False, True], ids=["alone", "xdist"])
 def test_services_start_for_the_tests_that_use_them(shop: Shop, xdist: bool) -> None:
-    if importlib.util.find_spec("pytest_django") is None:
-        give_up("pytest-django is not installed")
     shop.write("test_shop.py", TESTS)
-    shop.write("settings.py", (shop.path / "settings.py").read_text() + "del DATABASES['unused']\n")
     options = ("-p", "xdist", "-n", "2") if xdist else ("-v",)
-    django = {"DJANGO_SETTINGS_MODULE": "settings"}
-    said = shop.run("-m", "pytest", *PLUGINS, *options, "test_shop.py", status=1, **django)
+    said = shop.pytest(*options, "test_shop.py", status=1)
     assert re.search(r"^=+ 1 failed, 5 passed in ", said, re.M), said
     (report,) = re.findall(r"^-+ (\w+ wrote during this test) -+\n.*ERROR: .*nonsense", said, re.M)
     assert report.startswith("postgresql ")
@@ -60,8 +52,7 @@ def test_services_start_for_the_tests_that_use_them(shop: Shop, xdist: bool) -> 
 
 def test_what_no_test_uses_is_not_started(shop: Shop) -> None:
     shop.write("test_shop.py", TESTS)
-    environment = {"DJANGO_SETTINGS_MODULE": "settings", "BINDIR": "/nowhere"}
-    run = ("-m", "pytest", *PLUGINS, "-q", "test_shop.py", "-k")
-    assert "1 passed" in shop.run(*run, "without_database", **environment)
-    said = shop.run(*run, "test_marked", status=1, **environment)
+    run = ("-q", "test_shop.py", "-k")
+    assert "1 passed" in shop.pytest(*run, "without_database", BINDIR="/nowhere")
+    said = shop.pytest(*run, "test_marked", status=1, BINDIR="/nowhere")
     assert "RequirementMissing: postgresql: 'postgres' is not in /nowhere: install" in said

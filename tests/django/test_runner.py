@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -145,6 +148,18 @@ def test_what_no_test_uses_is_not_started(shop: Shop) -> None:
     # it asks which migrations there were, and warns that there is no database
     command = ("-W", "ignore:Got an error", "manage.py", "makemigrations", "--check")
     assert shop.run(*command, BINDIR="/nowhere") == "No changes detected\n"
+
+
+def test_a_database_that_is_kept(shop: Shop) -> None:
+    """``--keepdb``, and ``--reuse-db`` of pytest-django: the next run begins with it."""
+    shop.write("shop/tests.py", TESTS)
+    cache = Path(tempfile.gettempdir(), f"summon-cache-{os.getuid()}")
+    label = "shop.tests.Committed.test_one"
+    shop.pytest("-q", "--reuse-db", "shop/tests.py", "-k", "Committed and one")
+    assert "No migrations to apply." in shop.test("--keepdb", "-v2", label)
+    kept = set(cache.glob("*.archive"))
+    assert "Applying shop.0001_initial... OK" in shop.test("-v2", label)
+    assert len(kept - set(cache.glob("*.archive"))) == 1, "a run without --keepdb removes it"
 
 
 def test_any_runner_has_them(shop: Shop) -> None:

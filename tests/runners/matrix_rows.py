@@ -83,7 +83,10 @@ class Row(NamedTuple):
 
 
 #: plugins that pytest finds, each for the rows that name it: some shuffle whatever runs
-_PLUGINS = ("randomly", "random_order", "asyncio", "anyio", "rerunfailures", "run-parallel")
+_PLUGINS = (
+    *("randomly", "random_order", "asyncio", "anyio", "rerunfailures", "run-parallel"),
+    "django",
+)
 
 
 def _pytest(name: str, *options: str, package: str = "pytest", **more: object) -> Row:
@@ -103,6 +106,13 @@ def _unittest(name: str, *options: str, **more: object) -> Row:
     return Row(name, ("-m", "unittest", *options, "{modules}"), **more)  # type: ignore[arg-type]
 
 
+def _django(name: str, *words: str, **more: object) -> Row:
+    if "--parallel" in words:
+        more |= {"workers": 2, "hangs": True, "takes_async": sys.version_info < (3, 11)}
+    more |= {"ignores_ctrl_c": True, **_DJANGOS_OWN}
+    return Row(name, (*words, "{modules}"), "Django", **more)  # type: ignore[arg-type]
+
+
 _ZOPE = ("-m", "zope.testrunner", "--test-path", ".", "--tests-pattern", "{pattern}")
 _TRIAL = ("-m", "twisted.trial", "--temp-directory", "{tmpdir}/trial")
 _TRIALS_OWN = ("sample_trial", "sample_trial_failing")
@@ -111,6 +121,9 @@ _STESTR = (
     *("--repo-url", "{tmpdir}"),
 )
 _DJANGO = ("-m", "django", "test", "--settings", "sample_settings", "--noinput", "-v", "2")
+#: with settings that name services, and so with our Runner
+_DJANGO_RUNNER = tuple(w.replace("sample_settings", "sample_settings_services") for w in _DJANGO)
+_DJANGOS_OWN = {"own_passing": ("sample_django",), "own_failing": ("sample_django_broken",)}
 
 _NO_SET_UP_CLASS = (
     "never calls setUpClass, tearDownClass or clean-ups of classes and modules: services start "
@@ -121,6 +134,7 @@ _DROPS = (
     "that cannot start is therefore the error of each test"
 )
 _NO_CLEAN_UPS = "never runs clean-ups of modules"
+_SERVER = "its settings name a PostgreSQL server"
 _NO_COROUTINES = "cannot send an IsolatedAsyncioTestCase to a worker from Python 3.11 on"
 
 ROWS = [
@@ -317,28 +331,39 @@ ROWS = [
             "been started (also plain unittest code)",
         ),
     ),
-    Row(
-        "Django",
-        (*_DJANGO, "{modules}"),
-        "Django",
-        ignores_ctrl_c=True,
-        own_passing=("sample_django",),
-        own_failing=("sample_django_broken",),
-    ),
-    Row(
+    _django("Django", *_DJANGO),
+    _django(
         "Django --parallel 2",
-        (*_DJANGO, "--parallel", "2", "{modules}"),
-        "Django",
-        workers=2,
-        own_passing=("sample_django",),
-        own_failing=("sample_django_broken",),
-        ignores_ctrl_c=True,
-        hangs=True,
-        takes_async=sys.version_info < (3, 11),
+        *(*_DJANGO, "--parallel", "2"),
         notes=(
             _NO_COROUTINES,
             "needs tblib, or any failure in a worker ends the run",
         ),
+    ),
+    _django(
+        "Django, our Runner",
+        *_DJANGO_RUNNER,
+        notes=(_SERVER,),
+    ),
+    _django(
+        "Django, our Runner --parallel 2",
+        *(*_DJANGO_RUNNER, "--parallel", "2"),
+        notes=(_NO_COROUTINES, _SERVER),
+    ),
+    _pytest(
+        "pytest-django",
+        *("django", "--ds", "sample_settings_services"),
+        package="pytest-django",
+        **_DJANGOS_OWN,
+        notes=(_NO_CLEAN_UPS, _SERVER),
+    ),
+    _pytest(
+        "pytest-django -n 2",
+        *("django", "--ds", "sample_settings_services", "-n", "2", "--dist", "loadscope"),
+        package="pytest-django",
+        workers=2,
+        **_DJANGOS_OWN,
+        notes=(f"{_SERVER}, and each worker has one",),
     ),
     Row("testtools.run", ("-m", "testtools.run", "{modules}"), "testtools"),
 ]
