@@ -204,7 +204,7 @@ def find_program(word: str, path: str | None, cwd: str, label: str, optional: bo
     :raises CommandNotFound: if there is none, or it may not be executed.
     """
     for candidate in _candidates(word, path, cwd):
-        # most do not exist
+        # asked here, too, since most do not exist
         if os.access(candidate, os.X_OK, effective_ids=True) and is_program(candidate):
             _refuse_without_interpreter(candidate, word, path, cwd, label, optional)
             return candidate

@@ -78,7 +78,7 @@ def fill(text: str, own: Callable[[str], str], other: Callable[[str, str], str |
             return match[0] if found is None else found
         return own(field) if _is_own(field) else match[0]
 
-    return re.sub(_TEMPLATE, value, text) if "{" in text else text
+    return re.sub(_TEMPLATE, value, text)
 
 
 def value_of(service: object, field: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from ..declaration import command as commands
@@ -37,11 +38,8 @@ def check(executor: SimpleExecutor, may_appear: bool) -> None:
     prepares = overridden(executor, "prepare")
     if not prepares:  # which may write the port into a file
         _refuse_a_port_untold(executor)
-
-    def located(path: str) -> str | None:
-        return references.located(executor, path)
-
-    file_arguments.check(called, executor._files, located, may_appear)
+    locate = functools.partial(references.located, executor)
+    file_arguments.check(called, executor._files, locate, may_appear)
     unknown = may_appear or prepares
     place = None if unknown else references.in_advance(executor, executor._cwd or "")
     cwd = None if place is None else commands.directory(place, called)

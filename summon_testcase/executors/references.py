@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -97,7 +98,11 @@ def check(executor: SimpleExecutor, name: str, field: str) -> None:
 
 def filled(executor: SimpleExecutor, words: Iterable[str]) -> tuple[str, ...]:
     """Words with their templates filled in."""
-    return tuple([executor._fill(word) if "{" in word else word for word in words])
+    own_value, of_other = functools.partial(own, executor), functools.partial(other, executor)
+    found = []
+    for word in words:
+        found.append(templates.fill(word, own_value, of_other) if "{" in word else word)
+    return tuple(found)
 
 
 def own_fields(executor: SimpleExecutor, texts: Iterable[str]) -> set[str]:

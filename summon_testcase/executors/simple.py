@@ -365,8 +365,8 @@ class SimpleExecutor(Copied, Addressed):
 
     def _fill(self, text: str, fill: Callable[..., str] = templates.fill) -> str:
         """A text with its templates filled in."""
-        own = functools.partial(references.own, self)
-        return fill(text, own, functools.partial(references.other, self))
+        values = functools.partial(references.own, self), functools.partial(references.other, self)
+        return fill(text, *values)
 
     # -- start --
 
