@@ -190,7 +190,9 @@ def available(slow: bool = True) -> list[str]:
     :param slow: whether those of ``SLOW`` are among them.
     """
     names = [*NAMES, *SLOW] if slow else NAMES
-    return [name for name in names if name not in SERVERS or locate(SERVERS[name][0])]
+    found = [name for name in names if name not in SERVERS or locate(SERVERS[name][0])]
+    # the worker's broker is the other shape
+    return [name for name in found if name != "celery" or "rabbitmq" in found]
 
 
 def processes(word: str) -> dict[int, str]:
