@@ -31,49 +31,30 @@ Looking = Generator[str, None, V]
 class Target(Protocol):
     """The part of a service that a probe may use."""
 
-    @property
-    def pid(self) -> int:
-        """The pid of the main process."""
-
-    @property
-    def keeper_pid(self) -> int:
-        """The pid of the keeper: all processes of the service descend from it, daemons too."""
-
-    @property
-    def exit_code(self) -> int | None:
-        """Status of the main process once it has ended."""
+    #: the pid of the main process
+    pid: int
+    #: the pid of the keeper: all processes of the service descend from it, daemons too
+    keeper_pid: int
+    #: status of the main process once it has ended
+    exit_code: int | None
+    #: whether no process of the service is alive
+    ended: bool
+    #: whether it has no keeper any more: it was stopped, or the keeper has died
+    gone: bool
+    #: whether the service has sent READY=1
+    notified: bool
+    #: how many messages the keeper has sent
+    heard: int
+    #: whether there is a message when there is new output
+    tells: bool
+    #: the errno of the first output that could not be stored; 0 if there was none
+    log_errno: int
+    #: status and last line of the probe command that ended last
+    probed: tuple[int, str] | None
 
     @property
     def fine(self) -> frozenset[int]:
         """Statuses with which the main process may end before the service is ready."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether no process of the service is alive."""
-
-    @property
-    def gone(self) -> bool:
-        """Whether it has no keeper any more: it was stopped, or the keeper has died."""
-
-    @property
-    def notified(self) -> bool:
-        """Whether the service has sent READY=1."""
-
-    @property
-    def heard(self) -> int:
-        """How many messages the keeper has sent."""
-
-    @property
-    def tells(self) -> bool:
-        """Whether there is a message when there is new output."""
-
-    @property
-    def log_errno(self) -> int:
-        """The errno of the first output that could not be stored; 0 if there was none."""
-
-    @property
-    def probed(self) -> tuple[int, str] | None:
-        """Status and last line of the probe command that ended last."""
 
     def probe(self, timeout: float, argv: tuple[str, ...]) -> None:
         """Have the keeper run a probe command."""
@@ -163,6 +144,10 @@ class Probe:
             error names no executor: the caller adds that.
         """
         raise NotImplementedError
+
+    def still_refused(self) -> bool:
+        """Whether a quick question shows that a look would bring the same refusal once more."""
+        return False
 
     def astray(self, target: Target) -> str:
         """Where the service listens instead, if it listens in the wrong place.

@@ -89,15 +89,16 @@ class TCPProbe(AskingProbe):
             )
         return None
 
-    def look(self, target: Target, left: float = math.inf) -> str | None:
-        """Ask once; see :meth:`Probe.look`."""
+    def still_refused(self) -> bool:
+        """Whether the kernel alone can say that still nobody listens."""
         for address in self._refused:
             if netlink.listener(address, self.port) != 0:
-                break
-        else:
-            if self._refused:
-                return self._refusal
-        return super().look(target, left)
+                return False
+        return bool(self._refused)
+
+    def look(self, target: Target, left: float = math.inf) -> str | None:
+        """Ask once; see :meth:`Probe.look`."""
+        return self._refusal if self.still_refused() else super().look(target, left)
 
     def looking(self, target: Target, left: float) -> Looking[str | None]:
         """One look, as a generator that yields wherever it has to wait.

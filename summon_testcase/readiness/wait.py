@@ -47,6 +47,10 @@ _SHARE = 1 / 72
 _ASKED = 0.25
 
 
+def _pause(probe: Probe, waited: float) -> float:
+    return min(max(waited * _SHARE, probe.shortest), probe.longest)
+
+
 def until_ready(
     target: Target,
     probe: Probe,
@@ -65,8 +69,21 @@ def until_ready(
     :param lost: makes the error to raise once output could not be stored, and so cannot be
         searched, from its errno; None if that does not matter.
     """
-    attempts = 0
+    attempts = heard = 0
     refusal = ""
+    until = due = math.inf
+
+    def again() -> float | None:
+        nonlocal attempts, until
+        now = time.monotonic()
+        if now >= min(due, deadline.at) or target.heard != heard or target.fileno() < 0:
+            return None
+        if not probe.still_refused():
+            return None
+        attempts += 1
+        until = min(now + _pause(probe, now - deadline.began), deadline.at)
+        return min(until, due)
+
     target.pump()
     while True:
         # news that another thread takes in from here on are a reason to ask again
@@ -89,15 +106,14 @@ def until_ready(
         if now >= deadline.at:
             return Outcome(Verdict.EXPIRED, refusal, attempts + bool(asked))
         if asked:
-            step = _ASKED
+            until = min(now + _ASKED, deadline.at)
         elif since := refusing.since:
-            step = wider(since)
+            until = min(now + wider(since), deadline.at)
         else:
-            step = min(max((now - deadline.began) * _SHARE, refusing.shortest), refusing.longest)
-        until = min(now + step, deadline.at)
+            until = min(now + _pause(refusing, now - deadline.began), deadline.at)
         while True:
             due = math.inf if progress is None else progress.due
-            yield Pause((target.fileno(),), min(until, due), asked)
+            yield Pause((target.fileno(),), min(until, due), asked, again)
             now = time.monotonic()
             if now < until:
                 # not after a pause that the clock has ended: news would end the next one at once

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import math
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
 from .. import unpatched
@@ -38,11 +38,14 @@ class Pause(NamedTuple):
     :param fds: descriptors; those that are negative have been closed.
     :param until: a moment of :func:`time.monotonic`; may be infinite.
     :param asked: questions whose answers end the wait, too.
+    :param again: may be called when the moment has come: it returns the next one if nothing has
+        changed, and None if the steps have to go on.  So many short waits can be one pause.
     """
 
     fds: tuple[int, ...]
     until: float
     asked: tuple[Asked, ...] = ()
+    again: Callable[[], float | None] | None = None
 
 
 Steps = Generator[Pause, None, T]
@@ -100,6 +103,15 @@ def wait(pause: Pause) -> None:
         poller.poll(math.ceil(seconds * 1000))
 
 
+def _wait_on(pause: Pause) -> None:
+    """Sleep as a pause says, and on while nothing has changed."""
+    until: float | None = pause.until
+    while until is not None:
+        wait(pause._replace(until=until))
+        # before its end a pause ends with news
+        until = pause.again() if pause.again and time.monotonic() >= until else None
+
+
 def run(steps: Steps[T]) -> T:
     """Run a start or a stop to its end, in the calling thread.
 
@@ -112,7 +124,7 @@ def run(steps: Steps[T]) -> T:
         pause = next(steps)
         while True:
             try:
-                wait(background.beside(pause) if background.members else pause)
+                _wait_on(background.beside(pause) if background.members else pause)
                 if background.members:
                     background.advance()
             except BaseException as error:
@@ -150,12 +162,14 @@ class Scheduler:
         every: list[int] = []
         moments: list[float] = []
         questions: list[Asked] = []
-        for fds, until, asked in self._pauses.values():
+        for fds, until, asked, _ in self._pauses.values():
             every += fds
             moments.append(until)
             questions += asked
         until = max(min(moments, default=0.0), self._rests_until)
-        return Pause(tuple(every), until, tuple(questions))
+        # what has changed for one of several, only its steps find out
+        again = next(iter(self._pauses.values())).again if len(self._pauses) == 1 else None
+        return Pause(tuple(every), until, tuple(questions), again)
 
     def advance(self) -> list[tuple[Steps[None], BaseException | None]]:
         """Run the next step of each member that can go on.
@@ -166,7 +180,7 @@ class Scheduler:
         # of hundreds of members most wait on, so that this loop must do little for each
         every: set[int] = set()
         question: Asked | None = None
-        for fds, _, asked in pauses.values():
+        for fds, _, asked, _ in pauses.values():
             every.update(fds)
             if asked:
                 question = asked[0]
@@ -183,7 +197,7 @@ class Scheduler:
             question.pump()
         due, self._due = self._due, []
         clock, by_clock = now if now >= self._rests_until else -math.inf, False
-        for steps, (fds, until, asked) in pauses.items():
+        for steps, (fds, until, asked, _) in pauses.items():
             if until <= clock:
                 by_clock = True
                 due.append(steps)
@@ -266,7 +280,7 @@ class Background:
         if self._lock.locked():
             return pause
         with self._lock:
-            fds, until, asked = self._scheduler.pause()
+            fds, until, asked, _ = self._scheduler.pause()
         return Pause(pause.fds + fds, min(pause.until, until), pause.asked + asked)
 
     def advance(self) -> None:
