@@ -36,7 +36,8 @@ _CUT_OFF = "the archive is cut off"
 #: what a shell does first to write the archive ``$1`` into the directory ``$2``; the service's own
 #: process does that, so that others start meanwhile
 UNPACK = (
-    '{ { tar -xmf "$1/2.tar" -C "$2" & tar -xmf "$1/1.tar" -C "$2" && wait $!; } && {'
+    # in pieces of 256 KiB: with its usual 10 KiB tar takes an eighth longer
+    '{ { tar -b 512 -xmf "$1/2.tar" -C "$2" & tar -b 512 -xmf "$1/1.tar" -C "$2" && wait $!; } && {'
     + " && ".join(f' [ -e "$2/{end}" ]' for end in _HALVES.values())
     + f' || {{ echo "{_CUT_OFF}"; exit 1; }}; }}; }}'
 )

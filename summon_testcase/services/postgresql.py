@@ -13,6 +13,7 @@ from ..declaration.programs import is_program, package_of
 from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
 from ..executors import references
 from ..executors.coordinated import OutputCoordinatedExecutor
+from ..executors.loading import load
 from ..foreign import suppress
 from ..unpatched import open, os
 from .database_server import DatabaseServer
@@ -247,6 +248,13 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         # they are connected to the server that ends
         self._end_spares()
         return super()._part()
+
+    def _warm_up(self) -> None:
+        super()._warm_up()
+        # what its readiness and its resets need: there is time for that while the warden boots
+        load("services.postgresql_reset")
+        import encodings.idna  # noqa: F401  # a connection takes it to look up its host
+        import urllib.parse  # noqa: F401
 
     def _version(self) -> str:
         """The major version of the server that runs: what is in a file of its data."""
