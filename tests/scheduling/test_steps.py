@@ -143,6 +143,29 @@ class TestDrive:
             signal.signal(signal.SIGALRM, before)
         assert len(seen) == 2 and seen[1] == "cleaned up"
 
+    @pytest.mark.parametrize("together", [False, True])
+    def test_the_steps_wait_for_a_change(self, together: bool) -> None:
+        """While the quick question has no news, a pause goes on; other steps still have turns."""
+        moments = [0.0, 0.0, None, None]
+        seen = []
+
+        def steps() -> Steps[None]:
+            yield Pause((), 0.0, (), lambda: moments.pop(0))
+            seen.append(len(moments))
+
+        run(run_all([steps(), once(until(0.0))]) if together else steps())  # type: ignore[arg-type]
+        # of several that wait, each goes on at its moment, and asks itself
+        assert seen == [4 if together else 1]
+
+    def test_news_come_before_the_quick_question(self, pipe: tuple[int, int]) -> None:
+        """A descriptor that is readable ends a pause; the question is not asked any more."""
+
+        def steps() -> Steps[None]:
+            os.write(pipe[1], b"x")
+            yield Pause((pipe[0],), math.inf, (), lambda: 1 / 0)
+
+        run(steps())
+
 
 class TestTogether:
     def test_they_wait_at_the_same_time(self) -> None:
