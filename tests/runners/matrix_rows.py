@@ -135,6 +135,7 @@ _DROPS = (
 )
 _NO_CLEAN_UPS = "never runs clean-ups of modules"
 _SERVER = "its settings name a PostgreSQL server"
+_LOST_WORKER = "waits for ever for a worker that ended, as by SIGINT to the worker alone"
 _NO_COROUTINES = "cannot send an IsolatedAsyncioTestCase to a worker from Python 3.11 on"
 
 ROWS = [
@@ -223,9 +224,9 @@ ROWS = [
         package="pytest-rerunfailures",
         own_passing=("sample_reruns",),
         notes=(
-            "a test that is run again finds its services as before, reset; without "
-            "--rerun-except=ProcessExited this goes for a dead one, too, unless the plugin makes "
-            "its fixture anew",
+            "a test that is run again finds its services up, and reset",
+            "to run a test again is of no use where its service has died: "
+            "--rerun-except=ProcessExited leaves that out",
         ),
     ),
     _fixtures(
@@ -245,11 +246,13 @@ ROWS = [
         ),
         "unittest-parallel",
         workers=2,
+        hangs=True,
         ends_workers=True,
         takes_async=sys.version_info < (3, 11),
         notes=(
             _NO_COROUTINES,
             "may end its workers by SIGTERM: the keepers then kill services of scope run",
+            _LOST_WORKER,
         ),
     ),
     Row("nose2", ("-m", "nose2", "{modules}"), "nose2"),
@@ -261,7 +264,7 @@ ROWS = [
         hangs=True,
         notes=(
             "may call tearDownClass a second time, after the clean-ups of the class",
-            "waits for ever for a worker that ended, as by SIGINT to the worker alone",
+            _LOST_WORKER,
         ),
     ),
     Row(
