@@ -64,6 +64,7 @@ class TestDatabase:
         """
         import json
 
+        url = self.url
         told: dict[str, Any] = {
             name: service.url
             for name, service in project.services.items()
@@ -79,7 +80,7 @@ class TestDatabase:
             own = copy.copy(own)
             own._database = self.name
             variables = own._variables(self.port)
-        return {**variables, "DATABASE_URL": self.url, VARIABLE: json.dumps(told)}
+        return {**variables, "DATABASE_URL": url, VARIABLE: json.dumps(told)}
 
     @property
     def _settings(self) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from collections.abc import Generator
 
 import pytest
 
-from .project import project
+from ..orchestration.orchestrator import Orchestrator
+from ..testing.fixtures import Stack
+from .project import TEST_DATABASE, project
 
 #: the fixtures of pytest-django before which services start
 _ENVIRONMENT, _DATABASES = "django_test_environment", "django_db_setup"
@@ -40,19 +42,37 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Start services before a fixture of pytest-django, and stop them after it."""
-    if fixturedef.argname in (_ENVIRONMENT, _DATABASES) and _is_used():
-        project.begun = True  # nothing is to be started when Django sets up databases
-        names = project.names(() if fixturedef.argname == _ENVIRONMENT else None)
-        if names and not request.config.option.setuponly:
-            keep, afresh = (request.config.getoption(name, False) for name in _KEEPING)
-            project.keep_databases(names, keep, afresh)
-            serving = project.stack.serve(request, names, lambda value: value)
-            next(serving)
-            fixturedef.addfinalizer(serving.close)
-            if fixturedef.argname == _DATABASES:
-                fixturedef.addfinalizer(project.save_databases)
+    """Start services before a fixture of pytest-django, and stop them after it.
+
+    Before services of a fixture that use the test database, that is made.
+    """
+    if _is_used():
+        uses = getattr(fixturedef.func, "summon_uses", None)
+        if fixturedef.argname in (_ENVIRONMENT, _DATABASES):
+            _start(fixturedef, request)
+        elif uses is not None and _refers_to_database(uses[0], uses[1]()):
+            request.getfixturevalue(_DATABASES)
     return (yield)
+
+
+def _start(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
+    project.begun = True  # nothing is to be started when Django sets up databases
+    names = project.names(() if fixturedef.argname == _ENVIRONMENT else None)
+    if not names or request.config.option.setuponly:
+        return
+    keep, afresh = (request.config.getoption(name, False) for name in _KEEPING)
+    project.keep_databases(names, keep, afresh)
+    serving = project.stack.serve(request, names, lambda value: value)
+    next(serving)
+    fixturedef.addfinalizer(serving.close)
+    if fixturedef.argname == _DATABASES:
+        fixturedef.addfinalizer(project.save_databases)
+
+
+def _refers_to_database(stack: Stack, names: list[str]) -> bool:
+    group = Orchestrator({name: stack.services[name] for name in names})
+    group._bind({TEST_DATABASE: None})
+    return TEST_DATABASE in group._needs()
 
 
 def _is_used() -> bool:

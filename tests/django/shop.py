@@ -45,6 +45,7 @@ CACHES = {
         "LOCATION": [url(redis)],
     },
 }
+CELERY_BROKER_URL = url(redis)
 PLACE = {"where": ("redis", redis.host, redis.port)}
 TEST_RUNNER = os.environ.get("RUNNER", "summon_testcase.django.Runner")
 """,

@@ -9,11 +9,28 @@ import pytest
 from .shop import Shop
 
 TESTS = """
+from urllib.request import urlopen
+
 import pytest
 from django.db.utils import ProgrammingError
 from django.test import TestCase
+from summon_testcase import OutputCoordinatedExecutor, summon_fixture
+from summon_testcase.django import SummonLiveServerTestCase
 from shop.fresh import used
 from shop.models import Plum
+
+told = OutputCoordinatedExecutor(
+    ["sh", "-c", "echo {django.name}; exec sleep 60"], banner="(?P<base>.*)\\n")
+stack = summon_fixture(told=told)
+
+def test_of_a_fixture(stack):
+    assert stack.told.base.startswith("test_shop")
+
+class Live(SummonLiveServerTestCase):
+    def test_one(self):
+        Plum.objects.create(name="Victoria")
+        with urlopen(self.live_server_url) as answer:
+            assert answer.read() == b"1 plums"
 
 def test_without_database():
     used(database=False)
@@ -44,7 +61,7 @@ def test_services_start_for_the_tests_that_use_them(shop: Shop, xdist: bool) -> 
     shop.write("test_shop.py", TESTS)
     options = ("-p", "xdist", "-n", "2") if xdist else ("-v",)
     said = shop.pytest(*options, "test_shop.py", status=1)
-    assert re.search(r"^=+ 1 failed, 5 passed in ", said, re.M), said
+    assert re.search(r"^=+ 1 failed, 7 passed in ", said, re.M), said
     (report,) = re.findall(r"^-+ (\w+ wrote during this test) -+\n.*ERROR: .*nonsense", said, re.M)
     assert report.startswith("postgresql ")
     assert said.count("wrote during this test") == 1, said
@@ -52,7 +69,7 @@ def test_services_start_for_the_tests_that_use_them(shop: Shop, xdist: bool) -> 
 
 def test_what_no_test_uses_is_not_started(shop: Shop) -> None:
     shop.write("test_shop.py", TESTS)
-    run = ("-q", "test_shop.py", "-k")
-    assert "1 passed" in shop.pytest(*run, "without_database", BINDIR="/nowhere")
-    said = shop.pytest(*run, "test_marked", status=1, BINDIR="/nowhere")
+    chosen = ("-k", "without_database or marked")
+    said = shop.pytest("test_shop.py", *chosen, status=1, BINDIR="/nowhere")
+    assert re.search(r"^=+ 1 passed, \d deselected, 1 error in ", said, re.M), said
     assert "RequirementMissing: postgresql: 'postgres' is not in /nowhere: install" in said

@@ -79,6 +79,12 @@ from django.test import TestCase
 from summon_testcase import OutputCoordinatedExecutor, SummonMixin
 from .fresh import used
 
+if "CELERY" in os.environ:
+    from celery import Celery
+    app = Celery("shop")
+    app.config_from_object("django.conf:settings", namespace="CELERY")
+    at_import = app.conf.broker_url
+
 class First(SummonMixin, TestCase):
     told = OutputCoordinatedExecutor(
         ["sh", "-c", 'echo "{django.url} $PGDATABASE"; exec sleep 60'],
@@ -92,6 +98,8 @@ class First(SummonMixin, TestCase):
         (address,) = settings.CACHES["default"]["LOCATION"]
         host, port = settings.PLACE["where"][1:]
         assert address == f"redis://{host}:{port}/0", (address, settings.PLACE)
+        if "CELERY" in os.environ:
+            assert at_import != app.conf.broker_url == settings.CELERY_BROKER_URL == address
         said = Path(os.environ["SAID"])
         said.joinpath(type(self).__name__).write_text(
             f"{database['PORT']} {database['NAME']} {address}")
@@ -112,7 +120,9 @@ def test_workers_have_databases_and_caches_of_their_own(shop: Shop, how: str) ->
     folder = shop.path / "said"
     folder.mkdir()
     report = shop.path / "report"
-    environment = {"SPAWN": "1"} if how == "spawned" else {"SUMMON_REPORT": str(report)}
+    environment = (
+        {"SPAWN": "1"} if how == "spawned" else {"SUMMON_REPORT": str(report), "CELERY": "1"}
+    )
     said = shop.test("--parallel", "2", SAID=str(folder), **environment)
     assert "Ran 2 tests" in said, said
     first, second = (path.read_text().split() for path in folder.iterdir())
