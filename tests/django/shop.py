@@ -135,7 +135,9 @@ class Shop:
             timeout=60,
         )
         assert done.returncode == status, done.stdout
-        assert "ResourceWarning" not in done.stdout and "Exception ignored" not in done.stdout
+        assert "ResourceWarning" not in done.stdout and "Exception ignored" not in done.stdout, (
+            done.stdout
+        )
         eventually(lambda: not processes_with(str(self.place)), "its processes are gone")
         return done.stdout
 
