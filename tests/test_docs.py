@@ -267,6 +267,8 @@ class PageTest(unittest.TestCase):
         changed = {
             "PATH": os.pathsep.join([bins, os.environ.get("PATH", os.defpath)]),
             "SUMMON_DOCS": self.directory,
+            # output and errors are shown in the order in which they are written, as in a terminal
+            "PYTHONUNBUFFERED": "1",
             "XDG_RUNTIME_DIR": self.directory,
         }
         patch = mock.patch.dict(os.environ, changed)

@@ -125,6 +125,8 @@ class Shop:
                 # what PostgreSQL has made for one of them serves the others
                 "SUMMON_CACHE_DIR": tempfile.gettempdir(),
                 "TMPDIR": str(self.place),
+                # output and errors are one pipe, in the order in which they are written
+                "PYTHONUNBUFFERED": "1",
                 **BARE,
                 **environment,
             },

@@ -261,7 +261,7 @@ def main() -> None:
         # what was loaded while others saw to it works without them, and starts nothing twice
         promises()
     wardens = subprocess.run(
-        ["pgrep", "-f", f"keeper.warden.*{os.getpid()}"], capture_output=True, text=True
+        ["pgrep", "-f", f"keeper.warden.* {os.getpid()} "], capture_output=True, text=True
     ).stdout.split()
     # the package itself is imported twice if it was forgotten meanwhile
     twice = sys.argv[1] == "no_modules" or sys.argv[1:] == ["pyfakefs", "import"]
