@@ -832,14 +832,17 @@ class SimpleExecutor(Copied, Addressed):
     def tail(self, lines: int = 20) -> list[str]:
         """The last lines of the output, as clean text.
 
-        Escape sequences are left out, and other control characters are spelt out. If a line was
+        All that the service had written before this call is taken into account. Escape
+        sequences are left out, and other control characters are spelt out. If a line was
         overwritten, such as a progress bar, only its last state is in the result.
 
         :param lines: how many lines, at most.
         :raises InvalidArgument: if this is no such number.
         :raises NotRunning: if the service was not started.
         """
-        return self._current("output").log.tail(arguments.count(self._called, "lines", lines))
+        instance, count = self._current("output"), arguments.count(self._called, "lines", lines)
+        instance.catch_up()
+        return instance.log.tail(count)
 
     @contextlib.contextmanager
     def paused(self: E) -> Iterator[E]:

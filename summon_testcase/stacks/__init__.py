@@ -16,6 +16,7 @@ other:
 ``do``                what it does, and what else a request may say
 ====================  ===========================================================================
 ``describe``          answers ``stack``: what the file has, up to date; of ``service``: its part
+``catch_up``          answers once all that ``service`` has written up to now is in its log
 ``env``               answers ``env``: for each service the variables that its clients read
 ``start``             starts ``service`` again that was stopped or killed, with port and files
 ``stop``              stops ``service``, which keeps port and files (``signal``, ``timeout``)
@@ -32,6 +33,6 @@ After what was done to a service, the answer has what the file says of it.  ``un
 ``stop`` or ``kill``: the service is started again when this connection is closed, if it does not
 run then.
 
-The owner does one of these at a time, but describes itself at any moment.  ``kind`` is the name of
-the exception's class, of this package if it has one of that name.
+The owner does one of these at a time, but describes itself, and catches up, at any moment.
+``kind`` is the name of the exception's class, of this package if it has one of that name.
 """

@@ -51,7 +51,7 @@ class _Owner:
                 # an answer that comes later would be taken for that of another request
                 self.close()
                 raise
-        found: Mapping[str, Any] = answer["service"]
+        found: Mapping[str, Any] = answer.get("service", {})
         return found
 
     def close(self) -> None:

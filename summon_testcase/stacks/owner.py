@@ -295,6 +295,11 @@ class Owner:
                     self._service(request["service"])
                     return self._done(request)
                 return {"ok": True, "stack": self.registration.facts}
+            if do == "catch_up":
+                instance = self._service(request.get("service"))._instance
+                if instance is not None:
+                    instance.catch_up()
+                return {"ok": True}
             if do == "env":
                 telling = ("running", "paused", "done")
                 up = {n: e for n, e in self.services.items() if state_of(e) in telling}
@@ -307,10 +312,9 @@ class Owner:
                 return {"ok": True} if self.failure is None else _refused(self.failure)
             operation = getattr(self, f"_do_{do}", None)
             if operation is None:
-                known = [name[4:] for name in dir(self) if name.startswith("_do_")]
-                raise InvalidArgument(
-                    f"there is no request {do!r}: there are describe, env, down, {', '.join(known)}"
-                )
+                known = ["describe", "catch_up", "env", "down"]
+                known += [name[4:] for name in dir(self) if name.startswith("_do_")]
+                raise InvalidArgument(f"there is no request {do!r}: there are {', '.join(known)}")
             executor = self._service(request.get("service"))
             if request.get("until_closed"):
                 ended.add(str(request["service"]))

@@ -277,6 +277,12 @@ class AttachedInstance(Instance):
         """Another process has started it again, and it writes another log."""
         self.mark = self.output_from = self.since = 0
 
+    def catch_up(self) -> int:
+        """Have the owner wait until the keeper has stored all output up to now."""
+        with suppress(AttachFailed):
+            self.lease.ask("catch_up")
+        return self.process.fileno()
+
     def exit_words(self) -> str:
         """How the main process ended; empty while it lives."""
         if self.process.why_gone:

@@ -47,7 +47,7 @@ from summon_testcase.system import ports
 
 from ..doubles import called, limits_of
 from ..places import can_bind, require, unshare
-from ..samples import alive, eventually, marked, parent, service, status, text
+from ..samples import alive, eventually, frozen_for_a_moment, marked, parent, service, status, text
 
 STATE = "{tmpdir}/state"
 
@@ -781,6 +781,16 @@ class TestStreams:
             assert executor.output().read() == "one\ntwo\n"
             assert executor.tail(2) == ["one", "two"]
             assert executor.tail(0) == []
+
+    def test_what_was_written_a_moment_ago(self, mark: str, tmp_path: Path) -> None:
+        """tail() shows all that the service has written, also if its keeper is slow."""
+        done = tmp_path / "done"
+        script = f"trap 'echo late; : > {done}' USR1; echo ready; while sleep 0.02; do :; done"
+        with OutputCoordinatedExecutor(["sh", "-c", script, mark], "ready") as executor:
+            with frozen_for_a_moment(parent(executor.pid)):
+                os.kill(executor.pid, signal.SIGUSR1)
+                eventually(done.exists, "it has written")
+                assert executor.tail(1) == ["late"]
 
     def test_a_read_that_waits_too_long(self, mark: str) -> None:
         """Reading what never comes raises TimeoutExpired after `timeout`."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -98,6 +100,18 @@ def status(pid: int) -> tuple[str, int]:
 def parent(pid: int) -> int:
     """The parent of a process."""
     return status(pid)[1]
+
+
+@contextmanager
+def frozen_for_a_moment(pid: int) -> Iterator[None]:
+    """A process that another thread wakes after 0.3 s: who waits for it meanwhile is rewarded."""
+    os.kill(pid, signal.SIGSTOP)
+    waking = threading.Timer(0.3, os.kill, (pid, signal.SIGCONT))
+    waking.start()
+    try:
+        yield
+    finally:
+        waking.join()
 
 
 def alive(pid: int) -> bool:

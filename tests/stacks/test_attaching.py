@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,17 @@ from ..cases import run
 from ..doubles import reset
 from ..needs import find, needs
 from ..programs import STRICT, line, program
-from ..samples import PATIENCE, ROOT, alive, eventually, marker, processes_with, status
+from ..samples import (
+    PATIENCE,
+    ROOT,
+    alive,
+    eventually,
+    frozen_for_a_moment,
+    marker,
+    parent,
+    processes_with,
+    status,
+)
 from .sql import names
 
 find("redis-server")
@@ -289,6 +300,18 @@ def test_what_it_writes(stack: Stack) -> None:
     assert "cache wrote during this test:" in said
     assert "Accepted 127.0.0.1" in said
     assert "Ready to accept" not in said
+
+
+def test_what_it_has_written_a_moment_ago(stack: Stack) -> None:
+    def test(case: Any) -> None:
+        with frozen_for_a_moment(parent(case.cache.pid)):
+            with socket.create_connection(("127.0.0.1", case.cache.port)) as client:
+                client.sendall(b"PING\r\n")
+                case.assertEqual(client.recv(100), b"+PONG\r\n")
+                host, port = client.getsockname()
+            case.assertIn(f"Accepted {host}:{port}", "".join(case.cache.tail()))
+
+    passed(stack.case(test=test))
 
 
 def test_what_was_written_before_is_of_no_interest(stack: Stack) -> None:
