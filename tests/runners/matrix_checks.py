@@ -130,6 +130,9 @@ def run(
                         )
                     if process.poll() is None and ctrl_c in log.read_text():
                         os.killpg(process.pid, signal.SIGINT)
+                        # tests that are not interrupted by that may end now
+                        with log.open("a") as written:
+                            written.write("ctrl-c pressed\n")
                 status = process.wait(max(began + deadline - time.monotonic(), 0))
                 hung = False
             except subprocess.TimeoutExpired:

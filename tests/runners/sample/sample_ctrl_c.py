@@ -1,8 +1,6 @@
-"""A test that takes long enough for Ctrl-C, which some runners let go on to its end."""
+"""A test during which Ctrl-C is pressed, and which some runners let go on to its end."""
 
-import time
-
-from sample_services import ran, tcp
+from sample_services import ran, tcp, until_ctrl_c
 
 from summon_testcase import SummonTestCase
 
@@ -20,4 +18,4 @@ class Interrupted(SummonTestCase):
 
     def test_interrupted(self):
         ran(self)
-        time.sleep(2)
+        until_ctrl_c()

@@ -1,8 +1,6 @@
-"""A test with fixtures that takes long enough for Ctrl-C."""
+"""A test with fixtures during which Ctrl-C is pressed."""
 
-import time
-
-from sample_services import ran, tcp
+from sample_services import ran, tcp, until_ctrl_c
 
 from summon_testcase import summon_fixture
 
@@ -19,4 +17,4 @@ class Before:
 class Interrupted:
     def test_interrupted(self, shared, lone):
         ran(self)
-        time.sleep(2)
+        until_ctrl_c()

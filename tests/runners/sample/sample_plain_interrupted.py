@@ -3,7 +3,6 @@
 import atexit
 import os
 import signal
-import time
 import unittest
 
 from sample_plain import hook
@@ -22,4 +21,3 @@ class Interrupted(unittest.TestCase):
         atexit.register(hook, Interrupted, "atexit")
         hook(type(self), "ran")
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.2)

@@ -2,13 +2,14 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 from server import ask, note
 
 from summon_testcase import HTTPCoordinatedExecutor, TCPCoordinatedExecutor
 
-__all__ = ["ask", "broken", "http", "note", "ran", "tcp"]
+__all__ = ["ask", "broken", "http", "note", "ran", "tcp", "until_ctrl_c"]
 
 SERVER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("server.py"))]
 
@@ -39,3 +40,11 @@ def ran(test):
     if name is None:
         name = os.environ["PYTEST_CURRENT_TEST"].split()[0].rpartition("::")[2].partition("[")[0]
     note(f"test {type(test).__name__}.{name}")
+
+
+def until_ctrl_c():
+    """Wait for the line that who sends Ctrl-C writes afterwards: here, it is ignored then."""
+    until = time.monotonic() + 30
+    while "ctrl-c pressed" not in Path(os.environ["SAMPLE_LOG"]).read_text():
+        assert time.monotonic() < until, "nobody has sent Ctrl-C"
+        time.sleep(0.01)
