@@ -93,6 +93,9 @@ class _Instance(_Facts):
     def pump(self) -> None:
         """Do nothing: messages of the keeper do not come here."""
 
+    def catch_up(self) -> None:
+        """Do nothing: the keeper does not listen to this process."""
+
     def running(self) -> bool:
         return procfs.is_alive(self.pid)
 

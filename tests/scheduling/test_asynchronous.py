@@ -39,11 +39,12 @@ from ..samples import eventually, marked, service
 WEB = "{python} -m http.server --bind {host} {port}"
 #: a service that asks a server before it is ready, for each line, and before it ends
 ASKS = """
-import signal, socket, sys
+import os, signal, socket, sys
 def ask(what):
     with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
         connection.sendall(what.encode() + b"\\n")
-        print(connection.makefile().readline(), end="", flush=True)
+        # not print(), which the signal may have interrupted
+        os.write(1, connection.makefile("rb").readline())
 def end(*_):
     ask("end")
     sys.exit(0)
