@@ -14,6 +14,8 @@ from collections.abc import Container, Iterable, Set
 
 #: bytes that one read takes at most
 CHUNK = 65536
+#: so many pids there are if nobody has set another limit, and there may be at most
+_USUAL_LIMIT, _HIGHEST = 32768, 1 << 22
 
 
 class Ended(Exception):
@@ -90,20 +92,25 @@ def children() -> list[int]:
 
 def asked_children() -> list[int]:
     """The direct children of this process where /proc does not tell: each pid is tried."""
-    found = []
-    for pid in _numbers_since_birth():
-        try:
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            continue
-        except AttributeError:  # macOS
-            break
-        found.append(pid)
-    return found
+    if not hasattr(os, "waitid"):  # macOS
+        return []
+    for numbers in _numbers_since_birth():
+        found = [pid for pid in numbers if _is_child(pid)]
+        if found:
+            return found
+    return []
 
 
-def _numbers_since_birth() -> Iterable[int]:
-    """All pids that descendants of this process can have.
+def _is_child(pid: int) -> bool:
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _numbers_since_birth() -> list[Iterable[int]]:
+    """The pids that descendants of this process can have, first those that they probably have.
 
     They lie between its own pid and that of a process that is forked now.
     """
@@ -114,10 +121,18 @@ def _numbers_since_birth() -> Iterable[int]:
             os._exit(0)
         os.waitpid(newest, 0)
     except OSError:  # at the limit of processes no fork tells the newest pid
-        newest = me + 32768
-    # after the highest pid, 1 << 22 at most, the kernel starts again with low ones
-    numbers = [range(me, newest)] if newest > me else [range(me, 1 << 22), range(2, newest)]
-    return itertools.chain(*numbers)
+        newest = me + _USUAL_LIMIT
+    if newest > me:
+        return [range(me, newest)]
+    # after the highest pid the kernel starts again with low ones
+    try:
+        with open("/proc/sys/kernel/pid_max", "rb") as stream:
+            highest = int(stream.read())
+    except (OSError, ValueError):
+        # to try all takes seconds
+        highest = _USUAL_LIMIT
+    likely = itertools.chain(range(me, highest), range(2, newest))
+    return [likely, range(max(me, highest), _HIGHEST)]
 
 
 def newest_children(span: int = 64) -> list[int]:
@@ -216,7 +231,7 @@ def others_in_group(leader: int) -> list[int]:
     if proc_is_ours():
         pids: Iterable[int] = (int(name) for name in os.listdir("/proc") if name.isdigit())
     else:
-        pids = _numbers_since_birth()
+        pids = itertools.chain(*_numbers_since_birth()[:1])
     found = []
     for pid in pids:
         with contextlib.suppress(OSError):

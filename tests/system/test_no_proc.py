@@ -16,6 +16,15 @@ from ..samples import PATIENCE, eventually, marked
 #: commands that hide /proc; the program follows them
 HIDDEN = ["--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "-"]
 OTHERS = ["--pid", "--fork", "--kill-child"]
+#: the same, and soon the kernel begins with low pids again: each pid namespace has a highest one,
+#: in older kernels that of the system
+AROUND = [
+    *(*OTHERS, "--mount", "sh", "-c"),
+    "set_() { echo $2 > /proc/sys/kernel/$1; }; "
+    'set_ pid_max "$1" && set_ ns_last_pid $(($1 - 8)) && shift && mount -t tmpfs none /proc && '
+    'exec "$@"',
+    *("-", Path("/proc/sys/kernel/pid_max").read_text().strip()),
+]
 KINDS = pytest.mark.parametrize("how", [HIDDEN, OTHERS], ids=["hidden", "of-another-namespace"])
 
 
@@ -79,6 +88,23 @@ os._exit(0)
         assert line(process) == ["up"]
         assert len(marked(mark)) >= 7
     eventually(lambda: not marked(mark), "its processes are gone")
+
+
+def test_low_pids_again(mark: str, place: Path) -> None:
+    """Children are found in time whose pids are lower than that of their keeper."""
+    source = """
+pids, command = [], service("family.py", MARK)
+for _ in range(4):
+    # a keeper that tries all possible pids does not answer in time
+    with SimpleExecutor(command, until=lambda e: len(e.tail()) == 4, stop_timeout=1) as family:
+        pids.append(family.pid)
+assert pids != sorted(pids), pids
+say("stopped")
+input()
+"""
+    with beside(AROUND, source, mark, place) as process:
+        assert line(process) == ["stopped"]
+        assert marked(mark) == []
 
 
 @KINDS
