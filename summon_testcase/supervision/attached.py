@@ -22,6 +22,8 @@ from .lease import InstanceFiles, Lease
 from .process import Process, _processes
 from .warden import ANSWER
 
+#: seconds for which a test waits until all output is in the log
+_PATIENCE = 2.0
 #: what its owner tells of a service, see ``describe`` in ``stacks/description.py``
 Facts = Mapping[str, Any]
 
@@ -269,6 +271,8 @@ class AttachedInstance(Instance):
         self.in_use = self.ready = self.has_run = True
         self.waits, self.url = facts["waits"], facts.get("url", "")
         self.port = facts.get("port")
+        #: whether the owner has answered whenever it should wait for output
+        self._owner_answers = True
         # what was written before is of no interest to these tests
         self.mark = self.output_from = self.log.size()
         self.since = self.mark
@@ -278,9 +282,16 @@ class AttachedInstance(Instance):
         self.mark = self.output_from = self.since = 0
 
     def catch_up(self) -> int:
-        """Have the owner wait until the keeper has stored all output up to now."""
-        with suppress(AttachFailed):
-            self.lease.ask("catch_up")
+        """Have the owner wait until the keeper has stored all output up to now.
+
+        An owner that has not answered, since Ctrl-Z has stopped it perhaps, is not asked again.
+        """
+        if self._owner_answers:
+            try:
+                self.lease.ask("catch_up", _PATIENCE)
+            except AttachFailed as error:
+                let_through(error)
+                self._owner_answers = False
         return self.process.fileno()
 
     def exit_words(self) -> str:

@@ -314,6 +314,21 @@ def test_what_it_has_written_a_moment_ago(stack: Stack) -> None:
     passed(stack.case(test=test))
 
 
+def test_an_owner_that_does_not_answer(stack: Stack) -> None:
+    """Tests go on, with the output that is in the log."""
+
+    def stop(case: Any) -> None:
+        stack.process.send_signal(signal.SIGSTOP)
+
+    def test(case: Any) -> None:
+        case.assertIn("Ready to accept", "".join(case.cache.tail()))
+
+    try:
+        passed(stack.case(test_1=stop, test_2=test))
+    finally:
+        stack.process.send_signal(signal.SIGCONT)
+
+
 def test_what_was_written_before_is_of_no_interest(stack: Stack) -> None:
     def fail(cls: Any) -> None:
         with Conversation(cls.cache) as client:
