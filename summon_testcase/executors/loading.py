@@ -27,8 +27,15 @@ def warm_up(asker: bool = False, http: bool = True) -> None:
     :param http: whether it will send HTTP requests, for which it imports requests.
     """
     load("supervision.warden")
-    from ..supervision import warden
+    from ..supervision import recording, warden
 
+    if recording.wanted():
+        # the warden is told what to run if this process is killed; what that takes to import is
+        # otherwise imported while it boots
+        load("supervision.run")
+        from ..supervision import run
+
+        run.begin()
     try:
         warden.warm_up()
         if asker:

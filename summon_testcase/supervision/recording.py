@@ -37,6 +37,11 @@ def _imported() -> ModuleType:
     return recorder
 
 
+def wanted() -> bool:
+    """Whether something is recorded, or will be once the run begins."""
+    return _recorder is not None or bool(variable(REPORT) or variable(LOGS))
+
+
 def place_of_log(owner: str, name: str) -> str:
     """The path of an empty file for the log of a service; empty if logs are not kept.
 

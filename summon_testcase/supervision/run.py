@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from ..errors import SpawnFailed
 from ..events import RunBegan, RunEnded, emit, subscribe
+from ..foreign import suppress, undisturbed
 from ..reports import terminal
 from ..unpatched import os
 from . import recording, shutdown
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 #: the process whose run has begun; a forked child that starts something has a run of its own
 _process = 0
@@ -31,6 +37,17 @@ def begin() -> None:
     shutdown.at_exit(_end)
     shutdown.at_exit_of_worker(_end)
     emit(RunBegan())
+    if recording.command():
+        # it makes the report if this process is killed, even if no service is started here; without
+        # one the spawn of the first service will fail, too, and tell why
+        with suppress(OSError, SpawnFailed):
+            undisturbed(_imported_warden).warm_up()
+
+
+def _imported_warden() -> ModuleType:
+    from . import warden
+
+    return warden
 
 
 def _end() -> None:

@@ -135,12 +135,14 @@ def test_it_ends_when_nothing_runs_any_more(stage: Stage) -> None:
 
 
 def test_two_of_one_target_and_kill_9(stage: Stage) -> None:
-    with stage.start("up", "stack.py") as process:
+    """What has happened until then is in the report all the same."""
+    with stage.start("up", "stack.py", "--report", "out") as process:
         eventually(stage.is_up, "it is up")
         said = stage.summon("up", "./stack.py:StackTest", status=1)
         assert f"./stack.py:StackTest is up already in {stage.here} (pid {process.pid})" in said
         process.kill()
         process.wait()
+    eventually((stage.here / "out" / "report.html").exists, "the report")
     eventually(lambda: not processes_with(str(stage.place)), "its services are gone")
     assert "no stack runs in" in stage.summon("ps", status=1)
 

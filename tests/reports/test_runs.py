@@ -193,6 +193,49 @@ def test_a_killed_run_leaves_a_report(runs: Runs) -> None:
     assert "".join(text for _, text in life["excerpt"]) == "ready\nlast last\n"
 
 
+#: programs that do not begin with the start of a single service
+KILLED = {
+    "services that start at the same time": """
+import os
+from summon_testcase import OutputCoordinatedExecutor, orchestrated
+
+def service():
+    return OutputCoordinatedExecutor(["sh", "-c", "echo ready; exec sleep 600"], "ready")
+
+with orchestrated(a=service(), b=service()):
+    os.kill(os.getpid(), 9)
+""",
+    "none that it has spawned": """
+import os
+from summon_testcase import Executor, Orchestrator
+from summon_testcase.supervision import warden
+
+class Own(Executor):
+    def start(self):
+        return self
+
+    def stop(self):
+        pass
+
+with Orchestrator({"a": Own(), "b": Own()}):
+    warden.sync(0)  # once it has answered it has booted
+    os.kill(os.getpid(), 9)
+""",
+}
+
+
+@linux
+@pytest.mark.parametrize("program", KILLED.values(), ids=KILLED)
+def test_a_killed_program_leaves_a_report(runs: Runs, program: str) -> None:
+    """Of whatever kind its services are."""
+    done = runs.run("-c", program)
+    assert done.returncode == -9, done.stderr
+    eventually((runs.path / "report" / "report.html").exists, "the report")
+    made = json.loads((runs.path / "report" / "report.json").read_text())
+    assert made["processes"][0]["ended"] is None
+    assert {service["name"] for service in made["services"]} == {"a", "b"}
+
+
 def test_a_run_without_a_report_does_not_even_import_what_makes_one(runs: Runs) -> None:
     program = "import sys, unittest; unittest.main('shop', argv=['', 'ShopTest'], exit=False); "
     program += (
