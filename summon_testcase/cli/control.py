@@ -38,7 +38,8 @@ def add(parsers: Parsers) -> None:
     ps = parsers.add(
         "ps",
         "list the services that run",
-        "Lists the stacks that run in this directory, and their services.",
+        "Lists the stacks that run in this directory, and their services. In a command of summon "
+        "run that is the stack that it runs in.",
         "examples:\n  summon ps\n  summon ps --json | jq '.[].services.db.url'\n",
         _ps,
     )
@@ -92,17 +93,16 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _ps(options: argparse.Namespace) -> int:
-    stacks = [
-        stack
-        for stack in registry.running(None if options.all else os.getcwd())
-        if not options.target or stack.is_meant_by(options.target)
-    ]
+    named = options.target
+    if options.all:
+        stacks = [s for s in registry.running() if not named or s.is_meant_by(named)]
+    else:
+        stacks = registry.meant(named)
     if options.json:
         sys.stdout.write(json.dumps([_up_to_date(s).facts for s in stacks], indent=2) + "\n")
         return os.EX_OK if stacks else 1
-    if not stacks:
-        registry.find(options.target)  # says what runs elsewhere
-    for stack in map(_up_to_date, stacks):
+    # if there is none, find() says what runs elsewhere
+    for stack in map(_up_to_date, stacks or [registry.find(named)]):
         sys.stdout.write(f"{stack}: {stack.state}\n")
         sys.stdout.write(screen.services(stack.services, states=True))
     return os.EX_OK

@@ -95,8 +95,8 @@ def references(orchestrator: Orchestrator, around: str = "") -> Graph:
 
 
 def _times_of_stack(text: str) -> dict[str, float]:
-    """The seconds that the services of a stack that runs here took to be ready."""
-    stacks = [each for each in registry.running(os.getcwd()) if each.is_meant_by(text)]
+    """The seconds that the services of a stack that runs took to be ready."""
+    stacks = registry.meant(text)
     services = stacks[-1].services.items() if stacks else ()
     return {name: facts["took"] for name, facts in services if "took" in facts}
 

@@ -168,26 +168,34 @@ def _owner_lives(facts: Mapping[str, Any]) -> bool:
     return isinstance(pid, int) and procfs.is_alive(pid) and procfs.began(pid) == facts.get("began")
 
 
-def find(target: str = "") -> Stack:
-    """The stack that a command means.
+def meant(target: str = "") -> list[Stack]:
+    """The stacks that a command may mean.
 
-    That is the one in which ``summon run`` has started this process, or the only one that was
+    That is the one in which ``summon run`` has started this process, or else those that were
     brought up in the current directory.
+
+    :param target: TARGET, where a command names it.
+    """
+    within = read(variable(ATTACH_VARIABLE))
+    if within is not None and within.lives() and (not target or within.is_meant_by(target)):
+        return [within]
+    here = running(os.getcwd())
+    return [stack for stack in here if not target or stack.is_meant_by(target)]
+
+
+def find(target: str = "") -> Stack:
+    """The stack that a command means, see :func:`meant`.
 
     :param target: TARGET, where a command names it.
     :raises NoStack: if there is none, or there are several.
     """
-    within = read(variable(ATTACH_VARIABLE))
-    if within is not None and within.lives() and (not target or within.is_meant_by(target)):
-        return within
-    here = running(os.getcwd())
-    found = [stack for stack in here if not target or stack.is_meant_by(target)]
+    found = meant(target)
     if len(found) == 1:
         return found[0]
     if found:
         said = ", ".join(str(stack) for stack in found)
         raise NoStack(f"several stacks run here: say which: {said}")
-    others = ", ".join(str(stack) for stack in (here or running()))
+    others = ", ".join(str(stack) for stack in (running(os.getcwd()) or running()))
     named = f" of {target}" if target else ""
     raise NoStack(
         f"no stack{named} runs in {os.getcwd()}: "

@@ -47,11 +47,14 @@ def test_commands_in_it_mean_its_stack(stage: Stage, monkeypatch: pytest.MonkeyP
     file = os.path.realpath("stack.py")
     other = Registration(how="up", target="stack.py", file=file, name="StackTest")
     try:
-        script = " ".join(stage.command("restart", "lone"))
+        restart, ps = (" ".join(stage.command(*w)) for w in (("restart", "lone"), ("ps",)))
+        script = f"{restart} && {ps} && cd / && {ps}"
         said = stage.summon("run", "stack.py", "lone", "--", "sh", "-c", script)
     finally:
         other.remove()
     assert "lone was restarted\n" in said
+    assert said.count(f"stack.py in {stage.here} (pid ") == 2
+    assert f"(pid {os.getpid()})" not in said  # that of the other one
 
 
 def test_ctrl_c_goes_to_the_command(stage: Stage) -> None:
