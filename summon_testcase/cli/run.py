@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
+from typing import Any
 
-from ..foreign import let_through
+from ..clean import encodable
+from ..errors import SummonError
+from ..foreign import let_through, suppress
 from ..scheduling.steps import Pause, Steps
 from ..stacks.registry import ATTACH_VARIABLE
 from ..unpatched import os, shutil, subprocess, time
-from . import own_stack
+from . import own_stack, signals
 from .commands import Parsers
 from .screen import Screen
-from .target import UsageError
+from .target import Target, UsageError
 from .variables import variables
 
 EXAMPLES = """examples:
@@ -28,6 +32,8 @@ EXAMPLES = """examples:
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 #: seconds between looks whether the command has ended, where the system does not tell
 _OFTEN = 0.01
+#: seconds that the command has to end once its stack has gone down
+_GRACE = 5.0
 
 
 def add(parsers: Parsers) -> None:
@@ -50,13 +56,19 @@ def call(options: argparse.Namespace) -> int:
     if not options.command:
         raise UsageError("nothing to run: write summon run TARGET -- COMMAND …")
     target = own_stack.load(options)
-    found = shutil.which(options.command[0])
-    if found is None:
-        sys.stderr.write(f"summon: {options.command[0]}: command not found\n")
-        return NOT_FOUND
+    command = _Command(options.command)
+    try:
+        command.check()
+        _run(command, target, options)
+    except _CannotRun as error:
+        sys.stderr.write(encodable(f"summon: {error}\n", sys.stderr))
+        return error.status
+    return command.status
+
+
+def _run(command: _Command, target: Target, options: argparse.Namespace) -> None:
     screen = Screen(target.orchestrator._members, sys.stderr)
     stack = own_stack.OwnStack(target, "run", screen, restart=options.restart, lasting=True)
-    command = _Command(options.command)
 
     def when_up() -> None:
         facts = stack.registration.facts["services"]
@@ -67,13 +79,19 @@ def call(options: argparse.Namespace) -> int:
 
     try:
         stack.until_down(when_up)
-    except PermissionError as error:
-        let_through(error)
-        sys.stderr.write(f"summon: {options.command[0]}: {error.strerror}\n")
-        return NOT_EXECUTABLE
     finally:
         command.end()
-    return command.status
+
+
+class _CannotRun(SummonError):
+    """The command cannot be run, for a reason that its user can read.
+
+    :param status: the exit status that says so.
+    """
+
+    def __init__(self, said: str, status: int) -> None:
+        super().__init__(said)
+        self.status = status
 
 
 class _Command:
@@ -86,16 +104,62 @@ class _Command:
         self._words = words
         self._process: subprocess.Popen[bytes] | None = None
         self._pending: list[int] = []
+        #: what signals have done before it was started
+        self._before: dict[int, Any] = {}
+
+    def check(self) -> None:
+        """Look for it before anything is started.
+
+        :raises _CannotRun: if there is no such program.
+        """
+        word = self._words[0]
+        if shutil.which(word) is not None:
+            return
+        if os.sep in word and os.path.isdir(word):
+            raise _CannotRun(f"{word}: is a directory", NOT_EXECUTABLE)
+        place = shutil.which(word, os.F_OK)
+        if place is None:
+            raise _CannotRun(f"{word}: command not found", NOT_FOUND)
+        raise _CannotRun(
+            f"{place}: may not be executed: set its x permission, or name its interpreter",
+            NOT_EXECUTABLE,
+        )
 
     def start(self, env: Mapping[str, str]) -> None:
+        """Start it, and give it the signals.
+
+        :raises _CannotRun: if the system refuses to execute it.
+        """
         # before it is there: Ctrl-C comes to it from the terminal, not from us
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, self._ignore)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._pass_on)
-        self._process = subprocess.Popen(self._words, env=env)
+        takers = {
+            **dict.fromkeys((signal.SIGINT, signal.SIGQUIT), self._ignore),
+            **dict.fromkeys((signal.SIGTERM, signal.SIGHUP), self._pass_on),
+        }
+        for number, taker in takers.items():
+            # what nohup, or a shell for its background, has us ignore is meant for the command, and
+            # it inherits no handler
+            handler = signal.SIG_IGN if number in signals.ignored else taker
+            self._before[number] = signal.signal(number, handler)
+        try:
+            self._process = subprocess.Popen(self._words, env=env)
+        except OSError as error:
+            let_through(error)
+            self._give_signals_back()
+            raise self._refusal(error) from None
         for each in self._pending:
             self._process.send_signal(each)
+
+    def _refusal(self, error: OSError) -> _CannotRun:
+        """Why the system has refused to execute it."""
+        word, status = self._words[0], NOT_EXECUTABLE
+        if error.errno == errno.ENOEXEC:
+            said = "is no program and has no #! line: name its interpreter"
+        elif error.errno == errno.ENOENT:
+            status = NOT_FOUND
+            said = "the interpreter that its first line names, or its dynamic loader, is not there"
+        else:
+            said = f"cannot be executed: {error.strerror}"
+        return _CannotRun(f"{word}: {said}", status)
 
     def _ignore(self, number: int, frame: FrameType | None) -> None:
         """Do nothing; not SIG_IGN, which the command would inherit."""
@@ -120,12 +184,26 @@ class _Command:
         finally:
             for fd in fds:
                 os.close(fd)
+        self._give_signals_back()
         then()
 
+    def _give_signals_back(self) -> None:
+        """Have signals do again what they did before: it has ended, or it is to end."""
+        while self._before:
+            number, handler = self._before.popitem()
+            signal.signal(number, handler)
+
     def end(self) -> None:
-        """Ask it to end, if the stack went down before it, and wait."""
-        if self._process is not None:
-            self._process.terminate()
+        """Ask it to end, if the stack went down before it; kill it after a while, or at Ctrl-C."""
+        self._give_signals_back()
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_GRACE)
+        finally:
+            self._process.kill()
             self._process.wait()
 
     @property

@@ -7,6 +7,10 @@ from types import FrameType
 
 #: the exit status when the terminal goes away
 HUNG_UP = 128 + signal.SIGHUP
+#: signals that come from terminals, and from those who want a process to end
+_ENDING = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+#: those of them that whoever started this process has it ignore, as nohup does
+ignored: frozenset[int] = frozenset()
 
 
 class Ended(KeyboardInterrupt):
@@ -31,6 +35,8 @@ def hear() -> None:
     def end(number: int, frame: FrameType | None) -> None:
         raise Ended(number)
 
+    global ignored
+    ignored = frozenset(n for n in _ENDING if signal.getsignal(n) == signal.SIG_IGN)
     # also where a shell has started the command in the background, with Ctrl-C ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, end)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from summon_testcase.cli import run
 from summon_testcase.stacks.registry import Registration
 
+from ..samples import PATIENCE, eventually
 from .stage import Stage, ended
 
 #: prints the variables that are ours
@@ -75,6 +79,96 @@ def test_sigterm_is_passed_on(stage: Stage) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=15)[0] == "asked\n"
     assert process.returncode == 6
+
+
+def test_what_is_ignored_is_so_in_the_command(stage: Stage) -> None:
+    """As under nohup, or in the background of a script; a handler would be reset in it."""
+    signals = "HUP INT QUIT TERM"
+    inner = f"for each in {signals}; do kill -$each $$ $PPID; done; echo lives"
+    words = stage.command("run", "stack.py", "lone", "--", "sh", "-c", inner)
+    done = subprocess.run(
+        ["sh", "-c", f"trap '' {signals}; exec \"$@\"", "sh", *words],
+        cwd=stage.here,
+        env=stage.env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "lives\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_services_stop_kills_them(stage: Stage, number: int) -> None:
+    (stage.here / "deaf.py").write_text(
+        "from summon_testcase import OutputCoordinatedExecutor\n"
+        "class Deaf:\n"
+        "    it = OutputCoordinatedExecutor(\n"
+        "        'trap \"touch asked\" TERM; echo up; sleep 600 & while :; do wait; done', 'up',\n"
+        "        shell=True, stop_timeout=600)\n"
+    )
+    with stage.start("run", "deaf.py", "--", "true") as process:
+        eventually((stage.here / "asked").exists, "its stop has begun")
+        process.send_signal(number)
+        assert process.communicate(timeout=PATIENCE)[0] == ""
+    assert process.returncode == 128 + number
+
+
+#: a command that does not end when it is asked to
+DEAF = ["sh", "-c", "trap '' TERM; touch deaf; while :; do sleep 0.1; done"]
+
+
+def test_a_command_that_outlives_its_stack_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "_GRACE", 0.2)
+    before = signal.getsignal(signal.SIGTERM)
+    command = run._Command(DEAF)
+    try:
+        command.start(os.environ)
+        eventually((tmp_path / "deaf").exists, "it is deaf")
+    finally:
+        command.end()
+    assert command.status == 128 + signal.SIGKILL
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_signal_while_the_command_outlives_its_stack(stage: Stage) -> None:
+    """It kills at once."""
+    with stage.start("run", "stack.py", "lone", "--", *DEAF) as process:
+        eventually((stage.here / "deaf").exists, "it is deaf")
+        with stage.start("down") as down:
+            eventually(lambda: not stage.stack(), "its services are gone")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+            assert "is down" in down.communicate(timeout=PATIENCE)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "status", "said"),
+    [
+        ("echo no\n", 0o755, 126, "./it: is no program and has no #! line"),
+        ("#!/no/such/shell\n", 0o755, 127, "./it: the interpreter that its first line names"),
+        ("#!/\n", 0o755, 126, "./it: cannot be executed: Permission denied"),
+        ("#!/bin/sh\n", 0o644, 126, "./it: may not be executed: set its x permission"),
+        (None, 0, 127, "./it: command not found"),
+    ],
+    ids=["no #! line", "no interpreter", "a directory as interpreter", "no x", "no file"],
+)
+def test_what_cannot_be_executed(
+    stage: Stage, text: str | None, mode: int, status: int, said: str
+) -> None:
+    it = stage.here / "it"
+    if text is not None:
+        it.write_text(text)
+        it.chmod(mode)
+    told = stage.summon("run", "stack.py", "lone", "--", "./it", status=status)
+    assert told.startswith(f"summon: {said}") and told.count("\n") == 1
+
+
+def test_a_directory_is_no_command(stage: Stage) -> None:
+    told = stage.summon("run", "stack.py", "lone", "--", "/", status=126)
+    assert told == "summon: /: is a directory\n"
 
 
 def test_a_start_that_fails(stage: Stage) -> None:
