@@ -10,6 +10,7 @@ from collections.abc import Callable
 from ..errors import SummonError
 from ..events import Event, ServiceReady, ServiceWaiting, subscribe
 from ..foreign import suppress
+from ..reports import terminal
 from ..scheduling.steps import Pause, Scheduler, Steps, run
 from ..stacks.owner import Owner
 from ..stacks.registry import Registration
@@ -89,6 +90,7 @@ class OwnStack:
         :raises SummonError: if the start or the stop fails.
         """
         unsubscribe = subscribe(self._tell_progress) if self._tells_progress else None
+        terminal.shown_elsewhere = self._tells_progress
 
         def follow_from_now_on() -> None:
             when_up()
@@ -104,6 +106,7 @@ class OwnStack:
                 self.stop()
             finally:
                 self.registration.remove()
+                terminal.shown_elsewhere = False
                 if unsubscribe:
                     unsubscribe()
 

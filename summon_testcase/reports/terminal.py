@@ -13,6 +13,8 @@ from ..unpatched import switched_on
 #: a variable that, if set and not ``0``, has slow starts reported without a terminal, too
 VERBOSE = "SUMMON_VERBOSE"
 
+#: whether somebody else shows slow starts, as the screen of ``summon up`` does
+shown_elsewhere = False
 #: the logger, once it is known
 _logger: Any = None
 
@@ -25,7 +27,8 @@ def tell(event: Event) -> None:
     if isinstance(event, Warned):
         _log(event.level, "%s", event.text)
     elif isinstance(event, ServiceWaiting):
-        _show(event)
+        if not shown_elsewhere:
+            _show(event)
     elif _logger is None and "logging" not in sys.modules:
         return  # nobody can have asked to see more, and the import takes milliseconds
     elif isinstance(event, ServiceStarting):

@@ -54,6 +54,25 @@ def test_a_second_ctrl_c_kills(stage: Stage) -> None:
         assert "own has stopped" in ended(terminal, 130)
 
 
+def test_what_a_start_waits_for_is_told_once(stage: Stage) -> None:
+    (stage.here / "slow.py").write_text(
+        "from summon_testcase import OutputCoordinatedExecutor\n"
+        "class Slow:\n"
+        "    it = OutputCoordinatedExecutor(\n"
+        "        'until test -e go; do sleep 0.1; done; echo up; exec sleep 600', 'up',\n"
+        "        shell=True)\n"
+    )
+    with stage.terminal("up", "slow.py") as terminal:
+        terminal.expect(r"\x1b\[\d+msummon \|\x1b\[0m it is waited for: ")
+        said = terminal.before
+        (stage.here / "go").touch()
+        terminal.expect(r"NAME +LOG\r\n")
+        said += terminal.before
+        terminal.sendintr()
+        said += ended(terminal, 0)
+    assert "summon_testcase: " not in said
+
+
 def test_ctrl_c_while_it_starts(stage: Stage) -> None:
     with stage.terminal("up", "never.py") as terminal:
         terminal.expect("first is ready")
