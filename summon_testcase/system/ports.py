@@ -109,12 +109,13 @@ def _private_directory() -> str:
     return path
 
 
-def is_free(port: int) -> bool:
+def is_free(port: int, may_linger: bool = False) -> bool:
     """Whether no process uses a port, on any address of IPv4 or IPv6.
 
-    A port also counts as used if a socket is bound to it without listening, or if a connection
-    lingers in TIME_WAIT: the question is asked by a bind() without SO_REUSEADDR.
+    A port also counts as used if a socket is bound to it without listening.
 
+    :param may_linger: whether it is free even if connections linger there in TIME_WAIT, which
+        is true for a server that sets SO_REUSEADDR, if the one before has set it, too.
     :raises OSError: when the question cannot be asked (too many open files).
     """
     if not 0 < port < 65536:
@@ -123,6 +124,7 @@ def is_free(port: int) -> bool:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             with socket.socket(family, socket.SOCK_STREAM) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(may_linger))
                 if family == socket.AF_INET6:
                     # without this the bind would also fail because of IPv4, which is tried apart
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -267,24 +269,27 @@ class Leases:
             return len(self._blocks)
 
     def _take(self) -> int:
-        port = self._choose(list(self._blocks))
-        if port is not None:
-            return port
-        ports = _system_room() if self._ports is None else self._ports
-        numbers = range(-(-ports.start // BLOCK), ports.stop // BLOCK)
-        foreign = 0
-        left = [n for n in numbers if n not in self._blocks]
-        while left:
-            block = left.pop(_random.randrange(len(left)))
-            lock = self._lock(block)
-            if lock is None:
-                foreign += 1
-                continue
-            self._blocks[block] = lock
-            port = self._choose([block])
+        # a port takes a minute to be free of the connections that a server has closed: where a
+        # hundred servers start in each second, no other ports are left
+        for may_linger in (False, True):
+            port = self._choose(list(self._blocks), may_linger)
             if port is not None:
                 return port
-            self._blocks.pop(block).close()
+            ports = _system_room() if self._ports is None else self._ports
+            numbers = range(-(-ports.start // BLOCK), ports.stop // BLOCK)
+            foreign = 0
+            left = [n for n in numbers if n not in self._blocks]
+            while left:
+                block = left.pop(_random.randrange(len(left)))
+                lock = self._lock(block)
+                if lock is None:
+                    foreign += 1
+                    continue
+                self._blocks[block] = lock
+                port = self._choose([block], may_linger)
+                if port is not None:
+                    return port
+                self._blocks.pop(block).close()
         raise StartFailed(
             f"no free port is left in {ports.start}-{ports.stop - 1}: of "
             f"{counted(len(numbers), 'block')} of {BLOCK} ports {foreign} are locked by other "
@@ -293,12 +298,12 @@ class Leases:
             f"run fewer test processes at once, stop services, or give a port= of your own"
         )
 
-    def _choose(self, blocks: Iterable[int]) -> int | None:
+    def _choose(self, blocks: Iterable[int], may_linger: bool) -> int | None:
         candidates = [*set().union(*map(_members, blocks)) - self._leased]
         # not shuffled as a whole: mostly the first one will do
         while candidates:
             port = candidates.pop(_random.randrange(len(candidates)))
-            if is_free(port) and is_free(port + 1):
+            if is_free(port, may_linger) and is_free(port + 1, may_linger):
                 self._leased.add(port)
                 return port
         return None

@@ -204,6 +204,25 @@ def test_reusable_listener_is_not_free() -> None:
         assert not ports.is_free(sock.getsockname()[1])
 
 
+@linux
+def test_ports_with_connections_that_linger_are_the_last_ones() -> None:
+    """Where connections linger at all ports, one of them is leased, for a minute is too long."""
+    leases, block = ports.Leases(range(APART.start, APART.start + ports.BLOCK)), []
+    for port in range(APART.start, APART.start + ports.BLOCK, 2):
+        with socket.create_server(("127.0.0.1", port)) as server:
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                server.accept()[0].close()
+                client.recv(1)
+        block.append(port)
+    assert not any(map(ports.is_free, block))
+    port = leases.lease()
+    assert port in block
+    socket.create_server(("127.0.0.1", port)).close()
+    with socket.create_server(("127.0.0.1", leases.lease())) as server:
+        assert not ports.is_free(server.getsockname()[1], may_linger=True)
+    leases.forget()
+
+
 def test_impossible_ports_are_not_free() -> None:
     """Numbers that are no ports are not free."""
     for port in (0, -1, 65536):
