@@ -69,8 +69,9 @@ def making(server: MariaDB) -> tuple[str, list[bytes], Make]:
     identity = identity_of(server._called, mariadbd, options, owner)
 
     def by_install(data: str) -> Steps[None]:
-        words = [*become(owner), install, *options[:1], f"--datadir={data}", f"--tmpdir={data}"]
-        words += options[1:]
+        # a script of the shell, which would split --tmpdir= at blanks
+        words = [*become(owner), "env", f"TMPDIR={data}", install, *options[:1]]
+        words += [f"--datadir={data}", *options[1:]]
         yield from server._fill_empty(words, INSTALL)
 
     return INSTALL, identity, by_install

@@ -10,17 +10,18 @@ from .web_server import WebServer
 #: where Debian has the types of files by their names
 _TYPES = "/etc/nginx/mime.types"
 
+#: Its paths begin in the directory that ``-p`` names, so that none has to be quoted.
 _CONFIG = """daemon off;
-pid {tmpdir}/pid;
+pid pid;
 %(user)s
 events {}
 http {
   access_log /dev/stdout;
-  client_body_temp_path {tmpdir}/body;
-  proxy_temp_path {tmpdir}/proxy;
-  fastcgi_temp_path {tmpdir}/fastcgi;
-  uwsgi_temp_path {tmpdir}/uwsgi;
-  scgi_temp_path {tmpdir}/scgi;
+  client_body_temp_path body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
   %(types)s
   server {
     listen {host}:{port};
@@ -36,8 +37,9 @@ class Nginx(WebServer):
     Ready once it answers a request, by any status below 500.
 
     :param config: what stands in its ``server`` block, templates filled in:
-        ``"location / { proxy_pass http://{web.host}:{web.port}; }"``, or ``"root {here}/static;"``.
-        By default all answers are those for an empty directory.
+        ``"location / { proxy_pass http://{web.host}:{web.port}; }"``, or
+        ``'root "{here}/static";'``, in quotes since the path may have a blank.  Relative paths
+        start from ``{tmpdir}``.  By default all answers are those for an empty directory.
     :param path: what is requested until it is ready.
     :param options: further arguments.
 
@@ -54,7 +56,7 @@ class Nginx(WebServer):
 
     def __init__(self, config: str = "", *, path: str = "/", **options: Any) -> None:
         text = _CONFIG % {
-            "config": config or "root {tmpdir}/www;",
+            "config": config or "root www;",
             # its workers would be nobody, who may not enter the directory of the service
             "user": "user root;" if os.geteuid() == 0 else "",
             "types": f"include {_TYPES};" if os.path.exists(_TYPES) else "",

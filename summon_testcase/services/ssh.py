@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pwd
+import re
 import shlex
 from typing import Any
 
 from ..declaration.command import Launch
+from ..errors import InvalidArgument
 from ..foreign import suppress
 from ..unpatched import os
 from ..wording import at
@@ -38,6 +40,9 @@ StrictHostKeyChecking yes
 BatchMode yes
 LogLevel ERROR
 """
+#: What OpenSSH would not take as a part of a path: it splits that of internal-sftp at blanks, also
+#: within quotes, and has percent signs and variables filled in.
+_SPECIAL = re.compile(r'[ %"\\]|\$\{')
 #: What is done in the directory ``$0`` of a server at the address ``$1``, before it is started.  A
 #: server of root needs ``/run/sshd``, which else the system makes at boot.  Since version 9.8 a
 #: server shuts out whoever has asked for its version alone some dozen times.
@@ -138,6 +143,13 @@ class SSH(ReadyMade):
 
     def _launch(self) -> Launch:
         launch = super()._launch()
+        special = _SPECIAL.search(self.tmpdir)
+        if special:
+            raise InvalidArgument(
+                f"{self._called}: its files are in {self.tmpdir}, and OpenSSH does not take the "
+                f"{special[0]!r} as a part of the path: set TMPDIR to a directory without",
+                executor=self._called,
+            )
         address = self._fill("[{host}]:{port}")
         launch.argv = ("/bin/sh", "-c", _PREPARE, self.tmpdir, address, *launch.argv)
         launch.program = "/bin/sh"

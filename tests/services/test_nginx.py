@@ -18,7 +18,7 @@ class NginxTest(SummonMixin, unittest.TestCase):
 
     web = services.WSGI("tests.services.apps:wsgi", env={"SAID": "hello"})
     front = services.Nginx("location / { proxy_pass http://{web.host}:{web.port}; }")
-    files = services.Nginx("root {here};")
+    files = services.Nginx('root "{here}";')
     empty = services.Nginx()
 
     def test_in_front_of_an_application(self) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 from summon_testcase import InvalidArgument, ProcessExited, SummonError, SummonMixin, services
 
+from ..doubles import put_run_directory
 from ..needs import needs
 from ..reliability.scene import Belongings, forget_log
 from ..samples import parent
@@ -28,6 +31,14 @@ class RabbitMQTest(SummonMixin, unittest.TestCase):
         reset=True,
         alive=True,
     )
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Have it run in a directory with a blank, as the others do in test_ready_made."""
+        patch = pytest.MonkeyPatch()
+        cls.addClassCleanup(patch.undo)
+        put_run_directory(tempfile.mkdtemp(prefix="\u00fc b"), patch)
+        super().setUpClass()
 
     def setUp(self) -> None:
         import amqp

@@ -22,7 +22,7 @@ from summon_testcase.services.ready_made import ReadyMade
 
 from ..another_user import NOBODY, interpreter_for_all, packages_for_all
 from ..cases import run
-from ..needs import find
+from ..needs import find, locate
 from ..places import require, root
 from ..reliability.scene import Belongings
 
@@ -156,6 +156,32 @@ def test_is_alive(kind: str) -> None:
             pass
 
     assert run(Case).wasSuccessful()
+
+
+def test_a_directory_with_a_blank(place: Path) -> None:
+    """All start, side by side, where TMPDIR is such; but SSH, whose own tests have that."""
+    odd = place.parent / "\u00fc b"
+    odd.mkdir()
+    there = {k: DECLARED[k][0] for k in QUICK if k != "SSH" and locate(DECLARED[k][1])}
+    # their names are short, since a browser makes a unix socket in the directory of its service
+    declared = ", ".join(f"s{number}={line}" for number, line in enumerate(there.values()))
+    script = (
+        "from summon_testcase import orchestrated\n"
+        f"from summon_testcase.services import {', '.join(there)}\n"
+        f"with orchestrated({declared}) as services:\n"
+        "    for it in services: print(ascii(it.tmpdir))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TMPDIR": str(odd)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    told = ran.stdout.splitlines()
+    assert len(told) == len(there), ran.stderr
+    assert all(line.startswith(f"'{place.parent}/\\xfc b/") for line in told)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in DECLARED if kind != "TCPProxy"])

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
 
-from summon_testcase import RequirementMissing, SummonMixin, services
+import pytest
+
+from summon_testcase import InvalidArgument, RequirementMissing, SummonMixin, services
 
 from ..another_user import interpreter_for_all, packages_for_all
+from ..doubles import put_run_directory
 from ..needs import needs
 from ..places import require, root
 
@@ -96,6 +100,18 @@ class SSHTest(SummonMixin, unittest.TestCase):
         """What makes the keys is needed too."""
         with self.assertRaisesRegex(RequirementMissing, "Debian package openssh-client"):
             services.SSH(program="/usr/sbin/sshd", env={"PATH": "/no"}).start()
+
+    def test_a_path_that_openssh_does_not_take(self) -> None:
+        """Is refused: sftp would silently begin at home, or the client not find its key."""
+        for name in ("a b", "a%b", 'a"b', "a\\b", "a${HOME}b"):
+            place = Path(tempfile.mkdtemp(), name)
+            place.mkdir()
+            with pytest.MonkeyPatch.context() as patch:
+                put_run_directory(place, patch)
+                with self.assertRaisesRegex(
+                    InvalidArgument, "its files are .* set TMPDIR to a"
+                ):
+                    services.SSH().start()
 
     @root
     def test_without_rights(self) -> None:
