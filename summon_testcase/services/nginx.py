@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..unpatched import os
+from ..wording import bracketed
 from .web_server import WebServer
 
 #: where Debian has the types of files by their names
@@ -24,7 +25,7 @@ http {
   scgi_temp_path scgi;
   %(types)s
   server {
-    listen {host}:{port};
+    listen %(host)s:{port};
     %(config)s
   }
 }
@@ -56,6 +57,7 @@ class Nginx(WebServer):
 
     def __init__(self, config: str = "", *, path: str = "/", **options: Any) -> None:
         text = _CONFIG % {
+            "host": bracketed(str(options.get("host", "{host}"))),
             "config": config or "root www;",
             # its workers would be nobody, who may not enter the directory of the service
             "user": "user root;" if os.geteuid() == 0 else "",

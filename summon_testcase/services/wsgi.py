@@ -32,6 +32,7 @@ class WSGI(Application):
         "gunicorn": ("-b", "{host}:{port}", "--worker-tmp-dir", "{tmpdir}"),
         "waitress-serve": ("--listen={host}:{port}",),
     }
+    _options_first = ("waitress-serve",)
 
     def __init__(self, app: str, **options: Any) -> None:
         # gunicorn, from 25.1 on, puts a socket for its command gunicornc there; in the user's own

@@ -18,6 +18,7 @@ from summon_testcase import (
 )
 
 from ..needs import find, needs
+from ..places import can_bind, require
 from .test_ready_made import descendants, listens_at
 
 HERE = Path(__file__).parent
@@ -43,6 +44,23 @@ class TestApplications:
             assert requests.get(web.url).text == "web"
             assert listens_at(descendants(web.pid)) == {"0100007F"}
             assert web.url == f"http://127.0.0.1:{web.port}"
+
+    def test_options(self, kind: str, app: str, program: str) -> None:
+        """They are understood, and an error calls the server by its name."""
+        find(program)
+        make = getattr(services, kind)
+        option = "--threads" if kind == "WSGI" else "--backlog"
+        with make(app, program=program, cwd=HERE, options=[option, "64"]) as web:
+            assert f" {option} 64" in web.command
+        with pytest.raises((ProcessExited, TimeoutExpired), match=f"^{program}: "):
+            make(app, program=program, cwd=HERE, options=["--nonsense=1"], timeout=20).start()
+
+    def test_ipv6(self, kind: str, app: str, program: str) -> None:
+        """As the address to listen at."""
+        find(program)
+        require(can_bind("::1"), "there is IPv6")
+        with getattr(services, kind)(app, program=program, cwd=HERE, host="::1") as web:
+            assert requests.get(web.url).text == "nothing"
 
     def test_a_module_that_is_not_there(self, kind: str, app: str, program: str) -> None:
         find(program)

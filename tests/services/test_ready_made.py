@@ -16,14 +16,20 @@ from typing import Any
 
 import pytest
 
-from summon_testcase import InvalidArgument, RequirementMissing, SummonMixin, services
+from summon_testcase import (
+    InvalidArgument,
+    RequirementMissing,
+    SummonMixin,
+    orchestrated,
+    services,
+)
 from summon_testcase.executors.simple import SimpleExecutor
 from summon_testcase.services.ready_made import ReadyMade
 
 from ..another_user import NOBODY, interpreter_for_all, packages_for_all
 from ..cases import run
 from ..needs import find, locate
-from ..places import require, root
+from ..places import can_bind, require, root
 from ..reliability.scene import Belongings
 
 #: each service, as one line declares it, and the program that must be there
@@ -182,6 +188,15 @@ def test_a_directory_with_a_blank(place: Path) -> None:
     told = ran.stdout.splitlines()
     assert len(told) == len(there), ran.stderr
     assert all(line.startswith(f"'{place.parent}/\\xfc b/") for line in told)
+
+
+def test_ipv6() -> None:
+    """All listen at an address of IPv6, side by side."""
+    require(can_bind("::1"), "there is IPv6")
+    there = {kind: make(kind, host="::1") for kind in QUICK if locate(DECLARED[kind][1])}
+    with orchestrated(**there) as up:
+        for it in up:
+            assert listens_at(descendants(it.pid)) <= LOOPBACK
 
 
 @pytest.mark.parametrize("kind", [kind for kind in DECLARED if kind != "TCPProxy"])

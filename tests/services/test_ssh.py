@@ -108,9 +108,7 @@ class SSHTest(SummonMixin, unittest.TestCase):
             place.mkdir()
             with pytest.MonkeyPatch.context() as patch:
                 put_run_directory(place, patch)
-                with self.assertRaisesRegex(
-                    InvalidArgument, "its files are .* set TMPDIR to a"
-                ):
+                with self.assertRaisesRegex(InvalidArgument, "its files are .* set TMPDIR to a"):
                     services.SSH().start()
 
     @root
