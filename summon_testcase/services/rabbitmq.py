@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..declaration import arguments
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, SummonError
 from ..executors import references
 from ..scheduling.steps import Steps
 from ..unpatched import os
@@ -56,21 +56,26 @@ _VARIABLES = {
 _FORGETS = """
 Forget = fun
     (<<"purge\\n">>) ->
-        [rabbit_amqqueue:purge(Queue) || Queue <- rabbit_amqqueue:list()];
+        Kept = [element(4, amqqueue:get_name(Queue)) || Queue <- rabbit_amqqueue:list(),
+            element(1, rabbit_amqqueue:purge(Queue)) =/= ok],
+        case Kept of
+            [] -> "ok";
+            _ -> ["kept ", lists:join(", ", Kept)]
+        end;
     (<<"delete\\n">>) ->
-        [rabbit_amqqueue:delete(Queue, false, false, <<"reset">>)
+        [{ok, _} = rabbit_amqqueue:delete(Queue, false, false, <<"reset">>)
             || Queue <- rabbit_amqqueue:list()],
         [rabbit_exchange:delete(Name, false, <<"reset">>)
             || {resource, _, exchange, Word} = Name
                 <- [element(2, Exchange) || Exchange <- rabbit_exchange:list()],
-            Word =/= <<>>, string:prefix(Word, <<"amq.">>) =:= nomatch]
+            Word =/= <<>>, string:prefix(Word, <<"amq.">>) =:= nomatch],
+        "ok"
 end,
 Serve = fun Serve(Listener) ->
     {ok, Socket} = gen_tcp:accept(Listener),
     case gen_tcp:recv(Socket, 0) of
         {ok, Word} ->
-            Said = try Forget(Word) of
-                _ -> "ok"
+            Said = try Forget(Word)
             catch
                 _:Error -> io_lib:format("~0p", [Error])
             end,
@@ -102,7 +107,8 @@ class RabbitMQ(ReadyMade):
     :param options: further arguments of Erlang, ``["+S", "1:1"]``.
     :param reset: True to delete all queues, and all exchanges that it had not from the beginning,
         before each test but the first: consumers are told that they are cancelled.  ``"purge"`` to
-        empty the queues of all messages that no consumer has taken yet.
+        empty the queues of all messages that no consumer has taken yet; that is an error if there
+        is a stream, which cannot be emptied.
     :param timeout: default: 120 seconds, also beside ``Defaults(timeout=20)``, since a busy machine
         needs many times the usual; for ``stop_timeout`` 30 likewise.
 
@@ -162,7 +168,17 @@ class RabbitMQ(ReadyMade):
 
     def _forget(self, word: bytes) -> None:
         with Client(self, (_LOOPBACK, self.ports["reset"])) as client:
-            client.expect(word, b"ok\n")
+            client.say(word)
+            answer = client.take_until(b"\n")
+        kept = answer.decode("utf-8", "replace").removeprefix("kept ")
+        if answer.startswith(b"kept "):
+            raise SummonError(
+                f'{self._called}: reset="purge" cannot empty {kept}, since the messages of a stream '
+                "stay: write reset=True, which deletes all queues",
+                executor=self._called,
+            )
+        if answer != b"ok":
+            raise client.refused(answer)
 
     def _delete(self) -> None:
         self._forget(b"delete\n")

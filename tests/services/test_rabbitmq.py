@@ -80,6 +80,21 @@ class RabbitMQTest(SummonMixin, unittest.TestCase):
         services.RabbitMQ._own_resets["purge"](self.broker)
         self.assertEqual(channel.queue_declare("orders", passive=True).message_count, 0)
 
+    def test_purge_of_a_stream(self) -> None:
+        """Is an error, since its messages stay; the other queues are emptied, and it is deleted."""
+        import amqp
+
+        channel = self.declare()
+        arguments = {"x-queue-type": "stream"}
+        channel.queue_declare("sales", durable=True, auto_delete=False, arguments=arguments)
+        said = 'reset="purge" cannot empty sales, since .* write reset=True'
+        with self.assertRaisesRegex(SummonError, said):
+            services.RabbitMQ._own_resets["purge"](self.broker)
+        self.assertEqual(channel.queue_declare("orders", passive=True).message_count, 0)
+        self.broker.reset()
+        with self.assertRaisesRegex(amqp.NotFound, "no queue 'sales'"):
+            channel.queue_declare("sales", passive=True)
+
     def test_a_server_that_refuses(self) -> None:
         """The error has its answer."""
         with self.assertRaisesRegex(SummonError, "could not be reset: it answered 'function_clau"):
