@@ -12,6 +12,7 @@ from ..errors import InvalidArgument, SummonError
 from ..executors import references
 from ..scheduling.steps import Steps
 from ..unpatched import os
+from ..wording import at
 from .client import Client
 from .ready_made import ReadyMade
 
@@ -24,6 +25,9 @@ _PLACE = "/usr/lib/rabbitmq/bin"
 _LOOPBACK = "127.0.0.1"
 #: the signal at which it halts at once; a shutdown takes a second, six with the management plugin
 _AT_ONCE = signal.SIGQUIT
+
+#: lines of its configuration that its clients have to know of
+_DEFAULT = re.compile(r"^\s*default_(user|pass|vhost)\s*=\s*([^\s#]+)", re.MULTILINE)
 
 _VARIABLES = {
     # its cookie is written there
@@ -94,13 +98,14 @@ end).
 
 
 class RabbitMQ(ReadyMade):
-    """A fresh RabbitMQ server, in which the user ``guest`` may do everything.
+    """A fresh RabbitMQ server, in which the user ``guest``, or another, may do everything.
 
     Ready once it speaks AMQP and has finished its start, which takes some seconds: let classes
     share one with ``scope="run"``.  ``restart()`` and ``stopped()`` shut it down in order, and keep
     durable queues; ``stop()`` halts it.
 
-    :param config: lines of ``rabbitmq.conf``, templates filled in.
+    :param config: lines of ``rabbitmq.conf``, templates filled in.  ``url`` names the user, the
+        password and the virtual host of ``default_user``, ``default_pass`` and ``default_vhost``.
     :param plugins: plugins to enable.  ``rabbitmq_management`` serves HTTP at the port that
         ``ports["management"]`` has; the listeners of others are for ``config`` to declare,
         ``"mqtt.listeners.tcp.1 = 127.0.0.1:{port:mqtt}"``.
@@ -123,7 +128,6 @@ class RabbitMQ(ReadyMade):
 
     _programs = ("rabbitmq-server",)
     _protocol = "amqp"
-    _address = "amqp://guest:guest@{address}/%2F"
 
     def __init__(self, config: str = "", *, plugins: Iterable[str] = (), **options: Any) -> None:
         names = arguments.names("RabbitMQ()", "plugins", plugins)
@@ -142,6 +146,16 @@ class RabbitMQ(ReadyMade):
             words += ["-rabbitmq_management", "tcp_config", listener]
         options = {"stop_signal": _AT_ONCE, "timeout": 120, "stop_timeout": 30, **options}
         super().__init__(words, own_files=files, own_env=_VARIABLES, **options)
+        self._defaults = {"user": "guest", "pass": "guest", "vhost": "/"}
+        self._defaults.update(_DEFAULT.findall(str(config)))
+
+    def _url_at(self, port: int) -> str:
+        from urllib.parse import quote
+
+        user, password, vhost = (
+            quote(self._fill(value), safe="") for value in self._defaults.values()
+        )
+        return f"amqp://{user}:{password}@{at(self._host, port)}/{vhost}"
 
     def env(self) -> dict[str, str]:
         """``AMQP_URL``, ``RABBITMQ_URL``, and ``CELERY_BROKER_URL``, which Celery reads."""

@@ -24,7 +24,7 @@ class RabbitMQTest(SummonMixin, unittest.TestCase):
     """The usual client can use it, and each test finds it without queues and exchanges."""
 
     broker = services.RabbitMQ(
-        "channel_max = 77",
+        "channel_max = 77\ndefault_user = {name}\ndefault_pass=s3@cret  # told by its url",
         plugins=["rabbitmq_management"],
         options=["+S", "1:1"],
         env={"LANG": "C.UTF-8"},
@@ -43,7 +43,9 @@ class RabbitMQTest(SummonMixin, unittest.TestCase):
     def setUp(self) -> None:
         import amqp
 
-        self.connection = amqp.Connection(f"{self.broker.host}:{self.broker.port}")
+        self.connection = amqp.Connection(
+            f"{self.broker.host}:{self.broker.port}", userid="broker", password="s3@cret"
+        )
         self.connection.connect()
         self.addCleanup(self.connection.close)
 
@@ -108,8 +110,8 @@ class RabbitMQTest(SummonMixin, unittest.TestCase):
         """It serves as soon as the start is over."""
         port = self.broker.ports["management"]
         place = f"http://127.0.0.1:{port}/api/whoami"
-        answer = requests.get(place, auth=("guest", "guest"), timeout=20)
-        self.assertEqual(answer.json()["name"], "guest")
+        answer = requests.get(place, auth=("broker", "s3@cret"), timeout=20)
+        self.assertEqual(answer.json()["name"], "broker")
 
     def test_listens_on_loopback_only(self) -> None:
         """Its epmd too, which has left it and is a child of its keeper."""
@@ -118,7 +120,7 @@ class RabbitMQTest(SummonMixin, unittest.TestCase):
         self.assertLessEqual(listens_at(pids), LOOPBACK)
 
     def test_variables(self) -> None:
-        url = f"amqp://guest:guest@127.0.0.1:{self.broker.port}/%2F"
+        url = f"amqp://broker:s3%40cret@127.0.0.1:{self.broker.port}/%2F"
         self.assertEqual(
             self.broker.env(), {"AMQP_URL": url, "RABBITMQ_URL": url, "CELERY_BROKER_URL": url}
         )
