@@ -94,7 +94,8 @@ class Side(asyncio.Protocol):
         self._faults = faults
         self._answers = answers
         self._loop = asyncio.get_running_loop()
-        #: what this side has sent and the other was not given yet, with the time when it came
+        #: what this side has sent and the other was not given yet, with the time when it came; no
+        #: bytes stand for its end, or for a reset
         self._held: collections.deque[tuple[float, bytes]] = collections.deque()
         self._size = 0
         #: the time at which the line has passed on what it was given, if there is a limit
@@ -104,6 +105,8 @@ class Side(asyncio.Protocol):
         self._full = False
         #: whether this side will send no more
         self._ended = False
+        #: whether this side is closed by a reset, which is the last of what it sends
+        self._broken = False
         #: whether the other side has been given all that this side has sent, and its end
         self._passed = False
         self.connected = False
@@ -129,6 +132,7 @@ class Side(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
+        self._held.append((self._loop.time(), b""))
         self.pass_on()
         return True  # the other direction goes on
 
@@ -140,23 +144,37 @@ class Side(asyncio.Protocol):
         self.other.pass_on()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         self.closed.set()
+        for side in (self, self.other):
+            if side._timer is not None:
+                side._timer.cancel()
         if error is not None:
-            self.other.reset()
+            self._broken = True
+            self._held.append((self._loop.time(), b""))
+            self.pass_on()
 
     def pass_on(self) -> None:
         """Give the other side what may pass now; come back when more may."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._passed or self.closed.is_set() or not self.connected:
+        if self.other.closed.is_set():
+            # nobody is there to take it
+            self._held.clear()
+            self._size = 0
+            return
+        if not self._broken and (self.closed.is_set() or not self.connected):
             return
         delay = self._faults.delay if self._answers else 0.0
         limit = self._faults.limit
-        while self._held and self.other.connected and not self.other._full and limit:
+        if self._broken and not delay and limit == math.inf:
+            # also if the other side is slow to take what was sent before
+            self.other.reset()
+            return
+        while self._held and self.other.connected and limit:
             came, data = self._held[0]
+            if data and self.other._full:
+                break
             piece = data if limit == math.inf else data[: max(1, int(limit / _PIECES))]
             due = max(came + delay, self._line_free) + len(piece) / limit
             if due > self._loop.time():
@@ -168,11 +186,15 @@ class Side(asyncio.Protocol):
                 self._held.popleft()
             self._size -= len(piece)
             self._line_free = due if limit < math.inf else 0.0
-            self.other._transport.write(piece)
-        if self._ended:
-            if self.other.connected and not self._held:
+            if piece:
+                self.other._transport.write(piece)
+            elif self._broken and not self._held:
+                self.other.reset()
+            else:
                 self._end()
-        elif self._size < (_HELD_LATE if delay else _HELD):
+        if self._ended or self._broken:
+            return
+        if self._size < (_HELD_LATE if delay else _HELD):
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
@@ -271,6 +293,9 @@ class Proxy:
             # asyncio has words of its own for a refused connection
             why = os.strerror(error.errno) if error.errno else error
             print(f"no connection to {self._target}: {why}", flush=True)
+            there.connection_lost(error)
+            if here.connected:
+                await here.closed.wait()
         finally:
             for side in (here, there):
                 if side.connected:

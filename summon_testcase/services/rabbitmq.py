@@ -187,8 +187,8 @@ class RabbitMQ(ReadyMade):
         kept = answer.decode("utf-8", "replace").removeprefix("kept ")
         if answer.startswith(b"kept "):
             raise SummonError(
-                f'{self._called}: reset="purge" cannot empty {kept}, since the messages of a stream '
-                "stay: write reset=True, which deletes all queues",
+                f'{self._called}: reset="purge" cannot empty {kept}, since what is in a stream '
+                "stays: write reset=True, which deletes all queues",
                 executor=self._called,
             )
         if answer != b"ok":

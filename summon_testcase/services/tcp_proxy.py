@@ -103,8 +103,9 @@ class TCPProxy(TCPCoordinatedExecutor):
     def delay(self, seconds: float) -> AbstractContextManager[TCPProxy]:
         """A block in which all that the target sends arrives so much later.
 
-        That holds for each connection, those that exist and new ones.  Connecting itself takes no
-        longer.  What is on the way at the end of the block arrives at once.  Delays add up.
+        That holds for each connection, those that exist and new ones, and for its end, too.
+        Connecting itself takes no longer.  What is on the way at the end of the block arrives at
+        once.  Delays add up.
 
         :param seconds: how much later.
         :raises InvalidArgument: if this is no duration.
@@ -119,7 +120,7 @@ class TCPProxy(TCPCoordinatedExecutor):
         lowest counts.
 
         :param bytes_per_second: 0 for a line on which nothing arrives any more, and of which
-            nobody is told; what was sent arrives after the block.
+            nobody is told, nor of the end of the other side; what was sent arrives after the block.
         :raises InvalidArgument: if this is no number, or negative.
         """
         number = isinstance(bytes_per_second, (int, float)) and bytes_per_second >= 0

@@ -6,7 +6,8 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,25 @@ def reset(sock: socket.socket) -> None:
     """Close a socket so that the other side reads a reset."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
+
+
+def assert_silent(proxy: TCPProxy, sock: socket.socket) -> None:
+    """Nothing arrives, not even an end, though the proxy has seen all that has come by now."""
+    with proxy.delay(0):
+        pass  # it takes what has come in its order
+    sock.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        sock.recv(1)
+
+
+def assert_ends(sock: socket.socket, said: bytes, by_reset: bool) -> None:
+    """All that comes is something, or nothing if it ends by a reset, and the end."""
+    sock.settimeout(PATIENCE)
+    if by_reset:
+        with pytest.raises(ConnectionResetError):
+            read_all(sock)
+    else:
+        assert read_all(sock) == said
 
 
 def test_passes_on_both_ways(proxy: TCPProxy) -> None:
@@ -153,6 +173,56 @@ class TestOneConnection:
         with socket.create_server(place) as again, connect(proxied):
             again.settimeout(PATIENCE)
             again.accept()[0].close()
+
+    @pytest.mark.parametrize("end", [socket.socket.close, reset])
+    def test_the_end_of_the_target_is_held(
+        self, listener: socket.socket, proxied: TCPProxy, end: Callable[[socket.socket], None]
+    ) -> None:
+        """A fault that holds what the target sends holds its end, too, and its reset."""
+        for fault in (proxied.limit(0), proxied.delay(1000)):
+            with connect(proxied) as client:
+                there, _ = listener.accept()
+                with fault:
+                    there.sendall(b"bye")
+                    end(there)
+                    assert_silent(proxied, client)
+                assert_ends(client, b"bye", end is reset)
+        with connect(proxied) as client, proxied.delay(0.1):
+            there, _ = listener.accept()
+            began = time.monotonic()
+            end(there)
+            assert_ends(client, b"", end is reset)
+            assert time.monotonic() - began >= 0.1
+
+    def test_the_end_of_the_client_is_held(
+        self, listener: socket.socket, proxied: TCPProxy
+    ) -> None:
+        """Where nothing passes; a delay is one of answers."""
+        for end in (socket.socket.close, reset):
+            client = connect(proxied)
+            there, _ = listener.accept()
+            with there, proxied.limit(0):
+                with proxied.delay(1000):
+                    end(client)
+                    assert_silent(proxied, there)
+                assert_silent(proxied, there)
+                client = connect(proxied)
+                there_too, _ = listener.accept()
+            with there_too, proxied.delay(1000):
+                end(client)
+                assert_ends(there_too, b"", end is reset)
+
+    def test_a_refusal_of_the_target_is_held(
+        self, listener: socket.socket, proxied: TCPProxy
+    ) -> None:
+        """Since the proxy has accepted the connection by then."""
+        listener.close()
+        with proxied.limit(0):
+            client = connect(proxied)
+            proxied.wait_for_output("no connection to", timeout=PATIENCE)
+            assert_silent(proxied, client)
+        with client:
+            assert_ends(client, b"", True)
 
     @linux
     def test_closes_what_it_has_opened(self, listener: socket.socket, proxied: TCPProxy) -> None:
