@@ -120,19 +120,23 @@ class Observer(SpawnBase):  # type: ignore[misc, unused-ignore]
         return self._held_since < math.inf
 
     def search(self, target: Target, left: float = math.inf) -> re.Match[str] | None:
-        """Read the log up to its end, for `left` seconds at most; the first match."""
+        """Read the log up to its end; the first match.
+
+        :param left: seconds to read for, at most; one piece is read in any case.
+        """
         deadline = Deadline(None if left == math.inf else left)
         self._ended = target.ended
         index = None
-        while index is None and not deadline.expired():
+        while index is None:
             text = self._more()
             if text is None:
                 break
-            if not text:
-                continue
-            index = self._expecter.new_data(text)
-            if index is None:
-                self._trim()
+            if text:
+                index = self._expecter.new_data(text)
+                if index is None:
+                    self._trim()
+            if deadline.expired():
+                break
         if index is None and self._searcher.held:
             now = time.monotonic()
             self._held_since = min(self._held_since, now)

@@ -23,16 +23,19 @@ _SHOWN = 6
 def _waiting(probe: TCPProbe, looking: Looking[V], until: float) -> Steps[V | None]:
     """Run a look to its end; None if it takes too long."""
     try:
-        while time.monotonic() < until:
+        while True:
+            # an answer that has come in time is also taken if this process looks late
+            last = time.monotonic() >= until
             try:
                 next(looking)
             except StopIteration as end:
                 value: V = end.value
                 return value
+            if last:
+                return None
             yield Pause((), min(until, time.monotonic() + 0.25), probe.asked)
     finally:
         looking.close()
-    return None
 
 
 class TCPProbe(AskingProbe):

@@ -45,6 +45,10 @@ class Outcome:
 _SHARE = 1 / 72
 #: seconds of the pause while a question is under way; its answer ends the pause early
 _ASKED = 0.25
+#: If the last pause ends so many seconds late, this process could not look: it was stopped or
+#: starved, or its event loop was busy.  That costs no service its time: the wait goes on for as
+#: long as it was away, but for so many seconds at most.
+_AWAY, _MADE_UP = 0.05, 2.0
 
 
 def _pause(probe: Probe, waited: float) -> float:
@@ -64,6 +68,8 @@ def until_ready(
     Pauses grow with the time already waited, within the limits of the probe, so that the delay
     that they add stays a small share of it.  A message of the keeper ends a pause at once.
 
+    The last look begins when time is over, so that whatever came in time is seen.
+
     :param progress: tells now and then what the start is waiting for.
     :param outlasts: see :func:`~.probe.failed`.
     :param lost: makes the error to raise once output could not be stored, and so cannot be
@@ -71,28 +77,35 @@ def until_ready(
     """
     attempts = heard = 0
     refusal = ""
-    until = due = math.inf
+    due = math.inf
+    until = end = deadline.at
 
     def again() -> float | None:
         nonlocal attempts, until
         now = time.monotonic()
-        if now >= min(due, deadline.at) or target.heard != heard or target.fileno() < 0:
+        if now >= min(due, end) or target.heard != heard or target.fileno() < 0:
             return None
         if not probe.still_refused():
             return None
         attempts += 1
-        until = min(now + _pause(probe, now - deadline.began), deadline.at)
+        until = min(now + _pause(probe, now - deadline.began), end)
         return min(until, due)
 
     target.pump()
     while True:
+        now = time.monotonic()
+        if now >= end == deadline.at and now - until > _AWAY:
+            end = now + min(now - until, _MADE_UP)
+        last = now >= end
+        if last:
+            target.pump()
         # news that another thread takes in from here on are a reason to ask again
         heard = target.heard
         # this order matters: if it has ended here, the probe below sees all of its output
         over = failed(target, outlasts)
         if lost is not None and target.log_errno:
             raise lost(target.log_errno)
-        answer = probe.look(target, deadline.at - time.monotonic())
+        answer = probe.look(target, end - time.monotonic())
         refusing = probe.refusing or probe
         asked = refusing.asked
         # a question that is still under way is not counted twice
@@ -102,15 +115,17 @@ def until_ready(
         refusal = answer or refusal
         if over:
             return Outcome(Verdict.EXITED, refusal, attempts)
-        now = time.monotonic()
-        if now >= deadline.at:
+        if last:
             return Outcome(Verdict.EXPIRED, refusal, attempts + bool(asked))
+        now = time.monotonic()
         if asked:
-            until = min(now + _ASKED, deadline.at)
+            until = now + _ASKED
         elif since := refusing.since:
-            until = min(now + wider(since), deadline.at)
+            until = now + wider(since)
         else:
-            until = min(now + _pause(refusing, now - deadline.began), deadline.at)
+            until = now + _pause(refusing, now - deadline.began)
+        # a look that took long is no reason to look later
+        until = max(now, min(until, end))
         while True:
             due = math.inf if progress is None else progress.due
             yield Pause((target.fileno(),), min(until, due), asked, again)

@@ -12,6 +12,7 @@ import pytest
 from summon_testcase.asker import program
 from summon_testcase.errors import InvalidArgument, PortInUse
 from summon_testcase.readiness.tcp import TCPProbe
+from summon_testcase.scheduling.steps import run
 from summon_testcase.system import ports, procfs
 
 from ..places import can_bind, linux, require, root
@@ -51,6 +52,13 @@ def test_tcp_refusal_names_the_address(ask_kernel: bool) -> None:
         for address in addresses:
             assert f"{address}:{port}" in refusal.replace("[", "").replace("]", "")
         assert occupied(TCPProbe("127.0.0.1", port, ask_kernel), "web") is None
+
+
+def test_tcp_occupied_is_seen_also_when_time_is_over() -> None:
+    """A busy event loop looks too late at an answer that has come in time."""
+    with leased() as port, running(LISTENING, "127.0.0.1", port):
+        late = TCPProbe("127.0.0.1", port).occupied("web", time.monotonic() - 1)
+        assert run(late) is not None
 
 
 def test_tcp_name_without_address_is_a_refusal() -> None:

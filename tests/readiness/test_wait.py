@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from summon_testcase import (
+    CommandCoordinatedExecutor,
+    FileCoordinatedExecutor,
+    HTTPCoordinatedExecutor,
+    NotifyCoordinatedExecutor,
+    OutputCoordinatedExecutor,
+    ProcessExited,
+    SimpleExecutor,
+    TCPCoordinatedExecutor,
+    TimeoutExpired,
+    UnixSocketCoordinatedExecutor,
+)
 from summon_testcase.readiness.probe import Probe
 from summon_testcase.readiness.wait import Verdict, until_ready
 from summon_testcase.scheduling.deadline import Deadline
+
+from ..samples import eventually, marked, service
+
+#: seconds within which services must be ready here; long enough to spawn ten of them
+LIMIT = 4.0
 
 
 class Silent:
@@ -89,3 +109,59 @@ def test_news_that_another_thread_takes_in() -> None:
     finally:
         os.close(news)
         os.close(other)
+
+
+def late(how: str, go: Path, place: Path, mark: str) -> SimpleExecutor:
+    """A service that becomes ready in one of many ways, or ends, once a file is there."""
+    at, done = "{port}" if how in ("tcp", "http") else str(place / f"at-{how}"), place / how
+    command = service("ready_when.py", how, go, at, done, mark)
+    if how == "tcp":
+        return TCPCoordinatedExecutor(command, timeout=LIMIT)
+    if how == "http":
+        return HTTPCoordinatedExecutor(command, url="http://{host}:{port}/", timeout=LIMIT)
+    if how == "unix":
+        return UnixSocketCoordinatedExecutor(command, at, timeout=LIMIT)
+    if how == "file":
+        return FileCoordinatedExecutor(command, at, timeout=LIMIT)
+    if how == "notify":
+        return NotifyCoordinatedExecutor(command, timeout=LIMIT)
+    if how == "command":
+        return CommandCoordinatedExecutor(command, ["test", "-e", str(go)], timeout=LIMIT)
+    if how == "until":
+        return SimpleExecutor(command, until=lambda _: go.exists(), timeout=LIMIT)
+    return OutputCoordinatedExecutor(command, "it is ready", timeout=LIMIT)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_comes_in_time_is_seen_after_it(fails: bool, mark: str, place: Path) -> None:
+    """A busy event loop looks too late, and still no service that is ready counts as late."""
+    go = place / "go"
+    ways = ["output", "flood", "tcp", "http", "unix", "file", "notify", "command", "until", "exit"]
+    services = {how: late(how, go, place, mark) for how in ways}
+
+    async def use() -> dict[str, Any]:
+        began = time.monotonic()
+        starts = [asyncio.create_task(one.start_async()) for one in services.values()]
+        while len(marked(mark)) != len(ways):
+            assert time.monotonic() < began + LIMIT, "not all of them run yet"
+            await asyncio.sleep(0.01)
+        # the loop is busy from here on until their time is over
+        if not fails:
+            go.touch()
+            done = set(ways)
+            eventually(lambda: {path.name for path in place.iterdir()} >= done, "they are ready")
+        time.sleep(max(0.0, began + LIMIT + 0.5 - time.monotonic()))
+        ends = await asyncio.gather(*starts, return_exceptions=True)
+        return dict(zip(ways, ends, strict=True))
+
+    try:
+        ends = asyncio.run(use())
+    finally:
+        for one in services.values():
+            one.kill()
+    exited = ends.pop("exit")
+    if fails:
+        assert all(isinstance(end, TimeoutExpired) for end in [*ends.values(), exited]), ends
+    else:
+        assert {how: end for how, end in ends.items() if isinstance(end, Exception)} == {}
+        assert isinstance(exited, ProcessExited) and exited.exit_code == 3
