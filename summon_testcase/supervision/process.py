@@ -88,6 +88,8 @@ class Process:
         self._lock = threading.RLock()
         #: whether the service was asked to end, so that its end is no death
         self.ending = False
+        #: whether kill() was called, or a stop was interrupted, so that this end was wished for
+        self.kill_wished = False
         self._launched = self._probing = self._watching = self._stopping = False
         #: whether only a part of a message was sent, so that the channel is of no use any more
         self._torn = False

@@ -73,6 +73,8 @@ def kill(instance: Instance, number: int = signal.SIGKILL) -> None:
     process.pump()
     if process.gone:
         return
+    # a stop that waits for the end meanwhile, in another thread or task, does not call it a failure
+    process.kill_wished = True
     asks = _may_be_elsewhere(instance)
     try:
         if number != signal.SIGKILL:
@@ -157,7 +159,7 @@ def _died(instance: Instance, fine: frozenset[int], number: int) -> bool:
     :param number: the signal that it was sent.
     """
     process, status = instance.process, instance.process.exit_code
-    if instance.awaited or instance.outlasts:
+    if instance.awaited or instance.outlasts or process.kill_wished:
         return False
     killed = status == -signal.SIGKILL != -number and not process.killed[0]
     return killed or (bool(process.died_first) and status not in fine)
@@ -191,6 +193,8 @@ def _not_stopped(
         return survivors(instance) + also
     if process.lost:
         return "its keeper was killed, and it with it"
+    if process.kill_wished:
+        return ""
     by = f"stop_command= and {signal_name(number)}" if argv else signal_name(number)
     if main_killed or killed:
         who = "it" if main_killed else f"{counted(killed, 'process')} that it left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -152,6 +153,25 @@ class TestIdempotent:
         it.start().stop()
         it.kill()
         assert not marked(mark)
+
+    @pytest.mark.parametrize("how", ["kill", "SIGQUIT", "cancelled stop"])
+    def test_killed_while_it_is_stopped(self, how: str, mark: str) -> None:
+        """Whoever waits for the stop is not told that it took too long: the kill was wished for."""
+        script = 'trap "echo asked" TERM; echo up; while :; do sleep 0.01; done'
+        it = OutputCoordinatedExecutor(sh(script, mark), "up\n", stop_timeout=60).start()
+
+        async def use() -> None:
+            stop = asyncio.create_task(it.stop_async())
+            await it.wait_for_output_async("asked\n", 30)
+            if how == "cancelled stop":
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(it.stop_async(), 0.1)
+            else:
+                it.kill(signal.SIGQUIT if how == "SIGQUIT" else None)
+            await stop
+
+        asyncio.run(use())
+        assert not it.running() and not marked(mark)
 
 
 class TestThreads:
