@@ -5,9 +5,8 @@ Our plugin registers this module when tests are collected, if this package is in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,8 +49,7 @@ class InTest:
         self.label = item.nodeid
         #: the services that its fixtures name, by what has them up
         self._uses: dict[Stack, list[str]] = {}
-        fixtures = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-        for user in [item, *(definition.func for definition in chain(*fixtures.values()))]:
+        for user in [item, *_fixtures_of(item)]:
             uses = getattr(user, "summon_uses", None)
             if uses is not None:
                 stack, names = uses
@@ -146,6 +144,19 @@ class InTest:
         if self._began:
             ending = self._ending
             emit(TestEnded(test=self.label, outcome=ending.outcome, message=ending.message))
+
+
+def _fixtures_of(item: pytest.Item) -> Iterator[Callable[..., object]]:
+    """The functions of the fixtures that a test uses.
+
+    Of those with one name the nearest one, and one further away only if the nearer one names it.
+    """
+    fixtures = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    for name, definitions in fixtures.items():
+        for definition in reversed(definitions):
+            yield definition.func
+            if name not in definition.argnames:
+                break
 
 
 _in_test = pytest.StashKey[InTest]()

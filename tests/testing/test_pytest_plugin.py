@@ -271,6 +271,18 @@ def test_does_not_need_it(fresh, lasting):
 """
 
 
+OWN = """
+from conftest import answers, say
+from summon_testcase import summon_fixture
+
+shop = summon_fixture(web=answers())
+
+
+def test_does_not_need_that_of_the_conftest(shop):
+    say(shop.web, "figs")
+"""
+
+
 def part(text: str, name: str) -> str:
     """What pytest prints about one test that has failed."""
     found = re.search(
@@ -282,9 +294,9 @@ def part(text: str, name: str) -> str:
 
 def test_the_report_tells_of_services(project: Project, tmp_path: Path) -> None:
     """What each wrote is a section of pytest's, also in JUnit's XML; a death is an error."""
-    project.write(conftest=CONFTEST, test_shop=SHOP)
+    project.write(conftest=CONFTEST, test_shop=SHOP, test_shop_of_its_own=OWN)
     said = project.run("--junitxml=junit.xml", "--summon-report=seen", status=1)
-    assert "3 failed, 6 passed, 2 errors" in said, said
+    assert "3 failed, 7 passed, 2 errors" in said, said
     fails = part(said, "test_fails")
     assert re.search(r"^-+ db wrote during this test -+\ngot apples\n +full log: /", fails, re.M)
     assert "plums" not in said and fails.count("wrote during") == 1
