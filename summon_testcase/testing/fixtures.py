@@ -79,8 +79,8 @@ def summon_fixture(
     :param scope: ``"function"``, ``"class"``, ``"module"``, ``"package"`` or ``"session"``: how
         long all services live, whatever ``scope`` they were declared with.
     :param autouse: whether tests use the fixture that do not name it.
-    :param each: whether each service becomes a fixture of its own, too, under its own name: it
-        starts the service and those to which it refers.
+    :param each: whether each service becomes a fixture of its own, too, under its own name, which
+        nothing else in the module may have: it starts the service and those to which it refers.
     :param services: executors by name, instead of ``stack``.
     :returns: the fixture.
     :raises InvalidArgument: for a stack without services, and for arguments that do not fit.
@@ -105,7 +105,7 @@ def summon_fixture(
             "pip install pytest"
         ) from error
 
-    behind = Stack(stack, services, scope)
+    behind, place = Stack(stack, services, scope), frame.f_globals
 
     def fixture(names: Callable[[], list[str]], pick: Callable[[Any], Any], text: str) -> Any:
         # on one line: its frame, and --fixtures, show the line of the call
@@ -114,13 +114,14 @@ def summon_fixture(
             co_filename=frame.f_code.co_filename, co_firstlineno=frame.f_lineno
         )
         function.__doc__ = text
-        function.__module__ = frame.f_globals.get("__name__", "")
+        function.__module__ = place.get("__name__", "")
         function.summon_uses = behind, names  # for pytest_hooks
         return function
 
+    singles: dict[str, Any] = {}
     if each:
         for name, executor in behind.services.items():
-            if name in frame.f_globals or name == "request":
+            if name in place or name == "request":
                 raise InvalidArgument(
                     f"summon_fixture(): each=True makes a fixture {name}, and this name is taken "
                     "here: call the service otherwise, or leave each=True out"
@@ -130,7 +131,8 @@ def summon_fixture(
                 lambda value, name=name: behind.services[name],  # type: ignore[misc]
                 type(executor).__name__,
             )
-            frame.f_globals[name] = pytest.fixture(scope=scope)(one)
+            place[name] = singles[name] = pytest.fixture(scope=scope)(one)
+    behind.hidden = lambda: next((n for n, one in singles.items() if place.get(n) is not one), "")
     kinds = (f"{name} ({type(one).__name__})" for name, one in behind.services.items())
     whole = fixture(lambda: list(behind.services), lambda value: value, ", ".join(kinds))
     return pytest.fixture(scope=scope, autouse=autouse)(whole)
@@ -180,6 +182,9 @@ class Stack:
         #: for each that has services up, those that it needs.  A fixture is known by its request,
         #: since modules that import it have one each, of the same name
         self.users: dict[object, list[str]] = {}
+        #: the first service whose own fixture something else in the module has taken the place of,
+        #: which shows only when the module is complete; empty if there is none
+        self.hidden: Callable[[], str] = str
         self._value: Any = None
         self._needed: dict[str, list[str]] = {}
 
@@ -239,8 +244,17 @@ class Stack:
         return self.pool.bring_up(wanted, self.services, f"before {label}")
 
     def _enter(self, request: Any, names: list[str], label: str) -> None:
-        if request.scope in ("function", "class", "module"):
-            self.pool.module = request.module.__name__
+        import pytest
+
+        # a session has no module, nor has a text file with doctests
+        module = request.node.getparent(pytest.Module)
+        self.pool.module = getattr(getattr(module, "obj", None), "__name__", "")
+        if name := self.hidden():
+            raise InvalidArgument(
+                f"summon_fixture(): each=True has made a fixture {name}, and {name} = … has taken "
+                f"its place: assign to another name, stack = summon_fixture({name}=…, each=True), "
+                "or leave each=True out"
+            )
         if not all(part._stop_wait for part in self.parts(names)):
             farewells.told_by_session(request.session)
         self.hold(request, request.fixturename, names, label)

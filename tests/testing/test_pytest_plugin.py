@@ -344,6 +344,42 @@ def test_what_only_shows_starts_nothing(
     assert not (tmp_path / "started").exists()
 
 
+LOST = """
+from conftest import answers
+from summon_testcase import summon_fixture
+
+db = summon_fixture(db=answers(), other=answers(), each=True)
+
+def test_whole(db):
+    pass
+
+def test_single(other):
+    pass
+"""
+
+
+def test_a_fixture_in_the_place_of_that_of_a_service(project: Project, tmp_path: Path) -> None:
+    """It is refused with what to write instead, since the service's own one is lost."""
+    project.write(conftest=CONFTEST, test_lost=LOST)
+    said = project.run(status=1)
+    for name in ("test_whole", "test_single"):
+        assert "a fixture db, and db = … has taken its place" in part(said, name)
+    assert "assign to another name, stack = summon_fixture(db=…, each=True)" in said
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize("scope", ["function", "class", "module", "package", "session"])
+def test_a_text_file_with_doctests(scope: str, project: Project, tmp_path: Path) -> None:
+    """It is no module, and its services are up all the same."""
+    fixture = f"it = summon_fixture(one=answers(), scope={scope!r}, autouse=True)"
+    project.write(conftest=f"{CONFTEST}\n{fixture}")
+    (tmp_path / "test_it.txt").write_text(
+        ">>> getfixture('it').one.sendline('figs')\n"
+        ">>> bool(getfixture('it').one.wait_for_output('got figs', timeout=30))\nTrue\n"
+    )
+    assert "1 passed" in project.run("--doctest-glob=*.txt")
+
+
 IMPORTING = """
 from fixtures import db, shop
 
