@@ -8,6 +8,7 @@ import shlex
 from ..errors import CommandNotFound
 from ..wording import counted
 from .commands import Parsers
+from .screen import say
 from .target import FORMS, load
 
 EXAMPLES = """examples:
@@ -42,11 +43,11 @@ def call(options: argparse.Namespace) -> int:
             if fault.optional:
                 skips += 1
                 said += " (optional=True: its tests are skipped)"
-        print(said)
+        say(said)
     blamed = {name for fault in faults for name in (fault.executor, *getattr(fault, "cycle", ()))}
     fine = [each.name for each in orchestrator._everyone() if each.name not in blamed]
     told = f"nothing is wrong with {', '.join(fine)}" if fine else ""
-    print("; ".join(filter(None, (counted(len(faults), "error") if faults else "", told))))
+    say("; ".join(filter(None, (counted(len(faults), "error") if faults else "", told))))
     if packages:
-        print(f"To install what is missing: apt-get install {shlex.join(sorted(packages))}")
+        say(f"To install what is missing: apt-get install {shlex.join(sorted(packages))}")
     return int(len(faults) > skips)

@@ -8,6 +8,7 @@ import sys
 from ..foreign import let_through
 from ..wording import size
 from .commands import Parsers
+from .screen import put, say
 from .target import UsageError
 
 EXAMPLES = """examples:
@@ -36,21 +37,22 @@ def call(options: argparse.Namespace) -> int:
 
     left = [*leftovers()]
     if not left:
-        print("Nothing is left behind.")
+        say("Nothing is left behind.")
         return 0
     for each in left:
-        print(f"{size(each.size):>10}  {each.path}  {each.what}, of {date(each.path)}")
+        say(f"{size(each.size):>10}  {each.path}  {each.what}, of {date(each.path)}")
     total = sum(each.size for each in left)
     if not options.yes:
         if sys.stdin is None or not sys.stdin.isatty():
             raise UsageError("nothing was removed, since nobody can be asked here: write --yes")
         try:
-            answer = input(f"Remove these {size(total)}? [y/N] ")
+            put(f"Remove these {size(total)}? [y/N] ", sys.stdout, flush=True)
+            answer = input()
         except EOFError:
             answer = ""
-            print()
+            say()
         if answer.strip().lower() not in ("y", "yes"):
-            print("Nothing was removed.")
+            say("Nothing was removed.")
             return 0
     failed = False
     for each in left:
@@ -61,6 +63,6 @@ def call(options: argparse.Namespace) -> int:
         except OSError as error:
             let_through(error)
             failed = True
-            print(f"{error.filename or each.path} cannot be removed: {error.strerror}")
-    print(f"Removed {size(max(0, total - sum(size_of(each.path) for each in left)))}.")
+            say(f"{error.filename or each.path} cannot be removed: {error.strerror}")
+    say(f"Removed {size(max(0, total - sum(size_of(each.path) for each in left)))}.")
     return int(failed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import closing
 
 from ..errors import SummonError
 from ..foreign import let_through
@@ -88,7 +89,7 @@ def _down(options: argparse.Namespace) -> int:
         if deadline.expired():
             raise SummonError(f"{stack} is not down after {_DOWN:g} s")
         wait(Pause((), time.monotonic() + 0.01))
-    sys.stdout.write(f"{stack} is down\n")
+    screen.say(f"{stack} is down")
     return os.EX_OK
 
 
@@ -99,12 +100,12 @@ def _ps(options: argparse.Namespace) -> int:
     else:
         stacks = registry.meant(named)
     if options.json:
-        sys.stdout.write(json.dumps([_up_to_date(s).facts for s in stacks], indent=2) + "\n")
+        screen.say(json.dumps([_up_to_date(s).facts for s in stacks], indent=2))
         return os.EX_OK if stacks else 1
     # if there is none, find() says what runs elsewhere
     for stack in map(_up_to_date, stacks or [registry.find(named)]):
-        sys.stdout.write(f"{stack}: {stack.state}\n")
-        sys.stdout.write(screen.services(stack.services, states=True))
+        screen.say(f"{stack}: {stack.state}")
+        screen.put(screen.services(stack.services, states=True), sys.stdout)
     return os.EX_OK
 
 
@@ -124,13 +125,13 @@ def _logs(options: argparse.Namespace) -> int:
         if name not in stack.services:
             raise UsageError(f"there is no service {name!r}: there are {', '.join(stack.services)}")
     names = options.names or list(stack.services)
-    following = screen.Following(screen.Screen(names, sys.stdout))
-    following.look(_paths(stack, names))
-    while options.follow and stack.lives():
-        wait(Pause((), time.monotonic() + _OFTEN))
-        stack = registry.read(stack.path) or stack
+    with closing(screen.Following(screen.Screen(names, sys.stdout))) as following:
         following.look(_paths(stack, names))
-    following.finish()
+        while options.follow and stack.lives():
+            wait(Pause((), time.monotonic() + _OFTEN))
+            stack = registry.read(stack.path) or stack
+            following.look(_paths(stack, names))
+        following.finish()
     return os.EX_OK
 
 
@@ -143,7 +144,7 @@ def _restart(options: argparse.Namespace) -> int:
     with Client(registry.find(options.target)) as client:
         for name in options.names:
             client.ask("restart", service=name, cascade=options.cascade)
-            sys.stdout.write(f"{name} was restarted\n")
+            screen.say(f"{name} was restarted")
     return os.EX_OK
 
 

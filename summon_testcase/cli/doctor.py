@@ -6,6 +6,7 @@ import argparse
 import json
 
 from .commands import Parsers
+from .screen import say
 
 EXAMPLES = """examples:
   summon doctor
@@ -32,15 +33,13 @@ def call(options: argparse.Namespace) -> int:
 
     findings = examine()
     if options.json:
-        print(
-            json.dumps({"format": 1, "findings": [each._asdict() for each in findings]}, indent=2)
-        )
+        say(json.dumps({"format": 1, "findings": [each._asdict() for each in findings]}, indent=2))
         return 0
     group = ""
     for each in findings:
         if each.group != group:
-            print(f"\n{each.group}" if group else each.group)
+            say(f"\n{each.group}" if group else each.group)
             group = each.group
         rest = ": ".join(filter(None, (each.where, each.means)))
-        print(f"  {'ok' if each.good else 'no'}  {each.name:<14}{each.found:<17} {rest}".rstrip())
+        say(f"  {'ok' if each.good else 'no'}  {each.name:<14}{each.found:<17} {rest}".rstrip())
     return 0

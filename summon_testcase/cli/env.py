@@ -8,11 +8,13 @@ import re
 import shlex
 import sys
 
+from ..clean import encodable
 from ..errors import SummonError
 from ..foreign import let_through
 from ..stacks import registry
 from ..stacks.client import Client
 from .commands import Parsers
+from .screen import put, say
 from .target import FORMS
 from .variables import variables
 
@@ -57,11 +59,16 @@ def call(options: argparse.Namespace) -> int:
             raise SummonError(f"{stack} is {facts['state']}: write summon wait first")
         found = variables(facts["services"], client.ask("env")["env"])
     if options.json:
-        print(json.dumps(found, indent=2))
+        say(json.dumps(found, indent=2))
         return 0
     for name, value in found.items():
-        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            print(f"export {name}={shlex.quote(value)}")
+        line = f"export {name}={shlex.quote(value)}"
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            put(f"{name!r} is no name for a shell: take --json\n", sys.stderr)
+        elif encodable(line, sys.stdout) != line:
+            # spelt out it would be another value
+            encoding = sys.stdout.encoding
+            put(f"the value of {name} cannot be written in {encoding}: take --json\n", sys.stderr)
         else:
-            print(f"{name!r} is no name for a shell: take --json", file=sys.stderr)
+            say(line)
     return 0

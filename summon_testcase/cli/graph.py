@@ -12,6 +12,7 @@ from ..orchestration.orchestrator import Orchestrator
 from ..stacks import registry
 from ..unpatched import open, os, variable
 from .commands import Parsers
+from .screen import say
 from .target import FORMS, UsageError, load
 
 #: each service, and those that must be ready before it
@@ -70,7 +71,7 @@ def call(options: argparse.Namespace) -> int:
     else:
         lines = _tree(graph, times)
     for line in lines:
-        print(line)
+        say(line)
     return 0
 
 

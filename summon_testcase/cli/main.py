@@ -7,9 +7,8 @@ import errno
 import sys
 from collections.abc import Sequence
 
-from ..clean import encodable
 from ..errors import SummonError
-from ..foreign import let_through
+from ..foreign import let_through, suppress
 from . import check, clean, control, doctor, env, graph, run, screen, signals, up
 from .commands import Parsers
 from .target import UsageError
@@ -50,9 +49,24 @@ def main(words: Sequence[str] | None = None) -> int:
     :param words: without the program; default: those of this process.
     :returns: the exit status.
     """
-    words = list(sys.argv[1:] if words is None else words)
+    screen.open_missing()
+    try:
+        status = _carried_out(list(sys.argv[1:] if words is None else words))
+        screen.finish_output()
+    except screen.CannotWrite as error:
+        return _fail(f"standard output cannot be written: {error.strerror}", 1)
+    finally:
+        screen.give_up_output()
+    return status
+
+
+def _carried_out(words: list[str]) -> int:
+    """The exit status of a command line that has been carried out, or that could not be."""
     end = words.index("--") if "--" in words else len(words)
-    options = parser().parse_args(words[:end])
+    try:
+        options = parser().parse_args(words[:end])
+    except SystemExit as done:  # the help, or a mistake, was told
+        return int(done.code or 0)
     options.words, options.command = words[:end], words[end + 1 :]
     signals.hear()
     try:
@@ -72,10 +86,9 @@ def main(words: Sequence[str] | None = None) -> int:
         if error.errno != errno.EIO:
             raise
         return signals.HUNG_UP  # the terminal is gone, and SIGHUP was ignored
-    finally:
-        screen.give_up_output()
 
 
-def _fail(error: SummonError, status: int) -> int:
-    sys.stderr.write(encodable(f"summon: {error}\n", sys.stderr))
+def _fail(error: object, status: int) -> int:
+    with suppress(OSError):  # also if nobody reads that, the status says it
+        screen.put(f"summon: {error}\n", sys.stderr)
     return status

@@ -6,6 +6,7 @@ import argparse
 import math
 import stat
 from collections.abc import Callable
+from contextlib import closing
 
 from ..errors import SummonError
 from ..events import Event, ServiceReady, ServiceWaiting, subscribe
@@ -142,8 +143,8 @@ class OwnStack:
                     yield pause._replace(until=min(pause.until, time.monotonic() + _OFTEN))
         finally:
             scheduler.cancel()
-        with suppress(OSError):
-            if self._following:
+        if self._following:
+            with suppress(OSError), closing(self._following):
                 self._following.finish()
         for error in errors:
             raise error
@@ -163,11 +164,12 @@ class OwnStack:
         self.screen.tell(what if isinstance(what, SummonError) else f"{name} {what}")
 
     def _tell_progress(self, event: Event) -> None:
-        if isinstance(event, ServiceReady):
-            self.screen.tell(f"{event.service} is ready after {event.after:.2f} s")
-        elif isinstance(event, ServiceWaiting):
-            hint = f" ({event.hint})" if event.hint else ""
-            self.screen.tell(f"{event.service} is waited for: {event.refusal}{hint}")
+        with suppress(OSError):  # what cannot be written is noticed when all is ready
+            if isinstance(event, ServiceReady):
+                self.screen.tell(f"{event.service} is ready after {event.after:.2f} s")
+            elif isinstance(event, ServiceWaiting):
+                hint = f" ({event.hint})" if event.hint else ""
+                self.screen.tell(f"{event.service} is waited for: {event.refusal}{hint}")
 
 
 def _reader_is_there(fd: int) -> Steps[None]:

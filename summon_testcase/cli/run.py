@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
-from ..clean import encodable
 from ..errors import SummonError
 from ..foreign import let_through, suppress
 from ..scheduling.steps import Pause, Steps
@@ -19,7 +18,7 @@ from ..stacks.registry import ATTACH_VARIABLE
 from ..unpatched import os, shutil, subprocess, time
 from . import own_stack, signals
 from .commands import Parsers
-from .screen import Screen
+from .screen import Screen, put
 from .target import Target, UsageError
 from .variables import variables
 
@@ -61,7 +60,7 @@ def call(options: argparse.Namespace) -> int:
         command.check()
         _run(command, target, options)
     except _CannotRun as error:
-        sys.stderr.write(encodable(f"summon: {error}\n", sys.stderr))
+        put(f"summon: {error}\n", sys.stderr)
         return error.status
     return command.status
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
@@ -9,7 +10,7 @@ from typing import Any, TextIO
 from ..clean import encodable, visible
 from ..foreign import let_through
 from ..output.follow import Followed
-from ..unpatched import os, variable
+from ..unpatched import open, os, variable
 
 #: our own name in front of lines that no service has written
 OURS = "summon"
@@ -21,6 +22,36 @@ _RED = 31
 def wants_colour(stream: TextIO) -> bool:
     """Whether colours may be written: to terminals, unless the user says NO_COLOR."""
     return stream.isatty() and not variable("NO_COLOR") and variable("TERM") != "dumb"
+
+
+class CannotWrite(OSError):
+    """Standard output takes nothing, such as a file on a disk that is full."""
+
+
+def put(text: str, stream: TextIO, *, flush: bool = False) -> None:
+    """Write text as it is; characters that the stream cannot encode are spelt out.
+
+    What standard error does not take is lost: nobody could be told.
+
+    :param flush: whether to write at once, and not when there is more.
+    :raises CannotWrite: if standard output does not take it.
+    :raises OSError: if the terminal, or the other end of the pipe, is gone.
+    """
+    try:
+        stream.write(encodable(text, stream))
+        if flush:
+            stream.flush()
+    except OSError as error:
+        let_through(error)
+        if error.errno in (errno.EPIPE, errno.EIO):
+            raise
+        if stream is not sys.stderr:
+            raise CannotWrite(error.errno, error.strerror) from None
+
+
+def say(line: str = "") -> None:
+    """Write a line on standard output; :func:`put` tells the errors."""
+    put(f"{line}\n", sys.stdout)
 
 
 class Screen:
@@ -37,12 +68,8 @@ class Screen:
         self._colours = {n: _COLOURS[i % len(_COLOURS)] for i, n in enumerate(names)}
 
     def write(self, text: str) -> None:
-        """Write text as it is.
-
-        :raises OSError: if the terminal, or the other end of the pipe, is gone.
-        """
-        self._stream.write(encodable(text, self._stream))
-        self._stream.flush()
+        """Write text as it is, at once; :func:`put` tells the errors."""
+        put(text, self._stream, flush=True)
 
     def lines(self, name: str, texts: Iterable[str]) -> None:
         """Write lines of a service."""
@@ -82,11 +109,15 @@ class Following:
         for name in list(self._logs):
             self._finish(name)
 
+    def close(self) -> None:
+        """Write nothing more, also if not all could be written."""
+        while self._logs:
+            self._logs.popitem()[1].close()
+
     def _finish(self, name: str) -> None:
-        log = self._logs.pop(name, None)
-        if log is not None:
-            self._screen.lines(name, log.lines(finished=True))
-            log.close()
+        if name in self._logs:
+            self._screen.lines(name, self._logs[name].lines(finished=True))
+            self._logs.pop(name).close()
 
 
 def address(facts: Mapping[str, Any]) -> str:
@@ -123,8 +154,36 @@ def services(facts: Mapping[str, Mapping[str, Any]], *, states: bool = False) ->
     return table(rows)
 
 
+def open_missing() -> None:
+    """Let standard streams that are closed (``2>&-``) be /dev/null.
+
+    Otherwise Python has None for them, and the next file that is opened gets their descriptors, to
+    which others write then.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # the lowest descriptor that is free, which is that of the stream
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(nothing, True)  # for the commands and the background
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(nothing, mode, encoding="utf-8", closefd=False))
+
+
+def finish_output() -> None:
+    """Write what standard output still has to write.
+
+    :raises CannotWrite: if it does not take that; whoever has read enough may be gone, though.
+    """
+    try:
+        put("", sys.stdout, flush=True)
+    except CannotWrite:
+        raise
+    except OSError as error:
+        let_through(error)
+
+
 def give_up_output() -> None:
-    """Let nothing more be written: whoever reads is gone, and Python would complain at its end."""
+    """Let nothing more be written, since Python would complain at its end of what cannot be."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -107,6 +107,22 @@ class Stage:
         assert process.returncode == status, said
         return said
 
+    def redirected(self, streams: str, *words: str, **variables: str) -> tuple[int, str]:
+        """The exit status of a command whose streams a shell redirects, and what is written.
+
+        :param streams: as the shell has it, such as ``2>&-``.
+        """
+        done = subprocess.run(
+            ["sh", "-c", f'"$@" {streams}', "sh", *self.command(*words)],
+            cwd=self.here,
+            env={**self.env, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE * 2,
+        )
+        return done.returncode, done.stdout.decode(errors="replace")
+
     @contextlib.contextmanager
     def terminal(self, *words: str, **variables: str) -> Iterator[pexpect.spawn]:
         """A command in a terminal of its own."""

@@ -180,3 +180,18 @@ def test_several_stacks(stage: Stage, ask: Ask) -> None:
         said, _ = process.communicate(timeout=15)
     assert "summon | nap was restarted on request\n" in said
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"), [("caf\u00e9", "ascii:strict"), ("caf\udce9", "utf-8:strict")]
+)
+def test_a_directory_whose_name_cannot_be_encoded(stage: Stage, name: str, encoding: str) -> None:
+    """Only its name is spelt out; the commands do and tell the same."""
+    stage.here = stage.here.rename(stage.here.parent / name)
+    stage.env["PYTHONIOENCODING"] = encoding
+    assert stage.redirected("", "up", "-d", "stack.py")[0] == 0
+    status, told = stage.redirected("", "ps")
+    assert (status, "lone  running" in told) == (0, True), told
+    assert stage.redirected("", "restart", "lone") == (0, "lone was restarted\n")
+    status, told = stage.redirected("", "down")
+    assert (status, told.endswith(") is down\n")) == (0, True), told

@@ -48,3 +48,17 @@ def test_quotes_and_names_that_no_shell_has(stage: Stage) -> None:
         assert json.loads(stage.summon("env", "--json"))["a-b"] == "1"
         process.terminate()
         process.communicate(timeout=15)
+
+
+def test_a_value_is_never_spelt_out(stage: Stage) -> None:
+    """A shell would take what it is spelt as for the value."""
+    stack = stage.here / "stack.py"
+    odd = stack.read_text().replace('"DATABASE": self.url', '"A": "caf\u00e9", "B": "plain"')
+    stack.write_text(odd, encoding="utf-8")
+    with stage.start("up", "stack.py", "db") as process:
+        eventually(stage.is_up, "it is up")
+        status, lines = stage.redirected("", "env", PYTHONIOENCODING="ascii")
+        assert (status, "export B=plain\n" in lines, "export A=" in lines) == (0, True, False)
+        assert "the value of A cannot be written in ascii: take --json\n" in lines
+        process.terminate()
+        process.communicate(timeout=15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from summon_testcase.cli.main import main
 
-from .stage import STACK
+from .stage import STACK, Stage
 
 
 def said(capsys: pytest.CaptureFixture[str], status: int, *words: str) -> str:
@@ -77,3 +78,32 @@ def test_a_command_that_is_not_found(here: Path, capsys: pytest.CaptureFixture[s
     (here / "stack.py").write_text(STACK)
     told = said(capsys, 127, *["run", "stack.py", "--", "no-such-program"])
     assert told == "summon: no-such-program: command not found\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_as_if_nobody_reads(stage: Stage, closed: str) -> None:
+    """The command it runs, and the stack in the background, have nothing closed either."""
+    kept = "nothing is wrong with db, web, lone\n" if closed == "2>&-" else ""
+    assert stage.redirected(closed, "check", "stack.py") == (0, kept)
+    assert stage.redirected(closed, "check", "nowhere.py")[0] == 2
+    script = "exec 8>&1 9>&2 && exit 7"
+    command = ["run", "stack.py", "lone", "--", "sh", "-c", script]
+    assert stage.redirected(closed, *command)[0] == 7
+    status, told = stage.redirected(closed, "up", "-d", "stack.py", "lone")
+    assert (status, "stopping" in told, stage.is_up()) == (0, False, True)
+    assert stage.redirected(closed, "down")[0] == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_standard_output_on_a_disk_that_is_full(stage: Stage) -> None:
+    """What a script would take for an answer has the status of an error."""
+    complaint = (1, "summon: standard output cannot be written: No space left on device\n")
+    for words in ("--help", "check stack.py", "doctor --json", "graph stack.py"):
+        assert stage.redirected(">/dev/full", *words.split()) == complaint, words
+    assert stage.redirected("2>/dev/full", "check", "nowhere.py") == (2, "")
+    status, told = stage.redirected(">/dev/full", "up", "stack.py", "lone")
+    assert (status, told) == complaint
+    assert stage.redirected("", "up", "-d", "stack.py")[0] == 0
+    for words in ("ps", "ps --json", "env", "env --json", "logs web", "restart lone", "down"):
+        assert stage.redirected(">/dev/full", *words.split()) == complaint, words
+    assert stage.stack() == {}
