@@ -94,19 +94,26 @@ def _make_importable(directory: str) -> None:
 
 
 def _module(name: str) -> ModuleType:
+    parts = name.split(".")
+    for number in range(1, len(parts) + 1):
+        # one by one: to find a module runs the code of the packages around it
+        part = ".".join(parts[:number])
+        if not _is_found(part):
+            raise UsageError(
+                f"no module {name!r} is found from {os.getcwd()}: write {FORMS}, or go to the "
+                "directory from which it can be imported"
+            )
+        module = _imported(part, name)
+    return module
+
+
+def _is_found(name: str) -> bool:
+    """Whether there is a module, in a package that is imported already."""
     try:
-        found = importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError as error:  # its package
-        found = error.name is None or not f"{name}.".startswith(f"{error.name}.")
-    except (ImportError, ValueError) as error:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError) as error:  # what is around it is no package
         let_through(error)
-        found = False
-    if not found:
-        raise UsageError(
-            f"no module {name!r} is found from {os.getcwd()}: write {FORMS}, or go to the "
-            "directory from which it can be imported"
-        )
-    return _imported(name, name)
+        return False
 
 
 def _file(path: str) -> ModuleType:

@@ -130,6 +130,20 @@ def test_a_file_whose_name_is_taken_or_no_name(here: Path) -> None:
         ("exits.py", "exits.py cannot be imported: SystemExit: 3"),
         ("wrong.py", "wrong.py cannot be imported: InvalidArgument: SimpleExecutor('x'): timeout="),
         ("wrong.py", "wrong.py, line 2)"),
+        ("bad.mod:It", "bad.mod cannot be imported: ZeroDivisionError: division by zero ("),
+        ("bad.mod:It", "__init__.py, line 2)"),
+        ("bad/mod.py", "bad/mod.py cannot be imported: ZeroDivisionError: division by zero"),
+        ("ends.mod:It", "ends.mod cannot be imported: SystemExit: 0"),
+        (
+            "lacks.mod:It",
+            "lacks.mod cannot be imported: ModuleNotFoundError: No module named 'nix'",
+        ),
+        ("whole.nowhere:It", "no module 'whole.nowhere' is found from"),
+        ("whole.mod.nowhere:It", "no module 'whole.mod.nowhere' is found from"),
+        ("nowhere.mod:It", "no module 'nowhere.mod' is found from"),
+        (".mod:It", "no module '.mod' is found from"),
+        ("whole..mod:It", "no module 'whole..mod' is found from"),
+        ("__main__.mod:It", "no module '__main__.mod' is found from"),
     ],
 )
 def test_a_target_that_cannot_be(here: Path, text: str, expected: str) -> None:
@@ -142,4 +156,13 @@ def test_a_target_that_cannot_be(here: Path, text: str, expected: str) -> None:
         "wrong": "from summon_testcase import *\nnap = SimpleExecutor('x', timeout='soon')",
     }.items():
         (here / f"{name}.py").write_text(source)
+    for name, source in {
+        "bad": "\n1 / 0",
+        "ends": "import sys; sys.exit(0)",
+        "lacks": "import nix",
+        "whole": "",
+    }.items():
+        (here / name).mkdir()
+        (here / name / "__init__.py").write_text(source)
+        (here / name / "mod.py").write_text("")
     assert expected in said(text)
