@@ -85,8 +85,8 @@ class Directory:
                 self._clear()
             self.part = os.path.join(self.parts, f"{os.getpid()}-{now[0]:.3f}.jsonl")
             self.claim(self.part)
-            facts = {"at": now[0], "unix": now[1], "began": began, "forked": forked, "logs": logs}
-            self.append({**facts, **_about_this_process(forked)})
+            facts = {"at": now[0], "unix": now[1], "began": began, "forked": forked}
+            self.append({**facts, "logs": self.relative(logs), **_about_this_process(forked)})
 
     def mine(self) -> bool:
         """Whether this process has joined, and not a parent that has forked it."""
@@ -105,6 +105,14 @@ class Directory:
                 line = line[os.write(fd, line) :]
         finally:
             os.close(fd)
+
+    def relative(self, path: str) -> str:
+        """A path as parts have it: relative to the directory, which may be renamed, if it is in it.
+
+        :param path: a full path.
+        """
+        is_in_it = f"{path}{os.sep}".startswith(self.path + os.sep)
+        return os.path.relpath(path, self.path) if is_in_it else path
 
     def heads(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """All parts, and the first line of each."""

@@ -56,7 +56,7 @@ class _Process:
     def __init__(self, name: str, lines: list[Facts], start: float, folder: str) -> None:
         head = lines[0]
         self._start, self._folder = start, folder
-        self._kept = head.get("logs", "")
+        self._kept = os.path.normpath(os.path.join(folder, head.get("logs", "")))
         self.facts: Facts = {
             "id": name,
             "pid": head["pid"],
@@ -190,7 +190,9 @@ class _Process:
         life = self._life(service, at, begins=last.get("spawned") is not None)
         life.update(spawned=at, pid=line["pid"])
         service.update(command=list(line.get("command", ())), cwd=line.get("cwd", ""))
-        path = self.logs[id(life)] = line.get("log", "")
+        # what is in the directory of the report is named relative to it, which may have been moved
+        path = os.path.join(self._folder, line["log"]) if line.get("log") else ""
+        self.logs[id(life)] = path
         if path.startswith(self._kept + os.sep):
             life["log"] = os.path.relpath(path, self._folder)
 

@@ -49,6 +49,7 @@ class Recorder:
             if isinstance(event, Note) and event.attachment:
                 facts["attachment"] = self._kept(event.attachment)
             if isinstance(event, ServiceSpawned):
+                facts["log"] = self.directory.relative(event.log)
                 self._running[event.number] = event.log
                 self._sizes.pop(event.number, None)
             sizes = self._grown()
@@ -82,7 +83,7 @@ class Recorder:
             let_through(error)
             os.unlink(place)
             return path
-        return os.path.relpath(place, self.directory.path)
+        return self.directory.relative(place)
 
 
 #: the program that the warden runs; it has no path of its own to find us by

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import unittest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -107,6 +109,32 @@ class ModelTest(unittest.TestCase):
         self.start()
         offset, text = self.life()["excerpt"][0]
         self.assertEqual((offset, text), (0, "hello\ngreen </script>\ufffd\ufffd\\x00\n"))
+
+    def test_a_report_that_was_renamed_shows_its_own_logs(self):
+        """Another run may have written a report in its former place meanwhile."""
+        self.start()
+        now = Path(self.directory.path).rename(f"{self.directory.path}-then")
+        self.addCleanup(shutil.rmtree, now)
+        self.log.parent.mkdir(parents=True)
+        self.log.write_bytes(b"of another run\n")
+        (service,) = report(Directory(str(now)))["services"]
+        (life,) = service["lives"]
+        self.assertEqual(life["log"], "logs/web-1.log")
+        self.assertTrue(life["excerpt"][0][1].startswith("hello"), life["excerpt"])
+
+    def test_logs_that_are_kept_elsewhere_are_found(self):
+        """By ``SUMMON_LOGS``: elsewhere, or in the directory of the report itself."""
+        for kept in ("..", "."):
+            self.directory = Directory(os.path.join(self.log.parent.parent, f"report{kept}"))
+            logs = os.path.normpath(os.path.join(self.directory.path, kept))
+            self.directory.join(logs=logs)
+            self.recorder = Recorder(self.directory, logs)
+            self.log = Path(logs, f"web{kept}.log")
+            self.log.write_bytes(b"")
+            self.start()
+            life = self.life()
+            self.assertEqual(life["log"], os.path.join(kept, self.log.name).removeprefix("./"))
+            self.assertTrue(life["excerpt"])
 
     def test_logs_never_take_more_than_their_room(self):
         self.start()
