@@ -93,7 +93,8 @@ class _Row:
             if life["ready"] is not None:
                 self.was_ready = True
                 self.slowest = max(self.slowest, life["ready"] - life["starting"])
-            if life["failed"] is not None:
+            # a start is cancelled since another one has failed, which is the one to look at
+            if life["failed"] is not None and life["error"] != "cancelled":
                 self.failures += 1
                 self.reason = self.reason or life["error"]
             if life["died"]:

@@ -40,6 +40,14 @@ def test_no_text_breaks_an_annotation() -> None:
     assert not set("\x1b\r\n") & set(line)
 
 
+def test_only_what_failed_itself_is_annotated() -> None:
+    """The other starts were cancelled because of it, and would be ten before it."""
+    others = [service(f"s{number}", failed=2.0, error="cancelled") for number in range(10)]
+    guilty = service("db", failed=2.0, error="db: exited with status 3")
+    lines = list(github.errors(report(*others, guilty)))
+    assert lines == ["::error title=ShopTest.db::db: exited with status 3"]
+
+
 def test_there_is_never_too_much() -> None:
     services = [service(f"s{number}", failed=2.0, error="no " * 5_000) for number in range(500)]
     made = report(*services, messages=("long " * 5_000,) * 5_000)

@@ -163,6 +163,8 @@ class PageTest(SummonMixin, unittest.TestCase):
         made_up = {"large": run(), "small": run(12, 7, 1), "untested": run(0, 5, 2)}
         failed = made_up["untested"]["services"][-1]["lives"][-1]
         failed.update(ready=None, failed=failed["ready"], error="mail is not ready\nbut why")
+        cancelled = made_up["untested"]["services"][-2]["lives"][-1]
+        cancelled.update(ready=None, failed=cancelled["starting"], error="cancelled")
         mail = made_up["small"]["services"][2]["lives"][0]
         mail.update(excerpt=[], marks=[], shortened=True)
         for name, made in {**made_up, "empty": {}}.items():

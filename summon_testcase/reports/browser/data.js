@@ -122,7 +122,8 @@ function deathsOf(service) {
 for (const service of services) service.deaths = deathsOf(service);
 const deaths = services.flatMap((service) => service.deaths).sort((a, b) => a.at - b.at);
 const died = deaths.filter((death) => !death.byTest && !death.start);
-const unstarted = deaths.filter((death) => death.start);
+// a start is cancelled since another one has failed, which is the one to look at
+const unstarted = deaths.filter((death) => death.start && death.how !== "cancelled");
 
 /* The service of this name that another one of the same process refers to. */
 function named(name, service) {
