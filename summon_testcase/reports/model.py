@@ -90,13 +90,12 @@ class _Process:
         at, event = self._time(line["at"]), line.get("event", "")
         if event == "end":
             self.facts["ended"] = at
-        elif isinstance(line.get("number"), int):
-            service = self._service(line)
+        elif event.startswith("Service"):
             known: Callable[[Facts, float, Facts], None] | None = getattr(
-                self, f"_{event.removeprefix('Service').lower()}", None
+                self, f"_on_{event.removeprefix('Service').lower()}", None
             )
-            if known is not None and event.startswith("Service"):
-                known(service, at, line)
+            if known is not None:
+                known(self._service(line), at, line)
         elif event == "TestBegan":
             self.tests.append(
                 {
@@ -180,12 +179,12 @@ class _Process:
 
     # -- one for each kind of event, called by its name --
 
-    def _starting(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_starting(self, service: Facts, at: float, line: Facts) -> None:
         service.update(kind=line.get("kind", ""), scope=line.get("scope", ""))
         service["refs"] = list(line.get("after", ()))
         self._life(service, at, begins=True)
 
-    def _spawned(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_spawned(self, service: Facts, at: float, line: Facts) -> None:
         last = service["lives"][-1] if service["lives"] else {}
         life = self._life(service, at, begins=last.get("spawned") is not None)
         life.update(spawned=at, pid=line["pid"])
@@ -196,45 +195,45 @@ class _Process:
         if path.startswith(self._kept + os.sep):
             life["log"] = os.path.relpath(path, self._folder)
 
-    def _ready(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_ready(self, service: Facts, at: float, line: Facts) -> None:
         life = self._life(service, at)
         life.update(ready=at, looks=line.get("looks", 0), refusal=line.get("refusal", ""))
         service["url"] = line.get("url", "") or service["url"]
 
-    def _waiting(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_waiting(self, service: Facts, at: float, line: Facts) -> None:
         self._life(service, at)["refusal"] = line.get("refusal", "")
 
-    def _failed(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_failed(self, service: Facts, at: float, line: Facts) -> None:
         life = self._life(service, at)
         facts = {key: line.get(key) or life[key] for key in ("error", "looks", "refusal", "how")}
         life.update(failed=at, **facts)
 
-    def _paused(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_paused(self, service: Facts, at: float, line: Facts) -> None:
         self._life(service, at)["paused"].append([at, None])
 
-    def _resumed(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_resumed(self, service: Facts, at: float, line: Facts) -> None:
         for pause in self._life(service, at)["paused"][-1:]:
             pause[1] = at
 
-    def _reset(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_reset(self, service: Facts, at: float, line: Facts) -> None:
         service["resets"].append([at, line.get("after", 0.0)])
 
-    def _died(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_died(self, service: Facts, at: float, line: Facts) -> None:
         self._life(service, at)["died"] = {
             "at": at,
             "how": line.get("how", ""),
             "when": line.get("when", ""),
         }
 
-    def _restarted(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_restarted(self, service: Facts, at: float, line: Facts) -> None:
         service["restarts"].append([at, line.get("reason", "")])
 
-    def _stopping(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_stopping(self, service: Facts, at: float, line: Facts) -> None:
         self._life(service, at)["stopping"] = at
 
-    def _stopped(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_stopped(self, service: Facts, at: float, line: Facts) -> None:
         life = service["lives"][-1] if service["lives"] else self._life(service, at)
         life.update(stopped=at, how=line.get("how", ""), error=line.get("error", ""))
 
-    def _killed(self, service: Facts, at: float, line: Facts) -> None:
+    def _on_killed(self, service: Facts, at: float, line: Facts) -> None:
         self._life(service, at)["killed"] = {"at": at, "signal": line.get("signal", "")}

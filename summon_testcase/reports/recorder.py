@@ -45,7 +45,11 @@ class Recorder:
             if not self.directory.mine():
                 self._running, self._sizes = {}, {}
                 self.directory.join(forked=True, logs=self._logs)
-            facts: dict[str, Any] = {"event": type(event).__name__, **vars(event)}
+            # a class of the user's own counts as the one of ours that it is made of
+            bases = (base for base in type(event).__mro__ if issubclass(base, Event))
+            kind = next(base for base in bases if base.__module__ == Event.__module__)
+            facts: dict[str, Any] = {name: vars(event)[name] for name in kind._fields}
+            facts["event"] = kind.__name__
             if isinstance(event, Note) and event.attachment:
                 facts["attachment"] = self._kept(event.attachment)
             if isinstance(event, ServiceSpawned):

@@ -18,6 +18,32 @@ from summon_testcase.reports.recorder import Recorder
 NASTY = b"hello\n\x1b[32mgreen\x1b[0m </script>\xff\xfe\x00\n"
 
 
+class Backup(events.Event):
+    """An event of a user, with fields that mean something else in a report."""
+
+    sizes: list[int]
+    event: str = "end"
+    number: int = 1
+
+
+class ServiceTime(events.ServiceEvent):
+    """Not one of ours, though it is called as these are."""
+
+
+class end(events.Event):
+    """As the last line of a part is called."""
+
+
+class TestBegan(events.Event):
+    """Has the name of one of ours, and not its fields."""
+
+
+class Screenshot(events.Note):
+    """A note with more in it."""
+
+    window: str
+
+
 class ModelTest(unittest.TestCase):
     """One process, whose events are written here one by one."""
 
@@ -160,6 +186,20 @@ class ModelTest(unittest.TestCase):
         self.assertEqual(note["attachment"], "attachments/shot-1.png")
         copy = Path(self.directory.path, note["attachment"])
         self.assertEqual(copy.read_bytes(), b"picture")
+
+    def test_events_of_a_user_are_no_events_of_ours(self):
+        self.start()
+        before = report(self.directory)
+        self.tell(Backup, sizes=[1, 2])
+        self.tell(ServiceTime)
+        self.tell(end)
+        self.tell(TestBegan)
+        after = report(self.directory)
+        self.assertEqual(after["services"], before["services"])
+        self.assertEqual((after["tests"], after["processes"][0]["ended"]), ([], None))
+        self.tell(Screenshot, text="as it was", window="left")
+        (note,) = report(self.directory)["notes"]
+        self.assertEqual(note["text"], "as it was")
 
     def test_names_an_attachment_that_cannot_be_copied(self):
         for path in (f"{self.directory.path}/none.png", self.directory.path):
