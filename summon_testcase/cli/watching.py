@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -55,13 +56,18 @@ def _directory(glob: str) -> str:
 def _pattern(glob: str) -> re.Pattern[str]:
     """A regular expression for paths: ``*`` and ``?`` stop at a slash, ``**/`` does not."""
     special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    found = re.split(r"(\*\*/|\*\*|\*|\?|\[[^]]+\])", glob)
+    found = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^/][^]/]*\])", glob)
     return re.compile(
         "".join(
-            special.get(part) or (part if part.startswith("[") else re.escape(part))
+            special.get(part) or (_set(part) if part.startswith("[") else re.escape(part))
             for part in found
         )
     )
+
+
+def _set(part: str) -> str:
+    """What ``[a-z]`` or ``[!a-z]`` means to :mod:`fnmatch`, and no slash."""
+    return "(?!/)" + fnmatch.translate(part).removeprefix("(?s:")[: -len(r")\Z")]
 
 
 def restarts(owner: Owner, watched: Sequence[str], cascade: bool, screen: Screen) -> Steps[None]:

@@ -60,6 +60,15 @@ def test_what_a_file_concerns(stack: Orchestrator, tmp_path: Path) -> None:
         ("/a/**/*.py", ["/a/b.py", "/a/b/c.py", "/a/b/c/d.py"], ["/b/a/b.py", "/a/b.txt"]),
         ("/a/**", ["/a/b/c.txt"], ["/ab"]),
         ("/a/[bc]?.+", ["/a/bx.+"], ["/a/dx.+", "/a/bx.y"]),
+        ("/a/[!b]*.py", ["/a/c.py", "/a/!.py"], ["/a/b.py", "/a/bc.py", "/a/c/d.py"]),
+        ("/a[!b]c", ["/axc"], ["/abc", "/a/c"]),
+        ("/a/[^b]", ["/a/^", "/a/b"], ["/a/c"]),
+        ("/a/[]b]", ["/a/]", "/a/b"], ["/a/c", "/a/]b]"]),
+        ("/a/[!]b]", ["/a/c"], ["/a/]", "/a/b"]),
+        ("/a/[z-a]", [], ["/a/z", "/a/a", "/a/b", "/a/[z-a]"]),
+        ("/a/[!z-a]", ["/a/b"], []),
+        ("/a/[b-d\\]", ["/a/c", "/a/\\"], ["/a/e"]),
+        ("/[!]/[]/[a/b]", ["/[!]/[]/[a/b]"], ["/x/[]/[a/b]"]),
     ],
 )
 def test_globs(glob: str, fits: list[str], does_not: list[str]) -> None:
