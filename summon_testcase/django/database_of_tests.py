@@ -73,7 +73,9 @@ class TestDatabase:
         for alias, name in project.aliases().items():
             found = _entry(alias)
             if _is_set_up(found):
-                told[name] = {key: found[key] for key in ("HOST", "PORT", "NAME")}
+                place = {"HOST": found["HOST"], "PORT": found["PORT"], "NAMES": {}}
+                # one server may have several databases
+                told.setdefault(name, place)["NAMES"][found["TEST"].declared] = found["NAME"]
         variables = {}
         own = project.services[project.aliases()["default"]]
         if isinstance(own, DatabaseServer):
@@ -96,8 +98,9 @@ class TestDatabase:
         found = _entry("default")
         if not _is_set_up(found):
             raise NotRunning(
-                "django: there is no test database yet: it is made when a runner of Django begins, "
-                "or, with pytest-django, for the first test that uses the database"
+                "django: there is no test database: a runner of Django makes it first of all, if a "
+                "test of the run uses it, and pytest-django for the first test that does; a "
+                'SimpleTestCase that needs it has databases = {"default"}'
             )
         return found
 
@@ -111,4 +114,7 @@ def _entry(alias: str) -> dict[str, Any]:
 
 def _is_set_up(entry: dict[str, Any]) -> bool:
     """Whether the name of a database is that of the test database by now."""
-    return bool(entry["NAME"] != entry["TEST"].declared)
+    test = entry["TEST"]
+    if entry["NAME"] == test.declared == test.get("NAME"):
+        return test.service in project.up()  # they never differ
+    return bool(entry["NAME"] != test.declared)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..testing.fixtures import Stack
 
 #: the variable that tells a process, which is itself a service of tests, where the services of its
-#: settings are: for each name a URL, or what ``DATABASES`` has
+#: settings are: for each name a URL, or an address and the names of test databases
 VARIABLE = "SUMMON_DJANGO"
 #: what templates and ``env=`` call the test database
 TEST_DATABASE = "django"
@@ -54,6 +54,7 @@ class Project:
             self.services[service.name] = service
             if service._port is None:
                 lease_port(service)
+            _tell_everywhere()
         if is_database:
             self.databases.add(service.name)
         return service.name
@@ -105,12 +106,9 @@ class Project:
     def stack(self) -> Stack:
         """What has the services up in this process."""
         if self._stack is None:
-            from ..testing import pool
             from ..testing.fixtures import Stack
-            from .database_of_tests import TestDatabase
 
             self._stack = Stack(None, self.services, "session")
-            pool.everywhere[TEST_DATABASE] = TestDatabase()
         return self._stack
 
     def begin(self, aliases: Collection[str] | None = None, keep: bool = False) -> None:
@@ -197,6 +195,17 @@ def lease_port(service: SimpleExecutor) -> None:
 
     service._port = ports.lease()
     shutdown.give_back_at_exit()
+
+
+def _tell_everywhere() -> None:
+    """Have ``env=`` and templates of all services know the test database, also if there is none.
+
+    Then it is an error that says so.
+    """
+    from ..testing import pool
+    from .database_of_tests import TestDatabase
+
+    pool.everywhere.setdefault(TEST_DATABASE, TestDatabase())
 
 
 def _is_worker() -> bool:

@@ -76,9 +76,12 @@ def database(service: SimpleExecutor, **settings: Any) -> dict[str, Any]:
     if not isinstance(test, dict):
         raise InvalidArgument(f'database(): TEST={test!r}: write a dict, such as {{"NAME": "x"}}')
     name = project.add(service, is_database=True)
-    place = {"HOST": service.host, "PORT": str(service.port)}
-    found = {**ours, **settings, **project.told().get(name, place), "TEST": UnderTest(test)}
+    here = {"HOST": service.host, "PORT": str(service.port), "NAMES": {}}
+    place = dict(project.told().get(name, here))
+    names = place.pop("NAMES")
+    found = {**ours, **settings, **place, "TEST": UnderTest(test)}
     found["TEST"].service, found["TEST"].declared = name, found["NAME"]
+    found["NAME"] = names.get(found["NAME"], found["NAME"])
     return found
 
 

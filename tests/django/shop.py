@@ -33,9 +33,8 @@ USE_TZ = True
 INSTALLED_APPS = ["shop"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "shop.urls"
-DATABASES = {
-    "default": database(PostgreSQL(bindir=os.environ.get("BINDIR"), restart=True), NAME="shop"),
-}
+server = PostgreSQL(bindir=os.environ.get("BINDIR"), restart="MORTAL" not in os.environ)
+DATABASES = {"default": database(server, NAME="shop")}
 if "manage.py" in sys.argv[0]:  # pytest-django starts all databases
     DATABASES["unused"] = database(PostgreSQL(bindir="/nowhere"))
 redis = Redis(reset=True, program=os.environ.get("REDIS"))
@@ -111,6 +110,10 @@ class Shop:
     def write(self, name: str, text: str) -> None:
         """Add a file."""
         (self.path / name).write_text(text)
+
+    def append(self, name: str, text: str) -> None:
+        """Add lines at the end of a file."""
+        self.write(name, (self.path / name).read_text() + text)
 
     def run(self, *words: str, status: int = 0, **environment: str) -> str:
         """What a command of Python prints, under the strictest settings; nothing is left of it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .shop import Shop
 
 TESTS = """
@@ -63,11 +65,100 @@ def test_services_use_the_test_database(shop: Shop) -> None:
     assert said.count('"GET / HTTP/1.1" 200 7\n') == 3 and "AssertionError: 1 plums" in said
 
 
-def test_there_is_none_yet(shop: Shop) -> None:
+def test_a_test_database_with_the_name_of_the_real_one(shop: Shop) -> None:
+    shop.append(
+        "settings.py",
+        "DATABASES = {'default': database(server, NAME='shop', TEST={'NAME': 'shop'})}\n",
+    )
+    shop.write("shop/tests.py", TESTS)
+    assert "Ran 1 test" in shop.test("shop.tests.Told")
+
+
+@pytest.mark.parametrize("only", ["database", "all"])
+def test_there_is_none(shop: Shop, only: str) -> None:
     """A service that is told of a database which no test has made would use another one."""
     tests = TESTS.replace(
         "class Told(SummonMixin, TestCase)", "class Told(SummonMixin, SimpleTestCase)"
     )
     shop.write("shop/tests.py", tests.replace("import TestCase", "import SimpleTestCase"))
+    if only == "database":
+        shop.write("settings.py", ONLY_A_DATABASE)
     said = shop.test("shop.tests.Told", status=1)
-    assert "NotRunning: django: there is no test database yet: it is made when a runner" in said
+    assert (
+        "NotRunning: django: there is no test database: a runner of Django makes it first" in said
+    )
+
+
+ONLY_A_DATABASE = """
+from summon_testcase.django import database
+from summon_testcase.services import PostgreSQL
+
+SECRET_KEY = "no secret"
+INSTALLED_APPS = ["shop"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {"default": database(PostgreSQL(), NAME="shop")}
+TEST_RUNNER = "summon_testcase.django.Runner"
+"""
+
+
+def test_spawned_workers_have_it_if_settings_name_nothing_else(shop: Shop) -> None:
+    shop.write("settings.py", ONLY_A_DATABASE)
+    tests = """
+from django.db import connection
+from django.test import TestCase
+from summon_testcase import OutputCoordinatedExecutor, SummonMixin
+
+class One(SummonMixin, TestCase):
+    says = OutputCoordinatedExecutor(
+        ["sh", "-c", 'echo "base $PGDATABASE"; exec sleep 60'],
+        banner="base (?P<base>.*)\\n", env=["django"])
+
+    def test_told(self):
+        assert self.says.base == connection.settings_dict["NAME"]
+
+class Two(One):
+    pass
+"""
+    shop.write("shop/tests.py", tests)
+    assert "Ran 2 tests" in shop.test("shop.tests", "--parallel", "2", SPAWN="1")
+
+
+def test_two_databases_on_one_server(shop: Shop) -> None:
+    shop.append(
+        "settings.py",
+        """
+server = PostgreSQL(name="both")
+DATABASES = {alias: database(server, NAME=alias) for alias in ("default", "archive", "unused")}
+""",
+    )
+    tests = """
+from urllib.request import urlopen
+
+from django.db import connections
+from summon_testcase.django import SummonLiveServerTestCase
+from .models import Plum
+
+class Live(SummonLiveServerTestCase):
+    databases = {"default", "archive"}
+
+    def test_count(self):
+        Plum.objects.create(name="Victoria")
+        Plum.objects.using("archive").create(name="Opal")
+        Plum.objects.using("archive").create(name="Czar")
+        with urlopen(self.live_server_url) as answer:
+            assert answer.read() == b"1 and 2 plums"
+"""
+    views = """
+from django.http import HttpResponse
+from django.urls import path
+from .models import Plum
+
+def count(request):
+    old = Plum.objects.using("archive").count()
+    return HttpResponse(f"{Plum.objects.count()} and {old} plums")
+
+urlpatterns = [path("", count)]
+"""
+    shop.write("shop/tests.py", tests)
+    shop.write("shop/urls.py", views)
+    assert "Ran 1 test" in shop.test()

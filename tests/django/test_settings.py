@@ -70,11 +70,15 @@ def test_names() -> None:
 
 
 def test_a_process_that_is_a_service_of_tests_is_told_where_the_others_are() -> None:
-    place = {"HOST": "127.0.0.1", "PORT": "20000", "NAME": "test_shop_2"}
-    told = {"postgresql": place, "redis": "redis://127.0.0.1:20002/0"}
+    place = {"HOST": "127.0.0.1", "PORT": "20000"}
+    names = {"shop": "test_shop_2", "archive": "test_archive_2"}
+    told = {"postgresql": {**place, "NAMES": names}, "redis": "redis://127.0.0.1:20002/0"}
     with mock.patch.dict("os.environ", SUMMON_DJANGO=json.dumps(told)):
-        entry = database(PostgreSQL(), NAME="shop")
-        assert {key: entry[key] for key in place} == place
+        server = PostgreSQL()
+        for name in ("shop", "archive", "unused"):
+            entry = database(server, NAME=name)
+            assert {key: entry[key] for key in place} == place
+            assert entry["NAME"] == names.get(name, "unused")
         assert url(Redis()) == told["redis"]
         other = Redis(name="other")
         assert url(other) == other.url
