@@ -6,44 +6,33 @@ One that was spawned imports the settings anew, and they have other addresses.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from types import MethodType
 from typing import Any
 
 from django.core.signals import setting_changed
-from django.test import runner
 
 from ..executors.simple import SimpleExecutor
 from ..wording import at
 from .project import lease_port, project
-from .results import ServiceResult
-
-
-def init_worker(*arguments: Any, **options: Any) -> None:
-    """Called in each worker before its first test."""
-    runner._init_worker(*arguments, **options)
-    project.begin_in_worker(readdress)
-
-
-class RemoteResult(ServiceResult, runner.RemoteTestResult):  # type: ignore[misc]
-    """What becomes of tests in a worker."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        # up to Python 3.10 a failed subtest takes its result to the parent
-        return {key: v for key, v in super().__getstate__().items() if key != "_services"}
-
-
-class RemoteRunner(runner.RemoteTestRunner):  # type: ignore[misc]
-    """Runs tests in a worker."""
-
-    resultclass = RemoteResult
 
 
 class Workers:
     """A base, to the left of a suite that runs tests in parallel."""
 
-    init_worker = init_worker
-    runner_class = RemoteRunner
+    @property
+    def init_worker(self) -> MethodType:
+        """What Django has each worker call before its first test."""
+        usual = super().init_worker.__func__  # type: ignore[misc]
+        # Django takes its __func__, which must be of a kind that spawned workers can receive
+        return MethodType(functools.partial(_init_worker, usual), self)
+
+
+def _init_worker(usual: Callable[..., None], *arguments: Any, **options: Any) -> None:
+    usual(*arguments, **options)
+    project.begin_in_worker(readdress)
 
 
 def readdress(services: Iterable[SimpleExecutor]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import is_ours
 from ..executors.declared import declared
+from ..executors.executor import Executor
 from ..foreign import let_through
 from ..testing import result_hooks, unstarted
 from ..testing.watch import Watch
@@ -18,19 +19,71 @@ from .project import project
 __unittest = True
 
 
+class Preparation:
+    """Has the services of the project as they were at first, for one test.
+
+    :param test: the test; None at the end of the last class.
+    """
+
+    def __init__(self, test: Any) -> None:
+        self.test = test
+        self.names = project.up()
+        #: sentences about services that were started again
+        self.remarks: list[str] = []
+        #: why the services are not up
+        self.reason: BaseException | None = project.failure
+        if self.names and self.reason is None:
+            label = "the end of the last class" if test is None else test.id()
+            with self._noting():
+                self.remarks = project.stack.bring_up(self.names, label)
+
+    @property
+    def parts(self) -> list[Executor]:
+        """All executors of the services."""
+        return project.stack.parts(self.names) if self.names else []
+
+    def reset(self) -> None:
+        """Reset services that a test has used; from now on this one does."""
+        if self.names and self.reason is None:
+            with self._noting():
+                project.stack.pool.reset(self.parts)
+                project.stack.pool.mark_used(self.parts)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            let_through(error)
+            self.reason = trimmed(error) if is_ours(error) else error
+
+
 class ServiceResult:
     """A base, to the left of a class of results, which looks after the services of the project."""
 
+    #: what the suite has done for the next test
+    preparation: Preparation | None = None
+    #: why its class has not been set up; each of its tests then raises that
+    class_failure: BaseException | None = None
+
     def startTest(self, test: Any) -> None:
-        """Have the services as they were at first."""
+        """Begin to look after the services."""
         super().startTest(test)  # type: ignore[misc]
-        self._services = _during(test, self)
+        ready = self.preparation
+        if ready is None or ready.test is not test:  # a suite that is none of ours runs it
+            ready = Preparation(test)
+            ready.reset()
+        self._services = _during(test, self, ready)
         self._services.__enter__()
 
     def stopTest(self, test: Any) -> None:
         """Note that the test is over."""
         self._services.__exit__(None, None, None)
         super().stopTest(test)  # type: ignore[misc]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a failed subtest takes the result of its worker to the parent, where nobody asks for it
+        return object, ()
 
 
 @functools.cache
@@ -40,26 +93,18 @@ def with_services(result_class: type) -> type:
 
 
 @contextmanager
-def _during(test: Any, result: Any) -> Iterator[None]:
+def _during(test: Any, result: Any, ready: Preparation) -> Iterator[None]:
     """While a test runs, look after the services, and add to its report what they do."""
-    names, reason = project.up(), project.failure
-    if not names and reason is None:
+    reason = ready.reason
+    if not ready.names and reason is None:
         yield
         return
-    stack, label = project.stack, test.id()
-    everything = stack.parts(names)
-    watch = Watch(everything, label, stack.pool.may_revive)
-    try:
-        if reason is None:
-            watch.remarks = stack.bring_up(names, label)
-            watch.begin()
-            stack.pool.reset(everything)
-            stack.pool.mark_used(everything)
-    except Exception as error:
-        let_through(error)
-        reason = error
-    if reason is not None:
-        watch.reason = trimmed(reason) if is_ours(reason) else reason
+    watch = Watch(ready.parts, test.id(), project.stack.pool.may_revive)
+    watch.remarks = ready.remarks
+    if reason is None:
+        watch.begin()
+    else:
+        watch.reason = reason
         test.setUp = functools.partial(unstarted.services_not_up, reason, reason.__traceback__)
     try:
         with result_hooks.reported(test, result, watch, tell=not declared(type(test))):

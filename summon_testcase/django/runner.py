@@ -13,7 +13,7 @@ from ..errors import SummonError
 from ..foreign import let_through
 from .parallel import Workers
 from .project import project
-from .results import with_services
+from .suites import suite_with_services
 
 
 @contextmanager
@@ -29,12 +29,16 @@ def _without_traceback() -> Iterator[None]:
 class RunnerMixin:
     """Adds to a test runner of Django what :class:`Runner` has.
 
-    Write it to the left of the runner: ``class OurRunner(RunnerMixin, XMLTestRunner)``.
+    Write it to the left of the runner: ``class OurRunner(RunnerMixin, XMLTestRunner)``. What that
+    has of its own stays: its suites, its results, the workers of ``--parallel``.
     """
 
-    parallel: int
     keepdb: bool
-    test_runner: Any
+
+    @property
+    def test_suite(self) -> Any:
+        """The suite that runs tests in one process."""
+        return suite_with_services(super().test_suite)  # type: ignore[misc]
 
     @property
     def parallel_test_suite(self) -> Any:
@@ -58,17 +62,24 @@ class RunnerMixin:
     def teardown_databases(self, old_config: Any, **kwargs: Any) -> None:
         """Remove the test databases, then stop the services."""
         try:
-            super().teardown_databases(old_config, **kwargs)  # type: ignore[misc]
+            living = list(_of_servers_that_run(old_config))
+            super().teardown_databases(living, **kwargs)  # type: ignore[misc]
         finally:
             with _without_traceback():
                 project.end()
 
-    def get_resultclass(self) -> Any:
-        """The class of results, which adds to a report what services wrote."""
-        usual = super().get_resultclass()  # type: ignore[misc]
-        found = usual or self.test_runner.resultclass
-        # workers have done so already
-        return found if self.parallel > 1 else with_services(found)
+
+def _of_servers_that_run(old_config: Any) -> Iterator[Any]:
+    """The test databases that can be removed: those of a server that is dead go with its data."""
+    names, up = project.aliases(), project.up()
+    for entry in old_config:
+        connection, former_name, _ = entry
+        name = names.get(connection.alias, "")
+        if name not in up or project.services[name].running():
+            yield entry
+        else:
+            connection.close()
+            connection.settings_dict["NAME"] = former_name
 
 
 class Runner(RunnerMixin, DiscoverRunner):  # type: ignore[misc]

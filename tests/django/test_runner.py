@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ..needs import give_up
 from .shop import Shop
 
 TESTS = """
@@ -67,6 +69,104 @@ def test_each_test_finds_a_fresh_database_and_a_fresh_cache(shop: Shop) -> None:
     assert said.count("wrote during this test") == 1, said
     killed = "ProcessExited: redis: was killed by SIGKILL during shop.tests.TheCacheDies.test_1_"
     assert said.count(killed) == 2 and "not reached" not in said, said
+
+
+#: what Django does before a test writes into the cache
+PREPARED = """
+from django.core.cache import cache
+from django.db.models.signals import post_save
+from django.dispatch import receiver
+from django.test import TestCase, TransactionTestCase
+from .models import Plum
+
+@receiver(post_save, sender=Plum)
+def saved(instance, **kwargs):
+    cache.set("plum", instance.name)
+
+class DataOfTheClass(TestCase):
+    @classmethod
+    def setUpTestData(cls):
+        Plum.objects.create(name="Opal")
+
+    def test_finds_it(self):
+        assert cache.get("plum") == "Opal"
+        assert cache.get("left") is None
+        cache.set("left", 1)
+
+class Again(DataOfTheClass):
+    pass
+
+class Fixture(TransactionTestCase):
+    fixtures = ["plum.json"]
+
+    def test_finds_it(self):
+        assert cache.get("plum") == "Victoria"
+        assert cache.get("left") is None
+        cache.set("left", 1)
+    test_again = test_finds_it
+"""
+
+
+@pytest.mark.parametrize("words", [(), ("--parallel", "2")], ids=["alone", "parallel"])
+def test_services_forget_before_django_prepares_a_test(shop: Shop, words: tuple[str, ...]) -> None:
+    """What fixtures and ``setUpTestData`` have written is there in the test."""
+    shop.write("shop/tests.py", PREPARED)
+    (shop.path / "shop/fixtures").mkdir()
+    plum = {"model": "shop.plum", "pk": 1, "fields": {"name": "Victoria"}}
+    shop.write("shop/fixtures/plum.json", json.dumps([plum]))
+    assert "Ran 4 tests" in shop.test(*words, SPAWN="1")
+
+
+#: the classes run in the order of their names
+DEADLY = """
+import os, signal, time
+from django.conf import settings
+from django.test import TestCase
+from summon_testcase import SimpleExecutor, SummonMixin
+from settings import server
+from .models import Plum
+
+class A(TestCase):
+    def test_1_kills(self):
+        os.kill(server.pid, signal.SIGKILL)
+        limit = time.monotonic() + 20
+        while server.running() and time.monotonic() < limit:
+            time.sleep(0.01)
+
+    if "MORTAL" in os.environ:
+        def test_2(self):
+            Plum.objects.create(name="Victoria")
+
+class B(TestCase):
+    @classmethod
+    def setUpTestData(cls):
+        Plum.objects.create(name="Victoria")
+
+    def test_1(self):
+        assert Plum.objects.get().name == "Victoria"
+    test_2 = test_1
+
+class C(SummonMixin, B):
+    writes = SimpleExecutor("sh -c 'echo up >>started; exec sleep 60'", env=["django"])
+"""
+
+
+@pytest.mark.parametrize("restart", [True, False], ids=["restart", "no restart"])
+def test_a_database_that_dies(shop: Shop, restart: bool) -> None:
+    """Test cases of Django use the database before the test itself begins."""
+    shop.write("shop/tests.py", DEADLY)
+    killed = "postgresql: was killed by SIGKILL during shop.tests.A.test_1_kills"
+    if restart:
+        said = shop.test()
+        assert "Ran 5 tests" in said, said
+        assert f"{killed}; started again before shop.tests.B.test_1 (restart=)" in said
+        return
+    said = shop.test(status=1, MORTAL="1")
+    # the end of the class in which it died speaks to it, too
+    assert "Ran 6 tests" in said and "FAILED (errors=7)" in said, said
+    assert said.count(f"ProcessExited: {killed}\n") == 6, said
+    assert not (shop.path / "started").exists(), "services of a class whose tests cannot run"
+    assert "Traceback" not in said.partition("FAILED (errors=7)")[2], said
 
 
 #: each test waits until a test of the other worker runs, too
@@ -176,7 +276,7 @@ def test_a_database_that_is_kept(shop: Shop) -> None:
 def test_any_runner_has_them(shop: Shop) -> None:
     """Also one that knows nothing of us, since Django reads TEST when it sets up databases."""
     shop.write("shop/tests.py", TESTS)
-    shop.write("settings.py", (shop.path / "settings.py").read_text() + "del DATABASES['unused']\n")
+    shop.append("settings.py", "del DATABASES['unused']\n")
     plain = "django.test.runner.DiscoverRunner"
     said = shop.test("shop.tests.Committed.test_one", RUNNER=plain)
     assert "Ran 1 test" in said, said
@@ -197,3 +297,77 @@ class OwnWithServices(RunnerMixin, Own):
     own = {"RUNNER": "runners.OwnWithServices", "BINDIR": "/nowhere"}
     said = shop.test("shop.tests.Simple", **own)
     assert "my own" in said and "Ran 2 tests" in said, said
+
+
+#: a runner whose workers call a function of its own, and run tests by a class of its own
+OWN_WORKERS = """
+from django.test import runner
+from summon_testcase.django import RunnerMixin
+
+called = []
+
+def begin(*arguments, **options):
+    runner._init_worker(*arguments, **options)
+    called.append("begin")
+
+class Remote(runner.RemoteTestRunner):
+    def run(self, test):
+        called.append("run")
+        return super().run(test)
+
+class Suite(runner.ParallelTestSuite):
+    init_worker = begin
+    runner_class = Remote
+
+class Runner(RunnerMixin, runner.DiscoverRunner):
+    parallel_test_suite = Suite
+"""
+
+
+@pytest.mark.parametrize("how", ["forked", "spawned"])
+def test_workers_of_a_runner_stay_as_they_are(shop: Shop, how: str) -> None:
+    own = OWN_WORKERS.replace(
+        "class Runner(RunnerMixin, runner.DiscoverRunner)", "class Own(runner.DiscoverRunner)"
+    )
+    shop.write("runners.py", own + "class Runner(RunnerMixin, Own):\n    pass\n")
+    shop.write(
+        "shop/tests.py",
+        """
+from django.test import TestCase
+from runners import called
+from .fresh import used
+
+class One(TestCase):
+    def test_one(self):
+        assert called[:2] == ["begin", "run"], called
+        used()
+    test_two = test_one
+
+class Two(One):
+    pass
+""",
+    )
+    spawn = {"SPAWN": "1"} if how == "spawned" else {}
+    assert "Ran 4 tests" in shop.test("--parallel", "2", RUNNER="runners.Runner", **spawn)
+
+
+def test_a_runner_with_results_of_its_own(shop: Shop) -> None:
+    """The one that the docs of ``RunnerMixin`` name."""
+    if importlib.util.find_spec("xmlrunner") is None:
+        give_up("unittest-xml-reporting is not installed")
+    shop.write(
+        "runners.py",
+        """
+from xmlrunner.extra.djangotestrunner import XMLTestRunner
+from summon_testcase.django import RunnerMixin
+
+class OurRunner(RunnerMixin, XMLTestRunner):
+    pass
+""",
+    )
+    shop.append("settings.py", "TEST_OUTPUT_DIR = 'junit'\n")
+    shop.write("shop/tests.py", TESTS)
+    said = shop.test("shop.tests.InTransaction", status=1, RUNNER="runners.OurRunner")
+    assert "Ran 3 tests" in said and "FAILED (failures=1)" in said, said
+    (report,) = (shop.path / "junit").iterdir()
+    assert "postgresql wrote during this test:" in report.read_text()
