@@ -162,3 +162,61 @@ urlpatterns = [path("", count)]
     shop.write("shop/tests.py", tests)
     shop.write("shop/urls.py", views)
     assert "Ran 1 test" in shop.test()
+
+
+MAIL = """
+
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from summon_testcase.django import SummonLiveServerTestCase
+
+class Live(SummonLiveServerTestCase):
+    def test_mail(self):
+        with urlopen(self.live_server_url) as answer:
+            self.fail(answer.read().decode())
+
+    def test_error(self):
+        with self.assertRaises(HTTPError):
+            urlopen(self.live_server_url + "/no")
+        self.fail("as it should")
+"""
+SENDS_MAIL = """
+from django.conf import settings
+from django.core.mail import send_mail
+from django.http import HttpResponse
+from django.urls import path
+
+def send(request):
+    sent = send_mail("Plums", "They are ripe.", "shop@example.org", ["customer@example.org"])
+    return HttpResponse(f"{sent} mails, DEBUG={settings.DEBUG}")
+
+def fail(request):
+    raise RuntimeError("no plums")
+
+urlpatterns = [path("", send), path("no", fail)]
+"""
+
+
+def test_the_site_sends_no_mail(shop: Shop) -> None:
+    """Settings of tests often import those of production, with what sends real mail."""
+    mailer = """
+DEBUG = True
+BACKEND = f"django.core.mail.backends.{os.environ.get('MAIL', 'smtp')}.EmailBackend"
+if django.VERSION < (6, 1):
+    EMAIL_BACKEND, EMAIL_PORT = BACKEND, 9
+elif BACKEND.split(".")[-2] == "smtp":
+    MAILERS = {"default": {"BACKEND": BACKEND, "OPTIONS": {"host": "127.0.0.1", "port": 9}}}
+else:
+    MAILERS = {"default": {"BACKEND": BACKEND}}
+"""
+    shop.append("settings.py", f"import django\n{mailer}")
+    shop.write("shop/tests.py", MAIL)
+    shop.write("shop/urls.py", SENDS_MAIL)
+    said = shop.test(status=1)
+    assert "AssertionError: 1 mails, DEBUG=False" in said, said
+    assert "    | They are ripe." in said
+    assert "    | RuntimeError: no plums" in said, said
+    said = shop.test("shop.tests.Live.test_mail", status=1, MAIL="dummy")
+    assert "AssertionError: 1 mails, DEBUG=False" in said, said
+    assert "They are ripe." not in said
