@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..declaration import arguments
+from ..errors import InvalidArgument
 from ..executors.loading import warm_up
 from .ready_made import ReadyMade
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from ..readiness.probe import Probe
 
 _READY = re.compile(r" ready\.$", re.MULTILINE)
+#: options by which it would not say so in its output
+_SILENT = re.compile(
+    r"(?<!\S)(?:(?:-l ?|--loglevel[ =])(?!(?i:debug|info)(?!\S))|-f ?|--logfile[ =])\S+"
+)
 
 
 class Celery(ReadyMade):
@@ -24,7 +29,9 @@ class Celery(ReadyMade):
 
     :param app: the module of the Celery application, ``"shop.tasks"``; it is looked for in ``cwd``
         first.
-    :param options: further arguments of ``celery worker``, ``["-Q", "mail"]``.
+    :param options: further arguments of ``celery worker``, ``["-Q", "mail"]``; neither
+        ``--logfile`` nor a ``--loglevel`` above INFO, with which it does not say that it is ready.
+    :raises InvalidArgument: for these options.
 
     The other arguments are those of :class:`~summon_testcase.SimpleExecutor`.
 
@@ -44,6 +51,13 @@ class Celery(ReadyMade):
         words = ["-A", found, "worker", "-l", "INFO", "-P", "solo", "-c", "1"]
         words += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         super().__init__(words, **options)
+        silent = _SILENT.search(" ".join(self._options))
+        if silent:
+            raise InvalidArgument(
+                f"{self._declared}: options= has {silent[0]!r}: its output must say that it is "
+                "ready, which it does at the level INFO: write INFO or DEBUG, and no --logfile",
+                executor=self._declared,
+            )
 
     def _warm_up(self) -> None:
         warm_up()

@@ -93,6 +93,17 @@ class CeleryTest(SummonMixin, unittest.TestCase):
             said = other.tail(100)
         self.assertRegex("\n".join(said), r"celery@\S+ ready\.")
 
+    def test_options_that_silence_it(self) -> None:
+        """Are refused: it would never be ready."""
+        levels = ["-l WARNING", "-lwarning", "--loglevel error", "--loglevel=FATAL", "-l INFOX"]
+        for option in [*levels, "-f here", "-fhere", "--logfile here", "--logfile=here"]:
+            with self.assertRaisesRegex(InvalidArgument, rf"mails: options= has '{option}'.*write"):
+                services.Celery("tasks", options=["-E", *option.split()], name="mails")
+        for option in ("-l info", "-lDEBUG", "--loglevel=INFO", "-Q celery-l", "--fair"):
+            services.Celery("tasks", options=option.split())
+        with services.Celery("tests.services.tasks", options=["-l", "DEBUG"], name="m") as worker:
+            self.assertIn(" ready.", "\n".join(worker.tail(100)))
+
     def test_a_task(self) -> None:
         from . import tasks
 

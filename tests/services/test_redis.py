@@ -43,6 +43,15 @@ class RedisTest(SummonMixin, unittest.TestCase):
     def test_options(self) -> None:
         self.assertEqual(client(self.cache).config_get("databases"), {"databases": "3"})
 
+    def test_a_password(self) -> None:
+        """It is ready, can be reset, and its url has the password."""
+        options = ["--requirepass", "s3cr\u00e9t/{name}@"]
+        with services.Redis(reset=True, options=options, name="till") as server:
+            self.assertIn("redis://:s3cr%C3%A9t%2Ftill%40@127.0.0.1:", server.url)
+            client(server).set("one", 1)
+            server.reset()
+            self.assertEqual(client(server).dbsize(), 0)
+
     def test_a_server_that_refuses(self) -> None:
         """The error has its answer, or says that there is none."""
         with services.Redis(reset=True, options=["--rename-command", "FLUSHALL", ""]) as server:
