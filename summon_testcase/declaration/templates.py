@@ -26,7 +26,9 @@ PORT = "port:"
 
 # a single letter behind the colon is a format of Python's: "{port:d}"
 _NAME = r"[A-Za-z_]\w*"
-_TEMPLATE = rf"(?<!\$)\{{(?:({_NAME})\.)?({PORT}[A-Za-z_][\w-]+|{_NAME})\}}"
+# double braces are for others, such as Jinja: "{{name}}"
+_OTHERS = r"(?<=\{)\{[\w.:-]+\}\}"
+_TEMPLATE = rf"(?<!\$)(?!{_OTHERS})\{{(?:({_NAME})\.)?({PORT}[A-Za-z_][\w-]+|{_NAME})\}}"
 
 
 def offered(service: object) -> tuple[str, ...]:

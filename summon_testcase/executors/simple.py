@@ -56,7 +56,7 @@ class SimpleExecutor(Copied, Addressed):
         ``{port:admin}``, one more free port, whatever its name; ``{other.port}`` and
         ``{other.port:admin}`` of another service; ``{python}``, the Python that runs the tests;
         ``{here}``, the directory of the module that makes the executor. Other text in braces stays
-        as it is.
+        as it is, and so do ``${port}`` and ``{{port}}``.
     :param shell: whether ``/bin/sh -c`` is given the command, which is one text then.
     :param timeout: seconds until the service must be ready; None for no limit.
     :param env: variables that are added to the inherited environment: text, numbers, paths; None

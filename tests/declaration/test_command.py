@@ -107,12 +107,21 @@ class TestTemplates:
         """Own fields and fields of others."""
         assert fill("a {port} b{name}{db.port}", own, other) == "a <port> b<name><db.port>"
 
+    def test_braces_around(self) -> None:
+        """Those of JSON and its like; double ones on both sides have another meaning."""
+        assert fill('{"a":{port}} {{port},{"b":{port}}}', own, other) == (
+            '{"a":<port>} {<port>,{"b":<port>}}'
+        )
+
     @pytest.mark.parametrize(
         "stays",
         [
             "{1..5}",
             "${port}",
             "${db.port}",
+            "{{port}}",
+            "${{db.port}}",
+            "{{{port:admin}}}",
             '{"port": 1}',
             "{ port }",
             "{PORT}",
@@ -145,7 +154,9 @@ class TestTemplates:
         rest = filled
         for match in template.finditer(source):
             name, field = match.groups()
-            if field:
+            if source[: match.start()].endswith("{") and source.startswith("}", match.end()):
+                value = match.group()
+            elif field:
                 value = other(name, field) or match.group()
             else:
                 value = own(name) if name in OWN_FIELDS else match.group()
