@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from ..foreign import let_through
-from ..orchestration.orchestrator import Orchestrator
 from ..stacks import registry
+from ..stacks.description import references
 from ..unpatched import open, os, variable
 from .commands import Parsers
 from .screen import say
@@ -73,26 +73,6 @@ def call(options: argparse.Namespace) -> int:
     for line in lines:
         say(line)
     return 0
-
-
-def references(orchestrator: Orchestrator, around: str = "") -> Graph:
-    """Each service, and those that must be ready before it; members of groups as ``group.member``.
-
-    :param around: the names of the groups around this one, each with a dot behind it.
-    :raises SummonError: for references that do not fit.
-    """
-    graph: Graph = {}
-    for key, before in orchestrator._make_graph().items():
-        member, name = orchestrator._members[key], f"{around}{key}"
-        needed = [f"{around}{other}" for other in orchestrator._members if other in before]
-        if isinstance(member, Orchestrator):
-            inner = references(member, f"{name}.")
-            # a group is ready when all its members are, and none begins before what it needs
-            graph[name] = [f"{name}.{each}" for each in member._members]
-            graph |= {each: needs or needed for each, needs in inner.items()}
-        else:
-            graph[name] = needed
-    return graph
 
 
 def _times_of_stack(text: str) -> dict[str, float]:

@@ -107,8 +107,7 @@ def restarts(owner: Owner, watched: Sequence[str], cascade: bool, screen: Screen
         try:
             yield from owner.restart(names_in_order, cascade)
         except Exception as error:
-            let_through(error)
-            screen.tell(error)
+            let_through(error)  # the owner has told it
         else:
             screen.tell(f"{', '.join(names_in_order)} restarted")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from .steps import Scheduler, Steps
 
 #: for each key the keys that come before it
-Graph = Mapping[str, set[str]]
+Graph = Mapping[str, Iterable[str]]
 
 
 class GraphRun:

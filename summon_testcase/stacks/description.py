@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..executors.executor import Executor
@@ -23,6 +24,26 @@ def services_of(orchestrator: Orchestrator) -> dict[str, Executor]:
     return found
 
 
+def references(orchestrator: Orchestrator, around: str = "") -> dict[str, list[str]]:
+    """Each service, and those that must be ready before it; members of groups as ``group.member``.
+
+    :param around: the names of the groups around this one, each with a dot behind it.
+    :raises SummonError: for references that do not fit.
+    """
+    graph: dict[str, list[str]] = {}
+    for key, before in orchestrator._make_graph().items():
+        member, name = orchestrator._members[key], f"{around}{key}"
+        needed = [f"{around}{other}" for other in orchestrator._members if other in before]
+        if isinstance(member, Orchestrator):
+            inner = references(member, f"{name}.")
+            # a group is ready when all its members are, and none begins before what it needs
+            graph[name] = [f"{name}.{each}" for each in member._members]
+            graph |= {each: needs or needed for each, needs in inner.items()}
+        else:
+            graph[name] = needed
+    return graph
+
+
 def state_of(executor: Executor) -> str:
     """The phase that a service is in, in a word; that of an object that cannot tell is running."""
     instance = executor._instance
@@ -40,7 +61,7 @@ def state_of(executor: Executor) -> str:
 
 
 def describe(
-    executor: Executor, after: set[str], declaration: dict[str, Any] | None
+    executor: Executor, after: Iterable[str], declaration: dict[str, Any] | None
 ) -> dict[str, Any]:
     """The facts about a service; those that it does not have are left out.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..declaration import arguments
-from ..errors import InvalidArgument
+from ..errors import AlreadyRunning, InvalidArgument, SummonError, sentence
 from ..executors.executor import Executor, overridden, start_of, stop_of
 from ..executors.sharing import declaration
 from ..executors.simple import SimpleExecutor
@@ -21,7 +21,7 @@ from ..readiness.paths import UNIX_PATH_LIMIT
 from ..scheduling.graph import GraphRun, reverse, up_to
 from ..scheduling.steps import Pause, Scheduler, Steps, nothing
 from ..unpatched import os, socket, time
-from .description import describe, services_of, state_of
+from .description import describe, references, services_of, state_of
 from .registry import Registration
 
 #: bytes that a request may have
@@ -74,10 +74,12 @@ class Owner:
             for name, executor in self.services.items()
             if isinstance(executor, SimpleExecutor)
         }
+        #: which service refers to which, as the check before the start has found
+        self._references: dict[str, list[str]] = {}
         self._restart = restart
         self._lasting = lasting
         self._tell = tell
-        #: deaths that have not been mended, by name of the service
+        #: deaths, and starts that have failed, by name of the service, until they are mended
         self.dead: dict[str, Exception] = {}
         #: errors of the stop that another process has asked for
         self.failure: Exception | None = None
@@ -88,7 +90,7 @@ class Owner:
         self._scheduler = Scheduler()
         #: for each service that has died when it is started again
         self._due: dict[str, float] = {}
-        #: when services have died, or could not be started again
+        #: when services have died, or could not be started
         self._deaths: dict[str, list[float]] = {}
 
     # -- its life --
@@ -125,6 +127,7 @@ class Owner:
 
     def _start(self, when_up: Callable[[], object]) -> Steps[None]:
         self.orchestrator._check()
+        self._references = references(self.orchestrator)
         self._busy = True
         try:
             yield from self.orchestrator._starting()
@@ -140,9 +143,8 @@ class Owner:
 
         :param state: of the stack, if that has changed.
         """
-        graph = self.orchestrator._graph
         services = {
-            name: describe(executor, graph.get(name, set()), self._declarations.get(name))
+            name: describe(executor, self._references[name], self._declarations.get(name))
             for name, executor in self.services.items()
         }
         self.registration.facts.update(services=services, **({"state": state} if state else {}))
@@ -173,6 +175,10 @@ class Owner:
         death = None if instance is None else instance.death("while the stack was up")
         if death is None or self.dead.get(name) is death:
             return
+        self._take_death(name, death)
+
+    def _take_death(self, name: str, death: Exception) -> None:
+        """Tell that a service does not run that should, and have it started again if it may be."""
         self.dead[name] = death
         if self._restart:
             self._postpone(name)
@@ -195,15 +201,24 @@ class Owner:
     def _mend(self, name: str) -> Steps[None]:
         del self._due[name]
         try:
-            yield from start_of(self.services[name])
+            yield from self._start_one(name)
         except Exception as error:
-            let_through(error)
-            self._postpone(name)
-            self._tell(name, error)
+            let_through(error)  # is told, and tried again
         else:
-            self.dead.pop(name, None)
             self._tell(name, "was started again")
         self.note()
+
+    def _start_one(self, name: str) -> Steps[None]:
+        """Start a service that has run before; if that fails, it counts as dead."""
+        try:
+            yield from start_of(self.services[name])
+        except AlreadyRunning:
+            raise
+        except Exception as error:
+            let_through(error)
+            self._take_death(name, error)
+            raise
+        self._forget_death(name)
 
     # -- requests --
 
@@ -273,11 +288,10 @@ class Owner:
         """Start a service that a process has stopped which has gone."""
         try:
             if state_of(self.services[name]) == "stopped":
-                yield from self._alone(start_of(self.services[name]))
+                yield from self._alone(self._start_one(name))
                 self._tell(name, "was started again")
         except Exception as error:
-            let_through(error)
-            self._tell(name, error)
+            let_through(error)  # is told already; or another process has started it
         self.note()
 
     def _answer(
@@ -318,10 +332,10 @@ class Owner:
             executor = self._service(request.get("service"))
             if request.get("until_closed"):
                 ended.add(str(request["service"]))
-            elif do in ("start", "restart"):
-                ended.discard(str(request["service"]))
             yield from self._alone(operation(executor, request, connection))
-            if do in ("start", "stop", "kill"):
+            if do in ("start", "restart"):
+                ended.discard(str(request["service"]))
+            if do in ("stop", "kill"):
                 self._forget_death(str(request["service"]))
             self.note()
             if do in _TOLD:
@@ -364,7 +378,7 @@ class Owner:
     # each of these carries out the request of its name
 
     def _do_start(self, executor: Executor, request: Request, _: object) -> Steps[None]:
-        yield from start_of(executor)
+        yield from self._start_one(str(request["service"]))
 
     def _do_stop(self, executor: Executor, request: Request, _: object) -> Steps[None]:
         number, timeout = request.get("signal"), request.get("timeout")
@@ -412,31 +426,25 @@ class Owner:
         self.note()
 
     def _restarting(self, names: Iterable[str], cascade: bool) -> Steps[None]:
-        graph = self._graph()
         wanted = set(names)
+        needed = {key: up_to(self._references, key) for key in self.services}
         if cascade:
-            wanted |= {key for key in graph if up_to(graph, key) & wanted}
-        keys = [key for key in graph if key in wanted]
-        for key in keys:
+            wanted |= {key for key in needed if needed[key] & wanted}
+        # also of two that refer to each other only through others
+        before = {key: needed[key] & wanted - {key} for key in needed if key in wanted}
+        for key in before:
             self._forget_death(key)
-        stop = GraphRun(reverse(graph, keys), lambda key: _stop(self.services[key]))
+        stop = GraphRun(reverse(before, list(before)), lambda key: _stop(self.services[key]))
         yield from stop.steps(go_on=True)
         for key, failure in zip(stop.failed, stop.errors, strict=True):
             self._tell(key, failure)
-        before = {key: graph[key] & wanted for key in keys}
-        start = GraphRun(before, lambda key: start_of(self.services[key]))
+        start = GraphRun(before, self._start_one)
         yield from start.steps(go_on=True)
-        for error in start.errors:
-            raise error
-
-    def _graph(self) -> dict[str, set[str]]:
-        """For each service those that must be ready before; a group stands for all its members."""
-        members = self.orchestrator._graph
-        parts = {key: [n for n in self.services if n.partition(".")[0] == key] for key in members}
-        return {
-            name: {part for key in members[name.partition(".")[0]] for part in parts[key]}
-            for name in self.services
-        }
+        if start.errors:
+            first, *others = start.errors
+            if isinstance(first, SummonError):
+                first.consequences += tuple(f"and failed: {sentence(e)}" for e in others)
+            raise first
 
 
 def _stop(executor: Executor, number: Any = None, timeout: Any = None) -> Steps[None]:

@@ -9,11 +9,14 @@ from collections.abc import Callable
 
 import pytest
 
+from summon_testcase import ProcessExited
 from summon_testcase.cli import control, signals
 from summon_testcase.cli.main import main
+from summon_testcase.stacks import registry
+from summon_testcase.stacks.client import Client
 from summon_testcase.stacks.registry import Registration
 
-from ..samples import alive, eventually
+from ..samples import PATIENCE, alive, eventually
 from .stage import Stage, ended
 
 Ask = Callable[..., str]
@@ -108,6 +111,96 @@ def test_a_failed_start_in_the_background_is_told_in_front(stage: Stage) -> None
     assert "summon: it: exited with status 3 before it was ready" in said
     assert "no disk" in said
     stage.remove_named_logs()
+
+
+FRAIL = """
+from summon_testcase import OutputCoordinatedExecutor
+def frail(**options):
+    return OutputCoordinatedExecutor(
+        "test ! -e broken || exit 3; echo up; exec sleep 600", "up", shell=True, **options)
+class Frail:
+    db = frail()
+    web = frail(after=db)
+"""
+FAILED = "exited with status 3 before it was ready"
+
+
+def test_a_failed_restart_counts_as_a_death(stage: Stage, ask: Ask) -> None:
+    (stage.here / "frail.py").write_text(FRAIL)
+    with stage.start("up", "frail.py") as process:
+        ask("wait", "--timeout", "30")
+        (stage.here / "broken").touch()
+        said = ask("restart", "db", "--cascade", status=1)
+        assert f"db: {FAILED}" in said
+        assert f"and failed: web: {FAILED}" in said
+        assert "stopped" in ask("ps")
+        ask("down")
+        said, _ = process.communicate(timeout=PATIENCE)
+    assert said.count(f"db: {FAILED}") == said.count(f"web: {FAILED}") == 1
+    assert process.returncode == 1
+    stage.remove_named_logs()
+
+
+@pytest.mark.parametrize("how", ["restart", "start"])
+def test_a_failed_start_on_request_is_mended(stage: Stage, ask: Ask, how: str) -> None:
+    (stage.here / "frail.py").write_text(FRAIL)
+    with stage.start("up", "frail.py", "db", "--restart") as process:
+        ask("wait", "--timeout", "30")
+        with Client(registry.find()) as client:
+            if how == "start":
+                client.ask("stop", service="db")
+            (stage.here / "broken").touch()
+            with pytest.raises(ProcessExited, match=FAILED):
+                client.ask(how, service="db")
+        (stage.here / "broken").unlink()
+        eventually(lambda: stage.state_of("db") == "running", "it is mended")
+        ask("down")
+        said, _ = process.communicate(timeout=PATIENCE)
+    assert f"db: {FAILED}" in said
+    assert said.count("db was started again") == 1
+    assert process.returncode == 0
+    stage.remove_named_logs()
+
+
+GROUPS = """
+from summon_testcase import Orchestrator, SimpleExecutor
+def nap(**options):
+    return SimpleExecutor("sleep 600", **options)
+class Groups:
+    base = nap()
+    back = Orchestrator({"db": nap(), "web": nap(after="db"), "lone": nap()}, after="base")
+    front = nap(after="back")
+"""
+
+
+def test_references_within_groups(stage: Stage, ask: Ask) -> None:
+    """What refers to a member is restarted with it: other members, and what refers to the group."""
+    (stage.here / "groups.py").write_text(GROUPS)
+    with stage.start("up", "groups.py") as process:
+        ask("wait", "--timeout", "30")
+
+        def pids() -> dict[str, int]:
+            (facts,) = json.loads(ask("ps", "--json"))
+            return {name: each["pid"] for name, each in facts["services"].items()}
+
+        (facts,) = json.loads(ask("ps", "--json"))
+        assert {name: each["after"] for name, each in facts["services"].items()} == {
+            "base": [],
+            "back.db": ["base"],
+            "back.web": ["back.db"],
+            "back.lone": ["base"],
+            "front": ["back"],
+        }
+        before = pids()
+        ask("restart", "back.db", "--cascade")
+        first = pids()
+        assert {name for name in before if first[name] != before[name]} == {
+            *("back.db", "back.web", "front")
+        }
+        ask("restart", "base", "--cascade")
+        assert not set(first.items()) & set(pids().items())
+        ask("down")
+        process.communicate(timeout=PATIENCE)
 
 
 STAYS = """

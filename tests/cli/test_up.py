@@ -206,6 +206,24 @@ def test_watch(stage: Stage) -> None:
     stage.remove_named_logs()
 
 
+def test_a_failed_restart_by_watch_is_told_once(stage: Stage) -> None:
+    pytest.importorskip("watchfiles")
+    (stage.here / "frail.py").write_text(
+        "from summon_testcase import OutputCoordinatedExecutor\n"
+        "class Frail:\n"
+        "    web = OutputCoordinatedExecutor(\n"
+        "        'test ! -e broken.txt || exit 3; echo up; exec sleep 600', 'up', shell=True)\n"
+    )
+    with stage.terminal("up", "frail.py", "--watch", "web=*.txt") as terminal:
+        terminal.expect("watching web=")
+        (stage.here / "broken.txt").touch()
+        terminal.expect("web: exited with status 3 before it was ready")
+        stage.summon("ps")  # is answered after all that is told of it
+        terminal.sendintr()
+        assert "exited with status 3 before it was ready" not in ended(terminal, 1)
+    stage.remove_named_logs()
+
+
 def test_what_services_write_is_shown_once(stage: Stage) -> None:
     """Also if the user wants to see it while tests run."""
     stage.env["SUMMON_ECHO"] = "1"

@@ -24,7 +24,7 @@ from summon_testcase.stacks import registry
 from summon_testcase.stacks.client import Client, NoAnswer
 from summon_testcase.stacks.registry import NoStack, Registration, Stack
 
-from ..programs import line, program
+from ..programs import line, program, run
 from ..samples import alive, eventually, kill_marked, marked, marker, status
 
 #: brings up two servers, of which web refers to db, and tells the deaths
@@ -55,6 +55,41 @@ finally:
     group._stop()
     entry.remove()
 say("down")
+"""
+
+#: restarts two services that refer to each other only through others
+RESTARTS = """
+from summon_testcase.scheduling.steps import run as take
+from summon_testcase.stacks.owner import Owner
+from summon_testcase.stacks.registry import Registration
+
+class Told(Executor):
+    def start(self):
+        say("start", self.name)
+
+    def stop(self):
+        say("stop", self.name)
+
+class Front(Told):
+    after = "back"
+
+back = Orchestrator({"web": Told()}, after="db")
+group = Orchestrator({"db": Told(), "back": back, "front": Front()})
+group._bind({})
+entry = Registration(how="up", target="x.py", file="/x.py", name="X")
+owner = Owner(group, entry, tell=lambda name, what: None)
+
+def restarts():
+    say("up")
+    yield from owner.restart(["db", "front"], cascade=False)
+    say("restarted")
+    owner.end()
+
+try:
+    take(owner.steps(lambda: owner.add(restarts())))
+finally:
+    group._stop()
+    entry.remove()
 """
 
 
@@ -150,6 +185,16 @@ def test_a_restart_keeps_the_port(owner: Running) -> None:
     owner.ask("restart", service="db", cascade=True)
     assert owner.service("web")["pid"] != web["pid"]
     assert owner.service("plain.nap")["state"] == "running"
+
+
+def test_restarts_are_in_the_order_of_the_graph(
+    mark: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
+    said = run(RESTARTS, mark, place)
+    shutil.rmtree(registry.directory())
+    restarted = said[said.index("up") + 1 : said.index("restarted")]
+    assert restarted == ["stop front", "stop db", "start db", "start front"]
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
