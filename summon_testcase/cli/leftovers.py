@@ -164,23 +164,7 @@ def _is_idle(path: str, used: set[str]) -> bool:
     if os.path.basename(path) in used or time.time() - _changed(path) < _QUIET:
         return False
     # a keeper in another container is not among the processes that we see
-    return not any(_is_locked(log) for log in _entries(path) if log.endswith(".log"))
-
-
-def _is_locked(path: str) -> bool:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        let_through(error)
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        let_through(error)
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return not any(registry.is_locked(log) for log in _entries(path) if log.endswith(".log"))
 
 
 def _remove_run(path: str) -> None:

@@ -26,7 +26,7 @@ from .registry import Registration
 
 #: bytes that a request may have
 LONGEST_REQUEST = 1 << 20
-#: seconds between looks at services, beside those that their keepers ask for
+#: seconds between looks at services, beside those that their keepers ask for, and at our files
 _LOOK = 0.5
 #: seconds between looks whether something else has come to its end
 _SOON = 0.01
@@ -103,9 +103,9 @@ class Owner:
         :param when_up: called once everything is ready.
         :raises SummonError: if the start fails.
         """
-        listener = self._listen()
+        self._listener = self._listen()
         try:
-            self.add(self._accept(listener))
+            self.add(self._accept())
             self.add(self._start(when_up))
             while not self._over:
                 for _, error in self._scheduler.advance():
@@ -114,7 +114,7 @@ class Owner:
                 if self._scheduler and not self._over:
                     yield self._scheduler.pause()
         finally:
-            listener.close()
+            self._listener.close()
             self._scheduler.cancel()
 
     def add(self, steps: Steps[None]) -> None:
@@ -242,11 +242,25 @@ class Owner:
         listener.setblocking(False)
         return listener
 
-    def _accept(self, listener: socket.socket) -> Steps[None]:
+    def _be_found(self) -> None:
+        """Make the files and the socket anew if something has removed them.
+
+        A cleaner of /tmp may, and logind removes the user's directory when the last session ends.
+        """
+        if self.registration.is_there():
+            return
+        with suppress(OSError, SummonError):  # the user has not logged in again: later
+            self.registration.restore()
+            if not os.path.exists(self.registration.stack.socket):
+                former, self._listener = self._listener, self._listen()
+                former.close()
+
+    def _accept(self) -> Steps[None]:
         while True:
-            yield Pause((listener.fileno(),), math.inf)
+            yield Pause((self._listener.fileno(),), time.monotonic() + _LOOK)
+            self._be_found()
             with suppress(BlockingIOError, ConnectionError):
-                connection, _ = listener.accept()
+                connection, _ = self._listener.accept()
                 connection.setblocking(False)
                 self.add(self._serve(connection))
 

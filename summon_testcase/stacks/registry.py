@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import AlreadyRunning, SummonError
 from ..foreign import let_through, suppress
 from ..system import procfs
+from ..system.descriptors import moved
 from ..unpatched import fcntl, open, os, temporary_directory, time, variable
 
 #: The variable by which tests, and commands of ``summon run``, find a stack: the path of its file.
@@ -30,7 +31,8 @@ class Stack:
     """A stack as its file tells it.
 
     :param path: the file.
-    :param facts: its content: ``format``, ``id``, ``pid`` and ``began`` (of the owner), ``since``
+    :param facts: its content: ``format``, ``id``, ``pid`` and ``began`` (of the owner),
+        ``pid_namespace`` (in which all pids here are meant), ``since``
         (seconds since the epoch), ``how`` (``up`` or ``run``), ``target`` (as it was written),
         ``file`` and ``name`` (what that means), ``directory`` (where it was written), ``state``
         (``starting``, ``running``, ``stopping``) and ``services``: for each name ``kind``,
@@ -74,7 +76,11 @@ class Stack:
 
     def lives(self) -> bool:
         """Whether its owner is alive, and no other process has got its pid."""
-        return _owner_lives(self.facts)
+        return _owner_lives(self.path, self.facts)
+
+    def has_our_pids(self) -> bool:
+        """Whether its pids mean the same processes here; not so in another container."""
+        return bool(self.pid_namespace == procfs.pid_namespace())
 
     def __str__(self) -> str:
         return f"{self.target} in {self.directory} (pid {self.pid})"
@@ -94,6 +100,11 @@ def directory() -> str:
         place = os.path.join(runtime, "summon_testcase")
     else:
         place = os.path.join(temporary_directory(), f"summon_testcase-{os.geteuid()}")
+    _make(place)
+    return place
+
+
+def _make(place: str) -> None:
     with suppress(FileExistsError):
         os.mkdir(place, 0o700)
     facts = os.lstat(place)
@@ -102,7 +113,6 @@ def directory() -> str:
             f"{place} must be a directory (not a link) that belongs to user {os.geteuid()} and "
             "that nobody else may enter: remove it, or set XDG_RUNTIME_DIR to a directory of yours"
         )
-    return place
 
 
 @contextlib.contextmanager
@@ -129,7 +139,7 @@ def dead() -> list[str]:
     place = directory()
     with _locked(place):
         paths = [os.path.join(place, name) for name in os.listdir(place) if name.endswith(".json")]
-        return [path for path in paths if not _owner_lives(_facts(path))]
+        return [path for path in paths if not _owner_lives(path, _facts(path))]
 
 
 def _living(place: str) -> list[Stack]:
@@ -139,7 +149,7 @@ def _living(place: str) -> list[Stack]:
             continue
         path = os.path.join(place, name)
         facts = _facts(path)
-        if not _owner_lives(facts):
+        if not _owner_lives(path, facts):
             _remove(path)
         elif facts.get("format") == FORMAT:
             found.append(Stack(path, facts))
@@ -162,10 +172,30 @@ def _facts(path: str) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def _owner_lives(facts: Mapping[str, Any]) -> bool:
+def _owner_lives(path: str, facts: Mapping[str, Any]) -> bool:
     """Whether the process is alive that has written a file, of whichever version."""
+    if facts.get("pid_namespace") != procfs.pid_namespace():
+        # of another container, where the pid is that of another process, or of none
+        return is_locked(_beside(path, "alive"))
     pid = facts.get("pid")
     return isinstance(pid, int) and procfs.is_alive(pid) and procfs.began(pid) == facts.get("began")
+
+
+def is_locked(path: str) -> bool:
+    """Whether a process has locked a file, also one of another container."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        let_through(error)
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        let_through(error)
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def meant(target: str = "") -> list[Stack]:
@@ -204,18 +234,21 @@ def find(target: str = "") -> Stack:
 
 
 class Registration:
-    """The file of a stack that this process owns.
+    """The file of a stack that this process owns, and the one beside it that it keeps locked.
 
     :param facts: what the owner says of itself: ``how``, ``target``, ``file`` and ``name``.
     :raises AlreadyRunning: if the same target is up in the same directory, by ``summon up``.
     """
 
     def __init__(self, **facts: Any) -> None:
-        place, me = directory(), os.getpid()
+        self._place, me = directory(), os.getpid()
+        #: the file that is locked while this process lives
+        self._locked = -1
         self.facts: dict[str, Any] = {
             "format": FORMAT,
             "pid": me,
             "began": procfs.began(me),
+            "pid_namespace": procfs.pid_namespace(),
             "since": time.time(),
             "directory": os.getcwd(),
             "state": "starting",
@@ -223,21 +256,52 @@ class Registration:
             **facts,
         }
         same = ("how", "directory", "file", "name")
-        with _locked(place):
-            for stack in _living(place):
+        with _locked(self._place):
+            for stack in _living(self._place):
                 if facts["how"] == "up" and all(stack.facts.get(k) == self.facts[k] for k in same):
                     raise AlreadyRunning(
                         f"{facts['target']} is up already in {stack.directory} (pid {stack.pid}): "
                         "use that, or stop it with summon down"
                     )
-            key = json.dumps([self.facts[k] for k in same] + [me])
+            key = json.dumps([self.facts[k] for k in (*same, "pid", "pid_namespace")])
             self.facts["id"] = hashlib.sha256(key.encode()).hexdigest()[:12]
-            self.stack = Stack(os.path.join(place, f"{self.facts['id']}.json"), self.facts)
+            self.stack = Stack(os.path.join(self._place, f"{self.facts['id']}.json"), self.facts)
             try:
-                self.write()
+                self._enter()
             except OSError as error:
                 let_through(error)
                 raise SummonError(f"{self.stack.path} cannot be written: {error}") from None
+
+    def _enter(self) -> None:
+        """Lock a file, by which other containers see that this process lives, and write ours."""
+        path = _beside(self.stack.path, "alive")
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        fd = moved(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        self._unlock()
+        self._locked = fd
+        self.write()
+
+    def _unlock(self) -> None:
+        if self._locked >= 0:
+            os.close(self._locked)
+        self._locked = -1
+
+    def is_there(self) -> bool:
+        """Whether other processes find all of this stack: its files, and its socket."""
+        path = self.stack.path
+        return all(map(os.path.exists, (path, self.stack.socket, _beside(path, "alive"))))
+
+    def restore(self) -> None:
+        """Make the files anew, and their directory, all of which something has removed.
+
+        :raises OSError: if they cannot be made.
+        :raises SummonError: if another user could write there now.
+        """
+        _make(self._place)
+        with _locked(self._place):
+            self._enter()
 
     def write(self) -> None:
         """Write the file anew, in one step for those who read it."""
@@ -249,6 +313,7 @@ class Registration:
     def remove(self) -> None:
         """Remove the file, and what is beside it."""
         _remove(self.stack.path)
+        self._unlock()
 
 
 def _private(path: str, flags: int) -> int:
@@ -257,6 +322,7 @@ def _private(path: str, flags: int) -> int:
 
 def _remove(path: str) -> None:
     # the file last: what it tells of is gone then
-    for each in (_beside(path, "socket"), _beside(path, "log"), f"{path}.new", path):
+    beside = [_beside(path, kind) for kind in ("socket", "log", "alive")]
+    for each in (*beside, f"{path}.new", path):
         with suppress(FileNotFoundError):
             os.unlink(each)

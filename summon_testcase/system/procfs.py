@@ -30,6 +30,15 @@ def is_ours() -> bool:
         return False
 
 
+def pid_namespace() -> str:
+    """What all processes have in common that number processes alike; empty without /proc."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError as error:
+        let_through(error)
+        return ""
+
+
 def parent_of(pid: int) -> int | None:
     """The parent of a process; None if there is no such process, or no /proc."""
     fields = _stat(pid)

@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,14 @@ class Stage:
 
     @contextlib.contextmanager
     def start(
-        self, *words: str, stderr: int = subprocess.STDOUT
+        self, *words: str, stderr: int = subprocess.STDOUT, within: Sequence[str] = ()
     ) -> Iterator[subprocess.Popen[str]]:
-        """Run a command without a terminal; it is killed if the block fails."""
+        """Run a command without a terminal; it is killed if the block fails.
+
+        :param within: the beginning of a command that runs it.
+        """
         with subprocess.Popen(
-            self.command(*words),
+            [*within, *self.command(*words)],
             cwd=self.here,
             env=self.env,
             stdin=subprocess.DEVNULL,
@@ -100,9 +103,9 @@ class Stage:
                 process.kill()
                 raise
 
-    def summon(self, *words: str, status: int = 0) -> str:
+    def summon(self, *words: str, status: int = 0, within: Sequence[str] = ()) -> str:
         """What a command writes, once it has ended with a status."""
-        with self.start(*words) as process:
+        with self.start(*words, within=within) as process:
             said, _ = process.communicate(timeout=PATIENCE * 2)
         assert process.returncode == status, said
         return said

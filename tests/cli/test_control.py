@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import stat
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +18,7 @@ from summon_testcase.stacks import registry
 from summon_testcase.stacks.client import Client
 from summon_testcase.stacks.registry import Registration
 
+from ..places import unshare
 from ..samples import PATIENCE, alive, eventually
 from .stage import Stage, ended
 
@@ -99,6 +102,41 @@ def test_a_day_in_the_background(up: Stage, ask: Ask, monkeypatch: pytest.Monkey
     assert not alive(owner)
     assert "no stack runs in" in ask("down", status=1)
     up.remove_named_logs()
+
+
+def test_its_files_are_removed_while_it_runs(up: Stage, ask: Ask) -> None:
+    """By logind, when the user logs out, or by a cleaner of /tmp: the owner makes them anew."""
+    place = up.runtime / "summon_testcase"
+    found = {path for path in place.iterdir() if path.suffix in (".json", ".socket", ".alive")}
+    assert len(found) == 3
+    for path in found:
+        path.unlink()
+        eventually(path.exists, f"there is a {path.suffix}")
+        assert "running\n" in ask("ps")
+    shutil.rmtree(up.runtime)
+    up.runtime.mkdir(mode=0o700)
+    eventually(lambda: found <= {*up.runtime.glob("*/*")}, "it can be found again")
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o600}
+    assert "is up already" in up.summon("up", "stack.py", status=1)
+    assert "is down\n" in ask("down")
+
+
+@pytest.mark.parametrize("end", ["down", "kill"])
+def test_commands_in_another_container(up: Stage, end: str) -> None:
+    """They share the directory, but not the pids: who lives is not taken for dead."""
+    there = unshare("--pid", "--fork", "--kill-child", "--mount-proc")
+    owner = up.stack()["pid"]
+    assert f"(pid {owner}): running\n" in up.summon("ps", within=there)
+    assert "is up already" in up.summon("up", "-d", "stack.py", status=1, within=there)
+    assert f"(pid {owner}): running\n" in up.summon("ps")
+    if end == "down":
+        assert "is down\n" in up.summon("down", within=there)
+    else:
+        os.kill(owner, signal.SIGKILL)
+        eventually(lambda: not alive(owner), "it is gone")
+    assert "no stack runs" in up.summon("ps", status=1, within=there)
+    assert os.listdir(up.runtime / "summon_testcase") == ["lock"]
 
 
 def test_a_failed_start_in_the_background_is_told_in_front(stage: Stage) -> None:
