@@ -121,6 +121,9 @@ def _up_to_date(stack: Stack) -> Stack:
 
 def _logs(options: argparse.Namespace) -> int:
     stack = _up_to_date(registry.find(options.target))
+    while stack.state == "starting" and not stack.services and stack.lives():
+        wait(Pause((), time.monotonic() + _OFTEN))  # it has only just begun
+        stack = _read_again(stack)
     for name in options.names:
         if name not in stack.services:
             raise UsageError(f"there is no service {name!r}: there are {', '.join(stack.services)}")
@@ -129,10 +132,16 @@ def _logs(options: argparse.Namespace) -> int:
         following.look(_paths(stack, names))
         while options.follow and stack.lives():
             wait(Pause((), time.monotonic() + _OFTEN))
-            stack = registry.read(stack.path) or stack
+            stack = _read_again(stack)
             following.look(_paths(stack, names))
         following.finish()
     return os.EX_OK
+
+
+def _read_again(stack: Stack) -> Stack:
+    """What its file tells now; while it starts, that does not tell of each log yet."""
+    stack = registry.read(stack.path) or stack
+    return _up_to_date(stack) if stack.state == "starting" else stack
 
 
 def _paths(stack: Stack, names: list[str]) -> dict[str, str]:
@@ -160,7 +169,9 @@ def _wait(options: argparse.Namespace) -> int:
             ]
             if stack.state == "running" and not missing:
                 return os.EX_OK
-            reason = ", ".join(missing) or f"{stack} is {stack.state}"
+            reason = ", ".join(missing)
+            if stack.state != "running":
+                reason = f"{stack} is {stack.state}" + (f": {reason}" if reason else "")
         except NoStack as error:
             reason = error.message
         if deadline.expired():

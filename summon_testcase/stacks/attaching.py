@@ -87,15 +87,16 @@ def attach(shared: Iterable[SimpleExecutor]) -> None:
     if said in ("", "0"):
         return
     stacks = _stacks(said)
+    usable = [each for each in stacks if each.has_our_pids() and each.state != "starting"]
     for executor in shared:
-        found = _find(executor, stacks)
+        found = _find(executor, usable)
         if found is not None:
             stack, service = found
             owner = _owners.setdefault(stack.path, _Owner(stack))
             told = owner.ask("describe", service, _PATIENCE)
             sharing.attach(executor, owner, service, told)
         elif said == "1":
-            raise _no_stack(executor)
+            raise _no_stack(executor, stacks)
 
 
 def _stacks(said: str) -> list[Stack]:
@@ -111,6 +112,11 @@ def _stacks(said: str) -> list[Stack]:
         raise AttachFailed(
             f"the stack that {ATTACH_VARIABLE}={said} names has ended: run the tests within "
             f"`summon run`, or unset {ATTACH_VARIABLE}"
+        )
+    if not stack.has_our_pids():
+        raise AttachFailed(
+            f"the stack that {ATTACH_VARIABLE}={said} names runs in another PID namespace, such as "
+            f"that of a container: run the tests where the stack runs, or unset {ATTACH_VARIABLE}"
         )
     return [stack]
 
@@ -147,7 +153,23 @@ def _listed(names: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(said[:-1]), said[-1]]))
 
 
-def _no_stack(executor: SimpleExecutor) -> AttachFailed:
+def _no_stack(executor: SimpleExecutor, stacks: Iterable[Stack]) -> AttachFailed:
+    """The error for an executor that none of some stacks has, or only one that cannot be used."""
+    found = _find(executor, stacks)
+    if found is not None:
+        stack, _ = found
+        if stack.has_our_pids():
+            why = f"is still starting: run `summon wait {stack.target}` there first"
+        else:
+            why = (
+                "runs in another PID namespace, such as that of a container: run the tests where "
+                "the stack runs"
+            )
+        return AttachFailed(
+            f"{executor._called}: the stack of {stack} {why}, or write {ATTACH_VARIABLE}=auto to "
+            "have it started",
+            executor=executor._called,
+        )
     file, case = executor._place or ("", "")
     target = f"{os.path.relpath(file)}:{case}" if case.isidentifier() else "TARGET"
     return AttachFailed(

@@ -128,6 +128,7 @@ class Owner:
     def _start(self, when_up: Callable[[], object]) -> Steps[None]:
         self.orchestrator._check()
         self._references = references(self.orchestrator)
+        self.note()  # so that others know its services from now on
         self._busy = True
         try:
             yield from self.orchestrator._starting()
@@ -317,8 +318,7 @@ class Owner:
                 raise InvalidArgument('a request is an object, such as {"do": "describe"}')
             do = str(request.get("do"))
             if do == "describe":
-                if self.up:
-                    self.note()
+                self.note()
                 if "service" in request:
                     self._service(request["service"])
                     return self._done(request)

@@ -80,7 +80,7 @@ class Stack:
 
     def has_our_pids(self) -> bool:
         """Whether its pids mean the same processes here; not so in another container."""
-        return bool(self.pid_namespace == procfs.pid_namespace())
+        return self.facts.get("pid_namespace") == procfs.pid_namespace()
 
     def __str__(self) -> str:
         return f"{self.target} in {self.directory} (pid {self.pid})"

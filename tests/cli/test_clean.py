@@ -19,6 +19,7 @@ import pytest
 from summon_testcase.cli import leftovers
 from summon_testcase.cli.target import UsageError
 from summon_testcase.stacks import registry
+from summon_testcase.stacks.registry import Registration
 
 from ..places import linux
 from ..programs import line, program
@@ -235,6 +236,18 @@ def test_stacks_whose_owners_are_dead(here: Path) -> None:
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert summon("clean", "--yes") == 0
     assert not list(directory.glob("*.json"))
+
+
+def test_a_stack_of_another_container(here: Path) -> None:
+    """Its owner is none of the processes that we see, but it keeps a file locked."""
+    stack = Registration(how="up", target="x.py", file="/x.py", name="X")
+    stack.facts |= {"pid": 999999999, "pid_namespace": "pid:[1]"}
+    stack.write()
+    try:
+        assert summon("clean", "--yes") == 0
+        assert Path(stack.stack.path).exists()
+    finally:
+        stack.remove()
 
 
 def test_nobody_is_there_to_be_asked(

@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -255,6 +257,46 @@ def test_ctrl_c_while_it_starts_in_the_background(stage: Stage) -> None:
         terminal.expect("first is ready")
         terminal.sendintr()
         assert "Traceback" not in ended(terminal, 130)
+
+
+SLOW = """
+from unittest import TestCase
+from summon_testcase import OutputCoordinatedExecutor, SummonMixin
+class SlowTest(SummonMixin, TestCase):
+    web = OutputCoordinatedExecutor(
+        "echo booting; until test -e go; do sleep 0.05; done; echo open; exec sleep 600",
+        "open", shell=True, scope="run", shared=True)
+    def test(self):
+        pass
+"""
+
+
+def test_what_is_told_while_it_starts(stage: Stage, ask: Ask) -> None:
+    (stage.here / "slow.py").write_text(SLOW)
+    with stage.start("up", "slow.py") as process:
+        eventually(lambda: stage.stack().get("services"), "its services are in its file")
+        with stage.start("logs", "-f") as follower:
+            assert follower.stdout is not None
+            assert follower.stdout.readline() == "web    | booting\n"
+            assert ask("logs", "web") == "web    | booting\n"
+            assert "there is no service 'wbe': there are web" in ask("logs", "wbe", status=2)
+            assert "web   starting" in ask("ps")
+            assert "is starting: web is starting" in ask("wait", "--timeout", "0", status=1)
+            tests = subprocess.run(
+                [sys.executable, "-m", "unittest", "slow"],
+                cwd=stage.here,
+                env={**stage.env, "SUMMON_ATTACH": "1"},
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+            )
+            assert "is still starting: run `summon wait slow.py` there first" in tests.stderr
+            (stage.here / "go").touch()
+            assert follower.stdout.readline() == "web    | open\n"
+            ask("wait", "--timeout", "30")
+            ask("down")
+            assert follower.wait(PATIENCE) == 0
+        process.communicate(timeout=PATIENCE)
 
 
 def test_down_while_it_starts(stage: Stage, ask: Ask) -> None:

@@ -36,6 +36,7 @@ from summon_testcase.stacks.client import Client
 from ..cases import run
 from ..doubles import reset
 from ..needs import find, needs
+from ..places import unshare
 from ..programs import STRICT, line, program
 from ..samples import (
     PATIENCE,
@@ -523,3 +524,19 @@ def test_an_owner_that_ends_during_tests() -> None:
         with pytest.raises(AttachFailed, match=owner):
             case.cache.restart()
         reset()
+
+
+def test_a_stack_of_another_container() -> None:
+    """Its pids mean nothing here, or other processes."""
+    there = unshare("--pid", "--fork", "--kill-child", "--mount-proc")
+    shop = f"{HEAD}\n    nap = SimpleExecutor('sleep 600', scope='run', shared=True)\n"
+    with brought_up(f"{shop}\n    def test(self):\n        pass\n") as stack:
+        for said, instead in ("1", "write SUMMON_ATTACH=auto"), (stack.entry.path, "unset SUMMON"):
+            done = subprocess.run(
+                [*there, sys.executable, "-m", "unittest", "shop.py"],
+                env={**os.environ, "PYTHONPATH": ROOT, "SUMMON_ATTACH": said},
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE * 2,
+            )
+            assert f"run the tests where the stack runs, or {instead}" in done.stderr

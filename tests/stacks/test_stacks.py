@@ -23,6 +23,7 @@ from summon_testcase import (
 from summon_testcase.stacks import registry
 from summon_testcase.stacks.client import Client, NoAnswer
 from summon_testcase.stacks.registry import NoStack, Registration, Stack
+from summon_testcase.system import procfs
 
 from ..programs import line, program, run
 from ..samples import alive, eventually, kill_marked, marked, marker, status
@@ -315,7 +316,9 @@ def test_files_of_another_version_are_left_alone(
 
 
 def test_a_process_that_has_got_the_pid_of_an_owner_is_none() -> None:
-    entry = Stack("nowhere.json", {"pid": os.getpid(), "began": "1"})
+    here = {"pid": os.getpid(), "pid_namespace": procfs.pid_namespace()}
+    assert Stack("nowhere.json", {**here, "began": procfs.began(os.getpid())}).lives()
+    entry = Stack("nowhere.json", {**here, "began": "1"})
     assert not entry.lives()
 
 
