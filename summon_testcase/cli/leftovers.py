@@ -46,15 +46,14 @@ class Leftover(NamedTuple):
 
 def leftovers() -> Iterator[Leftover]:
     """All that is left behind in the places where this package writes."""
-    places = [temporary_directory(), *PLACES]
     used = _names_in_use()
-    for place in _existing(places):
+    for place in _places():
         for path in _entries(place):
             what = _NAME.fullmatch(os.path.basename(path)) and _what(path)
             if what and used is not None and _is_idle(path, used):
                 yield Leftover(path, size_of(path), what, partial(_remove_run, path))
     named = variable("SUMMON_CACHE_DIR")
-    for place in _existing([named] if named else places):
+    for place in _existing([named]) if named else _places():
         cache = os.path.join(place, f"summon-cache-{os.getuid()}")
         if _is_ours(cache) and (archives := _unused(cache)):
             count = sum(map(size_of, archives))
@@ -62,6 +61,11 @@ def leftovers() -> Iterator[Leftover]:
             yield Leftover(cache, count, what, partial(_remove_archives, cache))
     for path in registry.dead():
         yield Leftover(path, size_of(path), "a stack whose owner is dead", registry.running)
+
+
+def _places() -> list[str]:
+    """The directories in which those of test processes and servers may be."""
+    return _existing([temporary_directory(), *PLACES])
 
 
 def _changed(path: str) -> float:
@@ -137,15 +141,23 @@ def _names_in_use() -> set[str] | None:
     if said is None:
         return None
     names = set(map(bytes.decode, re.findall(_NAME.pattern.encode(), said)))
-    # A warden has the directory of its run as an argument.  Links in there lead to data of servers,
-    # also of those that a test has stopped for a while.
-    for run in re.findall(
-        rb"(?:^|\0|\s)(/[^\0\n]*/" + _NAME.pattern.encode() + rb")(?=\0|\s|$)", said
-    ):
-        for path in _entries(os.fsdecode(run)):
+    # A warden has the directory of its run as an argument; one of another container is not among
+    # the processes that we see, but its keepers lock their logs.
+    runs = re.findall(rb"(?:^|\0|\s)(/[^\0\n]*/" + _NAME.pattern.encode() + rb")(?=\0|\s|$)", said)
+    beside = [path for place in _places() for path in _entries(place) if _has_locked_log(path)]
+    # Links in there lead to data of servers, also of those that a test has stopped for a while.
+    for run in [*map(os.fsdecode, runs), *beside]:
+        for path in _entries(run):
             if path.endswith(".elsewhere") and os.path.islink(path):
                 names.add(os.path.basename(os.readlink(path)))
     return names
+
+
+def _has_locked_log(path: str) -> bool:
+    """Whether a path is the directory of a run that goes on, perhaps in another container."""
+    if not (_NAME.fullmatch(os.path.basename(path)) and os.path.isdir(path)):
+        return False
+    return any(registry.is_locked(log) for log in _entries(path) if log.endswith(".log"))
 
 
 def _commands_of_ps() -> bytes | None:
@@ -163,8 +175,7 @@ def _is_idle(path: str, used: set[str]) -> bool:
     """Whether nothing uses a directory."""
     if os.path.basename(path) in used or time.time() - _changed(path) < _QUIET:
         return False
-    # a keeper in another container is not among the processes that we see
-    return not any(registry.is_locked(log) for log in _entries(path) if log.endswith(".log"))
+    return not _has_locked_log(path)
 
 
 def _remove_run(path: str) -> None:

@@ -2,7 +2,9 @@
 
 The process that has brought a stack up is its *owner*.  It has a file in :func:`registry.directory`
 that tells what runs, and serves a Unix socket beside it.  The directory has mode 0700 and the
-socket 0600: whoever may speak to the owner is the same user.
+socket 0600: whoever may speak to the owner is the same user.  Something may remove all of these
+while the owner lives; it makes them anew.  Whether it lives is told by its pid, and to processes of
+another PID namespace by a third file, which it keeps locked.
 
 A request is a line of JSON, and so is the answer; a connection may carry many, one after the
 other:

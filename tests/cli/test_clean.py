@@ -155,6 +155,20 @@ def test_a_log_in_use_by_a_process_that_we_cannot_see(here: Path) -> None:
     assert not left.exists()
 
 
+def test_data_of_a_server_in_another_container(here: Path) -> None:
+    """No process that we see mentions them: the log beside the link to them is locked."""
+    data = made(here / "summon-data1234", "PG_VERSION")
+    run = made(here / "summon-run12345", "db-1.log")
+    (run / "db-1.elsewhere").symlink_to(data)
+    age(run)
+    with open(run / "db-1.log") as log:
+        fcntl.flock(log, fcntl.LOCK_SH)
+        assert summon("clean", "--yes") == 0
+        assert data.exists() and run.exists()
+    assert summon("clean", "--yes") == 0
+    assert not data.exists() and not run.exists()
+
+
 @linux
 def test_a_keeper_locks_its_log(here: Path, mark: str) -> None:
     """So that others know."""
