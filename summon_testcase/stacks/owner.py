@@ -214,7 +214,7 @@ class Owner:
         try:
             yield from start_of(self.services[name])
         except AlreadyRunning:
-            raise
+            raise  # so it does run
         except Exception as error:
             let_through(error)
             self._take_death(name, error)
@@ -437,7 +437,6 @@ class Owner:
         :raises SummonError: the error of the start that failed first; the others are tried.
         """
         yield from self._alone(self._restarting(names, cascade))
-        self.note()
 
     def _restarting(self, names: Iterable[str], cascade: bool) -> Steps[None]:
         wanted = set(names)
@@ -454,6 +453,7 @@ class Owner:
             self._tell(key, failure)
         start = GraphRun(before, self._start_one)
         yield from start.steps(go_on=True)
+        self.note()
         if start.errors:
             first, *others = start.errors
             if isinstance(first, SummonError):

@@ -242,8 +242,8 @@ class Registration:
 
     def __init__(self, **facts: Any) -> None:
         self._place, me = directory(), os.getpid()
-        #: the file that is locked while this process lives
-        self._locked = -1
+        #: the descriptor of the file that is locked while this process lives
+        self._alive = -1
         self.facts: dict[str, Any] = {
             "format": FORMAT,
             "pid": me,
@@ -280,13 +280,13 @@ class Registration:
         fd = moved(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         fcntl.flock(fd, fcntl.LOCK_EX)
         self._unlock()
-        self._locked = fd
+        self._alive = fd
         self.write()
 
     def _unlock(self) -> None:
-        if self._locked >= 0:
-            os.close(self._locked)
-        self._locked = -1
+        if self._alive >= 0:
+            os.close(self._alive)
+        self._alive = -1
 
     def is_there(self) -> bool:
         """Whether other processes find all of this stack: its files, and its socket."""
