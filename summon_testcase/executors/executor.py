@@ -316,6 +316,10 @@ class Executor:
         """
         return {}
 
+    #: Variables that clients of this service must not inherit, since it is not meant by these; what
+    #: was written in their ``env=`` counts.
+    _not_inherited: tuple[str, ...] = ()
+
     def _can_reset(self) -> bool:
         """Whether it can be reset."""
         return vars(self).get("_reset") is not None or overridden(self, "reset")

@@ -158,11 +158,15 @@ def environment(executor: SimpleExecutor) -> dict[str, str]:
             raise templates.unknown_name(executor._called, "env", str(layer), executor._services)
         name = getattr(service, "name", "") or type(service).__name__
         found = variables.of_service(executor._called, name, service)
+        removed.update(getattr(service, "_not_inherited", ()))
         if executor._instance is not None:
             executor._instance.told_env.setdefault(name, (service, found))
         return found
 
+    removed: set[str] = set()
     declared = variables.merged(executor._env, executor._fill, told)
+    for key in removed:
+        declared.setdefault(key, None)
     return commands.environment(declared, executor._tty)
 
 

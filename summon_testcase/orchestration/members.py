@@ -115,6 +115,11 @@ class Group(Executor):
         members = [m for m in self._members.values() if isinstance(m, Executor)]
         return {key: text for member in members for key, text in member.env().items()}
 
+    @property
+    def _not_inherited(self) -> tuple[str, ...]:  # type: ignore[override]
+        members = [m for m in self._members.values() if isinstance(m, Executor)]
+        return tuple(name for member in members for name in member._not_inherited)
+
     def _outside(self, thing: object) -> str | None:
         """The name of a declared service that an entry of ``after=`` or ``env=`` means."""
         return next((n for n, s in self._services.items() if thing is s or thing == n), None)

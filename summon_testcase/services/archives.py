@@ -8,6 +8,7 @@ processes write at the same time.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -185,7 +186,8 @@ class Archives:
 
     def _directory(self) -> str:
         """A directory of this user alone, which the server's user may pass through."""
-        base = variable("SUMMON_CACHE_DIR") or reachable_directory(self._label, self._owner)
+        given = variable("SUMMON_CACHE_DIR")
+        base = _absolute(given) if given else reachable_directory(self._label, self._owner)
         path = os.path.join(base, f"summon-cache-{os.getuid()}")
         with suppress(FileExistsError):
             os.makedirs(path, 0o700)
@@ -199,6 +201,12 @@ class Archives:
         if self._owner is not None and barrier(path, self._owner) is not None:
             raise out_of_reach(self._label, path, self._owner, "SUMMON_CACHE_DIR")
         return path
+
+
+@functools.cache
+def _absolute(path: str) -> str:
+    """The full path, as it is at the first use: later tests may have changed the directory."""
+    return os.path.abspath(os.path.expanduser(path))
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..declaration import arguments, variables
@@ -204,6 +205,25 @@ class DatabaseServer(SimpleExecutor):
         """What its data depend on, beside the template and what the recipe says."""
         raise NotImplementedError
 
+    def _check(self, may_appear: bool = False) -> None:
+        """Refuse, before anything is spawned, what cannot work."""
+        super()._check(may_appear)
+        argument, words = self._told_to_server()
+        if not self._attached and "tmpdir" in references.own_fields(self, words):
+            owner = self._recipe().user()
+            if owner is not None:
+                raise InvalidArgument(
+                    f"{self._called}: {argument} has {{tmpdir}}, which only the user of the tests "
+                    f"may enter, and the server runs as the user {owner.pw_name}, since the tests "
+                    "run as root: write a path that this user may read, such as {here}/…, or run "
+                    "the tests as another user",
+                    executor=self._called,
+                )
+
+    def _told_to_server(self) -> tuple[str, Iterable[str]]:
+        """What users have written for the server itself: the argument, and its texts."""
+        raise NotImplementedError
+
     def _texts(self) -> list[str]:
         return [*super()._texts(), *self._schema.words]
 
@@ -211,8 +231,7 @@ class DatabaseServer(SimpleExecutor):
         return [*super()._program_words(), *self._schema.words[:1]]
 
     def _contents(self) -> dict[str, object]:
-        template = self._schema.identity(self) or self._schema.declared
-        return {**super()._contents(), "template": template}
+        return {**super()._contents(), "template": self._schema.identity(self)}
 
     # -- the database that this process has in a stack --
 
@@ -291,18 +310,31 @@ class DatabaseServer(SimpleExecutor):
         def by_template(data: str) -> Steps[None]:
             return self._make_data(empty, data)
 
-        declared = self._influences(), self._database, variables.merged(self._env)
-        identity = [*identity, repr(declared).encode()]
-        made_of = self._schema.identity(self) if self._schema else []
+        origin = self._schema.origin(self)
         patience = None if patience is None else max(patience, PATIENCE)
         archives = Archives(self._called, owner, patience)
-        if made_of is None:
+        if origin is None:
             made, self._made_here = yield from archives.for_this_process(
                 self._made_here, by_template
             )
         else:
-            made = yield from archives.find([*identity, *made_of], by_template, "the template")
+            identity += [repr((self._database, origin, self._told_to_makers())).encode()]
+            identity += self._schema.identity(self)
+            made = yield from archives.find(identity, by_template, "the template")
         self._archives = [empty, made]
+
+    def _told_to_makers(self) -> object:
+        """What the server is told, and commands are, by which the schema is made."""
+        env = variables.merged(self._env)
+        # of text that may be secret, repr() would say nothing
+        told = [str(text) for text in (*env.values(), *self._written_files())]
+        here = self._here if "here" in references.own_fields(self, self._texts()) else ""
+        return self._influences(), list(env), list(self._files), told, here
+
+    def _lend(self, maker: SimpleExecutor) -> None:
+        """Have what helps to make its schema fill in templates as this server does."""
+        maker._services, maker._here = self._services, self._here
+        maker._files, maker._env = self._files, self._env
 
     def _kept_identity(self, empty: list[bytes]) -> list[bytes]:
         """What data depend on that it keeps.
@@ -325,7 +357,7 @@ class DatabaseServer(SimpleExecutor):
         """Make its database, and its schema, with a server that is there for that."""
         recipe = self._recipe()
         maker = recipe.maker(self, empty, data)
-        maker._services = self._services
+        self._lend(maker)
         yield from maker._starting()
         try:
             address = maker.host, maker.port
@@ -346,10 +378,15 @@ class DatabaseServer(SimpleExecutor):
         place = self._known_directory()
         yield from self._run_program(words, what, timeout=_INSTALL_TIMEOUT, cwd=place)
 
-    def _client(self, words: list[str], port: int) -> Steps[None]:
-        """Run the client of the server, which runs SQL."""
+    def _client(
+        self, words: list[str], port: int, more: Mapping[str, str] | None = None
+    ) -> Steps[None]:
+        """Run the client of the server, which runs SQL.
+
+        :param more: variables that only this one is told.
+        """
         timeout = None if self._limits.timeout is None else PATIENCE
-        env = self._variables(port)
+        env = {**dict.fromkeys(self._not_inherited), **self._variables(port), **(more or {})}
         yield from self._run_program(words, "template", timeout=timeout, env=env)
 
     def _run_program(self, words: list[str], what: str, **options: Any) -> Steps[None]:

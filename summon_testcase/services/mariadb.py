@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..declaration import arguments
@@ -100,6 +100,9 @@ class MariaDB(DatabaseServer, ReadyMade):
         super().__init__(
             WORDS, database=database, template=template, template_key=template_key, **options
         )
+        if self._host == "localhost":
+            # by which its clients mean the usual Unix socket, whatever port they are told
+            self._host = "127.0.0.1"
         self._requires = (*self._requires, INSTALL)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -133,6 +136,9 @@ class MariaDB(DatabaseServer, ReadyMade):
         if len(name) > _LONGEST or "\n" in name or name.endswith(" "):
             return f"of one line, at most {_LONGEST} letters, and no space at its end"
         return None
+
+    def _told_to_server(self) -> tuple[str, Iterable[str]]:
+        return "options=", self._options
 
     def _texts(self) -> list[str]:
         return [*super()._texts(), *self._install]

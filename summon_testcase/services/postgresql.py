@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..declaration import arguments, templates
+from ..declaration import arguments, templates, variables
 from ..declaration.programs import is_program, package_of
 from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
 from ..executors import references
@@ -45,6 +45,13 @@ _SETTINGS = {
     "logging_collector": "off",
     "log_destination": "stderr",
 }
+#: variables of libpq by which a client reaches another server, demands what ours does not offer, or
+#: has other settings there; the server itself reads two of them
+_LIBPQ = (
+    *("PGHOSTADDR", "PGSERVICE", "PGTARGETSESSIONATTRS", "PGOPTIONS"),
+    *("PGSSLMODE", "PGREQUIRESSL", "PGSSLNEGOTIATION", "PGGSSENCMODE"),
+    *("PGCHANNELBINDING", "PGREQUIREAUTH", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ"),
+)
 #: bytes that the name of a database may have
 _LONGEST = 63
 #: the databases from which the server makes others; names of ours begin with the last one
@@ -70,10 +77,10 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         or a function that takes the URL. It may take ten minutes, and is run once for all processes
         of this user, until its text or the file changes. Its result is cached, so what it does
         elsewhere is not done again. SQL is run by ``psql``, if that is installed.
-    :param template_key: for a command or a function, what its result depends on: paths of files
-        and directories, as :class:`pathlib.Path`, whose contents count, and other values.
-        Without it nobody knows when the result is out of date, so each process of tests runs the
-        command or the function once.
+    :param template_key: for a command, a function, or SQL that reads other files, what its result
+        depends on: paths of files and directories, as :class:`pathlib.Path`, whose contents count,
+        and other values. Without it nobody knows when the result is out of date, so each process
+        of tests runs the template once; so it does with a callable that is no plain function.
     :param reset: before each test but the first: True for a fresh database of ``template``, whose
         clients are cut off; ``"truncate"``, to empty all tables and restart their sequences, or
         ``"delete"``, to empty all tables, also of rows that the template has made. Or a function.
@@ -102,6 +109,7 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
 
     _scheme = "postgresql"
     _usual = "postgres"
+    _not_inherited = _LIBPQ
     _at_once = signal.SIGQUIT
     # after an immediate shutdown unlogged tables would be empty
     _in_order = signal.SIGINT
@@ -140,6 +148,7 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
             **options,
         )
         self.template_fields = (*self.template_fields, "dsn")
+        self._env = (*variables.layers(label, dict.fromkeys(_LIBPQ)), *self._env)
         if _RESERVED.match(database):
             raise _reserved(self._declared, f"database={database!r}")
         #: whether each test finds another database, so that nothing else may be connected to it
@@ -160,7 +169,10 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         return None if state is None else {**state, "_spares": None}
 
     def env(self) -> dict[str, str]:
-        """``DATABASE_URL``, and the variables of libpq: ``PGHOST``, ``PGPORT`` and so on."""
+        """``DATABASE_URL``, and the variables of libpq: ``PGHOST``, ``PGPORT`` and so on.
+
+        ``PGSSLMODE`` is among them, unless ``settings=`` has ``ssl``.
+        """
         return self._variables(self.port)
 
     def _variables(self, port: int) -> dict[str, str]:
@@ -170,6 +182,7 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
             "PGPORT": str(port),
             "PGUSER": self._user,
             "PGDATABASE": self._database,
+            **({} if "ssl" in self._settings else {"PGSSLMODE": "disable"}),
         }
 
     @classmethod
@@ -229,6 +242,9 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
     def _program_words(self) -> list[str]:
         # the command of the server is not known yet, and ``_check()`` looks for its program
         return super()._program_words()[1:]
+
+    def _told_to_server(self) -> tuple[str, Iterable[str]]:
+        return "settings=", self._settings.values()
 
     def _texts(self) -> list[str]:
         return [*super()._texts(), *self._settings.values(), *self._initdb]

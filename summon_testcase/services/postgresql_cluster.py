@@ -101,7 +101,7 @@ def run_sql(server: PostgreSQL, path: str, address: tuple[str, int]) -> Steps[No
     if psql is not None:
         url = server._url_of(server._database, address[1])
         words = [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", path]
-        yield from server._client(words, address[1])
+        yield from server._client(words, address[1], {"PGCLIENTENCODING": "UTF8"})
         return
     with open(path, encoding="utf-8") as file:
         statements = file.read()

@@ -38,7 +38,10 @@ class Connection(Session):
         self._awaited = 1
         #: the server's version, ``15.3``; known once it has answered something
         self.version = ""
-        words = ("user", user, "database", database, "application_name", "summon_testcase", "")
+        words = (
+            *("user", user, "database", database, "application_name", "summon_testcase"),
+            *("client_encoding", "UTF8", ""),
+        )
         body = struct.pack("!I", _VERSION) + b"".join(word.encode() + b"\0" for word in words)
         super().__init__(address)
         self._send(struct.pack("!I", len(body) + 4) + body)

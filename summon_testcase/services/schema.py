@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..declaration import arguments, command, variables
@@ -17,6 +18,8 @@ from ..tracebacks import hidden
 from ..unpatched import open, os
 
 if TYPE_CHECKING:
+    from .database_server import DatabaseServer
+
     #: what ``template=`` may be
     Template = str | os.PathLike[str] | Sequence[str] | Callable[[str], object] | None
     #: what ``template_key=`` may be
@@ -31,6 +34,14 @@ _SQL = re.compile(
     r"\s*(--|/\*|\\|(alter|begin|comment|copy|create|delete|do|drop|grant|insert|select|set|update"
     r"|use|with)(?![\w.-]))",
     re.IGNORECASE,
+)
+#: SQL that also depends on what is in other files, or on what commands say: ``\i`` and the like
+#: of psql, ``source`` of MariaDB's client, and what the server itself is to read
+_READS_MORE = re.compile(
+    rb"(^|[^\\])\\(i|ir|include|include_relative|copy|lo_import)\b|(^|;)\s*\\(!|\.[ \t]*[^\s])"
+    rb"|^\s*source[ \t]+[^\s,()]+\s*$|\bcopy\b[^;]{0,999}\bfrom\s+(program\s+)?e?'"
+    rb"|\bload\s+(data|xml)\b",
+    re.IGNORECASE | re.MULTILINE,
 )
 _INSTEAD = (
     "SQL, the pathlib.Path of a file of SQL, a command as text or as a list of words, or a "
@@ -98,14 +109,12 @@ class Schema:
         name = getattr(self._function, "__qualname__", "")
         return repr((self._sql, self.words, name)).encode()
 
-    def identity(self, server: SimpleExecutor) -> list[bytes] | None:
-        """What its result depends on; None if nobody knows, so that it cannot be cached.
+    def identity(self, server: SimpleExecutor) -> list[bytes]:
+        """What is known of what its result depends on.
 
         :param server: the executor that has declared it.
         :raises InvalidArgument: for a file that cannot be read.
         """
-        if (self.words or self._function) and not self._keys:
-            return None
         found = [self.declared]
         if self._path:
             found += _content(server, "template", self._path)
@@ -113,9 +122,33 @@ class Schema:
             found += _content(server, "template_key", key) if is_path else [key.encode()]
         return found
 
+    def origin(self, server: SimpleExecutor) -> tuple[str, ...] | None:
+        """What tells it from a template that another project has declared in the same words.
+
+        :returns: None if nobody knows what its result depends on, so that it cannot be cached.
+        :raises InvalidArgument: for a file that cannot be read.
+        """
+        function = self._function
+        sql = [*_content(server, "template", self._path)] if self._path else [self._sql.encode()]
+        reads_more = any(map(_READS_MORE.search, sql))
+        if not (self.words or function or reads_more):
+            return ()
+        if not self._keys:
+            return None
+        if function is not None:
+            if not isinstance(function, FunctionType):
+                # what a method belongs to, or what partial() was given, has no name
+                return None
+            return function.__module__, os.path.realpath(function.__code__.co_filename)
+        place = references.in_advance(server, server._cwd or "") if self.words else ""
+        if place is None:
+            return None
+        path = _located(server, self._path) if self._path else ""
+        return os.path.realpath(place), os.path.realpath(path)
+
     def run(
         self,
-        server: SimpleExecutor,
+        server: DatabaseServer,
         maker: Maker,
         url: str,
         told: Mapping[str, str],
@@ -143,8 +176,8 @@ class Schema:
             )
             one_shot.database_url = url
             one_shot._limits.timeout = None if server._limits.timeout is None else PATIENCE
-            one_shot._cwd, one_shot._here = server._cwd, server._here
-            one_shot._services = server._services
+            server._lend(one_shot)
+            one_shot._cwd = server._cwd
             one_shot._env = (*server._env, variables.environment(server._called, told))
             yield from ended(one_shot)
         else:

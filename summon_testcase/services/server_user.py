@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import SpawnFailed
 from ..foreign import let_through
-from ..unpatched import os
+from ..unpatched import open, os
 
 if TYPE_CHECKING:
     import pwd
@@ -91,7 +91,19 @@ def identity_of(
     facts = os.stat(os.path.realpath(program))
     if owner is not None and barrier(os.path.dirname(program), owner) is not None:
         raise out_of_reach(label, program, owner, "bindir=")
-    return [repr((os.path.realpath(program), facts.st_mtime_ns, options, owner)).encode()]
+    made = os.path.realpath(program), facts.st_mtime_ns, options, owner, _time_zone()
+    return [repr(made).encode()]
+
+
+def _time_zone() -> object:
+    """What the time zone follows from: initdb notes it, and a template writes times in it."""
+    told, usual = "TZ" in os.environ and os.environ["TZ"], "/etc/localtime"
+    try:
+        with open(usual, "rb") as file:
+            return told, os.path.realpath(usual), file.read()
+    except OSError as error:
+        let_through(error)
+        return told
 
 
 def out_of_reach(label: str, place: str, owner: pwd.struct_passwd, variable: str) -> SpawnFailed:

@@ -197,6 +197,54 @@ class TestTemplate:
         with MariaDB(template=words, cwd=tmp_path) as db:
             assert ask(db, COUNT) == 2
 
+    def test_localhost(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Clients go to our server, and not to another one at the usual Unix socket."""
+        with contextlib.ExitStack() as stack:
+            place = stack.enter_context(tempfile.TemporaryDirectory())
+            os.chmod(place, 0o777)
+            other = MariaDB(database="shop", options=[f"--socket={place}/other.sock"])
+            stack.enter_context(other)
+            monkeypatch.setenv("MYSQL_UNIX_PORT", f"{place}/other.sock")
+            db = MariaDB(host="localhost", database="shop", template=SCHEMA)
+            stack.enter_context(db)
+            assert ask(db, COUNT, "shop") == 2
+            assert ask(other, "show tables", "shop") is None
+            words = ["mariadb", "-uroot", "-e", "select concat('port ', @@port) as p"]
+            client = SimpleExecutor(words, env=[db], one_shot=True)
+            stack.enter_context(client)
+            assert f"port {db.port}" in "\n".join(client.tail())
+            assert "localhost" not in db.url
+
+    def test_another_file(self, cache: Path, tmp_path: Path) -> None:
+        """SQL that reads other files is run anew, unless a key says when."""
+        part, schema = tmp_path / "part.sql", tmp_path / "schema.sql"
+        for word in ("source", "\\."):
+            schema.write_text(f"create table u (n int);\n{word} {part}\n")
+            for number in (1, 2):
+                part.write_text(f"create table item (n int); insert into item values ({number});")
+                with MariaDB(template=schema) as db:
+                    assert ask(db, "select n from item") == number, word
+                with MariaDB(template=schema, template_key=part) as db:
+                    assert ask(db, "select n from item") == number, word
+        assert len(archives(cache)) == 5
+
+    def test_places(self, cache: Path) -> None:
+        """The server on which it is made is told what the declared one is."""
+        said = f"set @here = '{os.path.dirname(__file__)}'"
+        options = ["--init-connect=set @here = '{here}'"]
+        template = "create table item as select @@init_connect as n"
+        with MariaDB(options=options, template=template) as db:
+            assert ask(db, "select n from item") == ask(db, "select @@init_connect") == said
+
+    def test_time_zone(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is that of this run, and not that of the run that has filled the cache."""
+        template = "create table item (n timestamp); insert into item values ('2020-01-01 12:00')"
+        for zone, seconds in (("Asia/Tokyo", 9 * 3600), ("Europe/Lisbon", 0)):
+            monkeypatch.setenv("TZ", zone)
+            with MariaDB(template=template) as db:
+                told = ask(db, "select unix_timestamp(n) from item")
+                assert told + seconds == 1577880000
+
     def test_without_the_client(self) -> None:
         """The server is asked without it."""
         find_program = MariaDB._find

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.util
 import os
 import subprocess
 import sys
@@ -14,8 +16,17 @@ from unittest import mock
 
 import pytest
 
-from summon_testcase import InvalidArgument, PostgreSQL, ProcessExited, SummonError, orchestrated
+from summon_testcase import (
+    InvalidArgument,
+    Orchestrator,
+    PostgreSQL,
+    ProcessExited,
+    SimpleExecutor,
+    SummonError,
+    orchestrated,
+)
 
+from ..another_user import NOBODY, interpreter_for_all, packages_for_all
 from ..doubles import DATA_MEMORY
 from ..needs import find
 from ..places import require, root
@@ -158,6 +169,171 @@ class TestTemplate:
         assert len(archives(cache)) == 2
 
 
+#: the schema that the tests of :class:`TestAnother` make: who has made it
+MADE_BY = "create table item as select '{}'::text as n"
+WHO = "select n from item"
+
+
+class TestAnother:
+    """What is declared alike in two places, or at two times, is not the same."""
+
+    def test_project(self, cache: Path, tmp_path: Path) -> None:
+        """A command, in two directories."""
+        for name in ("one", "two"):
+            place = tmp_path / name
+            place.mkdir()
+            (place / "schema.sql").write_text(MADE_BY.format(name))
+            words = ["psql", "{url}", "-f", "schema.sql"]
+            for _ in range(2):
+                with PostgreSQL(template=words, template_key=1, cwd=place) as db:
+                    assert ask(db.url, WHO) == name
+        assert len(archives(cache)) == 3
+
+    def test_variable(self, cache: Path) -> None:
+        """A command that reads one."""
+        words = ["sh", "-c", f'psql -c "{MADE_BY.format("$TENANT")}"']
+        for name in ("one", "two"):
+            with PostgreSQL(template=words, template_key=1, env={"TENANT": name}) as db:
+                assert ask(db.url, WHO) == name
+
+    def test_module(self, cache: Path, tmp_path: Path) -> None:
+        """Functions of the same name."""
+        for name in ("one", "two"):
+            path = tmp_path / f"{name}.py"
+            program = f"from {__name__} import ask, MADE_BY\n"
+            path.write_text(f"{program}def make(url): ask(url, MADE_BY.format({name!r}))")
+            spec = importlib.util.spec_from_file_location("schemas", path)
+            assert spec is not None and spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            for _ in range(2):
+                with PostgreSQL(template=module.make, template_key=1) as db:
+                    assert ask(db.url, WHO) == name
+        assert len(archives(cache)) == 3
+
+    def test_object(self, cache: Path) -> None:
+        """Callables that are no functions: nobody knows what is in them."""
+
+        class Tenant:
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def make(self, url: str) -> None:
+                ask(url, MADE_BY.format(self.name))
+
+        def make(name: str, url: str) -> None:
+            ask(url, MADE_BY.format(name))
+
+        for name in ("one", "two"):
+            for function in (functools.partial(make, name), Tenant(name).make):
+                with PostgreSQL(template=function, template_key=1) as db:
+                    assert ask(db.url, WHO) == name
+        assert len(archives(cache)) == 1
+
+    def test_file(self, cache: Path, tmp_path: Path) -> None:
+        """SQL that reads other files is run anew, unless a key says when."""
+        part, schema = tmp_path / "part.sql", tmp_path / "schema.sql"
+        texts = [
+            f"\\i {part}",
+            "select 1; \\ir part.sql",
+            f"create table item (n text);\n\\copy item from '{part}'",
+        ]
+        for number, text in enumerate(texts):
+            schema.write_text(text)
+            for name in ("one", "two"):
+                part.write_text(name if "copy" in text else MADE_BY.format(name))
+                with PostgreSQL(template=schema) as db:
+                    assert ask(db.url, WHO) == name, text
+                with PostgreSQL(template=schema, template_key=part) as db:
+                    assert ask(db.url, WHO) == name, text
+            assert len(archives(cache)) == 3 + 2 * number
+
+    def test_time_zone(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is that of this run, and not that of the run that has filled the cache."""
+        template = "create table item as select '2020-01-01 12:00'::timestamptz as n"
+        for zone, seconds in (("Asia/Tokyo", 9 * 3600), ("Europe/Lisbon", 0)):
+            monkeypatch.setenv("TZ", zone)
+            with PostgreSQL(template=template) as db:
+                assert ask(db.url, "show timezone") == zone
+                told = ask(db.url, "select extract(epoch from n)::int from item")
+                assert told + seconds == 1577880000
+
+    def test_shell(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Variables of libpq that the developer has for another server change nothing."""
+        for name, value in {
+            "PGCLIENTENCODING": "LATIN1",
+            "PGSSLMODE": "require",
+            "PGOPTIONS": "-c no_such=1",
+            "PGHOSTADDR": "127.0.0.9",
+            "PGSERVICE": "no_such",
+            "PGTARGETSESSIONATTRS": "read-only",
+        }.items():
+            monkeypatch.setenv(name, value)
+        db = PostgreSQL(database="grün", template=MADE_BY.format("grün"))
+        words = ["psql", "-XAtc", "select length(n), current_setting('client_encoding') from item"]
+        group = Orchestrator({"db": db})
+        with group:
+            for env in ([db], [group]):
+                with SimpleExecutor(words, env=env, one_shot=True) as client:
+                    assert client.tail() == ["4|UTF8"]
+            own = SimpleExecutor(words, env=[{"PGCLIENTENCODING": "LATIN1"}, db], one_shot=True)
+            with own:
+                assert own.tail() == ["4|LATIN1"]
+            shown = SimpleExecutor(["sh", "-c", "echo $PGSSLMODE"], env=[db], one_shot=True)
+            with shown:
+                assert shown.tail() == ["disable"]
+        # a command is a client, too
+        with PostgreSQL(template=["psql", "-XAtc", MADE_BY.format("command")]):
+            pass
+
+
+class TestPlaces:
+    """What the declared server is told is also told to the one on which the schema is made."""
+
+    def test_here(self, cache: Path) -> None:
+        """The directory of the module that declares it."""
+        settings = {"our.place": "{here}"}
+        template = "create table item as select current_setting('our.place') as n"
+        with PostgreSQL(settings=settings, template=template) as db:
+            assert ask(db.url, WHO) == os.path.dirname(__file__)
+
+    PROGRAM = """
+from summon_testcase import PostgreSQL
+hba = "local all all trust\\nhost all all all trust\\n"
+settings = {"hba_file": "{tmpdir}/hba.conf"}
+template = ["sh", "-c", 'test "$(cat {tmpdir}/text)" = {port}']
+with PostgreSQL(files={"hba.conf": hba, "text": "{port}"}, settings=settings, template=template):
+    print("ready")
+"""
+
+    def test_files(self) -> None:
+        """Also to commands."""
+        python, prefix = interpreter_for_all(), list[str]()
+        require(python, "there is no Python that every user may run")
+        with contextlib.contextmanager(places)() as place:
+            env = {**os.environ, "TMPDIR": str(place), "PYTHONPATH": packages_for_all()}
+            env.pop("SUMMON_CACHE_DIR", None)
+            if os.geteuid() == 0:
+                os.chown(place, NOBODY, NOBODY)
+                ids = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+                prefix = ["setpriv", *ids, "--"]
+            done = subprocess.run(
+                [*prefix, str(python), "-c", self.PROGRAM],
+                env=env,
+                cwd=place,
+                capture_output=True,
+                text=True,
+            )
+        assert (done.stdout, done.returncode) == ("ready\n", 0), done.stderr
+
+    @root
+    def test_of_root(self) -> None:
+        """The server's user may not enter it: that is said before anything is spawned."""
+        db = PostgreSQL(files={"hba.conf": ""}, settings={"hba_file": "{tmpdir}/hba.conf"})
+        with pytest.raises(InvalidArgument, match=r"settings= has \{tmpdir\}, which only .* root"):
+            db.start()
+
+
 class TestFailure:
     """A template that cannot be made."""
 
@@ -240,6 +416,21 @@ class TestCache:
             said = r"initialized by PostgreSQL version 9\.6, which is not compatible"
             with nothing_left(), pytest.raises(ProcessExited, match=said):
                 PostgreSQL(bindir=place).start()
+
+    @pytest.mark.parametrize("value", ["relative", "~/own"])
+    def test_its_place(
+        self, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+    ) -> None:
+        """A relative one is as the first start has found it; a tilde is the home directory."""
+        unique = f"{value}-{cache.name}"
+        monkeypatch.setenv("HOME", str(cache))
+        monkeypatch.setenv("SUMMON_CACHE_DIR", unique)
+        monkeypatch.chdir(cache)
+        for _ in range(2):
+            with PostgreSQL(template=SCHEMA) as db:
+                assert ask(db.url, COUNT) == 2
+            monkeypatch.chdir(tmp_path)
+        assert len(archives(cache / unique.replace("~/", ""))) == 2
 
     PROGRAM = """
 import sys
