@@ -171,7 +171,7 @@ class DatabaseServer(SimpleExecutor):
         from urllib.parse import quote
 
         name = quote(self._checked_name(self._called, database))
-        return f"{self._scheme}://{quote(self._user)}@{at(self._host, port)}/{name}"
+        return f"{self._scheme}://{quote(self._user, '')}@{at(self._host, port)}/{name}"
 
     def _variables(self, port: int) -> dict[str, str]:
         """What clients of a server at some port read."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: what this client can do: long passwords, a database at the login, the protocol of MySQL 4.1, its
 #: way to log in, several statements and results, plugins
 _ABILITIES = 0x1 | 0x8 | 0x200 | 0x8000 | 0x10000 | 0x20000 | 0x80000
+#: what each session begins with: the options of the server may say otherwise
+AUTOCOMMIT = "SET autocommit = 1"
 #: UTF-8, of up to four bytes
 _CHARACTERS = 45
 #: bytes of the longest packet; what is longer is sent in several
@@ -58,6 +60,7 @@ class Connection(Session):
         """
         if not self._greeted:
             self._log_in(deadline)
+            statements = f"{AUTOCOMMIT}; {statements}"
         self._number = 0
         self._tell(b"\3" + statements.encode())
         while True:

@@ -129,10 +129,12 @@ def run_sql(server: MariaDB, path: str, address: tuple[str, int]) -> Steps[None]
     with suppress(CommandNotFound):
         client = [_program(server, "mariadb"), "--no-defaults", "--protocol=tcp", "--user=root"]
         client += ["--default-character-set=utf8mb4", f"--database={server._database}"]
+        # as in our own connections
+        client += [f"--init-command={sql.AUTOCOMMIT}"]
         words = ["/bin/sh", "-c", 'exec "$@" <"$0"', path, *client]
         yield from server._client(words, address[1])
         return
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:
         statements = file.read()
     with (
         failing(server._called, "template= failed"),

@@ -103,7 +103,7 @@ def run_sql(server: PostgreSQL, path: str, address: tuple[str, int]) -> Steps[No
         words = [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", path]
         yield from server._client(words, address[1], {"PGCLIENTENCODING": "UTF8"})
         return
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:
         statements = file.read()
     with (
         failing(server._called, "template= failed"),

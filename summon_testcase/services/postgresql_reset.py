@@ -14,7 +14,7 @@ from ..scheduling.deadline import Deadline
 from ..tracebacks import hidden
 from .database_connection import Lost, Refused, failing
 from .database_server import MINE, is_due, mark
-from .postgresql_connection import Connection, clone, cut, identifier
+from .postgresql_connection import Connection, clone, cut, identifier, literal
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL
@@ -25,6 +25,8 @@ __tracebackhide__ = hidden
 SPARES = 2
 #: what the server says if a database is used, and if there is none of that name
 _IN_USE, _UNKNOWN = "55006", "3D000"
+#: the transactions of a database that are prepared
+_PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = {}"
 #: the tables of the user, but for those of extensions; partitions are emptied with their table
 _TABLES = """
 SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -36,6 +38,8 @@ AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (
 """
 
 
+#: has a session live as long as we like; older servers have no such limit
+_STAY = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
 #: the databases of which each belongs to a process that shares the server
 _PARTS = f"SELECT datname FROM pg_database WHERE datname ~ '{MINE}[0-9]+$'"
 
@@ -60,7 +64,7 @@ class Spares:
         with failing(self._server._called, "reset=True has failed"):
             spare = self._spares.pop(0)
             self._spares.append(spare)
-            spare.replace(self._server._database, deadline)
+            spare.replace(self._server, deadline)
             # only now, since many a class has but one test
             fewer = len(self._spares) < SPARES
             if fewer:
@@ -104,6 +108,8 @@ class Spares:
             number = server._spares_lost + len(self._spares)
             spare = _Spare(connection, self._version, f"{number}{mark(server)}")
             self._spares.insert(0, spare)
+            # it is idle while a test runs
+            spare.connection.tell(_STAY)
             # left by a server that was stopped meanwhile
             spare.connection.tell(f"DROP DATABASE IF EXISTS {spare.name}")
             spare.make(server._pristine)
@@ -121,8 +127,9 @@ class _Spare:
         drop = f"DROP DATABASE IF EXISTS {self._used}"
         self.connection.tell(drop, *clone(self._version, self.name, template))
 
-    def replace(self, database: str, deadline: Deadline) -> None:
+    def replace(self, server: PostgreSQL, deadline: Deadline) -> None:
         """Rename it once it is made; the one that has its name is put aside."""
+        database = server._database
         self.connection.answers(deadline)
         name = identifier(database)
         aside = f"ALTER DATABASE {name} RENAME TO {self._used};"
@@ -138,12 +145,28 @@ class _Spare:
                     aside = ""  # a test has dropped it
                 elif refused.code != _IN_USE or deadline.expired():
                     raise
+                else:
+                    _forget_prepared(self.connection, server, database, deadline)
+
+
+def _forget_prepared(
+    asked: Connection, server: PostgreSQL, database: str, deadline: Deadline
+) -> None:
+    """Roll back the prepared transactions of a database, which hold it, and what is in it."""
+    prepared = asked.ask(_PREPARED.format(literal(database)), deadline)
+    if prepared:
+        # only from within it
+        address = server._host, server._port_now()
+        with Connection(address, server._user, database) as connection:
+            for (name,) in prepared:
+                connection.ask(f"ROLLBACK PREPARED {literal(str(name))}", deadline)
 
 
 def empty_tables(server: PostgreSQL, how: Literal["truncate", "delete"]) -> None:
-    """Remove all rows of the database, in one transaction, without any trigger.
+    """Remove all rows of the database, in one transaction, without triggers (but ENABLE ALWAYS).
 
-    Sessions that are within a transaction are ended, since they hold the tables.
+    Sessions that are within a transaction are ended, since they hold the tables, and transactions
+    that are prepared are rolled back.
     """
     deadline = Deadline(server._limits.timeout)
     address = server.host, server.port
@@ -152,6 +175,7 @@ def empty_tables(server: PostgreSQL, how: Literal["truncate", "delete"]) -> None
         Connection(address, server._user, server._database) as connection,
     ):
         cut(connection, server._database, deadline, "xact_start IS NOT NULL")
+        _forget_prepared(connection, server, server._database, deadline)
         tables = [str(table) for (table,) in connection.ask(_TABLES, deadline)]
         if not tables:
             return
@@ -185,6 +209,7 @@ def make_fresh(server: PostgreSQL, name: str) -> None:
         failing(server._called, f"fresh({name!r}) has failed"),
         Connection(address, server._user, server._home) as connection,
     ):
+        _forget_prepared(connection, server, name, deadline)
         cut(connection, name, deadline)
         connection.ask(f"DROP DATABASE IF EXISTS {identifier(name)}", deadline)
         for statement in clone(connection.version, name, server._pristine):

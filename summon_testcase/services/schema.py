@@ -31,10 +31,13 @@ __tracebackhide__ = hidden
 PATIENCE = 600.0
 #: how SQL begins, which no command does: a comment, a command of psql, or one of these words
 _SQL = re.compile(
-    r"\s*(--|/\*|\\|(alter|begin|comment|copy|create|delete|do|drop|grant|insert|select|set|update"
-    r"|use|with)(?![\w.-]))",
+    r"\s*(--|/\*|\\|#|(alter|analyze|begin|call|comment|copy|create|delete|delimiter|do|drop|grant"
+    r"|insert|lock\s+tables?|replace\s+into|revoke|select|set|start\s+transaction|update|use|vacuum"
+    r"|with)(?![\w.-]))",
     re.IGNORECASE,
 )
+#: what some editors write in front of a text
+_BOM = "\ufeff"
 #: SQL that also depends on what is in other files, or on what commands say: ``\i`` and the like
 #: of psql, ``source`` of MariaDB's client, and what the server itself is to read
 _READS_MORE = re.compile(
@@ -75,6 +78,7 @@ class Schema:
         if isinstance(template, os.PathLike):
             self._path = arguments.path(label, "template", template, _INSTEAD)
         elif isinstance(template, str) and template.strip():
+            template = template.removeprefix(_BOM)
             if _SQL.match(template):
                 self._sql = arguments.encodable(label, "template=", template)
             elif template.endswith(".sql") and len(template.split()) == 1:

@@ -197,6 +197,28 @@ class TestTemplate:
         with MariaDB(template=words, cwd=tmp_path) as db:
             assert ask(db, COUNT) == 2
 
+    def test_how_sql_begins(self) -> None:
+        """What is no command."""
+        procedure = "create procedure p() begin select 1; end//"
+        for begin in ("# our schema\n", f"delimiter //\n{procedure}\ndelimiter ;\n", "\ufeff"):
+            with MariaDB(template=begin + SCHEMA) as db:
+                assert ask(db, COUNT) == 2, begin
+
+    @pytest.mark.parametrize("program", ["mariadb", "no-such"])
+    def test_no_autocommit(self, cache: Path, program: str) -> None:
+        """Whatever the sessions of tests begin with, rows are there."""
+        find_program = MariaDB._find
+
+        def named(self: MariaDB, word: str, path: str | None, cwd: str) -> str:
+            return find_program(self, program if word == "mariadb" else word, path, cwd)
+
+        db = MariaDB(options=["--autocommit=0"], template=SCHEMA, reset=True)
+        with mock.patch.object(MariaDB, "_find", named), db:
+            assert ask(db, COUNT) == 2
+            ask(db, "delete from item")
+            db.reset()
+            assert ask(db, COUNT) == 2
+
     def test_localhost(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Clients go to our server, and not to another one at the usual Unix socket."""
         with contextlib.ExitStack() as stack:

@@ -89,7 +89,7 @@ class DatabaseTest(SummonMixin, unittest.TestCase):
     """A database of one's own, which is there from the beginning."""
 
     db = PostgreSQL(database='my "Shop"/é')
-    again = PostgreSQL(database='my "Shop"/é', user="me")
+    again = PostgreSQL(database='my "Shop"/é', user="me/you")
     client = SimpleExecutor(
         ["{python}", "-c", "import os; print(os.environ['PGDATABASE'])"], env=[db], one_shot=True
     )

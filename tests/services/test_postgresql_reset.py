@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from summon_testcase import InvalidArgument, NotRunning, PostgreSQL, SummonError
 from ..cases import run
 from ..doubles import reset
 from ..needs import find
+from ..places import require
+from ..samples import PATIENCE
 from .test_postgresql import ask, connect, nothing_left
 
 SCHEMA = """
@@ -54,7 +57,7 @@ select (select count(*) from a) + (select count(*) from b) + (select count(*) fr
     + (select count(*) from "Of parts") + (select count(*) from other.thing)
 """
 
-find("postgres", package="postgresql")
+POSTGRES = find("postgres", package="postgresql")
 
 
 class TestInATestCase:
@@ -260,6 +263,37 @@ class TestReset:
         for _ in range(3):
             server.reset()
         assert Path(server.log_path).read_text()[before:] == ""
+
+    @pytest.mark.parametrize("how", [True, "truncate", "delete"])
+    def test_prepared(self, how: bool | str) -> None:
+        """A transaction that was prepared holds the database, or its tables."""
+        settings = {"max_prepared_transactions": 2}
+        rows = "select count(*)::int from item"
+        with PostgreSQL(database="shop", template=OF_SHOP, reset=how, settings=settings) as db:
+            url = db.fresh("other")
+            for place in (db.url, url):
+                connection = connect(place)
+                cursor = connection.cursor()
+                cursor.execute("begin; insert into item (n) values (8)")
+                cursor.execute(f"prepare transaction '{place}'")
+                connection.close()
+            db.reset()
+            assert ask(db.url, rows) == (how is True)
+            assert ask(db.fresh("other"), rows) == 1
+
+    def test_idle(self) -> None:
+        """Our own sessions are not ended for that."""
+        version = subprocess.run([POSTGRES, "--version"], capture_output=True, text=True).stdout
+        require(int(version.split()[2].split(".")[0]) >= 14, "older servers have no such limit")
+        settings = {"idle_session_timeout": 1000}
+        with PostgreSQL(database="shop", template=OF_SHOP, reset=True, settings=settings) as db:
+            db.reset()
+            for _ in range(2):  # when the second one begins, ours have done what they were told
+                later = connect(db.url_for_database("postgres"))
+                assert select.select([later.fileno()], [], [], PATIENCE)[0], "nothing is ended"
+                later.close()
+            db.reset()
+            assert ask(db.url, "select n from item") == 7
 
     def test_refused(self) -> None:
         """What the server says is in the error."""

@@ -103,6 +103,15 @@ class TestTemplate:
         with PostgreSQL(template=moved) as db:
             assert ask(db.url, COUNT) == 3
 
+    @pytest.mark.parametrize("text", ["start transaction; {}; commit;", "vacuum; {}", "\ufeff{}"])
+    def test_how_sql_begins(self, cache: Path, tmp_path: Path, text: str) -> None:
+        """What is no command, as a text and as a file."""
+        path = tmp_path / "schema.sql"
+        path.write_text(text.format(SCHEMA))
+        for template in (text.format(SCHEMA), path):
+            with PostgreSQL(template=template) as db:
+                assert ask(db.url, COUNT) == 2
+
     def test_command(self, cache: Path, tmp_path: Path) -> None:
         """It is told where the database is, and is run again when what its key names changes."""
         schema, ran = tmp_path / "schema", tmp_path / "ran"
@@ -150,7 +159,7 @@ class TestTemplate:
         assert len(held) == 1
         held[0].close()
 
-    def test_without_psql(self, cache: Path) -> None:
+    def test_without_psql(self, cache: Path, tmp_path: Path) -> None:
         """The server is asked without it; only the data of a dump need it."""
         programs = Path(POSTGRES).parent
 
@@ -158,7 +167,8 @@ class TestTemplate:
             return None if name == "psql" else str(programs / name)
 
         with mock.patch.object(PostgreSQL, "_program_at", without_psql):
-            with PostgreSQL(template=SCHEMA) as db:
+            (tmp_path / "schema.sql").write_text(SCHEMA, encoding="utf-8-sig")
+            with PostgreSQL(template=tmp_path / "schema.sql") as db:
                 assert ask(db.url, COUNT) == 2
             with pytest.raises(
                 SummonError, match='template= failed: syntax error at or near "tabl'
