@@ -115,6 +115,10 @@ class Keeper:
         if verb == b"watch":
             self.watched = True
             self.announce(int(rest))
+        elif verb == b"sync":
+            self.reap()
+            self.drain()
+            self.tell("synced", int(rest))
         elif verb == b"send":
             position, text = rest.split(b"\0", 1)
             self.capture.send(text, int(position))

@@ -178,7 +178,6 @@ class _Process(Process):
 
     def _tell(self, *fields: bytes | str | int | float) -> None:
         """Say nothing: its keeper listens to the owner alone."""
-        self._watching = False
 
     def watch(self, position: int) -> None:
         """Do nothing: whoever waits for output looks into the log now and then."""

@@ -415,11 +415,8 @@ class Instance:
         process, deadline = self.process, Deadline(ANSWER)
         if not process.mine() or process.gone or not process.pid:  # no keeper would answer
             return process.fileno()
-        # there is always output beyond position -1, so the keeper answers at once, after it has
-        # looked at everything else
-        process._watching = True
-        process._tell("watch", -1)
-        while process._watching and not process.gone and not deadline.expired():
+        order = process.sync()
+        while process.synced < order and not process.gone and not deadline.expired():
             wait(Pause((process.fileno(),), deadline.at))
             process.pump()
         return process.fileno()

@@ -66,6 +66,8 @@ class Process:
         self.died_first: bool | None = None
         #: the number of the last :meth:`signal_everything` that the keeper has carried out
         self.signalled = 0
+        #: the number of the last :meth:`sync` that the keeper has carried out
+        self.synced = 0
         #: positions in all input that was ever sent: its end, and up to where the service, or the
         #: terminal or pipe in front of it, has taken it, or it was dropped
         self.sent = self.taken = 0
@@ -197,6 +199,8 @@ class Process:
             self.input_closed = fields[2] == b"1"
         elif verb == b"signalled":
             self.signalled = max(self.signalled, int(fields[0]))
+        elif verb == b"synced":
+            self.synced = max(self.synced, int(fields[0]))
         elif verb == b"ready":
             self.notified = True
         elif verb == b"probed":
@@ -243,6 +247,13 @@ class Process:
         if not self._watching:
             self._watching = True
             self._tell("watch", position)
+
+    def sync(self) -> int:
+        """Have the keeper store all output and tell all news; done when :attr:`synced` has this."""
+        with self._lock:
+            order = self._orders = self._orders + 1
+            self._tell("sync", order)
+            return order
 
     def send(self, text: bytes) -> None:
         """Send a small piece of input; :attr:`taken` tells how much has been taken."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -45,9 +46,19 @@ from summon_testcase import (
 )
 from summon_testcase.system import ports
 
-from ..doubles import called, limits_of
+from ..doubles import called, instance_of, limits_of
 from ..places import can_bind, require, unshare
-from ..samples import alive, eventually, frozen_for_a_moment, marked, parent, service, status, text
+from ..samples import (
+    PATIENCE,
+    alive,
+    eventually,
+    frozen_for_a_moment,
+    marked,
+    parent,
+    service,
+    status,
+    text,
+)
 
 STATE = "{tmpdir}/state"
 
@@ -791,6 +802,42 @@ class TestStreams:
                 os.kill(executor.pid, signal.SIGUSR1)
                 eventually(done.exists, "it has written")
                 assert executor.tail(1) == ["late"]
+
+    @pytest.mark.parametrize("asked", ["fails_on", "wait_for_output"])
+    def test_news_of_an_older_question(self, asked: str, mark: str, tmp_path: Path) -> None:
+        """tail() waits for its own answer, and takes none that an older question has got."""
+        script = (
+            f"trap 'n=$((n+1)); echo line $n; : > {tmp_path}/$n' USR1; "
+            "echo ready; while sleep 0.02; do :; done"
+        )
+        also: dict[str, Any] = {"fails_on": "never"} if asked == "fails_on" else {}
+        command = ["sh", "-c", script, mark]
+        with OutputCoordinatedExecutor(command, "ready", **also) as executor:
+            if asked == "wait_for_output":
+                with pytest.raises(TimeoutExpired):
+                    executor.wait_for_output("never", timeout=0.01)
+            os.kill(executor.pid, signal.SIGUSR1)
+            news = [instance_of(executor).process.fileno()]
+            assert select.select(news, [], [], PATIENCE)[0], "the keeper tells of output"
+            with frozen_for_a_moment(parent(executor.pid)):
+                os.kill(executor.pid, signal.SIGUSR1)
+                eventually((tmp_path / "2").exists, "it has written")
+                assert executor.tail(1) == ["line 2"]
+
+    def test_tail_beside_a_thread_that_waits(self, mark: str) -> None:
+        """A thread that waits for output does not take the answer to tail() away."""
+        with OutputCoordinatedExecutor(["sh", "-c", "echo up; exec cat", mark], "up") as executor:
+            thread = threading.Thread(target=executor.wait_for_output, args=("the end\n", 60))
+            thread.start()
+            for number in range(50):
+                executor.sendline(str(number))
+                began = time.monotonic()
+                executor.tail()
+                # an answer that does not come would be waited for 10 s
+                assert time.monotonic() - began < 9
+            executor.sendline("the end")
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
 
     def test_a_read_that_waits_too_long(self, mark: str) -> None:
         """Reading what never comes raises TimeoutExpired after `timeout`."""

@@ -193,8 +193,8 @@ def test_garbage_for_a_keeper(seed: int, warden: Warden, mark: str, tmp_path: Pa
     assert not alive(kept.pid)
     # nobody else has noticed
     assert alive(other.pid) and alive(other.keeper)
-    other.channel.sendall(pack("watch", -1))
-    while other.told() != [b"output"]:
+    other.channel.sendall(pack("sync", 7))
+    while other.told() != [b"synced", b"7"]:
         pass
     other.channel.close()
     eventually(lambda: not alive(other.keeper), "the other keeper has ended")
@@ -281,7 +281,7 @@ def test_a_keeper_nobody_listens_to(warden: Warden, mark: str, tmp_path: Path) -
     """A keeper whose answers are not read still notices the end of the test process."""
     kept = Kept(warden, tmp_path, mark)
     for _ in range(50):
-        kept.send(pack("watch", -1) * 2000)
+        kept.send(pack("sync", 1) * 2000)
     assert alive(kept.pid)
     assert_rests(kept.keeper)
     kept.channel.close()
