@@ -111,7 +111,7 @@ def state_of(executor: Any) -> dict[str, Any]:
     state["_instance"] = _Instance(
         *whose,
         pid=instance.process.pid,
-        log=Log(instance.log.path),
+        log=Log(instance.log.path, executor._called),
         launch=launch,
         lease=_Facts(*whose, port=lease.port, ports=lease.ports, tmpdir=lease.tmpdir, over=False),
         match=match and told_match(match.group(), match.groups(), match.groupdict(), match.string),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..declaration.arguments import perform
 from ..errors import SummonError, sentence
-from ..foreign import is_foreign
+from ..foreign import is_foreign, suppress
 from ..scheduling.steps import Steps
 from .running import handover, let_go
 
@@ -119,7 +119,8 @@ def _end(executor: SimpleExecutor, instance: Instance, keep_lease: bool) -> None
         if not instance.over and instance.process.mine():
             if instance.in_test and instance.in_use:
                 instance.earlier += instance.excerpt()
-                instance.since = instance.log.size()
+                with suppress(SummonError):  # the excerpt says that it cannot be read
+                    instance.since = instance.log.size()
             instance.files.discard(keep_log=instance.log_named)
             instance.process.forget()
         if not (keep_lease and instance.lease.begun):

@@ -749,6 +749,7 @@ class SimpleExecutor(Copied, Addressed):
         :raises TimeoutExpired: with the first and the last lines of output.
         :raises ProcessExited: if the service ends without such output.
         :raises NotRunning: if the service was not started.
+        :raises SummonError: if the log cannot be read (no file descriptor is left).
         """
         warn_on_a_loop("wait_for_output()", "await …wait_for_output_async()")
         return run(self._waiting_for_output(pattern, timeout, raw))
@@ -836,9 +837,11 @@ class SimpleExecutor(Copied, Addressed):
         sequences are left out, and other control characters are spelt out. If a line was
         overwritten, such as a progress bar, only its last state is in the result.
 
-        :param lines: how many lines, at most.
+        :param lines: how many lines, at most. A line of more than 2 MiB may lack its beginning, and
+            then it is the first one.
         :raises InvalidArgument: if this is no such number.
         :raises NotRunning: if the service was not started.
+        :raises SummonError: if the log cannot be read (no file descriptor is left).
         """
         instance, count = self._current("output"), arguments.count(self._called, "lines", lines)
         instance.catch_up()
@@ -937,6 +940,10 @@ class SimpleExecutor(Copied, Addressed):
 
     def _stale(self) -> list[str]:
         """In words, values of other services that it was started with, and that have changed."""
+        instance = self._instance
+        if instance is None or not (instance.told or instance.told_env):
+            # nor is a module loaded, for which there may be no descriptor left
+            return []
         load("executors.stale")
         from . import stale
 

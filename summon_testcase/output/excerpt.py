@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..clean import LONGEST, line_of, shortened
-from ..foreign import suppress
+from ..errors import SummonError
+from ..foreign import let_through, suppress
 from ..wording import counted
 from .log import Log
 
@@ -62,8 +63,18 @@ def last_word(lines: Sequence[str]) -> str:
 def excerpt(log: Log, start: int) -> list[Line]:
     """The lines from a position to the end; the middle of a long log is not read.
 
+    A report has to come out in any case: if the log cannot be read, it says that.
+
     :param start: byte offset in the log.
     """
+    try:
+        return _read(log, start)
+    except SummonError as error:
+        let_through(error)
+        return [Line(f"[{error.message}]", 0, 0)]
+
+
+def _read(log: Log, start: int) -> list[Line]:
     end = log.size()
     begun = log.begun(start).encode("utf-8", "surrogateescape") if start else b""
     if end - start <= 2 * _BYTES:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from .. import keeper
 from ..clean import finished, line_of
-from ..errors import InvalidArgument, SpawnFailed
+from ..errors import InvalidArgument, SpawnFailed, SummonError
 from ..foreign import let_through, suppress
 from ..unpatched import apart, open, os, tempfile, temporary_directory, variable
 
@@ -22,7 +22,10 @@ files = apart(f"{keeper.__name__}.files", keeper.__path__)
 files.suppress, files.forgive = suppress, lambda function, path, info: let_through(info[1])
 
 _CHUNK = 1 << 20
-_TAIL_BYTES = 65536
+#: bytes at the end of a log in which the last lines are looked for first
+_TAIL = 1 << 16
+#: a line of more bytes than this may lose its beginning among the last lines
+_LONGEST = 1 << 21
 #: bytes before a position that are searched for the beginning of an escape sequence
 _BEFORE = 512
 _run_directory: tuple[int, str] | None = None
@@ -96,18 +99,35 @@ def remove_run_directory() -> None:
 
 
 class Log:
-    """The output of one run of a service, in a file that its keeper writes."""
+    """The output of one run of a service, in a file that its keeper writes.
 
-    def __init__(self, path: str) -> None:
+    Where there is no file, yet or any more, the output is empty.  Any other trouble must not look
+    like that: a test that asks for no errors in the output would pass.
+
+    :param service: the name of the service, for messages.
+    """
+
+    def __init__(self, path: str, service: str = "service") -> None:
         self.path = path
+        self._service = service
+
+    def _unreadable(self, why: object) -> SummonError:
+        said = f"{self._service}: its log cannot be read: {why}"
+        return SummonError(said, executor=self._service)
 
     def size(self) -> int:
-        """Bytes written so far."""
+        """Bytes written so far.
+
+        :raises SummonError: if the log cannot be read.
+        """
         try:
             return os.lstat(self.path).st_size
-        except OSError as error:
+        except FileNotFoundError as error:
             let_through(error)
             return 0
+        except OSError as error:
+            let_through(error)
+            raise self._unreadable(error.strerror) from None
 
     def read(self, position: int, size: int) -> bytes:
         """The bytes between two positions, except those that were dropped."""
@@ -125,19 +145,24 @@ class Log:
         If output was dropped there, the bytes after the gap.  The file is opened for each
         read: a test process that waits for hundreds of services at once would otherwise
         exceed the usual limit of descriptors.
+
+        :raises SummonError: if the log cannot be read.
         """
         # A link was not made by the keeper.  O_NOFOLLOW would need an opener in Python, which
         # Ctrl-C could interrupt with the file open.
         if os.path.islink(self.path):
-            return b"", position
+            raise self._unreadable(f"there is a link at {self.path}")
         try:
             with open(self.path, "rb", buffering=0) as file:
                 data = os.pread(file.fileno(), size, position)
                 if b"\0" in data:
                     data, position = _without_hole(file.fileno(), data, position)
-        except OSError as error:
+        except FileNotFoundError as error:
             let_through(error)
             return b"", position
+        except OSError as error:
+            let_through(error)
+            raise self._unreadable(error.strerror) from None
         return data, position + len(data)
 
     def begun(self, position: int) -> str:
@@ -147,10 +172,17 @@ class Log:
         return text[finished(text) :].lstrip("\r")
 
     def tail(self, lines: int) -> list[str]:
-        """The last lines as a terminal would show them."""
+        """The last lines as a terminal would show them; up to a line of more than 2 MiB."""
         if not lines:
             return []
-        data = self.read(max(0, self.size() - _TAIL_BYTES), _TAIL_BYTES)
+        end, size, before = self.size(), _TAIL, -1
+        while True:
+            data = self.read(max(0, end - size), min(end, size))
+            # with the line end before them, all of them are whole
+            ends = data.count(b"\n")
+            if ends > lines or size >= end or (ends == before and size > _LONGEST):
+                break
+            size, before = size * 2, ends
         last = data.removesuffix(b"\n").split(b"\n")[-lines:] if data else []
         return [line_of(line.decode("utf-8", "replace")) for line in last]
 

@@ -14,6 +14,7 @@ from ..declaration.arguments import Limits
 from ..errors import AlreadyRunning, AttachFailed, NotRunning
 from ..events import numbers
 from ..foreign import let_through, suppress
+from ..output.log import Log
 from ..system import procfs
 from ..system.descriptors import moved
 from ..unpatched import os
@@ -52,9 +53,9 @@ class Owner(Protocol):
 class _Files(InstanceFiles):
     """The log, which the owner removes when it stops the service."""
 
-    def __init__(self, log: str) -> None:
+    def __init__(self, log: str, service: str) -> None:
         base = log.removesuffix(".log")
-        super().__init__(base, base, log)
+        super().__init__(base, base, Log(log, service))
 
     def discard(self, keep_log: bool) -> None:
         """Leave them to the owner."""
@@ -104,7 +105,7 @@ class _Lease(Lease):
 
     def next_files(self, log: str = "") -> InstanceFiles:
         """The files of its life at the moment."""
-        return _Files(self.facts.get("log", ""))
+        return _Files(self.facts.get("log", ""), self.service)
 
     def end(self) -> None:
         """Use it no more; what a test has stopped runs again for the others."""

@@ -12,6 +12,7 @@ from ..errors import (
     SummonError,
     TimeoutExpired,
 )
+from ..foreign import let_through
 from ..output.excerpt import last_word
 from ..scheduling.deadline import Deadline
 from ..system import procfs
@@ -63,10 +64,14 @@ def looks_wrong(instance: Instance, waited: float) -> str:
 
     :param waited: seconds that have passed since it was spawned.
     """
-    said = last_word(instance.log.tail(_LAST_LINES))
+    try:
+        said, silent = last_word(instance.log.tail(_LAST_LINES)), not instance.log.size()
+    except SummonError as error:
+        let_through(error)
+        return error.message
     if said:
         return f"it wrote: {said}"
-    if waited < SILENCE or instance.log.size():
+    if waited < SILENCE or not silent:
         return ""
     process = instance.process
     pids = [process.pid, *procfs.descendants(process.keeper_pid)]

@@ -45,6 +45,7 @@ class Lease:
 
     def __init__(self, name: str) -> None:
         safe = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:40]
+        self._name = name
         #: tells it from other leases of this process
         self.number = next(numbers)
         #: the common beginning of all paths
@@ -102,7 +103,7 @@ class Lease:
             run_directory()  # the user's own clean-up may have removed it, and our directory in it
             self._directory = self._directory and os.path.isdir(base)
             base = f"{base}.{number}"
-        return InstanceFiles(self.base, base, log or f"{base}.log")
+        return InstanceFiles(self.base, base, Log(log or f"{base}.log", self._name))
 
     @property
     def elsewhere(self) -> str:
@@ -135,13 +136,13 @@ class InstanceFiles:
 
     :param lease: the common beginning of the paths of the lease.
     :param base: the common beginning of the paths of this instance.
-    :param log: the path of its log, which is in another place if logs are kept.
+    :param log: its log, which is in another place if logs are kept.
     """
 
-    def __init__(self, lease: str, base: str, log: str) -> None:
+    def __init__(self, lease: str, base: str, log: Log) -> None:
         self.lease = lease
         self.base = base
-        self.log = Log(log)
+        self.log = log
 
     @property
     def log_is_kept(self) -> bool:

@@ -68,6 +68,7 @@ class OutputAssertions:
         :param msg: text that is added to the message of a failure.
         :raises AssertionError: with the line that matches.
         :raises NotRunning: if the service was not started.
+        :raises SummonError: if the log cannot be read (no file descriptor is left).
         """
         executor: SimpleExecutor = service
         patterns = compile_patterns(pattern, executor._called, "pattern")

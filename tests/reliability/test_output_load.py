@@ -120,7 +120,7 @@ it.stop()
         runner, keeper, size, shown = measured(source, mark, tmp_path)
         assert size == 100 * 1000 * 1000 + 5
         assert runner < FLAT and keeper < FLAT
-        assert shown <= 65536
+        assert shown <= 4 << 20
 
 
 class TestOfAnyKind:
