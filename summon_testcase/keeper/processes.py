@@ -94,6 +94,10 @@ def asked_children() -> list[int]:
     """The direct children of this process where /proc does not tell: each pid is tried."""
     if not hasattr(os, "waitid"):  # macOS
         return []
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # there are none: to try all numbers would take seconds
+        return []
     for numbers in _numbers_since_birth():
         found = [pid for pid in numbers if _is_child(pid)]
         if found:
@@ -112,7 +116,8 @@ def _is_child(pid: int) -> bool:
 def _numbers_since_birth() -> list[Iterable[int]]:
     """The pids that descendants of this process can have, first those that they probably have.
 
-    They lie between its own pid and that of a process that is forked now.
+    These lie between its own pid and that of a process that is forked now.  If the kernel has gone
+    through all numbers once since the birth of this process, descendants may have any other.
     """
     me = os.getpid()
     try:
@@ -123,7 +128,8 @@ def _numbers_since_birth() -> list[Iterable[int]]:
     except OSError:  # at the limit of processes no fork tells the newest pid
         newest = me + _USUAL_LIMIT
     if newest > me:
-        return [range(me, newest)]
+        low = itertools.chain(range(2, me), range(newest, _USUAL_LIMIT))
+        return [range(me, newest), low, range(max(newest, _USUAL_LIMIT), _HIGHEST)]
     # after the highest pid the kernel starts again with low ones
     try:
         with open("/proc/sys/kernel/pid_max", "rb") as stream:
@@ -132,7 +138,7 @@ def _numbers_since_birth() -> list[Iterable[int]]:
         # to try all takes seconds
         highest = _USUAL_LIMIT
     likely = itertools.chain(range(me, highest), range(2, newest))
-    return [likely, range(max(me, highest), _HIGHEST)]
+    return [likely, range(newest, me), range(max(me, highest), _HIGHEST)]
 
 
 def newest_children(span: int = 64) -> list[int]:

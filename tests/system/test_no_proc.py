@@ -107,6 +107,30 @@ input()
         assert marked(mark) == []
 
 
+def test_all_pids_once(mark: str, place: Path) -> None:
+    """Children are found after the kernel has gone through all pids since the keeper was forked."""
+    require(Path("/proc/sys/kernel/ns_last_pid").exists(), "the kernel lets nobody choose pids")
+    source = """
+def go_to(pid):
+    with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+        file.write(str(pid))
+
+script = '''echo up; read x; setsid sh -c 'echo child; exec "$@"' - "$@" & wait'''
+command = ["sh", "-c", script, MARK, *service("silent.py", MARK)]
+it = OutputCoordinatedExecutor(command, "up", stop_timeout=3).start()
+go_to(20000)
+it.sendline()
+it.wait_for_output("child")
+go_to(it.pid + 500)
+it.stop()
+say("stopped")
+input()
+"""
+    with beside(OTHERS, source, mark, place) as process:
+        assert line(process) == ["stopped"]
+        assert marked(mark) == []
+
+
 @KINDS
 def test_the_main_process_is_dead_for_sure(how: list[str], mark: str, place: Path) -> None:
     """A failed start leaves no process, and the process group gets the stop signal."""
