@@ -390,6 +390,9 @@ class Keeper:
     def run(self) -> None:
         """Serve until the service is gone, or the test process dies or closes the channel."""
         wake = wake_on_signals()
+        # it ends the warden alone, which kills its keepers: here it is a service that tells its
+        # parent something
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self.channel.setblocking(False)
         try:
             # the order to launch has arrived already
@@ -444,8 +447,6 @@ class Keeper:
         if self.runner.gone(ready):
             raise Ended
         woken = read_wakeups(wake) if wake in ready else b""
-        if signal.SIGTERM in woken:
-            raise Ended
         if capture.output in ready:
             self.drain()
         if echo is not None:

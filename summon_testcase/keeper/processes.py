@@ -336,7 +336,7 @@ def take_signals() -> None:
 
     Such signals come from a terminal, from a pipe without a reader, or from a service that
     tells its parent that it is ready (``kill -USR1 $PPID``).  The warden calls this once;
-    keepers inherit the result.
+    keepers inherit the result, and ignore SIGTERM, too.
     """
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, lambda *_: None)

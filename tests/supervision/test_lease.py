@@ -482,8 +482,11 @@ class TestEndOfTheProcess:
         eventually(lambda: not any(map(os.path.exists, directories)), "the directories are gone")
         eventually(lambda: list(tmp_path.iterdir()) == [], "the directory around them is gone")
 
-    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-    @pytest.mark.parametrize("who", ["keeper", "warden"])
+    # a keeper ignores SIGTERM
+    @pytest.mark.parametrize(
+        "who, number",
+        [("keeper", signal.SIGKILL), ("warden", signal.SIGKILL), ("warden", signal.SIGTERM)],
+    )
     def test_keeper_and_warden(self, who: str, number: int) -> None:
         """One that is killed, or asked to end, takes no directory of a life that goes on."""
         one = counter().start()
