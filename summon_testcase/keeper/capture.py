@@ -171,6 +171,8 @@ class Capture:
         """
         master, self.terminal = os.openpty()
         mode = termios.tcgetattr(self.terminal)
+        # a byte of the text that a test sends must not stop the output
+        mode[0] &= ~(termios.IXON | termios.IXOFF)
         mode[1] &= ~termios.OPOST
         mode[3] &= ~(termios.ECHO | termios.ECHOE | termios.ECHOK | termios.ECHONL)
         termios.tcsetattr(self.terminal, termios.TCSANOW, mode)
