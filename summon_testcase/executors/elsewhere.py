@@ -82,7 +82,6 @@ class _Facts:
 class _Instance(_Facts):
     """Stands for the instance, which is in the process that has started the service."""
 
-    exit_code = None
     launched = in_use = True
     starting = over = False
 
@@ -97,7 +96,20 @@ class _Instance(_Facts):
         """Do nothing: the keeper does not listen to this process."""
 
     def running(self) -> bool:
+        if self.lives == "elsewhere":
+            return procfs.is_alive(self.keeper_pid)  # it stays until the service is stopped
+        if self.lives == "daemon":
+            return bool(procfs.descendants(self.keeper_pid))
         return procfs.is_alive(self.pid)
+
+
+def _lives(instance: Any) -> str:
+    """What is alive of a service whose main process has ended well; empty if that has not."""
+    if isinstance(instance, _Instance):
+        return str(instance.lives)
+    if not instance.running() or instance.process.exit_code is None:
+        return ""
+    return "elsewhere" if instance.process.ended else "daemon"
 
 
 def state_of(executor: Any) -> dict[str, Any]:
@@ -110,7 +122,10 @@ def state_of(executor: Any) -> dict[str, Any]:
     launch = _Facts(*whose, argv=tuple(map(str, instance.launch.argv)), cwd=instance.launch.cwd)
     state["_instance"] = _Instance(
         *whose,
+        lives=_lives(instance),
         pid=instance.process.pid,
+        keeper_pid=instance.process.keeper_pid,
+        exit_code=instance.process.exit_code,
         log=Log(instance.log.path, executor._called),
         launch=launch,
         lease=_Facts(*whose, port=lease.port, ports=lease.ports, tmpdir=lease.tmpdir, over=False),

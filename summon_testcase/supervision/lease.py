@@ -153,7 +153,9 @@ class InstanceFiles:
     def notify_address(self) -> str:
         """The address of the sd_notify socket; abstract if the path would be too long."""
         path = f"{self.base}.notify"
-        return path if len(os.fsencode(path)) < 100 else f"@{path[-90:]}"
+        encoded = os.fsencode(path)
+        # without the half of a character
+        return path if len(encoded) < 100 else f"@{encoded[-90:].decode(errors='ignore')}"
 
     def discard(self, keep_log: bool) -> None:
         """Remove the files.

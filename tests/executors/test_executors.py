@@ -48,6 +48,7 @@ from summon_testcase.system import ports
 
 from ..doubles import called, instance_of, limits_of
 from ..places import can_bind, require, unshare
+from ..reliability.scene import run_program
 from ..samples import (
     PATIENCE,
     alive,
@@ -532,6 +533,24 @@ class TestNotifyAndCommand:
                 executor.start()
             assert text(done) == "sent"
 
+    @pytest.mark.parametrize("end", ["", "x"], ids=["between", "within"])
+    def test_a_long_temporary_directory(self, end: str, mark: str, tmp_path: Path) -> None:
+        """The address of the socket is short enough in bytes, and has no half of a character."""
+        source = """
+import sys
+from summon_testcase import NotifyCoordinatedExecutor
+from tests.samples import service
+command = service("serves.py", "notify", "-", *sys.argv[1:])
+told = ["sh", "-c", 'echo "$NOTIFY_SOCKET"; exec "$@"', "-"]
+with NotifyCoordinatedExecutor([*told, *command]) as it:
+    (address,) = it.tail()
+    assert address.startswith("@") and address.isprintable(), address
+"""
+        place = tmp_path / ("\u0436" * 45 + end)
+        place.mkdir()
+        done = run_program(source, place, mark)
+        assert (done.stderr, done.returncode) == ("", 0)
+
     def test_probe_command_sees_the_service(self, mark: str) -> None:
         """The probe command runs with the environment and directory of the service."""
         executor = CommandCoordinatedExecutor(
@@ -768,6 +787,13 @@ class TestStreams:
                 repl.wait_for_output("more", timeout=15)
             assert not repl.running()
             assert repl.exit_code == 0
+
+    def test_no_flow_control(self, mark: str) -> None:
+        """Ctrl-S and Ctrl-Q in a text that is sent do not stop the output; they are passed on."""
+        script = "echo up; read line; printf '%s' \"$line\" | od -An -tx1; read never"
+        with OutputCoordinatedExecutor(["sh", "-c", script, mark], "up") as executor:
+            executor.sendline("a\x13b\x11c")
+            executor.wait_for_output("61 13 62 11 63", timeout=15)
 
     def test_a_long_input(self, mark: str) -> None:
         """A megabyte in lines is taken in, though nobody reads at first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -73,6 +74,13 @@ class TestElsewhere:
             assert server.tail() == ["starting"]
         assert not listens(port) and not server.running()
         server.stop()
+
+    def test_a_copy_of_it(self, engine: str) -> None:
+        """A copy for another process knows that it runs, until it is stopped."""
+        with up(engine) as server:
+            again = pickle.loads(pickle.dumps(server))
+            assert again.running() and again.exit_code == 0
+        assert not again.running()
 
     def test_again(self, engine: str) -> None:
         """restart(), stopped() and kill() go by the command that stops it, too."""

@@ -30,7 +30,7 @@ from summon_testcase import (
 
 from ..doubles import has_started, members_of
 from ..needs import needs
-from ..samples import ROOT, service
+from ..samples import ROOT, eventually, service
 
 LISTENS = (
     "import socket, sys, time\n"
@@ -110,6 +110,17 @@ def test_a_running_one_arrives_with_its_address() -> None:
         assert web.running() and web.ask() == (3, b"hello")
         again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(web))))
         assert told(again) == told(web)
+    assert not again.running()
+
+
+def test_a_daemon(mark: str) -> None:
+    """It runs, although its main process has ended, until it is stopped."""
+    command = service("daemon.py", "{tmpdir}/it.pid", mark)
+    with FileCoordinatedExecutor(command, path="{tmpdir}/it.pid") as daemon:
+        eventually(lambda: daemon.exit_code == 0, "its main process has ended")
+        assert in_worker(told, daemon) == told(daemon)
+        again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(daemon))))
+        assert daemon.running() and again.running()
     assert not again.running()
 
 
