@@ -715,7 +715,7 @@ class SimpleExecutor(Copied, Addressed):
         Each call returns a new stream, which begins at the same place. The text is as the service
         wrote it, also with escape sequences, such as those for colours. Reading blocks until there
         is output, until the service ends (end of file), or until the executor's ``timeout`` has
-        passed.
+        passed; the next read then begins where that one has.
 
         :raises NotRunning: if the service was not started.
         :raises TimeoutExpired: by a read, after ``timeout`` seconds without output.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import math
 import re
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TextIO, cast
 
 from pexpect.expect import Expecter, searcher_re
 from pexpect.spawnbase import SpawnBase
@@ -225,8 +226,11 @@ class OutputProbe(Probe):
         return f"{self.observer.position} bytes of output, none of them matching {self._said}"
 
 
-class _OutputBytes(io.RawIOBase):
-    """The bytes of the output from a position on, up to the end of the service."""
+class _Output(io.TextIOBase):
+    """The output from a position on, up to the end of the service.
+
+    This is no TextIOWrapper, which loses the beginning of a line whose end does not come in time.
+    """
 
     def __init__(
         self,
@@ -238,19 +242,51 @@ class _OutputBytes(io.RawIOBase):
     ) -> None:
         self._log, self._source, self._position = log, source, position
         self._timeout, self._late = timeout, late
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        #: text from the log that nobody has got yet
+        self._held = io.StringIO(newline="\n")
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def read(self, size: int | None = -1) -> str:
+        return self._read(size, line=False)
+
+    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
+        return self._read(size, line=True)
+
+    def _read(self, size: int | None, line: bool) -> str:
+        if self.closed:
+            raise ValueError("output() was read after it was closed")
+        left = sys.maxsize if size is None or size < 0 else size
+        parts: list[str] = []
+        try:
+            while True:
+                parts.append(self._held.readline(left) if line else self._held.read(left))
+                left -= len(parts[-1])
+                if left <= 0 or (line and parts[-1].endswith("\n")):
+                    break
+                more = self._more()
+                if more is None:
+                    break
+                self._held = io.StringIO(more, newline="\n")
+        except BaseException:
+            # the next read begins where this one has
+            self._held = io.StringIO("".join(parts) + self._held.read(), newline="\n")
+            raise
+        return "".join(parts)
+
+    def _more(self) -> str | None:
+        """Wait for more text; None at the end."""
         deadline = Deadline(self._timeout)
         while True:
             self._source.pump()
             over = self._source.ended
-            data, self._position = self._log.take(self._position, len(buffer))
-            if data or over:
-                buffer[: len(data)] = data
-                return len(data)
+            data, self._position = self._log.take(self._position, _CHUNK)
+            if data:
+                return self._decoder.decode(data)
+            if over:
+                return self._decoder.decode(b"", final=True) or None
             if deadline.expired():
                 raise self._late(deadline.elapsed())
             self._source.watch(self._position)
@@ -263,11 +299,10 @@ def open_output(
     position: int,
     timeout: float | None,
     late: Callable[[float], Exception],
-) -> io.TextIOWrapper:
+) -> TextIO:
     """The output as a text stream, which ends when the service has ended.
 
     :param timeout: seconds that one read may wait; None for no limit.
     :param late: makes the error for a read that has waited longer.
     """
-    raw = _OutputBytes(log, source, position, timeout, late)
-    return io.TextIOWrapper(io.BufferedReader(raw), "utf-8", "replace", newline="\n")
+    return cast("TextIO", _Output(log, source, position, timeout, late))

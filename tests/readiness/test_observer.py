@@ -502,6 +502,33 @@ class TestStream:
         with pytest.raises(LookupError):
             stream.readline()
 
+    def test_nothing_is_lost_when_time_is_over(self, view: Growing) -> None:
+        """A read that comes after one in vain has what that one has read, and half a character."""
+        view.write("one\ntw\N{EURO SIGN}".encode()[:-1])
+        stream = self.stream(view)
+        for read in (lambda: stream.read(7), lambda: stream.read(), lambda: stream.read(None)):
+            with pytest.raises(LookupError):
+                read()
+        assert stream.readline() == "one\n"
+        for read in (stream.readline, lambda: next(stream)):
+            with pytest.raises(LookupError):
+                read()
+        view.write("\N{EURO SIGN}".encode()[-1:] + b"\nthree")
+        assert stream.readline() == "tw\N{EURO SIGN}\n"
+        assert (stream.readline(2), stream.read(0)) == ("th", "")
+        view.ended = True
+        assert (list(stream), stream.read()) == (["ree"], "")
+
+    def test_it_ends_within_a_character(self, view: Growing) -> None:
+        """What is no character is replaced, also at the end."""
+        view.write("end\N{EURO SIGN}".encode()[:-1])
+        view.ended = True
+        stream = self.stream(view)
+        assert (stream.read(), stream.read()) == ("end\ufffd", "")
+        stream.close()
+        with pytest.raises(ValueError, match="closed"):
+            stream.readline()
+
     def test_the_end(self, view: Growing) -> None:
         """The end of the service is the end of the stream, for good."""
         view.write(b"one")
