@@ -47,7 +47,7 @@ _DAMAGE = rf"^tar: |^{_CUT_OFF}"
 #: seconds after which an archive that nobody has used is removed
 _UNUSED = 14 * 86400
 #: changes when archives are made in another way
-_FORMAT = b"2"
+_FORMAT = b"3"
 #: as many bytes are written in the time that it takes to make one more file
 _BYTES_A_FILE = 20_000
 
@@ -172,6 +172,10 @@ class Archives:
         # a server that has made the schema began with an archive itself
         elsewhere = *second, *_HALVES.values()
         first = [*(f"--exclude=./{path}" for path in elsewhere), "."]
+        # also with the directories around, since tar gives up if the other one makes them just when
+        # it misses them
+        around = sorted({parent for path in second for parent in _parents(path)})
+        second = ["--no-recursion", *around, "--recursion", *second]
         for (half, end), words in zip(_HALVES.items(), (first, second), strict=True):
             with open(f"{place}/{end}", "w"):
                 pass
@@ -260,6 +264,12 @@ def _half(data: str) -> list[str]:
             half.append(directory)
             taken += costs[directory]
     return half
+
+
+def _parents(path: str) -> Iterator[str]:
+    """The directories in which a relative path is."""
+    while path := os.path.dirname(path):
+        yield path
 
 
 def _packed(place: str) -> str:

@@ -404,6 +404,16 @@ class TestCache:
             with nothing_left(), PostgreSQL(template=SCHEMA) as db:
                 assert ask(db.url, COUNT) == 2
 
+    def test_halves_need_nothing_of_each_other(self, cache: Path) -> None:
+        """Each makes the directories that it needs: tar may miss what the other one makes."""
+        with PostgreSQL(template=SCHEMA):
+            for archive in archives(cache):
+                for half in archive.iterdir():
+                    with tarfile.open(half) as tar:
+                        names = [os.path.normpath(member.name) for member in tar]
+                    for place, name in enumerate(names):
+                        assert os.path.dirname(name) in ("", *names[:place]), name
+
     def test_of_another_version(self, cache: Path, tmp_path: Path) -> None:
         """As the server would say; it is made anew."""
         for archive in archives(cache):
