@@ -43,9 +43,12 @@ def terminate(number, frame):
 
 
 signal.signal(signal.SIGTERM, terminate)
+# either may be asked to end before it knows which of them it is
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 worker = os.fork()
+who = "main" if worker else "worker"
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 if worker == 0:
-    who = "worker"
     if how == "setsid":
         os.setsid()
     print("up", flush=True)

@@ -75,6 +75,10 @@ class TestFresh:
 
     def test_in_silence(self, server: MariaDB) -> None:
         """The log, which the reports of failing tests show, is about tests."""
+        ready = f"port: {server.port}"
+        eventually(
+            lambda: ready in Path(server.log_path).read_text(), "its last words of the start"
+        )
         before = Path(server.log_path).stat().st_size
         server.reset()
         assert Path(server.log_path).read_text()[before:] == ""
