@@ -85,9 +85,11 @@ def descendants(pid: int) -> list[int]:
     """A process and all below it."""
     found = [pid]
     for each in found:
-        for task in Path(f"/proc/{each}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError):  # a thread that has ended
-                found += map(int, (task / "children").read_text().split())
+        # a process, or a thread, may have ended meanwhile
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for task in Path(f"/proc/{each}/task").iterdir():
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    found += map(int, (task / "children").read_text().split())
     return found
 
 
