@@ -127,7 +127,7 @@ def make_part(server: MariaDB) -> Steps[None]:
 def run_sql(server: MariaDB, path: str, address: tuple[str, int]) -> Steps[None]:
     """Run the SQL in a file in the database of a server, on another one."""
     with suppress(CommandNotFound):
-        client = [_program(server, "mariadb"), "--no-defaults", "--protocol=tcp", "--user=root"]
+        client = [_program(server, "mariadb"), "--no-defaults", "--user=root"]
         client += ["--default-character-set=utf8mb4", f"--database={server._database}"]
         # as in our own connections
         client += [f"--init-command={sql.AUTOCOMMIT}"]
