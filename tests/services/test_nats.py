@@ -37,3 +37,24 @@ class NATSTest(SummonMixin, unittest.IsolatedAsyncioTestCase):
         await client.jetstream().publish("orders", b"one cup")
         await client.close()
         self.assertTrue([p for p in Path(self.broker.tmpdir).rglob("orders") if p.is_dir()])
+
+
+@needs("nats-server")
+class ForgetfulNATSTest(SummonMixin, unittest.IsolatedAsyncioTestCase):
+    """Each test finds no stream."""
+
+    broker = services.NATS(jetstream=True, reset=True)
+
+    async def add_stream(self) -> None:
+        import nats
+
+        client = await nats.connect(self.broker.url)
+        self.assertEqual(await client.jetstream().streams_info(), [])
+        await client.jetstream().add_stream(name="orders", subjects=["orders"])
+        await client.close()
+
+    async def test_a_finds_no_stream(self) -> None:
+        await self.add_stream()
+
+    async def test_b_finds_no_stream(self) -> None:
+        await self.add_stream()
