@@ -111,6 +111,41 @@ def test_news_that_another_thread_takes_in() -> None:
         os.close(other)
 
 
+class Unread(Silent):
+    """A service whose news nobody has taken in."""
+
+    has_said_so = notified = False
+
+    def pump(self) -> None:
+        self.notified = self.has_said_so
+
+
+class Notified(Rarely):
+    """Whether the service has said so."""
+
+    def look(self, target: Any, left: float = math.inf) -> str | None:
+        return None if target.notified else "not yet"
+
+
+def test_the_last_look_sees_what_has_come_meanwhile() -> None:
+    """Also if it is only a little late, so that there is no other look after it."""
+    news, other = os.pipe()
+    try:
+        deadline = Deadline(0.2)
+        service = Unread(news)
+        steps = until_ready(service, Notified(math.inf), deadline)  # type: ignore[arg-type]
+        next(steps)
+        service.has_said_so = True
+        while not deadline.expired():
+            time.sleep(0.001)
+        with pytest.raises(StopIteration) as end:
+            next(steps)
+        assert end.value.value.verdict is Verdict.READY
+    finally:
+        os.close(news)
+        os.close(other)
+
+
 def late(how: str, go: Path, place: Path, mark: str) -> SimpleExecutor:
     """A service that becomes ready in one of many ways, or ends, once a file is there."""
     at, done = "{port}" if how in ("tcp", "http") else str(place / f"at-{how}"), place / how
