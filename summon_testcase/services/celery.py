@@ -25,7 +25,8 @@ class Celery(ReadyMade):
 
     Ready once it says so, when it has reached its broker: declare that with ``env=[broker]``, or
     name it in ``env``.  It leaves out what several workers do to know of each other, which takes a
-    second.
+    second, and the heartbeats of AMQP, with which its stop takes up to ten;
+    ``options=["broker_heartbeat=120"]`` has them again.
 
     :param app: the module of the Celery application, ``"shop.tasks"``; it is looked for in ``cwd``
         first.
@@ -50,6 +51,8 @@ class Celery(ReadyMade):
         found = arguments.text("Celery()", "app", app, 'text such as "shop.tasks"')
         words = ["-A", found, "worker", "-l", "INFO", "-P", "solo", "-c", "1"]
         words += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        # with heartbeats of AMQP it would look up to ten seconds later whether it has to stop
+        words += ["broker_heartbeat=0"]
         super().__init__(words, **options)
         silent = _SILENT.search(" ".join(self._options))
         if silent:

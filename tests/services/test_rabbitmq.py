@@ -77,6 +77,12 @@ class RabbitMQTest(SummonMixin, unittest.TestCase):
     def test_b_is_empty(self) -> None:
         self.declare()
 
+    @needs("celery", package="celery")
+    def test_a_worker_of_celery_ends_soon(self) -> None:
+        """It would notice a stop at its next heartbeat, after up to ten seconds."""
+        with services.Celery("tests.services.tasks", env=[self.broker], stop_timeout=5) as worker:
+            self.assertIn("transport:   amqp://", "\n".join(worker.tail(100)))
+
     def test_purge(self) -> None:
         channel = self.declare()
         services.RabbitMQ._own_resets["purge"](self.broker)
