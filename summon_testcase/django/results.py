@@ -66,6 +66,11 @@ class ServiceResult:
     #: why its class has not been set up; each of its tests then raises that
     class_failure: BaseException | None = None
 
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """The names of the services of the project, for a test whose class has some, too."""
+        return tuple(part.name for part in self.preparation.parts) if self.preparation else ()
+
     def startTest(self, test: Any) -> None:
         """Begin to look after the services."""
         super().startTest(test)  # type: ignore[misc]

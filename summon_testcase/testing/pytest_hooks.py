@@ -13,6 +13,7 @@ import pytest
 
 from ..errors import is_ours, sentence
 from ..events import TestBegan, TestEnded, emit
+from ..executors.declared import declared
 from ..executors.executor import Executor
 from ..foreign import let_through
 from ..tracebacks import hidden, trimmed
@@ -54,6 +55,9 @@ class InTest:
             if uses is not None:
                 stack, names = uses
                 self._uses[stack] = list(dict.fromkeys([*self._uses.get(stack, ()), *names()]))
+        case: type = getattr(item, "cls", None) or object
+        #: whether the hooks of its TestCase say when it begins, since that has services, too
+        self._inner = issubclass(case, SummonMixin) and bool(declared(case))
         self._watches: list[Watch] = []
         self._watched: list[Executor] = []
         #: whether the beginning was emitted, and whether JUnit's XML names the logs
@@ -89,15 +93,26 @@ class InTest:
     def _tell_beginning(self) -> None:
         """Emit that the test begins, once all of its services are up."""
         awaited = {(stack, name) for stack, names in self._uses.items() for name in names}
-        if not self._began and all(name in stack.up for stack, name in awaited):
+        if not self._inner and all(name in stack.up for stack, name in awaited):
             self.tell_beginning()
 
-    def tell_beginning(self) -> None:
-        """Emit that the test begins, unless it has no services or that was emitted."""
+    def tell_beginning(self, more: tuple[str, ...] = ()) -> None:
+        """Emit that the test begins, unless it has no services or that was emitted.
+
+        :param more: names of services of its class.
+        """
         if self._uses and not self._began:
             self._began = True
             names = tuple(part.name for part in self._watched)
-            emit(TestBegan(test=self.label, services=names))
+            emit(TestBegan(test=self.label, services=(*names, *more)))
+
+    def call(self) -> None:
+        """Emit that the test begins, or have the hooks of its TestCase do that."""
+        if self._uses and self._inner:
+            case = self._item.instance  # type: ignore[attr-defined]
+            result_hooks.begin_later(case, self.tell_beginning)
+        else:
+            self.tell_beginning()
 
     def raise_death(self) -> None:
         """Raise the death of a service in a test that has passed.
@@ -125,6 +140,9 @@ class InTest:
 
     def note(self, report: pytest.TestReport, error: BaseException | None) -> None:
         """Note how the setup of the test, its call or its teardown has ended."""
+        if report.when == "setup" and not report.passed:
+            self._inner = False  # no hooks of its class will say that it begins
+            self._tell_beginning()
         if report.failed:
             self.tell_beginning()  # its services are not up
             said = "" if error is None else sentence(error)
@@ -208,7 +226,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     test = item.stash.get(_in_test, None)
     if test is None:
         return (yield)
-    test.tell_beginning()
+    test.call()
     result = yield
     test.raise_death()
     return result

@@ -60,13 +60,27 @@ class _Hook:
         return getattr, (self._result, self.name)
 
 
+def begin_later(test: Any, begin: Callable[[tuple[str, ...]], object]) -> None:
+    """Have the hooks of a TestCase say when a test begins, since it has services of its own.
+
+    So one test is told of once, with all of its services.
+
+    :param begin: called with the names of these services, once they are up, in place of emitting
+        that the test begins.  The caller emits its end, too.
+    """
+    vars(test)["begin"] = begin
+
+
 @contextmanager
 def reported(test: Any, result: Any, watch: Watch, tell: bool = True) -> Iterator[None]:
     """While a test runs, add the words about its services to all reports about it.
 
-    :param result: the result object; None for a test that runs without one.
+    :param result: the result object; None for a test that runs without one.  If it looks after
+        services, too, it has their names as ``service_names``.
     :param tell: whether to emit that the test begins and ends.
     """
+    begin: Callable[[tuple[str, ...]], object] | None = vars(test).pop("begin", None)
+    tell = tell and begin is None
     reporter = _Reporter(test, result, watch)
     hooks: list[_Hook] = []
     for name in (*_FAILURES, *_PASSES, "addSkip"):
@@ -83,8 +97,11 @@ def reported(test: Any, result: Any, watch: Watch, tell: bool = True) -> Iterato
             continue
         hooks.append(hook)
     try:
+        if begin is not None:
+            begin(watch.names)
         if tell:
-            emit(TestBegan(test=test.id(), services=watch.names))
+            names = dict.fromkeys((*getattr(result, "service_names", ()), *watch.names))
+            emit(TestBegan(test=test.id(), services=tuple(names)))
         yield
     except BaseException as error:
         reporter.note("error", sentence(error))  # debug() passes all errors on

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from .shop import Shop
@@ -63,6 +66,26 @@ def test_services_use_the_test_database(shop: Shop) -> None:
     assert "Ran 3 tests" in said and "FAILED (failures=1)" in said, said
     assert "site wrote during this test:\n    | [" in said
     assert said.count('"GET / HTTP/1.1" 200 7\n') == 3 and "AssertionError: 1 plums" in said
+
+
+@pytest.mark.parametrize("runner", ["django", "pytest"])
+def test_a_report_has_each_test_once(shop: Shop, runner: str) -> None:
+    """With the services of its class and those of the project."""
+    shop.write("shop/tests.py", TESTS)
+    run = {"django": shop.test, "pytest": lambda *_, **how: shop.pytest("shop/tests.py", **how)}
+    run[runner](status=1, SUMMON_REPORT=str(shop.path / "report"))
+    made = json.loads((shop.path / "report" / "report.json").read_text())
+    names = {service["id"]: service["name"] for service in made["services"]}
+    told = {
+        re.sub(r".*\W", "", t["name"]): {names[s] for s in t["services"]} for t in made["tests"]
+    }
+    project = {"postgresql", "redis"}
+    assert len(made["tests"]) == 3
+    assert told == {
+        "test_one": project | {"site"},
+        "test_two": project | {"site"},
+        "test_all": project | {"says"},
+    }
 
 
 def test_a_test_database_with_the_name_of_the_real_one(shop: Shop) -> None:

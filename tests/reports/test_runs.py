@@ -288,6 +288,54 @@ def test_a_full_disk(runs: Runs) -> None:
     assert done.stderr.count("RuntimeWarning: SUMMON_REPORT") == 1
 
 
+BOTH = """
+import pytest
+from summon_testcase import OutputCoordinatedExecutor, summon_fixture
+from shop import ShopTest, WEB
+
+around = summon_fixture(till=OutputCoordinatedExecutor(["sh", "-c", WEB], "ready"), autouse=True)
+
+class BothTest(ShopTest):
+    @pytest.fixture(autouse=True)
+    def fails(self, request, around):
+        if "skips" in request.node.name:
+            pytest.skip("not now")
+        assert "errs" not in request.node.name
+        yield
+        assert "late" not in request.node.name
+
+    def test_skips(self):
+        pass
+    def test_errs(self):
+        pass
+    def test_ends_late(self):
+        pass
+
+del ShopTest
+"""
+
+
+def test_services_of_a_class_and_of_a_fixture(runs: Runs) -> None:
+    """A test that has both is in the report once, with all of its services."""
+    (runs.path / "test_both.py").write_text(BOTH)
+    done = runs.run("-m", "pytest", "-q", "-p", "_summon_pytest", "test_both.py")
+    assert "1 failed, 2 passed, 1 skipped, 2 errors" in done.stdout
+    made = runs.report()
+    names = {service["id"]: service["name"] for service in made["services"]}
+    told = sorted(
+        (test["name"].rpartition("test_")[2], test["outcome"], *map(names.get, test["services"]))
+        for test in made["tests"]
+    )
+    both = ("till", "web")
+    assert told == [
+        ("ends_late", "error", *both),
+        ("errs", "error", "till"),
+        ("fails", "failed", *both),
+        ("passes", "passed", *both),
+        ("skips", "skipped", "till"),
+    ]
+
+
 def test_django_in_parallel(runs: Runs) -> None:
     (runs.path / "settings.py").write_text("SECRET_KEY = 'x'\nDATABASES = {}\n")
     (runs.path / "test_shop.py").write_text("from shop import ShopTest, OtherTest\n")
