@@ -344,6 +344,16 @@ def test_what_only_shows_starts_nothing(
     assert not (tmp_path / "started").exists()
 
 
+def test_a_fixture_of_one_service(project: Project, tmp_path: Path) -> None:
+    """It starts this one and those to which it refers, and no others."""
+    project.write(conftest=CONFTEST, test_db="def test(db):\n    assert db.running()")
+    assert "1 passed" in project.run()
+    assert (tmp_path / "started").read_text() == "up\n"
+    project.write(test_db="def test(web):\n    assert web.running()")
+    assert "1 passed" in project.run()
+    assert (tmp_path / "started").read_text() == "up\n" * 3
+
+
 LOST = """
 from conftest import answers
 from summon_testcase import summon_fixture
