@@ -21,7 +21,7 @@ from ..orchestration.orchestrator import Orchestrator
 from ..scheduling.steps import background
 from ..tracebacks import boundary, hidden, trimmed
 from . import farewells
-from .pool import ServicePool, everywhere, only_skips
+from .pool import ServicePool, everywhere, leave, only_skips
 from .selection import parts
 from .unstarted import services_not_up
 
@@ -294,7 +294,7 @@ class Stack:
         try:
             self.pool.stop()
         finally:
-            self.pool.leave()
+            leave([self.pool])
 
 
 def _copied(services: Mapping[str, Executor]) -> dict[str, Executor]:

@@ -204,7 +204,7 @@ class ServicePool:
         when: str,
     ) -> None:
         _stop_all_at_exit_of(os.getpid())
-        self.enter()
+        enter([self])
         batch = Orchestrator(missing)
         batch._bind({**everywhere, **around})
         for failed in _tried:
@@ -386,7 +386,7 @@ class ServicePool:
                     errors.append(error)
         self.forget()  # not reached after Ctrl-C: then the exit of the process tries again
         if self.life == "test":
-            self.leave()
+            leave([self])
         for problem in errors:
             let_through(problem)
         if len(errors) > 1:
@@ -402,18 +402,23 @@ class ServicePool:
         if self in holders:
             holders.remove(self)
 
-    def enter(self) -> None:
-        """Note that this thread uses the pool, until it calls :meth:`leave`."""
-        me = threading.current_thread()
-        self.users[id(me)] = me
-
-    def leave(self) -> None:
-        """Note that this thread does not use the pool any more."""
-        self.users.pop(id(threading.current_thread()), None)
-
     def shares(self, services: Iterable[Executor]) -> bool:
         """Whether one of some services is up in this pool."""
         return any(is_in(executor, self.up) for executor in services)
+
+
+def enter(pools: Iterable[ServicePool]) -> None:
+    """Note that this thread uses some pools, until it calls :func:`leave`."""
+    me = threading.current_thread()
+    for pool in pools:
+        pool.users[id(me)] = me
+
+
+def leave(pools: Iterable[ServicePool]) -> None:
+    """Note that this thread does not use some pools any more."""
+    me = threading.current_thread()
+    for pool in pools:
+        pool.users.pop(id(me), None)
 
 
 def _attach(everything: Iterable[Executor], life: Scope) -> None:

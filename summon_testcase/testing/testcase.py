@@ -114,8 +114,7 @@ class _ClassServices:
         from . import pool
 
         background.advance()
-        for group in self.groups[:-1]:
-            group.enter()
+        pool.enter(self.groups[:-1])
         pool.make_room(self.case.__module__, self.groups, services.values())
         wanted = pool.by_life(services)
         said: list[str] = []
@@ -135,9 +134,10 @@ class _ClassServices:
 
     def leave(self) -> None:
         """The last class clean-up: stop the services, unless another thread uses them."""
+        from . import pool
+
         self.entered.discard(threading.get_ident())
-        for group in self.groups[:-1]:
-            group.leave()
+        pool.leave(self.groups[:-1])
         self._see_to_module()
         self.of_class.stop()
 
