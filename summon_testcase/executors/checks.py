@@ -29,7 +29,7 @@ def check(executor: SimpleExecutor, may_appear: bool) -> None:
     called = executor._called
     refuse_a_reset_for_all(executor)
     executor._found.clear()
-    for name, field in sorted(templates.named(executor._texts())):
+    for name, field in sorted(executor._names()):
         if name:
             references.check(executor, name, field)
     for layer in variables.services(executor._env):
