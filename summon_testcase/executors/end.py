@@ -104,7 +104,7 @@ def _clean_up(executor: SimpleExecutor, instance: Instance) -> None:
             return
         due, instance.prepared = instance.prepared, False
     if due:
-        perform(f"{executor._called}: cleanup()", executor.cleanup)
+        perform(f"{instance.name}: cleanup()", executor.cleanup)
 
 
 def _end(executor: SimpleExecutor, instance: Instance, keep_lease: bool) -> None:

@@ -396,8 +396,6 @@ class ServicePool:
 
     def forget(self) -> None:
         """Drop all services without stopping them."""
-        for part in self._parts():
-            part._in_testcase = False
         self._batches, self.up, self.used = [], [], {}
         if self in holders:
             holders.remove(self)
@@ -533,6 +531,8 @@ def _own_nothing() -> None:
     """In a forked child: drop all services, which belong to the parent."""
     for group in list(holders):
         group.users = {}
+        for part in group._parts():
+            part._in_testcase = False
         group.forget()
 
 
