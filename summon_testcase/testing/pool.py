@@ -158,7 +158,7 @@ class ServicePool:
         :raises ProcessExited: for a service that has died and may not be started again.
         :raises SummonError: or another exception of a service; the same one at each call.
         """
-        everything = [p for e in wanted.values() for p in (e, *parts(e))]
+        everything = [*wanted.values(), *parts(*wanted.values())]
         free = functools.partial(self._may_have, everything) if self.life == "test" else None
         with turns.claimed(everything, free):
             for executor, (error, traceback) in self._failures:
@@ -220,7 +220,7 @@ class ServicePool:
             for name, executor in missing.items():
                 refuse_shorter_lives(name, executor, around)
             farewells.make_room(missing.values())
-            _attach([part for e in missing.values() for part in parts(e)], self.life)
+            _attach(parts(*missing.values()), self.life)
             _begin(batch)
         except BaseException as error:
             with suppress(Exception):

@@ -96,7 +96,7 @@ class _ClassServices:
             self.entered.add(threading.get_ident())
             try:
                 self.start(services, f"before {self.case.__qualname__}", self.groups[:-1])
-                self.reset(self.parts(services))
+                self.reset(parts(*services.values()))
             except Exception as error:
                 let_through(error)
                 self.failure = self.verdict(error)
@@ -161,11 +161,6 @@ class _ClassServices:
             self.of_module.stop()
 
     @staticmethod
-    def parts(services: dict[str, Executor]) -> list[Executor]:
-        """All executors among some services, also those in groups."""
-        return [part for service in services.values() for part in parts(service)]
-
-    @staticmethod
     def verdict(error: Exception) -> Exception:
         """The exception for a failed start: a skip if the missing program is optional."""
         from . import pool
@@ -194,7 +189,7 @@ class _ClassServices:
         from . import result_hooks, turns, unstarted
 
         label = self._label(test)
-        everything = self.parts(services)
+        everything = parts(*services.values())
         watch = self.watch(everything, label)
         reason = self.failure
         if not all(part._stop_wait for part in everything):
@@ -335,9 +330,8 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
         body()
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, SkipTest):
-            services = services_of(case)
-            everything = services.parts(declared(case))
-            watch = services.watch(everything, f"setUpClass of {case.__qualname__}")
+            everything = parts(*declared(case).values())
+            watch = services_of(case).watch(everything, f"setUpClass of {case.__qualname__}")
             from . import result_hooks
             from .watch import PATIENCE
 
