@@ -20,6 +20,10 @@ def steps(
 ) -> Steps[None]:
     """The stop as steps; see ``SimpleExecutor._stopping``."""
     keep_lease = for_now or executor._stays()
+    if executor._attached and not keep_lease:
+        from . import sharing
+
+        yield from sharing.undo_stop(executor)
     instance = executor._instance
     if instance is None or not (instance.in_use and instance.process.mine()):
         kill(executor, keep_lease)

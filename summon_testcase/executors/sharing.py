@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..declaration.command import Launch
-from ..errors import AlreadyRunning
+from ..errors import AlreadyRunning, AttachFailed
 from ..events import ServiceSpawned, ServiceStarting
-from ..foreign import let_through
+from ..foreign import let_through, suppress
 from ..scheduling.steps import Steps
 from ..supervision import run
 from ..supervision.attached import AttachedInstance, Facts, Owner, runs
@@ -79,6 +79,19 @@ def starting(executor: SimpleExecutor) -> Steps[None]:
     _lead(executor, owner, service, told, former).tell_ready(told_url(executor))
     return
     yield
+
+
+def undo_stop(executor: SimpleExecutor) -> Steps[None]:
+    """Have a service run again that a test has stopped, before this process uses it no more.
+
+    The others need it, and only then can what this process had of it be given up.
+    """
+    instance = executor._instance
+    assert isinstance(instance, AttachedInstance)
+    if instance.lease.interrupted:
+        instance.lease.interrupted = False
+        with suppress(AttachFailed):  # the stack has ended
+            yield from starting(executor)
 
 
 def _started(executor: SimpleExecutor, owner: Owner, service: str) -> Facts:

@@ -225,7 +225,7 @@ class ServicePool:
         except BaseException as error:
             with suppress(Exception):
                 batch._stop()
-            for part in everything:
+            for part in [part for e in missing.values() for part in parts(e)]:
                 if part._attached:  # and the start has not come to it
                     with suppress(Exception):
                         part.stop()

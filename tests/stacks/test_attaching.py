@@ -65,16 +65,17 @@ class ShopTest(SummonTestCase):
 CACHE = """
     cache = Redis(options=["--loglevel", "debug"], scope="run", shared=True)
 """
-SHOP = f"""{HEAD}{CACHE}
+DATABASE = """
     db = PostgreSQL(
         database="shop",
         template="create table orders (id int); insert into orders values (7)",
-        env={{"TOKEN": "hush"}},
+        env={"TOKEN": "hush"},
         reset=True,
         scope="run",
         shared=True,
     )
-
+"""
+SHOP = f"""{HEAD}{CACHE}{DATABASE}
     def find_only_what_the_template_has(self):
         self.assertEqual(ask(self.db, "select * from orders"), [["7"]])
         ask(self.db, "insert into orders values (8)")
@@ -189,6 +190,19 @@ def stack(up: Stack) -> Iterator[Stack]:
 
 def nap(**options: Any) -> SimpleExecutor:
     return SimpleExecutor("sleep 600", scope="run", shared=True, **options)
+
+
+def run_alone(stack: Stack, text: str) -> subprocess.CompletedProcess[str]:
+    """Run the first test of the class in a process of its own, if the file had some text."""
+    (stack.place / "shop.py").write_text(text)
+    return subprocess.run(
+        [*STRICT, "-m", "unittest", "-q", "shop.ShopTest.test_1"],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+    )
 
 
 def passed(case: type[unittest.TestCase]) -> None:
@@ -374,15 +388,8 @@ def test_one_that_hangs(stack: Stack) -> None:
 @pytest.mark.parametrize("fault", ["kill", "stop"])
 def test_a_process_that_is_killed_leaves_no_fault(stack: Stack, fault: str) -> None:
     end = f"    def test_1(self):\n        self.cache.{fault}()\n        os.kill(os.getpid(), 9)\n"
-    (stack.place / "shop.py").write_text(SHOP + end)
     before = stack.service("cache")["pid"]
-    done = subprocess.run(
-        [sys.executable, "-m", "unittest", "-q", "shop.ShopTest.test_1"],
-        env={**os.environ, "PYTHONPATH": ROOT},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=PATIENCE,
-    )
+    done = run_alone(stack, SHOP + end)
     assert done.returncode == -signal.SIGKILL, done.stderr
     eventually(lambda: stack.service("cache")["state"] == "running", "it is started again")
     assert stack.service("cache")["pid"] != before
@@ -393,6 +400,45 @@ def test_a_process_that_is_killed_leaves_no_fault(stack: Stack, fault: str) -> N
         case.assertEqual(stack.databases(), ["postgres", "shop", f"shop_summon_{os.getpid()}"])
 
     passed(stack.case(test=test))
+
+
+@pytest.mark.parametrize(
+    "fault", ["cache.restart()", "cache.stop(); self.cache.start()", "cache.kill()", "cache.stop()"]
+)
+def test_the_end_of_a_process_is_no_fault(stack: Stack, fault: str) -> None:
+    """Also if the service was, for a moment, all that the process had."""
+    test = f"""
+    def test_1(self):
+        self.{fault}
+        print(self.cache.running() and self.cache.pid)
+"""
+    done = run_alone(stack, f"{HEAD}{CACHE}{test}")
+    assert done.returncode == 0, done.stderr
+    after = stack.service("cache")
+    assert after["state"] == "running"
+    assert done.stdout in (f"{after['pid']}\n", "False\n")
+
+
+@pytest.mark.parametrize("fault", ["restart", "kill", "stop"])
+def test_its_database_is_dropped_after_a_fault(stack: Stack, fault: str) -> None:
+    test = f"    def test_1(self):\n        self.db.{fault}()\n"
+    done = run_alone(stack, f"{HEAD}{DATABASE}{test}")
+    assert (done.returncode, "Warning" in done.stderr) == (0, False), done.stderr
+    assert stack.service("db")["state"] == "running"
+    assert stack.databases() == ["postgres", "shop"]
+
+
+def test_a_start_beside_it_that_fails(stack: Stack) -> None:
+    before = stack.service("cache")["pid"]
+    case = stack.case(test=lambda case: None)
+    fails = SimpleExecutor("exit 3", shell=True, until=lambda it: False, scope="run")
+    more = type("More", (case,), {"fails": fails, "test": lambda case: None})
+    fails.__set_name__(more, "fails")
+    passed(case)
+    assert "fails: exited with status 3" in error_of(more)
+    # others still use it, and so may this process
+    assert stack.service("cache")["pid"] == before
+    passed(case)
 
 
 @pytest.mark.parametrize(
