@@ -413,9 +413,10 @@ class Owner:
         _process(executor, "paused")._current("process to pause").pause(by)
         yield from nothing()
 
-    def _do_resume(self, executor: Executor, request: Request, _: object) -> Steps[None]:
+    def _do_resume(self, executor: Executor, request: Request, by: object) -> Steps[None]:
         instance = _process(executor, "paused")._current("process to resume")
-        for block in list(instance.pauses):
+        # others may need their pauses still; who has none wants to end those that were forgotten
+        for block in [by] if by in instance.pauses else list(instance.pauses):
             instance.unpause(block)
         yield from nothing()
 
