@@ -148,6 +148,8 @@ class Owner:
             name: describe(executor, self._references[name], self._declarations.get(name))
             for name, executor in self.services.items()
         }
+        for name in self.dead:
+            services[name]["wanted"] = True  # also if its start has failed, so that it is stopped
         self.registration.facts.update(services=services, **({"state": state} if state else {}))
         with suppress(OSError):  # a full disk: who asks is told nevertheless
             self.registration.write()

@@ -136,6 +136,8 @@ class _Process(Process):
         self._usual = usual
         #: why it cannot be used any more; empty while it can
         self.why_gone = ""
+        #: how often it had died when this life was new, as its owner counts
+        self._deaths = 0
         #: readable when its main process has ended
         self._pidfd = -1
         # so that a forked child forgets it
@@ -146,6 +148,7 @@ class _Process(Process):
         former, self.pid = self.pid, facts.get("pid", self.pid)
         self.keeper_pid = facts["keeper"]
         self.exit_code, self.ended = facts["exit_code"], not runs(facts)
+        self.stopped_by_others = facts["state"] == "stopped" and not facts.get("wanted")
         if self.pid == former:
             return
         self._close()
@@ -194,8 +197,12 @@ class _Process(Process):
     def signal_everything(self, number: int) -> int:
         """Have its owner signal all processes."""
         with self._lock:
-            if number in (signal.SIGSTOP, signal.SIGCONT):
-                self._lease.ask("pause" if number == signal.SIGSTOP else "resume")
+            if number == signal.SIGSTOP:
+                self._lease.ask("pause")
+            elif number == signal.SIGCONT:
+                # if another process has stopped it meanwhile, that has ended the pause
+                with suppress(NotRunning):
+                    self._lease.ask("resume")
             else:
                 self._lease.ask("signal", number=number, everything=True)
             self.signalled = self._orders = self._orders + 1
@@ -294,9 +301,18 @@ class AttachedInstance(Instance):
                 self._owner_answers = False
         return self.process.fileno()
 
+    def pause(self, block: object) -> None:
+        """Freeze it for a block; see :meth:`Instance.pause`."""
+        if not self.running():
+            raise self.exited("before it should be paused")
+        super().pause(block)
+
     def exit_words(self) -> str:
         """How the main process ended; empty while it lives."""
         if self.process.why_gone:
             return self.process.why_gone
+        stack = f"the stack of {self.lease.owner.called}"
+        if self.process.stopped_by_others:
+            return f"was stopped by another process that uses {stack}"
         how = super().exit_words()
-        return how and f"{how} in the stack of {self.lease.owner.called}"
+        return how and f"{how} in {stack}"

@@ -24,6 +24,7 @@ from summon_testcase import (
     InvalidArgument,
     PostgreSQL,
     SimpleExecutor,
+    SummonError,
     SummonTestCase,
 )
 from summon_testcase.scheduling.deadline import Deadline
@@ -56,7 +57,7 @@ find("postgres", package="postgresql")
 
 HEAD = """
 import os
-from summon_testcase import PostgreSQL, SimpleExecutor, SummonTestCase
+from summon_testcase import OutputCoordinatedExecutor, PostgreSQL, SimpleExecutor, SummonTestCase
 from summon_testcase.services import MariaDB, Redis
 from tests.stacks.sql import ask
 
@@ -103,6 +104,15 @@ DIVIDED = f"""{HEAD}
     cache = Divided(scope="run", shared=True)
     used = Divided(scope="run", shared=True)
     web = SimpleExecutor("sleep 600", env=[used], scope="run", shared=True)
+"""
+FRAIL = f"""{HEAD}
+    frail = OutputCoordinatedExecutor(
+        "test -e broken && exit 3; echo up; exec sleep 600",
+        "up",
+        shell=True,
+        scope="run",
+        shared=True,
+    )
 """
 OWNER = """
 from summon_testcase.cli.target import load
@@ -369,6 +379,49 @@ def test_a_death(stack: Stack) -> None:
     reset()
     # whoever attaches it next has it started
     passed(stack.case(test=lambda case: case.assertTrue(case.cache.running())))
+
+
+def test_somebody_else_stops_it(stack: Stack) -> None:
+    """That is no death which the declaration could have avoided."""
+
+    def stop(case: Any) -> None:
+        with Client(stack.entry) as client:
+            client.ask("stop", service="cache")
+
+    def stop_in_a_pause(case: Any) -> None:
+        with case.cache.paused():
+            stop(case)
+
+    def pause_what_is_stopped(case: Any) -> None:
+        stop(case)
+        with case.cache.paused():
+            case.fail("it is paused")
+
+    stopped = (
+        "cache: was stopped by another process that uses the stack of "
+        rf"shop.py in {stack.place} \(pid {stack.entry.pid}\) "
+    )
+    for test in stop, stop_in_a_pause:
+        error = error_of(stack.case(test=test))
+        unittest.TestCase().assertRegex(error, f"{stopped}during ShopTest.test\n")
+        reset()
+    error = error_of(stack.case(test=pause_what_is_stopped))
+    unittest.TestCase().assertRegex(error, f"{stopped}before it should be paused")
+    reset()
+    passed(stack.case(test=lambda case: None))
+
+
+def test_a_restart_of_somebody_else_that_fails() -> None:
+    """Nobody has wanted it to end."""
+
+    def test(case: Any) -> None:
+        Path("broken").touch()
+        with Client(stack.entry) as client, case.assertRaisesRegex(SummonError, "status 3"):
+            client.ask("restart", service="frail")
+
+    with brought_up(FRAIL) as stack:
+        assert "frail: exited with status 3 in the stack of" in error_of(stack.case(test=test))
+        reset()
 
 
 def test_one_that_hangs(stack: Stack) -> None:
