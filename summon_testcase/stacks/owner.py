@@ -90,6 +90,8 @@ class Owner:
         self._scheduler = Scheduler()
         #: for each service that has died when it is started again
         self._due: dict[str, float] = {}
+        #: by name of the service: how often it has died, and how it has the last time
+        self._died: dict[str, tuple[int, str]] = {}
         #: when services have died, or could not be started
         self._deaths: dict[str, list[float]] = {}
 
@@ -148,6 +150,8 @@ class Owner:
             name: describe(executor, self._references[name], self._declarations.get(name))
             for name, executor in self.services.items()
         }
+        for name, died in self._died.items():
+            services[name]["died"] = died
         for name in self.dead:
             services[name]["wanted"] = True  # also if its start has failed, so that it is stopped
         self.registration.facts.update(services=services, **({"state": state} if state else {}))
@@ -176,8 +180,10 @@ class Owner:
     def _notice(self, name: str, executor: Executor) -> None:
         instance = executor._instance
         death = None if instance is None else instance.death("while the stack was up")
-        if death is None or self.dead.get(name) is death:
+        if instance is None or death is None or self.dead.get(name) is death:
             return
+        before, _ = self._died.get(name, (0, ""))
+        self._died[name] = before + 1, instance.exit_words() or "has ended"
         self._take_death(name, death)
 
     def _take_death(self, name: str, death: Exception) -> None:

@@ -12,7 +12,15 @@ from typing import Any, Protocol
 
 from ..declaration.arguments import Limits
 from ..errors import AlreadyRunning, AttachFailed, NotRunning
-from ..events import numbers
+from ..events import (
+    ServiceDied,
+    ServiceReady,
+    ServiceRestarted,
+    ServiceSpawned,
+    Warned,
+    emit,
+    numbers,
+)
 from ..foreign import let_through, suppress
 from ..output.log import Log
 from ..system import procfs
@@ -128,7 +136,7 @@ class _Process(Process):
     tells = False
 
     def __init__(
-        self, files: InstanceFiles, lease: _Lease, usual: int, new_life: Callable[[], None]
+        self, files: InstanceFiles, lease: _Lease, usual: int, new_life: Callable[[str], None]
     ) -> None:
         super().__init__(files, lease.service)
         self._lease, self._new_life = lease, new_life
@@ -136,7 +144,7 @@ class _Process(Process):
         self._usual = usual
         #: why it cannot be used any more; empty while it can
         self.why_gone = ""
-        #: how often it had died when this life was new, as its owner counts
+        #: how often it had died when this life of it was new
         self._deaths = 0
         #: readable when its main process has ended
         self._pidfd = -1
@@ -151,6 +159,8 @@ class _Process(Process):
         self.stopped_by_others = facts["state"] == "stopped" and not facts.get("wanted")
         if self.pid == former:
             return
+        deaths, how = facts.get("died", (0, ""))
+        died, self._deaths = how if deaths > self._deaths else "", deaths
         self._close()
         try:
             if not self.ended:
@@ -161,7 +171,7 @@ class _Process(Process):
             # another process has started it again
             log = self.files.log.path = facts.get("log", "")
             self.files.base = log.removesuffix(".log")
-            self._new_life()
+            self._new_life(died)
 
     def pump(self) -> None:
         """Look whether it is alive; if not, ask what has become of it."""
@@ -280,13 +290,41 @@ class AttachedInstance(Instance):
         self.port = facts.get("port")
         #: whether the owner has answered whenever it should wait for output
         self._owner_answers = True
+        #: in words, how it has died before the owner has started it again; empty if it has not
+        self._mended = ""
         # what was written before is of no interest to these tests
         self.mark = self.output_from = self.log.size()
         self.since = self.mark
 
-    def _begin_life(self) -> None:
-        """Another process has started it again, and it writes another log."""
+    def _begin_life(self, died: str) -> None:
+        """Another process has started it again, and it writes another log.
+
+        :param died: in words, how it has ended before, if nobody has asked for that.
+        """
         self.mark = self.output_from = self.since = 0
+        known, self.died, self.awaited = self.died is not None or self.awaited, None, False
+        if died and not known:
+            self._tell_death(f"{died} in the stack of {self.lease.owner.called}")
+
+    def _tell_death(self, how: str) -> None:
+        """Tell of a death that was mended before anybody here has noticed it."""
+        self._mended = f"{how}, and was started again there"
+        words = f"{self.name}: {self._mended}"
+        self.tell(ServiceDied, how=how, when="and was started again there")
+        self.tell(ServiceRestarted, reason=how)
+        pid, log, launch = self.process.pid, self.log.path, self.launch
+        self.tell(ServiceSpawned, pid=pid, command=launch.argv, cwd=launch.cwd, log=log)
+        self.tell(ServiceReady, after=0.0, looks=0, refusal="", url=self.url)
+        emit(Warned(text=words, service=self.name))
+
+    def ended(self) -> str:
+        """In words, how it ended, also if it was started again; see :meth:`Instance.ended`."""
+        return super().ended() or self._mended
+
+    def end_test(self) -> None:
+        """The test is over; see :meth:`Instance.end_test`."""
+        super().end_test()
+        self._mended = ""
 
     def catch_up(self) -> int:
         """Have the owner wait until the keeper has stored all output up to now.

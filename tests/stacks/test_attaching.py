@@ -26,7 +26,9 @@ from summon_testcase import (
     SimpleExecutor,
     SummonError,
     SummonTestCase,
+    subscribe,
 )
+from summon_testcase.events import ServiceDied, ServiceRestarted, Warned
 from summon_testcase.scheduling.deadline import Deadline
 from summon_testcase.services import Redis
 from summon_testcase.services.client import Client as Conversation
@@ -122,7 +124,8 @@ from summon_testcase.stacks.registry import Registration
 
 target = load("shop.py")
 entry = Registration(how="up", target=target.text, file=target.file, name=target.name)
-owner = Owner(target.orchestrator, entry, tell=lambda name, what: None)
+restart = "RESTART" in os.environ
+owner = Owner(target.orchestrator, entry, restart=restart, tell=lambda name, what: None)
 try:
     take(owner.steps(lambda: say("up")))
 finally:
@@ -421,6 +424,48 @@ def test_a_restart_of_somebody_else_that_fails() -> None:
 
     with brought_up(FRAIL) as stack:
         assert "frail: exited with status 3 in the stack of" in error_of(stack.case(test=test))
+        reset()
+
+
+def test_a_death_that_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``--restart`` it is no error, and is told nevertheless, unless it was asked for."""
+
+    def test_1_dies(case: Any) -> None:
+        before = case.cache.pid
+        os.kill(before, signal.SIGKILL)
+        eventually(
+            lambda: (
+                stack.service("cache")["pid"] != before
+                and stack.service("cache")["state"] == "running"
+            ),
+            "it is started again",
+        )
+        case.fail("no answer")
+
+    def test_2_goes_on(case: Any) -> None:
+        case.assertTrue(case.cache.running())
+
+    def test_3_is_asked_for(case: Any) -> None:
+        with Client(stack.entry) as client:
+            client.ask("restart", service="cache")
+        case.fail("on purpose")
+
+    monkeypatch.setenv("RESTART", "1")
+    with brought_up(f"{HEAD}{CACHE}") as stack:
+        told: list[Any] = []
+        end = subscribe(told.append)
+        case = stack.case(test_1=test_1_dies, test_2=test_2_goes_on, test_3=test_3_is_asked_for)
+        result = run(case)
+        end()
+        assert result.errors == []
+        (_, first), (_, last) = result.failures
+        owner = f"shop.py in {stack.place} (pid {stack.entry.pid})"
+        said = f"cache: was killed by SIGKILL in the stack of {owner}, and was started again there"
+        assert said in first
+        assert "SIGKILL" not in last
+        assert [event.text for event in told if isinstance(event, Warned)] == [said]
+        died, restarted = (e for e in told if isinstance(e, ServiceDied | ServiceRestarted))
+        assert (type(died), type(restarted)) == (ServiceDied, ServiceRestarted)
         reset()
 
 
