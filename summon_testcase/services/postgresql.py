@@ -291,6 +291,9 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
     def _renew(self) -> None:
         from .postgresql_reset import SPARES
 
+        # if another process has restarted a server that both use, nothing has ended the spares
+        if self._spares is not None and not (self.running() and self._spares.pid == self.pid):
+            self._end_spares()
         try:
             if self._spares is None:
                 self._begin_spares()

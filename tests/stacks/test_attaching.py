@@ -52,7 +52,7 @@ from ..samples import (
     processes_with,
     status,
 )
-from .sql import names
+from .sql import ask, names
 
 find("redis-server")
 find("postgres", package="postgresql")
@@ -310,6 +310,30 @@ def test_somebody_else_restarts_it(stack: Stack) -> None:
         case.cache.wait_for_output("Ready to accept", timeout=PATIENCE)
 
     passed(stack.case(test=test))
+
+
+def test_somebody_else_restarts_its_database_server(stack: Stack) -> None:
+    """What was prepared on the former one for the next reset has gone with it."""
+
+    def find_only_what_the_template_has(case: Any) -> None:
+        case.assertEqual(ask(case.db, "select * from orders"), [["7"]])
+        ask(case.db, "insert into orders values (8)")
+
+    def restart(case: Any) -> None:
+        find_only_what_the_template_has(case)
+        with Client(stack.entry) as client:
+            client.ask("restart", service="db")
+        case.assertEqual(ask(case.db, "select * from orders"), [["7"], ["8"]])
+
+    def reset_it(case: Any) -> None:
+        restart(case)
+        case.db.reset()  # nobody has looked at it since
+        find_only_what_the_template_has(case)
+
+    first, last = find_only_what_the_template_has, restart
+    passed(stack.case(test_1=first, test_2=restart, test_3=reset_it, test_4=first, test_5=last))
+    reset()
+    assert stack.databases() == ["postgres", "shop"]
 
 
 def test_what_it_writes(stack: Stack) -> None:
