@@ -271,6 +271,23 @@ def test_several_workers_share_it(place: Path) -> None:
     assert all(url.endswith(f"/{name}") for _, name, url in lines)
 
 
+def test_more_databases_of_its_own(stack: Stack) -> None:
+    """Other processes may give theirs the same name."""
+
+    def test(case: Any) -> None:
+        url = case.db.fresh("other")
+        case.assertTrue(url.endswith(f"/other_summon_{os.getpid()}"), url)
+        case.assertEqual(ask(case.db, "select * from orders", url), [["7"]])
+        case.assertNotIn("other", stack.databases())
+        for name in "shop", case.db.env()["PGDATABASE"]:
+            with case.assertRaisesRegex(InvalidArgument, "needs a database of that name"):
+                case.db.fresh(name)
+
+    passed(stack.case(test_1=test, test_2=test))
+    reset()
+    assert stack.databases() == ["postgres", "shop"]
+
+
 def test_faults_reach_its_owner(stack: Stack) -> None:
     def test(case: Any) -> None:
         cache = case.cache
