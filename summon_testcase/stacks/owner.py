@@ -30,6 +30,8 @@ LONGEST_REQUEST = 1 << 20
 _LOOK = 0.5
 #: seconds between looks whether something else has come to its end
 _SOON = 0.01
+#: seconds for which those wait who ask for a service that has died, and is started again at once
+_MENDING = 2.0
 #: A service that dies again within this time is started again only after a second, then two, and
 #: so on up to the longest pause, which must be shorter.
 _SETTLED, _LONGEST_PAUSE = 60.0, 30.0
@@ -326,9 +328,11 @@ class Owner:
                 raise InvalidArgument('a request is an object, such as {"do": "describe"}')
             do = str(request.get("do"))
             if do == "describe":
-                self.note()
                 if "service" in request:
                     self._service(request["service"])
+                    yield from self._mended(request["service"])
+                self.note()
+                if "service" in request:
                     return self._done(request)
                 return {"ok": True, "stack": self.registration.facts}
             if do == "catch_up":
@@ -366,6 +370,17 @@ class Owner:
         except Exception as error:
             let_through(error)
             return _refused(error)
+
+    def _mended(self, name: str) -> Steps[None]:
+        """If a service has died that is started again at once, wait until it runs.
+
+        Otherwise it would depend on the moment of the question whether its death is an error.
+        """
+        until = time.monotonic() + _MENDING
+        while self._restart and (name in self.dead or state_of(self.services[name]) == "dead"):
+            if max(time.monotonic(), self._due.get(name, 0.0)) >= until:
+                return
+            yield Pause((), time.monotonic() + _SOON)
 
     def _done(self, request: Request) -> dict[str, Any]:
         services = self.registration.facts["services"]

@@ -472,15 +472,8 @@ def test_a_death_that_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
     """With ``--restart`` it is no error, and is told nevertheless, unless it was asked for."""
 
     def test_1_dies(case: Any) -> None:
-        before = case.cache.pid
-        os.kill(before, signal.SIGKILL)
-        eventually(
-            lambda: (
-                stack.service("cache")["pid"] != before
-                and stack.service("cache")["state"] == "running"
-            ),
-            "it is started again",
-        )
+        # whether its owner has noticed that already makes no difference
+        os.kill(case.cache.pid, signal.SIGKILL)
         case.fail("no answer")
 
     def test_2_goes_on(case: Any) -> None:
