@@ -94,6 +94,11 @@ def undo_stop(executor: SimpleExecutor) -> Steps[None]:
             yield from starting(executor)
 
 
+def _match_of(told: Facts) -> Any:
+    """The match of the banner; None if there is none."""
+    return told["match"] and told_match(*told["match"])
+
+
 def _started(executor: SimpleExecutor, owner: Owner, service: str) -> Facts:
     patience = executor._limits.timeout
     try:
@@ -113,11 +118,10 @@ def _lead(
 ) -> AttachedInstance:
     """Have the executor lead the life of which the owner has told; the instance."""
     whose = executor._called, executor._owner_name, executor._limits
-    instance = AttachedInstance(*whose, owner, service, told, former)
+    instance = AttachedInstance(*whose, owner, service, told, _match_of, former)
     argv, cwd = tuple(told.get("command", ("",))), told.get("cwd", "")
     instance.launch = instance.process.launch = Launch(argv, argv[0], {}, cwd, fine=fine(executor))
     instance.one_shot, instance.serves = executor._one_shot, executor._serves
-    instance.match = told["match"] and told_match(*told["match"])
     executor._instance = instance
     hold(executor, instance)
     run.begin()

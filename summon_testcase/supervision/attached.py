@@ -136,7 +136,11 @@ class _Process(Process):
     tells = False
 
     def __init__(
-        self, files: InstanceFiles, lease: _Lease, usual: int, new_life: Callable[[str], None]
+        self,
+        files: InstanceFiles,
+        lease: _Lease,
+        usual: int,
+        new_life: Callable[[Facts, str], None],
     ) -> None:
         super().__init__(files, lease.service)
         self._lease, self._new_life = lease, new_life
@@ -153,7 +157,9 @@ class _Process(Process):
 
     def take(self, facts: Facts) -> None:
         """Note what the owner tells."""
-        former, self.pid = self.pid, facts.get("pid", self.pid)
+        former = self.pid
+        if not (former and facts["state"] == "starting"):  # not all is known of its new life yet
+            self.pid = facts.get("pid", former)
         self.keeper_pid = facts["keeper"]
         self.exit_code, self.ended = facts["exit_code"], not runs(facts)
         self.stopped_by_others = facts["state"] == "stopped" and not facts.get("wanted")
@@ -171,7 +177,7 @@ class _Process(Process):
             # another process has started it again
             log = self.files.log.path = facts.get("log", "")
             self.files.base = log.removesuffix(".log")
-            self._new_life(died)
+            self._new_life(facts, died)
 
     def pump(self) -> None:
         """Look whether it is alive; if not, ask what has become of it."""
@@ -262,6 +268,7 @@ class AttachedInstance(Instance):
     :param owner: who has started the stack.
     :param service: what the stack calls the service.
     :param facts: what the owner tells of it.
+    :param match_of: returns the match of the banner that the facts tell, if they tell one.
     :param previous: the instance before this one, if a test has stopped that.
     """
 
@@ -278,6 +285,7 @@ class AttachedInstance(Instance):
         owner: Owner,
         service: str,
         facts: Facts,
+        match_of: Callable[[Facts], Any],
         previous: Instance | None = None,
     ) -> None:
         number = next(numbers) if previous is None else previous.lease.number
@@ -286,8 +294,8 @@ class AttachedInstance(Instance):
         self.process = _Process(self.files, self.lease, limits.stop_signal, self._begin_life)
         self.process.take(facts)
         self.in_use = self.ready = self.has_run = True
-        self.waits, self.url = facts["waits"], facts.get("url", "")
-        self.port = facts.get("port")
+        self._match_of = match_of
+        self._know(facts)
         #: whether the owner has answered whenever it should wait for output
         self._owner_answers = True
         #: in words, how it has died before the owner has started it again; empty if it has not
@@ -296,11 +304,19 @@ class AttachedInstance(Instance):
         self.mark = self.output_from = self.log.size()
         self.since = self.mark
 
-    def _begin_life(self, died: str) -> None:
+    def _know(self, facts: Facts) -> None:
+        """Note what each life of it may have anew."""
+        self.lease.facts = facts
+        self.waits, self.url = facts["waits"], facts.get("url", "")
+        self.port, self.match = facts.get("port"), self._match_of(facts)
+
+    def _begin_life(self, facts: Facts, died: str) -> None:
         """Another process has started it again, and it writes another log.
 
+        :param facts: what the owner tells of it now.
         :param died: in words, how it has ended before, if nobody has asked for that.
         """
+        self._know(facts)
         self.mark = self.output_from = self.since = 0
         known, self.died, self.awaited = self.died is not None or self.awaited, None, False
         if died and not known:

@@ -116,6 +116,15 @@ FRAIL = f"""{HEAD}
         shared=True,
     )
 """
+TOLD = f"""{HEAD}
+    told = OutputCoordinatedExecutor(
+        "echo word $$ port $(( $$ % 1000 + 1024 )); exec sleep 600",
+        r"word (?P<word>\\d+) port (?P<port>\\d+)\\n",
+        shell=True,
+        scope="run",
+        shared=True,
+    )
+"""
 OWNER = """
 from summon_testcase.cli.target import load
 from summon_testcase.scheduling.steps import run as take
@@ -351,6 +360,24 @@ def test_somebody_else_restarts_its_database_server(stack: Stack) -> None:
     passed(stack.case(test_1=first, test_2=restart, test_3=reset_it, test_4=first, test_5=last))
     reset()
     assert stack.databases() == ["postgres", "shop"]
+
+
+def test_somebody_else_restarts_what_tells_its_address() -> None:
+    """It has another one then."""
+
+    def test(case: Any) -> None:
+        before = case.told.word
+        with Client(stack.entry) as client:
+            client.ask("restart", service="told")
+            now = client.ask("describe", service="told")["service"]
+        case.assertTrue(case.told.running())
+        after = case.told.port, case.told.url, case.told.word
+        case.assertEqual(after, (now["port"], now["url"], now["groups"]["word"]))
+        case.assertNotEqual(case.told.word, before)
+
+    with brought_up(TOLD) as stack:
+        passed(stack.case(test=test))
+        reset()
 
 
 def test_what_it_writes(stack: Stack) -> None:
