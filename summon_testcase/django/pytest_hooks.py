@@ -11,6 +11,7 @@ import pytest
 
 from ..orchestration.orchestrator import Orchestrator
 from ..testing.fixtures import Stack
+from ..testing.pytest_hooks import result_of
 from .project import TEST_DATABASE, project
 
 #: the fixtures of pytest-django before which services start
@@ -48,10 +49,11 @@ def pytest_fixture_setup(
     """
     if _is_used():
         uses = getattr(fixturedef.func, "summon_uses", None)
-        if fixturedef.argname in (_ENVIRONMENT, _DATABASES):
-            _start(fixturedef, request)
-        elif uses is not None and _refers_to_database(uses[0], uses[1]()):
-            request.getfixturevalue(_DATABASES)
+        with result_of(fixturedef, request):
+            if fixturedef.argname in (_ENVIRONMENT, _DATABASES):
+                _start(fixturedef, request)
+            elif uses is not None and _refers_to_database(uses[0], uses[1]()):
+                request.getfixturevalue(_DATABASES)
     return (yield)
 
 

@@ -6,7 +6,7 @@ Our plugin registers this module when tests are collected, if this package is in
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -180,6 +180,24 @@ def _fixtures_of(item: pytest.Item) -> Iterator[Callable[..., object]]:
 _in_test = pytest.StashKey[InTest]()
 
 
+@contextmanager
+def result_of(
+    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+) -> Iterator[None]:
+    """What is raised here, before a fixture runs, is its result, as if it had raised that itself.
+
+    From 9.1 on pytest calls the finalizers of a fixture only if it has a result, and refuses to run
+    it again while it has finalizers: later tests would fail, too.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if pytest.version_tuple >= (9, 1):
+            failure = error, error.__traceback__
+            fixturedef.cached_result = None, fixturedef.cache_key(request), failure  # type: ignore[arg-type]
+        raise
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
@@ -191,7 +209,8 @@ def pytest_fixture_setup(
     options = request.config.option
     case = getattr(request.node, "instance", None) if request.scope == "function" else None
     if isinstance(case, SummonMixin) and not options.setuponly:
-        _have_up(services_of(type(case)).start_early, case)
+        with result_of(fixturedef, request):
+            _have_up(services_of(type(case)).start_early, case)
     result = yield
     uses = getattr(fixturedef.func, "summon_uses", None)
     if uses is not None and options.setupshow:

@@ -73,3 +73,42 @@ def test_what_no_test_uses_is_not_started(shop: Shop) -> None:
     said = shop.pytest("test_shop.py", *chosen, status=1, BINDIR="/nowhere")
     assert re.search(r"^=+ 1 passed, \d deselected, 1 error in ", said, re.M), said
     assert "RequirementMissing: postgresql: 'postgres' is not in /nowhere: install" in said
+
+
+NOT_UP = """
+import pytest
+from django.test import TestCase
+from summon_testcase import SimpleExecutor, summon_fixture
+
+stack = summon_fixture(asks=SimpleExecutor("sh -c 'echo {django.name}; exec sleep 60'"))
+
+def test_of_a_fixture(stack):
+    pass
+
+def test_of_a_fixture_too(stack):
+    pass
+
+def test_of_the_database(stack, db):
+    pass
+
+class InTransaction(TestCase):
+    def test_one(self):
+        pass
+    test_two = test_one
+
+def test_without():
+    pass
+"""
+
+
+def test_services_that_cannot_start(shop: Shop) -> None:
+    """The reason is the error of each test that needs one, and of no other."""
+    shop.write("test_shop.py", NOT_UP)
+    said = shop.pytest("test_shop.py", status=1, BINDIR="/nowhere")
+    assert re.search(r"^=+ 1 passed, 5 errors in ", said, re.M), said
+    missing = "^E .*RequirementMissing: postgresql: 'postgres' is not in /nowhere: install"
+    assert len(re.findall(missing, said, re.M)) == 5, said
+    said = shop.pytest("test_shop.py", status=1, REDIS="nowhere")
+    assert re.search(r"^=+ 6 errors in ", said, re.M), said
+    missing = "^E .*CommandNotFound: redis: command not found: 'nowhere' is not on the PATH"
+    assert len(re.findall(missing, said, re.M)) == 6, said

@@ -560,3 +560,47 @@ def test_a_testcase_and_its_fixtures(plugin: str, project: Project) -> None:
         assert failed.count("wrote during this test:") == (0 if on else 1)
         assert ("-- db wrote during this test --" in failed) == on
     assert "in a fixture" in part(said, r"ShopTest\.test_third")
+
+
+NOT_UP = """
+import unittest, pytest
+from conftest import answers
+from summon_testcase import OutputCoordinatedExecutor, SimpleExecutor, SummonMixin
+
+
+class BrokenTest(SummonMixin, unittest.TestCase):
+    web = OutputCoordinatedExecutor("echo no >>tried; exit 3", "up", shell=True, scope="test")
+
+    def test_one(self):
+        raise AssertionError("is not called")
+    test_two = test_one
+
+
+class OptionalTest(SummonMixin, unittest.TestCase):
+    web = SimpleExecutor("not-installed", scope="test", optional=True)
+
+    def test_one(self):
+        raise AssertionError("is not called")
+
+
+def test_here():
+    pass
+"""
+
+
+def test_a_testcase_whose_services_cannot_start_before_its_fixtures(
+    project: Project, tmp_path: Path
+) -> None:
+    """The reason is the error of its tests; others use the same fixtures."""
+    fixture = "import pytest\n@pytest.fixture(autouse=True)\ndef theirs(tmp_path): yield\n"
+    project.write(
+        conftest=CONFTEST + fixture, test_shop=NOT_UP, test_there="def test_there():\n    pass"
+    )
+    said = project.run("-rs", status=1)
+    assert "2 passed, 1 skipped, 2 errors" in said, said
+    for name in ("one", "two"):
+        failed = part(said, rf"BrokenTest\.test_{name}")
+        assert "web: exited with status 3 before it was ready" in failed
+        assert failed.count("\n>") == 1, "frames of ours are shown"
+    assert "web: command not found: 'not-installed' is not on the PATH" in said
+    assert (tmp_path / "tried").read_text() == "no\n"
