@@ -60,7 +60,7 @@ def pytest_fixture_setup(
 def _start(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
     project.begun = True  # nothing is to be started when Django sets up databases
     names = project.names(() if fixturedef.argname == _ENVIRONMENT else None)
-    if not names or request.config.option.setuponly:
+    if not names or request.config.option.setupplan:
         return
     keep, afresh = (request.config.getoption(name, False) for name in _KEEPING)
     project.keep_databases(names, keep, afresh)

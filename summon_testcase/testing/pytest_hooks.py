@@ -208,7 +208,7 @@ def pytest_fixture_setup(
     """
     options = request.config.option
     case = getattr(request.node, "instance", None) if request.scope == "function" else None
-    if isinstance(case, SummonMixin) and not options.setuponly:
+    if isinstance(case, SummonMixin) and not options.setupplan:
         with result_of(fixturedef, request):
             _have_up(services_of(type(case)).start_early, case)
     result = yield

@@ -112,3 +112,11 @@ def test_services_that_cannot_start(shop: Shop) -> None:
     assert re.search(r"^=+ 6 errors in ", said, re.M), said
     missing = "^E .*CommandNotFound: redis: command not found: 'nowhere' is not on the PATH"
     assert len(re.findall(missing, said, re.M)) == 6, said
+
+
+def test_what_is_only_set_up(shop: Shop) -> None:
+    """``--setup-only`` runs the fixtures of pytest-django, ``--setup-plan`` does not."""
+    shop.write("test_shop.py", "def test_of_the_database(db):\n    pass")
+    assert "SETUP    S django_db_setup" in shop.pytest("--setup-only", "test_shop.py")
+    shop.pytest("--setup-only", "test_shop.py", status=1, BINDIR="/nowhere")
+    shop.pytest("--setup-plan", "test_shop.py", BINDIR="/nowhere", REDIS="/nowhere")

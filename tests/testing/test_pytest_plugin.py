@@ -344,6 +344,17 @@ def test_what_only_shows_starts_nothing(
     assert not (tmp_path / "started").exists()
 
 
+def test_setup_only_runs_fixtures_with_services(project: Project, tmp_path: Path) -> None:
+    """pytest leaves out the tests then, not their fixtures; those of a TestCase speak to it."""
+    project.write(conftest=CONFTEST, test_shop=CASE)
+    options = ("--setup-only", "-k", "first or second")
+    assert "SETUP    F opened" in project.run(*options)
+    assert len((tmp_path / "started").read_text().splitlines()) == 3
+    (tmp_path / "started").unlink()
+    assert "SETUP    F opened" in project.run("--setup-plan")
+    assert not (tmp_path / "started").exists()
+
+
 def test_a_fixture_of_one_service(project: Project, tmp_path: Path) -> None:
     """It starts this one and those to which it refers, and no others."""
     project.write(conftest=CONFTEST, test_db="def test(db):\n    assert db.running()")
