@@ -59,16 +59,24 @@ def _changed(value: Any, changes: Mapping[str | int, str | int]) -> Any:
     """A value with other addresses; the same object if it has none of them."""
     if isinstance(value, str):
         for old, new in changes.items():
+            if value == str(old):  # also a port alone
+                return str(new)
             if isinstance(old, str):
                 value = re.sub(rf"\b{re.escape(old)}\b", str(new), value)
         return value
+    if type(value) is bytes:
+        changed = _changed(value.decode("latin-1"), changes).encode("latin-1")
+        return value if changed == value else changed
     if type(value) is int:
         return changes.get(value, value)
     if isinstance(value, dict):
-        items = {key: _changed(each, changes) for key, each in value.items()}
-        return value if all(items[key] is value[key] for key in value) else items
-    if type(value) in (list, tuple, set):
+        items = list(value.items())
+        changed = _changed(items, changes)
+        return value if changed is items else dict(changed)
+    is_named = isinstance(value, tuple) and hasattr(value, "_make")
+    if is_named or type(value) in (list, tuple, set, frozenset):
         each_changed = [_changed(each, changes) for each in value]
         same = all(new is old for new, old in zip(each_changed, value, strict=True))
-        return value if same else type(value)(each_changed)
+        make = value._make if is_named else type(value)
+        return value if same else make(each_changed)
     return value

@@ -178,6 +178,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import TestCase
 from summon_testcase import OutputCoordinatedExecutor, SummonMixin
+from settings import Place
 from .fresh import used
 
 if "CELERY" in os.environ:
@@ -199,6 +200,14 @@ class First(SummonMixin, TestCase):
         (address,) = settings.CACHES["default"]["LOCATION"]
         host, port = settings.PLACE["where"][1:]
         assert address == f"redis://{host}:{port}/0", (address, settings.PLACE)
+        assert settings.OTHERS == {
+            "text": {"PORT": str(port)},
+            "named": Place(host, port),
+            "frozen": frozenset([address]),
+            "bytes": address.encode(),
+            "key": {port: "redis"},
+        }, (address, settings.OTHERS)
+        assert settings.OTHERS["named"].port == port
         if "CELERY" in os.environ:
             assert at_import != app.conf.broker_url == settings.CELERY_BROKER_URL == address
         said = Path(os.environ["SAID"])
@@ -214,10 +223,24 @@ class Second(First):
     pass
 """
 
+#: an address in all forms in which settings may have one
+OTHERS = """
+from collections import namedtuple
+Place = namedtuple("Place", "host port")
+OTHERS = {
+    "text": {"PORT": str(redis.port)},
+    "named": Place(redis.host, redis.port),
+    "frozen": frozenset([url(redis)]),
+    "bytes": url(redis).encode(),
+    "key": {redis.port: "redis"},
+}
+"""
+
 
 @pytest.mark.parametrize("how", ["forked", "spawned"])
 def test_workers_have_databases_and_caches_of_their_own(shop: Shop, how: str) -> None:
     shop.write("shop/tests.py", WORKERS)
+    shop.append("settings.py", OTHERS)
     folder = shop.path / "said"
     folder.mkdir()
     report = shop.path / "report"
@@ -241,6 +264,7 @@ def test_workers_have_databases_and_caches_of_their_own(shop: Shop, how: str) ->
 
 def test_a_service_that_only_workers_cannot_start_is_the_error_of_their_tests(shop: Shop) -> None:
     shop.write("shop/tests.py", WORKERS)
+    shop.append("settings.py", OTHERS)
     # the parent starts it, then it is gone
     program = shop.path / "cache"
     program.write_text('#!/bin/sh\nrm "$0"\nexec redis-server "$@"\n')
