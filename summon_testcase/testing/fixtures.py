@@ -174,11 +174,9 @@ class Stack:
                     f"summon_fixture(): {name} is {executor!r}, which is no executor: write "
                     f"{name}=SimpleExecutor(…), or {name}=summoned(…) for an object of your own"
                 )
-        life = _LIVES[scope]
-        for part in [*self.services.values(), *parts(*self.services.values())]:
-            if isinstance(stack, type) or not part._owner_name:
-                part.scope = life  # as reports have it; a class keeps what it says
-        self.pool = ServicePool(life)
+        self.pool = ServicePool(_LIVES[scope])
+        #: the services that are up, and the scopes that they had before
+        self._scopes: list[tuple[Executor, Scope]] = []
         #: for each that has services up, those that it needs.  A fixture is known by its request,
         #: since modules that import it have one each, of the same name
         self.users: dict[object, list[str]] = {}
@@ -269,6 +267,11 @@ class Stack:
         self.pool.owner = self.pool.owner or called
         for executor in self.services.values():
             executor._take_defaults({}, called)
+        if not self.users:
+            whole = [*self.services.values(), *parts(*self.services.values())]
+            self._scopes = [(part, part.scope) for part in whole]
+            for part in whole:  # as reports have it
+                part.scope = self.pool.life
         try:
             self.bring_up(names, label)
             if self._value is None:
@@ -295,6 +298,8 @@ class Stack:
             self.pool.stop()
         finally:
             leave([self.pool])
+            for part, scope in self._scopes:
+                part.scope = scope  # a TestCase may have it, too
 
 
 def _copied(services: Mapping[str, Executor]) -> dict[str, Executor]:

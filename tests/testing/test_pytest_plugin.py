@@ -499,7 +499,66 @@ def test_a_fixture_has_copies_of_what_a_class_declares() -> None:
     assert list(services) == ["db", "locked", "web"]
     assert services["db"] is not Declared.db and services["locked"] is Declared.locked
     assert services["web"].after == (services["db"], Declared.locked)
-    assert (services["db"].scope, Declared.db.scope) == ("module", "class")
+
+
+OF_A_TESTCASE_TOO = """
+import unittest
+from conftest import answers
+from summon_testcase import Executor, SummonMixin, summon_fixture
+
+
+class Locked(Executor):
+    def start(self):
+        return self
+
+    def stop(self):
+        pass
+
+    def __deepcopy__(self, memo):
+        raise TypeError("it has no copies")
+
+
+class Declared:
+    db = answers()
+    locked = Locked()
+
+
+given = answers()
+by_name = summon_fixture(given=given, scope="function")
+of_class = summon_fixture(Declared, scope="module")
+
+
+def scopes(*services):
+    return [service.scope for service in services]
+
+
+def test_fixtures(by_name, of_class):
+    assert by_name.given is given and of_class.locked is Declared.locked
+    assert scopes(given, of_class.db, Declared.locked) == ["test", "module", "module"]
+    assert Declared.db.scope == "class"
+
+
+class ShopTest(SummonMixin, unittest.TestCase):
+    given = given
+    pids = set()
+
+    def test_one(self):
+        self.pids.add(self.given.pid)
+        assert len(self.pids) == 1
+    test_two = test_one
+"""
+
+
+def test_services_of_a_fixture_and_of_a_testcase(project: Project) -> None:
+    """The scope of the fixture holds while it has them up, and afterwards that which they say."""
+    after = """
+from test_shop import Declared, given, scopes
+
+def test_after():
+    assert scopes(given, Declared.locked) == ["class", "class"]
+"""
+    project.write(conftest=CONFTEST, test_shop=OF_A_TESTCASE_TOO, test_then=after)
+    project.run()
 
 
 def test_pytest_is_no_dependency(monkeypatch: pytest.MonkeyPatch) -> None:
