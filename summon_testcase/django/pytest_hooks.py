@@ -6,6 +6,7 @@ Databases start where pytest-django makes the test databases, all else with the 
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,15 @@ _ENVIRONMENT, _DATABASES = "django_test_environment", "django_db_setup"
 _KEEPING = ("reuse_db", "create_db")
 #: fixtures of which a test that names one uses the database
 _USES = {"db", "transactional_db", "live_server", "django_db_reset_sequences", _DATABASES}
+
+
+class _Asking:
+    """Asks for the database ``default``, among the tests that pytest-django asks for theirs."""
+
+    fixturenames = ("db",)
+
+    def get_closest_marker(self, name: str) -> None:
+        """It has no markers."""
 
 
 def _uses_database(item: pytest.Item) -> bool:
@@ -45,8 +55,10 @@ def pytest_fixture_setup(
 ) -> Generator[None, object, object]:
     """Start services before a fixture of pytest-django, and stop them after it.
 
-    Before services of a fixture that use the test database, that is made.
+    Before services of a fixture that use the test database, that is made.  pytest-django makes only
+    those databases for which tests ask, and knows nothing of services that do.
     """
+    items: list[Any] = []  # of the session, while pytest-django looks which databases to make
     if _is_used():
         uses = getattr(fixturedef.func, "summon_uses", None)
         with result_of(fixturedef, request):
@@ -54,7 +66,14 @@ def pytest_fixture_setup(
                 _start(fixturedef, request)
             elif uses is not None and _refers_to_database(uses[0], uses[1]()):
                 request.getfixturevalue(_DATABASES)
-    return (yield)
+            if fixturedef.argname == _DATABASES and "default" in project.aliases():
+                items = request.session.items
+    asking = _Asking()
+    items.append(asking)
+    try:
+        return (yield)
+    finally:
+        items.remove(asking)
 
 
 def _start(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:

@@ -120,3 +120,49 @@ def test_what_is_only_set_up(shop: Shop) -> None:
     assert "SETUP    S django_db_setup" in shop.pytest("--setup-only", "test_shop.py")
     shop.pytest("--setup-only", "test_shop.py", status=1, BINDIR="/nowhere")
     shop.pytest("--setup-plan", "test_shop.py", BINDIR="/nowhere", REDIS="/nowhere")
+
+
+ALONE = """
+import pytest
+from django.test import SimpleTestCase
+from summon_testcase import OutputCoordinatedExecutor, SummonMixin, summon_fixture
+
+def teller():
+    return OutputCoordinatedExecutor(
+        ["sh", "-c", "echo {django.name} $PGDATABASE; exec sleep 60"],
+        banner="(?P<base>.*)\\n", env=["django"])
+
+stack = summon_fixture(told=teller(), scope="module", each=True)
+
+def test_whole(stack):
+    assert stack.told.base == "test_shop test_shop"
+
+def test_single(told):
+    assert told.base == "test_shop test_shop"
+
+def test_later(request):
+    assert request.getfixturevalue("stack").told.base == "test_shop test_shop"
+
+def test_blocked(stack):
+    from shop.models import Plum
+    with pytest.raises(RuntimeError, match="Database access not allowed"):
+        Plum.objects.count()
+
+class Simple(SimpleTestCase):
+    def test_without(self):
+        pass
+
+class Declared(SummonMixin, SimpleTestCase):
+    databases = {"default"}
+    told = teller()
+
+    def test_class(self):
+        assert self.told.base == "test_shop test_shop"
+"""
+
+
+@pytest.mark.parametrize("which", ["whole", "single", "later", "blocked", "class"])
+def test_a_service_on_the_test_database_alone(shop: Shop, which: str) -> None:
+    """It finds the database also if no test of the run asks pytest-django for it."""
+    shop.write("test_shop.py", ALONE)
+    assert "1 passed" in shop.pytest("test_shop.py", "-k", which)
