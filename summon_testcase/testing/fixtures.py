@@ -75,7 +75,8 @@ def summon_fixture(
 
     :param stack: a class with services as attributes: a TestCase, or any other. The value of the
         fixture is an instance of it, with services of its own: those of another fixture or TestCase
-        with this class are others. Or a mapping of names to executors.
+        with this class are others. Its ``__init__`` is called without arguments when they are up.
+        Or a mapping of names to executors.
     :param scope: ``"function"``, ``"class"``, ``"module"``, ``"package"`` or ``"session"``: how
         long all services live, whatever ``scope`` they were declared with.
     :param autouse: whether tests use the fixture that do not name it.
@@ -83,7 +84,8 @@ def summon_fixture(
         nothing else in the module may have: it starts the service and those to which it refers.
     :param services: executors by name, instead of ``stack``.
     :returns: the fixture.
-    :raises InvalidArgument: for a stack without services, and for arguments that do not fit.
+    :raises InvalidArgument: for a stack without services, for a class of which no instance can be
+        made, and for arguments that do not fit.
     :raises ImportError: if pytest is not installed.
     """
     frame: Any = sys._getframe(1)
@@ -156,7 +158,7 @@ class Stack:
                 "services by name, summon_fixture(db=PostgreSQL())"
             )
         if isinstance(stack, type):
-            self._kind: Callable[[], Any] = stack
+            self._kind: Any = stack
             self.services = _copied(declared(stack))
         elif stack is None or isinstance(stack, Mapping):
             self._kind = SimpleNamespace
@@ -168,6 +170,13 @@ class Stack:
             )
         if not self.services:
             raise InvalidArgument(f"summon_fixture(): {stack!r} has no services: give it some")
+        if reason := _why_not_made(self._kind):
+            kind, name = self._kind.__name__, next(iter(self.services))
+            raise InvalidArgument(
+                f"summon_fixture(): the value of the fixture is an instance of {kind}, and that "
+                f"{reason}: write a class that can be called without arguments, or services by "
+                f"name, summon_fixture({name}={kind}.{name})"
+            )
         for name, executor in self.services.items():
             if not isinstance(executor, Executor):
                 raise InvalidArgument(
@@ -274,16 +283,22 @@ class Stack:
                 part.scope = self.pool.life
         try:
             self.bring_up(names, label)
-            if self._value is None:
-                self._value = self._kind()
-                for name, executor in self.services.items():
-                    setattr(self._value, name, executor)
+            if self._value is None and len(names) == len(self.services):
+                self._value = self._made()
         except BaseException:
             if not self.users:
                 self._stop()
             raise
         self.users[user] = names
         self.pool.inside = 1  # the services are not in the way of a TestCase, nor left over
+
+    def _made(self) -> Any:
+        """The value of the fixture, whose ``__init__`` finds the services that are up."""
+        value: Any = self._kind.__new__(self._kind)
+        vars(value).update(self.services)
+        value.__init__()
+        vars(value).update(self.services)  # a dataclass has those of its class, as defaults
+        return value
 
     def let_go(self, user: object) -> None:
         """Stop the services, unless somebody else needs them."""
@@ -300,6 +315,21 @@ class Stack:
             leave([self.pool])
             for part, scope in self._scopes:
                 part.scope = scope  # a TestCase may have it, too
+
+
+def _why_not_made(kind: type[Any]) -> str:
+    """Why no instance of a class can be made that has services; empty if that is not known."""
+    import inspect
+
+    try:
+        inspect.signature(kind).bind()
+    except (TypeError, ValueError) as error:
+        let_through(error)
+        if isinstance(error, TypeError):  # otherwise it is written in C, and tells no arguments
+            return str(error).replace("missing", "has")
+    if inspect.isabstract(kind):
+        return "is abstract"
+    return "" if kind.__dictoffset__ else "takes no attributes, by its __slots__"
 
 
 def _copied(services: Mapping[str, Executor]) -> dict[str, Executor]:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from importlib import metadata
 from pathlib import Path
 
@@ -459,9 +460,103 @@ def test_services_run_while_one_debugs(project: Project) -> None:
     assert "[True, True]" in project.run("--pdb", status=1, types=lines)
 
 
+MADE = """
+import dataclasses
+from typing import Any
+
+import pytest
+from conftest import ShopStack, answers
+from summon_testcase import summon_fixture
+
+
+class Greeted(ShopStack):
+    def __init__(self):
+        self.seen = self.both
+        if self.web.tail(1) != ["up"]:
+            raise ValueError("it is not up")
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    db: Any = answers()
+
+
+class Refusing(ShopStack):
+    def __init__(self):
+        raise ValueError(f"on purpose, {self.db.running()}")
+
+
+greeted = summon_fixture(Greeted, scope="module")
+apart = summon_fixture(Greeted, scope="function", each=True)
+frozen = summon_fixture(Frozen, scope="module")
+refusing = summon_fixture(Refusing, scope="module")
+
+
+def test_sees_its_services(greeted):
+    assert greeted.seen == greeted.both
+
+
+def test_single(db):  # the class is not made, since web is not up
+    assert db.running()
+
+
+def test_single_and_whole(db, apart):
+    assert apart.seen == apart.both == (db.pid, apart.web.pid)
+
+
+def test_frozen(frozen):
+    assert frozen.db.running()
+
+
+def test_refuses(refusing):
+    raise AssertionError("is not called")
+"""
+
+
+def test_an_instance_of_the_class_is_made_when_services_are_up(project: Project) -> None:
+    """Its ``__init__`` has the services that run."""
+    project.write(conftest=CONFTEST, test_made=MADE)
+    said = project.run(status=1)
+    assert "4 passed, 1 error" in said, said
+    assert "ValueError: on purpose, True" in part(said, "test_refuses")
+
+
+class Needing:
+    """One that needs an argument."""
+
+    db = SimpleExecutor("sleep 60")
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+
+class Abstract(ABC):
+    """One that is only inherited."""
+
+    db = SimpleExecutor("sleep 60")
+
+    @abstractmethod
+    def place(self) -> str:
+        """Where it is."""
+
+
+class Slotted:
+    """One whose instances take no services."""
+
+    __slots__ = ()
+    db = SimpleExecutor("sleep 60")
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
+        ("Needing", "an instance of Needing, and that has a required argument: 'place': write"),
+        ("Needing", r"or services by name, summon_fixture\(db=Needing.db\)"),
+        ("Abstract", "an instance of Abstract, and that is abstract: write"),
+        (
+            "Slotted",
+            "an instance of Slotted, and that takes no attributes, by its __slots__: write",
+        ),
         ("", r"write a class or a mapping, summon_fixture\(ShopStack\), or services by name"),
         ("object", "<class 'object'> has no services"),
         ("{}", r"\{\} has no services"),
@@ -473,7 +568,7 @@ def test_services_run_while_one_debugs(project: Project) -> None:
 )
 def test_arguments_that_do_not_fit(call: str, says: str) -> None:
     """Each is refused with what to write instead."""
-    module = {"summon_fixture": summon_fixture, "Executor": Executor, "db": 1}
+    module = {**globals(), "db": 1}
     with pytest.raises(InvalidArgument, match=says):
         exec(f"shop = summon_fixture({call})", module)
 
