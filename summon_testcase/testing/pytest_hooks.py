@@ -60,6 +60,8 @@ class InTest:
         self._inner = issubclass(case, SummonMixin) and bool(declared(case))
         self._watches: list[Watch] = []
         self._watched: list[Executor] = []
+        #: watches the services of its TestCase, if pytest makes fixtures for this test
+        self._early: Watch | None = None
         #: whether the beginning was emitted, and whether JUnit's XML names the logs
         self._began = self._attached = False
         self._ending = result_hooks.Ending()
@@ -89,6 +91,21 @@ class InTest:
         stack.pool.reset(fresh)
         stack.pool.mark_used(fresh)
         self._tell_beginning()
+
+    def start_early(self, case: SummonMixin) -> None:
+        """Have the services of a TestCase up for the fixtures of the test, unless they are.
+
+        :raises SummonError: or another exception of a service, if one cannot be started.
+        """
+        self._early = services_of(type(case)).start_early(case) or self._early
+
+    def _watches_of(self, when: str) -> list[Watch]:
+        """What watches services while the test is set up, called or torn down.
+
+        In the call the hooks of a TestCase tell of its services.
+        """
+        early = [self._early] if self._early is not None and when != "call" else []
+        return [*self._watches, *early]
 
     def _tell_beginning(self) -> None:
         """Emit that the test begins, once all of its services are up."""
@@ -125,18 +142,23 @@ class InTest:
             if death is not None:
                 services_not_up(death, None)
 
-    def explain(self, error: BaseException) -> None:
-        """Note what the services have to say about a failure: a death becomes its cause."""
-        for watch in self._watches:
+    def explain(self, error: BaseException, when: str) -> None:
+        """Note what the services have to say about a failure: a death becomes its cause.
+
+        :param when: "setup", "call" or "teardown".
+        """
+        for watch in self._watches_of(when):
             watch.look(PATIENCE, ask_too=True)
             result_hooks.explained(error, watch, "causes")
         if not self._attached:
             self._attached = True
-            attach(self._item, [path for watch in self._watches for path in watch.kept_logs()])
+            watches = self._watches_of(when)
+            attach(self._item, [path for watch in watches for path in watch.kept_logs()])
 
-    def sections(self, error: BaseException) -> list[tuple[str, str]]:
+    def sections(self, error: BaseException, when: str) -> list[tuple[str, str]]:
         """What the report of a failure says about services: titles and texts."""
-        return [section for watch in self._watches for section in watch.sections(error)]
+        watches = self._watches_of(when)
+        return [section for watch in watches for section in watch.sections(error)]
 
     def note(self, report: pytest.TestReport, error: BaseException | None) -> None:
         """Note how the setup of the test, its call or its teardown has ended."""
@@ -157,7 +179,7 @@ class InTest:
 
     def end(self) -> None:
         """Tell the services, and all who listen, that the test is over."""
-        for watch in self._watches:
+        for watch in self._watches_of("teardown"):
             watch.end()
         if self._began:
             ending = self._ending
@@ -208,9 +230,10 @@ def pytest_fixture_setup(
     """
     options = request.config.option
     case = getattr(request.node, "instance", None) if request.scope == "function" else None
-    if isinstance(case, SummonMixin) and not options.setupplan:
+    test = request.node.stash.get(_in_test, None)
+    if isinstance(case, SummonMixin) and test is not None and not options.setupplan:
         with result_of(fixturedef, request):
-            _have_up(services_of(type(case)).start_early, case)
+            _have_up(test.start_early, case)
     result = yield
     uses = getattr(fixturedef.func, "summon_uses", None)
     if uses is not None and options.setupshow:
@@ -255,11 +278,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """Stop what was started for the fixtures of a TestCase after them."""
     case = getattr(item, "instance", None)
+    failed = True
     try:
-        return (yield)
+        result = yield
+        failed = False
+        return result
     finally:
         if isinstance(case, SummonMixin):
-            services_of(type(case)).leave_early()
+            services_of(type(case)).leave_early(failed)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -272,16 +298,16 @@ def pytest_runtest_makereport(
         return (yield)
     error = call.excinfo.value if call.excinfo else None
     if error is not None and not isinstance(error, pytest.skip.Exception):
-        test.explain(error)
+        test.explain(error, call.when)
     report = yield
     if error is None and call.excinfo and report.failed:  # pytest has put it there: of a TestCase
         error = call.excinfo.value
-        test.explain(error)
+        test.explain(error, call.when)
     if error is not None and report.failed:
         # in the text of the failure, which is also what JUnit's XML has of it
         longrepr = report.longrepr
         add = getattr(longrepr, "addsection", lambda *section: report.sections.append(section))
-        for section in [*test.sections(error), *vars(item).get("services_said", ())]:
+        for section in [*test.sections(error, call.when), *vars(item).get("services_said", ())]:
             add(*section)
         if "services_said" in vars(item):
             vars(item)["services_said"] = []  # there may be more subtests

@@ -77,8 +77,9 @@ class _ClassServices:
         self.torn_down: set[int] = set()
         #: threads in which clean-ups of the class are still to come
         self.entered: set[int] = set()
-        #: the test whose services are up before its run(), and after it
+        #: the test whose services are up before its run(), and after it; and its Watch
         self.early: TestCase | None = None
+        self.early_watch: Watch | None = None
 
     def enter(self) -> bool:
         """Start the services for setUpClass; whether its body should run.
@@ -125,6 +126,16 @@ class _ClassServices:
                 said += group.bring_up(wanted[group.life], services, when)
         self._see_to_module()
         return said
+
+    def prepare(self, services: dict[str, Executor], label: str, watch: Watch) -> None:
+        """Have all services up for a test, as they were at first; from now on it uses them."""
+        everything = parts(*services.values())
+        watch.remarks = self.start(services, f"before {label}", self.groups)
+        watch.begin()
+        self.reset(everything)
+        for group in self.groups:
+            if group.up:
+                group.mark_used(everything)
 
     def reset(self, everything: list[Executor]) -> None:
         """Reset those of some services that a test has used."""
@@ -190,17 +201,16 @@ class _ClassServices:
 
         label = self._label(test)
         everything = parts(*services.values())
-        watch = self.watch(everything, label)
+        early = self.early_watch if self.early is test else None
+        watch = early or self.watch(everything, label)
         reason = self.failure
         if not all(part._stop_wait for part in everything):
             _hear_at_the_end(result)
         try:
-            if self.of_test.up and not self.of_test.inside and self.early is not test:
+            if self.of_test.up and not self.of_test.inside and not early:
                 self.of_test.stop()  # a tearDown that was postponed has not been called
-            if reason is None:
-                watch.remarks = self.start(services, f"before {label}", self.groups)
-                watch.begin()
-                self.reset(everything)
+            if reason is None and not early:
+                self.prepare(services, label, watch)
         except Exception as error:
             reason = error if is_foreign(error) else self.verdict(error)
         if isinstance(reason, SummonError):
@@ -213,11 +223,7 @@ class _ClassServices:
         with turns.lock:
             for group in self.groups:
                 group.inside += 1
-        for group in self.groups:
-            if group.up and reason is None:
-                group.mark_used(everything)
         postponed: Any = getattr(result, "_explicit_tearDown", None)
-        early = self.early is test  # then leave_early() stops them
         if self.of_test.up and postponed is None and not early:
             test.addCleanup(self._leave_test, test, watch)
         elif self.of_test.up and not early:
@@ -234,35 +240,51 @@ class _ClassServices:
                 for group in self.groups:
                     group.inside -= 1
             try:
-                if postponed is None and not early:
+                if postponed is None and not early:  # otherwise leave_early() stops them
                     self.of_test.stop()  # for runners that leave out clean-ups
             except Exception as error:
                 if is_foreign(error) and result is not None:
                     result.addError(test, sys.exc_info())
                 else:
                     warnings.warn(f"services of {label}: {error}", RuntimeWarning, stacklevel=2)
-            watch.end()
+            if not early:
+                watch.end()
             self._see_to_module()
 
-    def start_early(self, test: TestCase) -> None:
-        """Have services with scope "test" up before run(), for what a runner does before that.
+    def start_early(self, test: TestCase) -> Watch | None:
+        """Have the services of a test up before run(), for what a runner does before that.
 
+        :returns: what watches them, until the caller ends it after :meth:`leave_early`; None if
+            they were up already, or there are none that can be.
         :raises SummonError: or another exception, if they cannot be started.
         """
         services = declared(self.case)
-        wanted = any(service.scope == "test" for service in services.values())
-        if wanted and self.failure is None and self.early is not test:
-            try:
-                self.start(services, f"before {self._label(test)}", self.groups)
-            except Exception as error:
-                let_through(error)
-                raise self.verdict(error) from None
-            self.early = test
+        # if all tests are skipped, only what pytest does for them beforehand may need services
+        wanted = not self.cannot_run or any(s.scope == "test" for s in services.values())
+        if not (services and wanted) or self.failure is not None or self.early is test:
+            return None
+        label = self._label(test)
+        self.early, self.early_watch = test, self.watch(parts(*services.values()), label)
+        try:
+            self.prepare(services, label, self.early_watch)
+        except Exception as error:
+            let_through(error)
+            raise self.verdict(error) from None
+        return self.early_watch
 
-    def leave_early(self) -> None:
-        """Stop services with scope "test" that were started early."""
-        if self.early is not None:
-            self.early = None
+    def leave_early(self, failed: bool) -> None:
+        """Stop services with scope "test" that were started early.
+
+        :param failed: whether something has failed after run(), whose report is yet to come.
+        """
+        watch = self.early_watch
+        if watch is not None:
+            from .watch import PATIENCE
+
+            self.early = self.early_watch = None
+            watch.look(PATIENCE if failed else 0, ask_too=failed)
+            if failed:
+                watch.keep()
             self.of_test.stop()
 
     def _torn_down(self, tear_down: Callable[[], None]) -> None:

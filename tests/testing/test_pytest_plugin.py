@@ -727,6 +727,143 @@ def test_a_testcase_and_its_fixtures(plugin: str, project: Project) -> None:
     assert "in a fixture" in part(said, r"ShopTest\.test_third")
 
 
+#: services of both scopes; they end with status 4 when they are told to
+FIXTURES = """
+import unittest, pytest
+from conftest import say
+from summon_testcase import OutputCoordinatedExecutor, SummonMixin
+from tests.samples import eventually
+
+ENDS = 'echo up; while read line; do echo got $line; [ $line != end ] || exit 4; done'
+
+
+def ends(**options):
+    return OutputCoordinatedExecutor(ENDS, "up", shell=True, **options)
+
+
+class Base(SummonMixin):
+    one = ends(scope="test")
+    all = ends(reset=lambda service: say(service, "reset"))
+
+    @pytest.fixture(autouse=True)
+    def around(self):
+        for service in (self.one, self.all):
+            say(service, "before")
+        yield
+        for service in (self.one, self.all):
+            if service.running():
+                say(service, "after")
+
+    def end(self, service):
+        service.sendline("end")
+        eventually(lambda: not service.running(), "it has ended")
+
+
+class SetupTest(Base, unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def fails(self, around):
+        raise ValueError("in a fixture")
+
+    def test_in_setup(self):
+        raise AssertionError("is not called")
+    test_in_setup_too = test_in_setup
+
+
+class BodyTest(Base, unittest.TestCase):
+    def test_in_body(self):
+        say(self.one, "meanwhile")
+        self.fail("on purpose")
+
+    def test_is_not_reset(self):
+        assert self.all.tail(1) == ["got before"]
+
+
+class TeardownTest(Base, unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def fails(self, around):
+        yield
+        say(self.one, "failing")
+        raise ValueError("in a teardown")
+
+    def test_in_teardown(self):
+        pass
+    test_in_teardown_too = test_in_teardown
+
+
+class DeathTest(Base, unittest.TestCase):
+    @pytest.fixture
+    def ended(self):
+        self.end(self.one)
+
+    @pytest.fixture
+    def ended_and_used(self, ended):
+        raise ValueError("nobody answers")
+
+    @pytest.mark.usefixtures("ended")
+    def test_1_dies(self):
+        pass
+
+    @pytest.mark.usefixtures("ended_and_used")
+    def test_2_uses_it(self):
+        pass
+
+    def test_3_has_another(self):
+        pass
+
+    @pytest.fixture
+    def all_ended(self):
+        self.end(self.all)
+
+    @pytest.mark.usefixtures("all_ended")
+    def test_4_dies_for_all(self):
+        pass
+
+    def test_5_finds_it_dead(self):
+        raise AssertionError("is not called")
+
+
+class SkippedTest(SummonMixin, unittest.TestCase):
+    all = OutputCoordinatedExecutor("echo up; touch unneeded", "up", shell=True)
+
+    @pytest.fixture(autouse=True)
+    def around(self):
+        yield
+
+    @unittest.skip("on purpose")
+    def test_skips(self):
+        pass
+"""
+
+
+def test_what_services_do_in_fixtures_of_a_testcase(project: Project, tmp_path: Path) -> None:
+    """It belongs to the test for which pytest makes the fixture, as what they do in the test."""
+    project.write(conftest=CONFTEST, test_shop=FIXTURES)
+    said = project.run("-rp", status=1)
+
+    def wrote(name: str) -> list[str]:
+        """What the report says that services have written, in the order of their names."""
+        found = re.findall(
+            r"^-+ (?:all|one) wrote during this test -+\n((?:got .*\n)*)", part(said, name), re.M
+        )
+        return [lines.replace("got ", "").replace("\n", " ").strip() for lines in sorted(found)]
+
+    assert wrote(r"SetupTest\.test_in_setup") == ["before", "before"]
+    assert wrote(r"SetupTest\.test_in_setup_too") == ["before", "reset before"]
+    assert wrote(r"BodyTest\.test_in_body") == ["before", "before meanwhile"]
+    assert "PASSED test_shop.py::BodyTest::test_is_not_reset" in said
+    assert wrote(r"TeardownTest\.test_in_teardown") == ["before after", "before failing after"]
+    again = ["before failing after", "reset before after"]
+    assert wrote(r"TeardownTest\.test_in_teardown_too") == again
+    died = "one: exited with status 4 during DeathTest.{}"
+    assert died.format("test_1_dies") in part(said, r"DeathTest\.test_1_dies")
+    assert died.format("test_2_uses_it") in part(said, r"DeathTest\.test_2_uses_it")
+    assert "PASSED test_shop.py::DeathTest::test_3_has_another" in said
+    died = "all: exited with status 4 during DeathTest.test_4_dies_for_all"
+    for name in ("4_dies_for_all", "5_finds_it_dead"):
+        assert died in part(said, rf"DeathTest\.test_{name}")
+    assert "1 skipped" in said and not (tmp_path / "unneeded").exists()
+
+
 NOT_UP = """
 import unittest, pytest
 from conftest import answers
