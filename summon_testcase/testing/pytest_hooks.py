@@ -19,7 +19,7 @@ from ..foreign import let_through
 from ..tracebacks import hidden, trimmed
 from . import result_hooks
 from .attachments import attach
-from .selection import is_in
+from .selection import is_in, parts
 from .testcase import SummonMixin, services_of
 from .unstarted import services_not_up
 from .watch import PATIENCE, Watch
@@ -62,6 +62,8 @@ class InTest:
         self._watched: list[Executor] = []
         #: watches the services of its TestCase, if pytest makes fixtures for this test
         self._early: Watch | None = None
+        #: their names
+        self._of_case: tuple[str, ...] = ()
         #: whether the beginning was emitted, and whether JUnit's XML names the logs
         self._began = self._attached = False
         self._ending = result_hooks.Ending()
@@ -97,7 +99,9 @@ class InTest:
 
         :raises SummonError: or another exception of a service, if one cannot be started.
         """
-        self._early = services_of(type(case)).start_early(case) or self._early
+        services = services_of(type(case))
+        self._of_case = tuple(part.name for part in parts(*declared(type(case)).values()))
+        self._early = services.start_early(case) or self._early
 
     def _watches_of(self, when: str) -> list[Watch]:
         """What watches services while the test is set up, called or torn down.
@@ -118,7 +122,7 @@ class InTest:
 
         :param more: names of services of its class.
         """
-        if self._uses and not self._began:
+        if (self._uses or more) and not self._began:
             self._began = True
             names = tuple(part.name for part in self._watched)
             emit(TestBegan(test=self.label, services=(*names, *more)))
@@ -164,6 +168,8 @@ class InTest:
         """Note how the setup of the test, its call or its teardown has ended."""
         if report.when == "setup" and not report.passed:
             self._inner = False  # no hooks of its class will say that it begins
+            if self._of_case:
+                self.tell_beginning(self._of_case)
             self._tell_beginning()
         if report.failed:
             self.tell_beginning()  # its services are not up

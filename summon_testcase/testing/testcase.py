@@ -256,13 +256,18 @@ class _ClassServices:
 
         :returns: what watches them, until the caller ends it after :meth:`leave_early`; None if
             they were up already, or there are none that can be.
-        :raises SummonError: or another exception, if they cannot be started.
+        :raises SummonError: or another exception, if they cannot be started, or have not been.
         """
         services = declared(self.case)
-        # if all tests are skipped, only what pytest does for them beforehand may need services
-        wanted = not self.cannot_run or any(s.scope == "test" for s in services.values())
-        if not (services and wanted) or self.failure is not None or self.early is test:
+        if not services or self.early is test:
             return None
+        if _is_marked(test):
+            # it is skipped, and only what the runner does before that may need services
+            for_it = any(service.scope == "test" for service in services.values())
+            if self.failure is not None or not for_it:
+                return None
+        if self.failure is not None:
+            raise self.failure
         label = self._label(test)
         self.early, self.early_watch = test, self.watch(parts(*services.values()), label)
         try:
@@ -405,6 +410,11 @@ def _is_skipped(thing: object) -> bool:
     return bool(getattr(thing, "__unittest_skip__", False))
 
 
+def _is_marked(test: TestCase) -> bool:
+    """Whether a test is skipped by a decorator, of itself or of its class."""
+    return _is_skipped(test) or _is_skipped(getattr(test, test._testMethodName, None))
+
+
 def _all_skipped(case: type[TestCase]) -> bool:
     """Whether all tests of a class are skipped; most runners call setUpClass nevertheless."""
     methods = [getattr(case, name) for name in defaultTestLoader.getTestCaseNames(case)]
@@ -538,8 +548,7 @@ class SummonMixin(OutputAssertions, _TestCase):
 
     def run(self, result: TestResult | None = None) -> TestResult | None:
         """Run the test; start its services first where no ``setUpClass`` has done so."""
-        marked = _is_skipped(self) or _is_skipped(getattr(self, self._testMethodName, None))
-        if marked or any(getattr(self, "getSkip", tuple)()):  # getSkip() is trial's
+        if _is_marked(self) or any(getattr(self, "getSkip", tuple)()):  # getSkip() is trial's
             return super().run(result)
         with services_of(type(self)).during(self, result):
             return super().run(result)

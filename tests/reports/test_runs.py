@@ -329,10 +329,10 @@ def test_services_of_a_class_and_of_a_fixture(runs: Runs) -> None:
     both = ("till", "web")
     assert told == [
         ("ends_late", "error", *both),
-        ("errs", "error", "till"),
+        ("errs", "error", *both),
         ("fails", "failed", *both),
         ("passes", "passed", *both),
-        ("skips", "skipped", "till"),
+        ("skips", "skipped", *both),
     ]
 
 

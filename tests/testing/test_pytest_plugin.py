@@ -832,13 +832,39 @@ class SkippedTest(SummonMixin, unittest.TestCase):
     @unittest.skip("on purpose")
     def test_skips(self):
         pass
+
+
+class BrokenTest(SummonMixin, unittest.TestCase):
+    all = OutputCoordinatedExecutor("exit 3", "up", shell=True)
+
+    @pytest.fixture(autouse=True)
+    def around(self):
+        say(self.all, "before")
+
+    def test_not_up(self):
+        raise AssertionError("is not called")
+
+
+class BrokenAndUnusedTest(SummonMixin, unittest.TestCase):
+    all = OutputCoordinatedExecutor("exit 3", "up", shell=True)
+
+    @pytest.fixture(autouse=True)
+    def around(self):
+        pass
+
+    @unittest.skip("on purpose")
+    def test_skips(self):
+        pass
+
+    def test_not_up(self):
+        raise AssertionError("is not called")
 """
 
 
 def test_what_services_do_in_fixtures_of_a_testcase(project: Project, tmp_path: Path) -> None:
     """It belongs to the test for which pytest makes the fixture, as what they do in the test."""
     project.write(conftest=CONFTEST, test_shop=FIXTURES)
-    said = project.run("-rp", status=1)
+    said = project.run("-rp", "--summon-report=seen", status=1)
 
     def wrote(name: str) -> list[str]:
         """What the report says that services have written, in the order of their names."""
@@ -861,7 +887,15 @@ def test_what_services_do_in_fixtures_of_a_testcase(project: Project, tmp_path: 
     died = "all: exited with status 4 during DeathTest.test_4_dies_for_all"
     for name in ("4_dies_for_all", "5_finds_it_dead"):
         assert died in part(said, rf"DeathTest\.test_{name}")
-    assert "1 skipped" in said and not (tmp_path / "unneeded").exists()
+    for name in ("BrokenTest", "BrokenAndUnusedTest"):
+        assert "all: exited with status 3 before it was" in part(said, rf"{name}\.test_not_up")
+    seen = json.loads((tmp_path / "seen" / "report.json").read_text())
+    tests = {re.split(r"::|\.", test["name"])[-2]: test for test in seen["tests"]}
+    for name in ("SetupTest", "BrokenTest"):
+        assert tests[name]["outcome"] == "error"
+        assert len(tests[name]["services"]) == (2 if name == "SetupTest" else 1)
+    assert len({test["name"] for test in seen["tests"]}) == len(seen["tests"]) == 13
+    assert "2 skipped" in said and not (tmp_path / "unneeded").exists()
 
 
 NOT_UP = """
