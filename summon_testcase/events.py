@@ -179,6 +179,8 @@ class ServiceReset(ServiceEvent):
 class ServiceDied(ServiceEvent):
     """It has ended, or does not answer any more, though nobody asked for that.
 
+    It is told when that is noticed, with the moment of the end as ``at``, where that is known.
+
     :param how: in words, such as ``was killed by SIGKILL``.
     :param when: the moment at which it was noticed, in words.
     """

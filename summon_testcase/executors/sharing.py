@@ -47,6 +47,7 @@ def inner_facts(instance: Instance) -> dict[str, Any]:
     return {
         "keeper": process.keeper_pid,
         "exit_code": process.exit_code,
+        "ended_at": process.ended_at,
         "elsewhere": instance.lease.elsewhere,
         "match": match and [match.group(), match.groups(), match.groupdict(), match.string],
         "waits": instance.waits,

@@ -232,7 +232,7 @@ class Keeper:
 
     def reap(self) -> None:
         """Reap children that have ended, and tell the test process."""
-        left, probed = True, None
+        left, probed, now = True, None, time.monotonic()
         try:
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 pid, code = found[0], os.waitstatus_to_exitcode(found[1])
@@ -251,7 +251,7 @@ class Keeper:
             self.told_exit = True
             self.drain(_LAST_OUTPUT)
             self.empty = not left
-            self.tell("exited", self.status, int(left))
+            self.tell("exited", self.status, int(left), now)
         if probed:
             # sent after "exited": the test process knows the state of the service by then
             self.tell("probed", probed[0], probed[1].rpartition(b"\n")[2])

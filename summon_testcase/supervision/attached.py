@@ -146,6 +146,7 @@ class _Process(Process):
         former, self.pid = self.pid, facts.get("pid", self.pid)
         self.keeper_pid = facts["keeper"]
         self.exit_code, self.ended = facts["exit_code"], not runs(facts)
+        self.ended_at = facts["ended_at"]
         if self.pid == former:
             return
         self._close()

@@ -99,8 +99,8 @@ class Instance:
         #: before, a stop has nothing to do; it may have died
         self.in_use = False
         self.ready = False
-        #: seconds until it was ready
-        self.took = 0.0
+        #: seconds until it was ready, and the moment of that
+        self.took = self.ready_at = 0.0
         #: whether its processes are gone and its files are removed
         self.over = False
         #: whether this or an earlier instance was launched
@@ -210,9 +210,22 @@ class Instance:
 
         :param url: its URL; empty if it has none.
         """
-        self.told_ready = True
-        self.took = time.monotonic() - self.began
-        self.tell(ServiceReady, after=self.took, looks=self.looks, refusal=self.refusal, url=url)
+        self.told_ready, self.ready_at = True, time.monotonic()
+        self.took = self.ready_at - self.began
+        asked = {"looks": self.looks, "refusal": self.refusal}
+        self.tell(ServiceReady, at=self.ready_at, after=self.took, url=url, **asked)
+
+    def tell_death(self, when: str) -> None:
+        """Emit that it has ended though nobody asked for that, at the moment at which it has.
+
+        :param when: the moment at which it was noticed, in words.
+        """
+        process, now = self.process, time.monotonic()
+        at = process.ended_at
+        if not at or (at < self.ready_at and process.exit_code in process.fine):
+            at = now  # nobody knows when the server has ended that a launcher has left
+        at = min(max(at, self.ready_at), now)  # it may have ended just before it was called ready
+        self.tell(ServiceDied, at=at, how=self.exit_words(), when=when)
 
     def tell_stopping(self) -> None:
         """Emit that a stop has begun, once only."""
@@ -469,7 +482,7 @@ class Instance:
         if ended_well and not process.lost and (self.one_shot or not self.waits):
             return None
         if self.died is None:
-            self.tell(ServiceDied, how=self.exit_words(), when=when)
+            self.tell_death(when)
             self.died = failures.died(self, when, process.left_others and ended_well)
         return self.died
 

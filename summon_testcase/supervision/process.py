@@ -48,6 +48,8 @@ class Process:
         self.keeps_no_orphans = False
         #: status of the main process once it has ended, as in subprocess
         self.exit_code: int | None = None
+        #: the moment at which what should run has ended, as the keeper has seen it; 0 if unknown
+        self.ended_at = 0.0
         #: whether no process of the service is alive
         self.ended = False
         #: whether other processes of the service were alive when the main process had ended
@@ -192,6 +194,9 @@ class Process:
         elif verb == b"exited":
             self.exit_code, self.ended = int(fields[0]), self.gone or fields[1] == b"0"
             self.left_others |= fields[1] != b"0"
+            # of a main process that may end, what it has left should run
+            if fields[2:] and (not self.ended_at or self.exit_code in self.fine):
+                self.ended_at = float(fields[2])
         elif verb == b"output":
             self._watching = False
         elif verb == b"taken":

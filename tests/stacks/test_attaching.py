@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,9 @@ from summon_testcase import (
     PostgreSQL,
     SimpleExecutor,
     SummonTestCase,
+    subscribe,
 )
+from summon_testcase.events import Event, ServiceDied
 from summon_testcase.scheduling.deadline import Deadline
 from summon_testcase.services import Redis
 from summon_testcase.services.client import Client as Conversation
@@ -346,9 +349,17 @@ def test_what_was_written_before_is_of_no_interest(stack: Stack) -> None:
 def test_a_death(stack: Stack) -> None:
     def test(case: Any) -> None:
         os.kill(case.cache.pid, signal.SIGKILL)
+        eventually(lambda: not case.cache.running(), "its end")
+        known.append(time.monotonic())
         case.fail("no answer")
 
+    known: list[float] = []
+    told: list[Event] = []
+    unsubscribe = subscribe(told.append)
     result = run(stack.case(test=test))
+    unsubscribe()
+    (died,) = (event for event in told if isinstance(event, ServiceDied))
+    assert died.at <= known[0]  # and not when it was noticed
     ((_, said),) = result.failures + result.errors
     owner = f"shop.py in {stack.place} (pid {stack.entry.pid})"
     assert f"cache: was killed by SIGKILL in the stack of {owner} during ShopTest.test" in said
