@@ -27,6 +27,7 @@ from ..executors.executor import (
     stands_idle,
     start_of,
     stop_of,
+    tell_restart,
 )
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through, suppress
@@ -222,10 +223,7 @@ class Orchestrator(Copied, Group):
             if own or stands_idle(member):
                 # an object that is no service does not tell whether it runs
                 stay_imported()
-                if isinstance(member, Executor) and member._instance is not None:
-                    from ..events import ServiceRestarted
-
-                    member._instance.tell(ServiceRestarted, reason="a test had stopped it")
+                tell_restart(member, "a test had stopped it", key)
                 run(start_of(member, key))
             self._started.append(key)
 

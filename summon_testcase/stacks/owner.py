@@ -12,7 +12,7 @@ from typing import Any
 
 from ..declaration import arguments
 from ..errors import AlreadyRunning, InvalidArgument, SummonError, sentence
-from ..executors.executor import Executor, overridden, start_of, stop_of
+from ..executors.executor import Executor, overridden, start_of, stop_of, tell_restart
 from ..executors.sharing import declaration
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through, suppress
@@ -202,17 +202,23 @@ class Owner:
     def _mend(self, name: str) -> Steps[None]:
         del self._due[name]
         try:
-            yield from self._start_one(name)
+            yield from self._start_one(name, f"--restart: {sentence(self.dead[name])}")
         except Exception as error:
             let_through(error)  # is told, and tried again
         else:
             self._tell(name, "was started again")
         self.note()
 
-    def _start_one(self, name: str) -> Steps[None]:
-        """Start a service that has run before; if that fails, it counts as dead."""
+    def _start_one(self, name: str, reason: str) -> Steps[None]:
+        """Start a service that has run before; if that fails, it counts as dead.
+
+        :param reason: why, in words.
+        """
+        executor = self.services[name]
+        if executor._instance is None or not executor._instance.running():
+            tell_restart(executor, reason, name)
         try:
-            yield from start_of(self.services[name])
+            yield from start_of(executor)
         except AlreadyRunning:
             raise  # so it does run
         except Exception as error:
@@ -303,7 +309,7 @@ class Owner:
         """Start a service that a process has stopped which has gone."""
         try:
             if state_of(self.services[name]) == "stopped":
-                yield from self._alone(self._start_one(name))
+                yield from self._alone(self._start_one(name, "a test had stopped it"))
                 self._tell(name, "was started again")
         except Exception as error:
             let_through(error)  # is told already; or another process has started it
@@ -392,7 +398,9 @@ class Owner:
     # each of these carries out the request of its name
 
     def _do_start(self, executor: Executor, request: Request, _: object) -> Steps[None]:
-        yield from self._start_one(str(request["service"]))
+        name = str(request["service"])
+        reason = "a test needs it" if name in self.dead else "a test had stopped it"
+        yield from self._start_one(name, reason)
 
     def _do_stop(self, executor: Executor, request: Request, _: object) -> Steps[None]:
         number, timeout = request.get("signal"), request.get("timeout")
@@ -407,7 +415,9 @@ class Owner:
         yield from nothing()
 
     def _do_restart(self, executor: Executor, request: Request, _: object) -> Steps[None]:
-        yield from self._restarting([str(request["service"])], bool(request.get("cascade")))
+        name, cascade = str(request["service"]), bool(request.get("cascade"))
+        reason = f"summon restart {name}{' --cascade' if cascade else ''}"
+        yield from self._restarting([name], cascade, reason)
 
     def _do_pause(self, executor: Executor, request: Request, by: object) -> Steps[None]:
         _process(executor, "paused")._current("process to pause").pause(by)
@@ -430,15 +440,16 @@ class Owner:
 
     # -- restarts --
 
-    def restart(self, names: Iterable[str], cascade: bool) -> Steps[None]:
+    def restart(self, names: Iterable[str], cascade: bool, reason: str) -> Steps[None]:
         """Stop services in the reverse order of the graph, and start them again.
 
         :param cascade: whether also those are restarted that refer to them.
+        :param reason: why, in words.
         :raises SummonError: the error of the start that failed first; the others are tried.
         """
-        yield from self._alone(self._restarting(names, cascade))
+        yield from self._alone(self._restarting(names, cascade, reason))
 
-    def _restarting(self, names: Iterable[str], cascade: bool) -> Steps[None]:
+    def _restarting(self, names: Iterable[str], cascade: bool, reason: str) -> Steps[None]:
         wanted = set(names)
         needed = {key: up_to(self._references, key) for key in self.services}
         if cascade:
@@ -451,7 +462,7 @@ class Owner:
         yield from stop.steps(go_on=True)
         for key, failure in zip(stop.failed, stop.errors, strict=True):
             self._tell(key, failure)
-        start = GraphRun(before, self._start_one)
+        start = GraphRun(before, lambda key: self._start_one(key, reason))
         yield from start.steps(go_on=True)
         self.note()
         if start.errors:

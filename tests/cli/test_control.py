@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pytest
 
-from summon_testcase import ProcessExited
+from summon_testcase import AlreadyRunning, ProcessExited
 from summon_testcase.cli import control, signals
 from summon_testcase.cli.main import main
 from summon_testcase.stacks import registry
@@ -200,6 +200,43 @@ def test_a_failed_start_on_request_is_mended(stage: Stage, ask: Ask, how: str) -
     assert said.count("db was started again") == 1
     assert process.returncode == 0
     stage.remove_named_logs()
+
+
+def test_restarts_are_in_the_report(stage: Stage, ask: Ask) -> None:
+    """With their reasons; also those of an executor of one's own, and not one that fails."""
+    (stage.here / "own.py").write_text(
+        "from summon_testcase import Executor, SimpleExecutor\n"
+        "class Own(Executor):\n"
+        "    def start(self): return self\n"
+        "    def stop(self): pass\n"
+        "class Stack:\n"
+        "    a, b = SimpleExecutor('sleep 600'), SimpleExecutor('sleep 600')\n"
+        "    own = Own()\n"
+        "    own.after = (b,)\n"
+    )
+    with stage.start("up", "own.py", "--restart", "--report", "out") as process:
+        ask("wait", "--timeout", "30")
+        ask("restart", "b", "--cascade")
+        before = stage.pid_of("b")
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda: stage.pid_of("b") != before, "it is mended")
+        with Client(registry.find()) as client:
+            client.ask("stop", service="a")
+            client.ask("start", service="a")
+            with pytest.raises(AlreadyRunning):
+                client.ask("start", service="a")
+            client.ask("stop", service="a", until_closed=True)
+        eventually(lambda: stage.state_of("a") == "running", "it runs again")
+        ask("down")
+        process.communicate(timeout=PATIENCE)
+    made = json.loads((stage.here / "out" / "report.json").read_text())
+    reasons = {each["name"]: [why for _, why in each["restarts"]] for each in made["services"]}
+    death = "--restart: b: was killed by SIGKILL while the stack was up"
+    assert reasons == {
+        "a": ["a test had stopped it", "a test had stopped it"],
+        "b": ["summon restart b --cascade", death],
+        "own": ["summon restart b --cascade"],
+    }
 
 
 GROUPS = """

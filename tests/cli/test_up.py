@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -180,6 +181,7 @@ def test_watch(stage: Stage) -> None:
         "    lone = SimpleExecutor('sleep 600')\n"
     )
     words = ["up", "stack.py", "--watch", "code/*.conf", "--watch", "lone=code/*.txt", "--cascade"]
+    words += ["--report", "out"]
     with stage.terminal(*words) as terminal:
         terminal.expect(r"watching code/\*\.conf")
         before = {name: stage.pid_of(name) for name in ("db", "web", "lone")}
@@ -203,7 +205,10 @@ def test_watch(stage: Stage) -> None:
         terminal.expect("db restarted")
         terminal.sendintr()
         ended(terminal, 1)  # lone is dead
-    stage.remove_named_logs()
+    made = json.loads((stage.here / "out" / "report.json").read_text())
+    reasons = {each["name"]: [why for _, why in each["restarts"]] for each in made["services"]}
+    assert reasons["lone"] == ["--watch: code/a.txt has changed"]
+    assert reasons["db"] == ["--watch: code/db.conf has changed"] * 2
 
 
 def test_a_failed_restart_by_watch_is_told_once(stage: Stage) -> None:

@@ -82,7 +82,7 @@ owner = Owner(group, entry, tell=lambda name, what: None)
 
 def restarts():
     say("up")
-    yield from owner.restart(["db", "front"], cascade=False)
+    yield from owner.restart(["db", "front"], cascade=False, reason="a change")
     say("restarted")
     owner.end()
 
