@@ -13,6 +13,7 @@ from ..errors import (
     StartFailed,
     StopFailed,
     SummonError,
+    blame,
     is_ours,
     sentence,
 )
@@ -157,6 +158,7 @@ class Orchestrator(Copied, Group):
                 )
             if graph_run.errors:
                 self._culprit = graph_run.failed[0]
+                blame(graph_run.errors[0], self._culprit)
                 raise graph_run.errors[0]
             self._order = list(graph_run.done)
         except BaseException as error:
@@ -408,6 +410,8 @@ class Orchestrator(Copied, Group):
             raise
         self._killed = [key for key in self._killed if key in but]
         errors = graph_run.errors
+        for key, error in zip(graph_run.failed, errors, strict=True):
+            blame(error, key)
         if len(errors) == 1:
             raise errors[0]
         if errors:

@@ -20,6 +20,7 @@ from ..orchestration.orchestrator import Orchestrator
 from ..readiness.paths import UNIX_PATH_LIMIT
 from ..scheduling.graph import GraphRun, reverse, up_to
 from ..scheduling.steps import Pause, Scheduler, Steps, nothing
+from ..tracebacks import in_a_sentence
 from ..unpatched import os, socket, time
 from .description import describe, references, services_of, state_of
 from .registry import Registration
@@ -126,12 +127,14 @@ class Owner:
         self._over = True
 
     def _start(self, when_up: Callable[[], object]) -> Steps[None]:
-        self.orchestrator._check()
-        self._references = references(self.orchestrator)
+        with in_a_sentence():
+            self.orchestrator._check()
+            self._references = references(self.orchestrator)
         self.note()  # so that others know its services from now on
         self._busy = True
         try:
-            yield from self.orchestrator._starting()
+            with in_a_sentence():
+                yield from self.orchestrator._starting()
         finally:
             self._busy = False
         self.up = True
@@ -218,7 +221,8 @@ class Owner:
         if executor._instance is None or not executor._instance.running():
             tell_restart(executor, reason, name)
         try:
-            yield from start_of(executor)
+            with in_a_sentence(name):
+                yield from start_of(executor)
         except AlreadyRunning:
             raise  # so it does run
         except Exception as error:
@@ -226,6 +230,22 @@ class Owner:
             self._take_death(name, error)
             raise
         self._forget_death(name)
+
+    def _stop_one(self, name: str) -> Steps[None]:
+        with in_a_sentence(name):
+            yield from _stop(self.services[name])
+
+    def env(self) -> dict[str, dict[str, str]]:
+        """The variables that clients of each service read, of those that can tell.
+
+        :raises SummonError: what an ``env()`` of the user's has raised, as a sentence.
+        """
+        told = {}
+        for name, executor in self.services.items():
+            if state_of(executor) in ("running", "paused", "done"):
+                with in_a_sentence(name):
+                    told[name] = executor.env()
+        return told
 
     # -- requests --
 
@@ -335,9 +355,7 @@ class Owner:
                     instance.catch_up()
                 return {"ok": True}
             if do == "env":
-                telling = ("running", "paused", "done")
-                up = {n: e for n, e in self.services.items() if state_of(e) in telling}
-                return {"ok": True, "env": {name: e.env() for name, e in up.items()}}
+                return {"ok": True, "env": self.env()}
             if do == "down" and not self.up:
                 self.end()  # the start is cancelled
                 return {"ok": True}
@@ -352,7 +370,8 @@ class Owner:
             executor = self._service(request.get("service"))
             if request.get("until_closed"):
                 ended.add(str(request["service"]))
-            yield from self._alone(operation(executor, request, connection))
+            with in_a_sentence(executor.name):
+                yield from self._alone(operation(executor, request, connection))
             if do in ("start", "restart"):
                 ended.discard(str(request["service"]))
             if do in ("stop", "kill"):
@@ -389,7 +408,8 @@ class Owner:
     def _go_down(self) -> Steps[None]:
         self.note("stopping")
         try:
-            yield from self.orchestrator._stopping()
+            with in_a_sentence():
+                yield from self.orchestrator._stopping()
         except Exception as error:
             let_through(error)
             self.failure = error
@@ -458,7 +478,7 @@ class Owner:
         before = {key: needed[key] & wanted - {key} for key in needed if key in wanted}
         for key in before:
             self._forget_death(key)
-        stop = GraphRun(reverse(before, list(before)), lambda key: _stop(self.services[key]))
+        stop = GraphRun(reverse(before, list(before)), self._stop_one)
         yield from stop.steps(go_on=True)
         for key, failure in zip(stop.failed, stop.errors, strict=True):
             self._tell(key, failure)
