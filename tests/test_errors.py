@@ -296,7 +296,7 @@ class TestMessages:
         assert all(str(e) in str(error) for e in error.errors)
 
     def test_stop_errors_of_the_users(self) -> None:
-        """An error of other code is shown with its kind, its service, and its line of the user's."""
+        """An error of other code has its kind, its service, and its line of the user's."""
 
         class Broken(summon_testcase.Executor):
             def start(self) -> Broken:

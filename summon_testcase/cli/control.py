@@ -27,7 +27,7 @@ _DOWN = 300.0
 
 def add(parsers: Parsers) -> None:
     """Add the commands."""
-    which = "the stack; without it, the only one that runs in this directory"
+    which = "the stack, or its pid; without it, the only one that runs in this directory"
     down = parsers.add(
         "down",
         "stop a stack that runs",
@@ -44,7 +44,9 @@ def add(parsers: Parsers) -> None:
         "examples:\n  summon ps\n  summon ps --json | jq '.[].services.db.url'\n",
         _ps,
     )
-    ps.add_argument("target", metavar="TARGET", nargs="?", default="", help="only this stack")
+    ps.add_argument(
+        "target", metavar="TARGET", nargs="?", default="", help="only this stack, or its pid"
+    )
     ps.add_argument("--json", action="store_true", help="all that is known, for programs")
     ps.add_argument("-a", "--all", action="store_true", help="those of other directories, too")
     logs = parsers.add(

@@ -382,7 +382,7 @@ def test_several_stacks(stage: Stage, ask: Ask) -> None:
         another = Registration(how="up", target="x.py", file="/x.py", name="X")
         try:
             said = ask("down", status=1)
-            assert "several stacks run here: say which: other.py in" in said
+            assert "several stacks run here: say which, by its TARGET or its pid: other.py" in said
             assert "restarted" in ask("restart", "nap", "--target", "other.py")
             assert "is down" in ask("down", "other:Other")
         finally:
@@ -390,6 +390,31 @@ def test_several_stacks(stage: Stage, ask: Ask) -> None:
         said, _ = process.communicate(timeout=15)
     assert "summon | nap was restarted on request\n" in said
     assert process.returncode == 0
+
+
+def test_several_stacks_of_one_target(up: Stage, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a pid; without that the one which is up is meant, and not those of summon run."""
+    owner = up.stack()["pid"]
+    with up.start("run", "stack.py", "lone", "--", "sleep", "600") as first:
+        with up.start("run", "stack.py", "lone", "--", "sleep", "600") as second:
+
+            def are_up() -> bool:
+                stacks = json.loads(ask("ps", "--json"))
+                return [stack["state"] for stack in stacks] == ["running"] * 3
+
+            eventually(are_up, "all are up")
+            assert "web was restarted" in ask("restart", "web")
+            assert ask("ps", "stack.py").count("running\n") >= 3
+            monkeypatch.chdir("/")
+            assert f"(pid {first.pid}): running\n" in ask("ps", str(first.pid))
+            assert "no stack of 1 runs in /: what runs is " in ask("down", "1", status=1)
+            monkeypatch.chdir(up.here)
+            assert f"(pid {owner}) is down" in ask("down", "stack.py")
+            said = ask("down", "stack.py", status=1)
+            assert f"(pid {first.pid})" in said and f"(pid {second.pid})" in said
+            for process in (first, second):
+                assert f"(pid {process.pid}) is down" in ask("down", str(process.pid))
+                process.communicate(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(
