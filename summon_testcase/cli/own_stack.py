@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from ..errors import SummonError
-from ..events import Event, ServiceReady, ServiceWaiting, subscribe
+from ..events import Event, ServiceReady, ServiceWaiting, Warned, subscribe
 from ..foreign import suppress
 from ..reports import terminal
 from ..scheduling.steps import Pause, Scheduler, Steps, run
@@ -173,6 +173,8 @@ class OwnStack:
             elif isinstance(event, ServiceWaiting):
                 hint = f" ({event.hint})" if event.hint else ""
                 self.screen.tell(f"{event.service} is waited for: {event.refusal}{hint}")
+            elif isinstance(event, Warned):
+                self.screen.tell(event.text)
 
 
 def _reader_is_there(fd: int) -> Steps[None]:

@@ -81,8 +81,8 @@ class Process:
         self.senders: list[tuple[int, object]] = []
         #: status and last line of the probe command that ended last
         self.probed: tuple[int, str] | None = None
-        #: errno of the first output that could not be stored
-        self.log_errno = 0
+        #: errno of the first output that could not be stored, and how many bytes could not be
+        self.log_errno = self.lost_bytes = 0
         #: at the stop: whether the main process had to be killed, how many others had to be, and
         #: how many could not be killed
         self.killed = (False, 0, 0)
@@ -214,7 +214,7 @@ class Process:
                 False,
             )
         elif verb == b"lost":
-            self.log_errno = int(fields[0])
+            self.log_errno, self.lost_bytes = int(fields[0]), int(fields[1])
         elif verb == b"refused":
             self.refused = fields[0].decode(), int(fields[1])
         elif verb == b"stopping":

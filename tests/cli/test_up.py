@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ..places import unshare
 from ..samples import PATIENCE, eventually, processes_with
 from .stage import Stage, ended
 
@@ -141,6 +142,30 @@ def test_a_death_is_mended(stage: Stage) -> None:
     assert said.count("web was started again") == 1
     assert process.returncode == 0
     stage.remove_named_logs()
+
+
+def test_a_full_disk_is_told(stage: Stage) -> None:
+    """Once, by the screen alone."""
+    (stage.here / "loud.py").write_text(
+        "from summon_testcase import OutputCoordinatedExecutor\n"
+        "class Loud:\n"
+        "    web = OutputCoordinatedExecutor(\n"
+        "        'echo up; until test -e go; do sleep 0.05; done; '\n"
+        "        'head -c 300000 /dev/zero; touch wrote; exec sleep 600', 'up', shell=True)\n"
+    )
+    (stage.here / "kept").mkdir()
+    stage.env["SUMMON_LOGS"] = "kept"
+    mount = 'mount -t tmpfs -o size=64k none kept; exec "$@"'
+    within = [*unshare("--user", "--map-root-user", "--mount"), "sh", "-c", mount, "sh"]
+    said = "web: part of its log could not be written: No space left on device"
+    with stage.start("up", "loud.py", within=within) as process:
+        eventually(stage.is_up, "it is up")
+        (stage.here / "go").touch()
+        eventually((stage.here / "wrote").exists, "the disk is full")
+        stage.summon("ps")
+        process.terminate()
+        told, _ = process.communicate(timeout=PATIENCE)
+    assert [line for line in told.splitlines() if said in line] == [f"summon | {said}"]
 
 
 def test_it_ends_when_nothing_runs_any_more(stage: Stage) -> None:
