@@ -138,8 +138,11 @@ def annotate(report: Facts) -> None:
         return
     with suppress(OSError, ValueError):  # they may be closed
         stream = sys.__stderr__ if _goes_nowhere(1) else sys.__stdout__
+        # a runner may have written half a line, such as its progress, and GitHub reads whole ones
+        start = "\n"
         for line in errors(report) if stream is not None else ():
-            print(encodable(line, stream), file=stream, flush=True)
+            print(start + encodable(line, stream), file=stream, flush=True)
+            start = ""
 
 
 def _goes_nowhere(fd: int) -> bool:
