@@ -277,6 +277,7 @@ class Registration:
                 self._enter()
             except OSError as error:
                 let_through(error)
+                self.remove()
                 raise SummonError(f"{self.stack.path} cannot be written: {error}") from None
 
     def _enter(self) -> None:

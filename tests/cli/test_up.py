@@ -168,6 +168,20 @@ def test_a_full_disk_is_told(stage: Stage) -> None:
     assert [line for line in told.splitlines() if said in line] == [f"summon | {said}"]
 
 
+@pytest.mark.parametrize("detach", [(), ("-d",)])
+def test_a_full_disk_for_the_registry(stage: Stage, detach: tuple[str, ...]) -> None:
+    """The start fails, and leaves no files."""
+    script = (
+        'mount -t tmpfs -o size=16k none "$XDG_RUNTIME_DIR"; '
+        'cat /dev/zero >"$XDG_RUNTIME_DIR/zeros" 2>/dev/null; '
+        '"$@"; echo $?; ls "$XDG_RUNTIME_DIR/summon_testcase"'
+    )
+    within = [*unshare("--user", "--map-root-user", "--mount"), "sh", "-c", script, "sh"]
+    said = stage.summon("up", *detach, "stack.py", within=within)
+    assert "cannot be written: [Errno 28] No space left on device" in said
+    assert said.endswith("\n1\nlock\n")
+
+
 def test_it_ends_when_nothing_runs_any_more(stage: Stage) -> None:
     (stage.here / "brief.py").write_text(
         "from summon_testcase import SimpleExecutor\n"
