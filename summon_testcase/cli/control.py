@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from contextlib import closing
 
@@ -79,7 +80,20 @@ def add(parsers: Parsers) -> None:
         _wait,
     )
     until.add_argument("target", metavar="TARGET", nargs="?", default="", help=which)
-    until.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="default: 60")
+    until.add_argument(
+        "--timeout", type=_seconds, default=60, metavar="SECONDS", help="default: 60; inf: for ever"
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError as error:
+        let_through(error)
+        number = math.nan
+    if not number >= 0:  # also for nan, which no time is ever after
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, such as 30")
+    return number
 
 
 def _down(options: argparse.Namespace) -> int:

@@ -35,7 +35,9 @@ def said(capsys: pytest.CaptureFixture[str], status: int, *words: str) -> str:
         ("up stack.py --cascade", "--cascade says what --watch restarts: give --watch GLOB, too"),
         ("up stack.py --watch nowhere/*.py", "--watch nowhere/*.py: there is no directory /"),
         ("run stack.py", "nothing to run: write summon run TARGET -- COMMAND"),
-        ("wait --timeout soon", "argument --timeout: invalid float value: 'soon'"),
+        ("wait --timeout soon", "argument --timeout: 'soon' is no number of seconds, such as 30"),
+        ("wait --timeout nan", "argument --timeout: 'nan' is no number of seconds, such as 30"),
+        ("wait --timeout=-1", "argument --timeout: '-1' is no number of seconds, such as 30"),
     ],
 )
 def test_usage(here: Path, capsys: pytest.CaptureFixture[str], words: str, expected: str) -> None:
