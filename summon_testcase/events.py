@@ -105,12 +105,14 @@ class ServiceSpawned(ServiceEvent):
     :param command: the words of the command, templates filled in.
     :param cwd: the directory that it runs in.
     :param log: the path of the file with its output.
+    :param attached: whether it is that of a stack, which another process has started.
     """
 
     pid: int
     command: tuple[str, ...]
     cwd: str
     log: str
+    attached: bool = False
 
 
 class ServiceWaiting(ServiceEvent):

@@ -112,5 +112,5 @@ def _lead(
     kind, after = type(executor).__name__, executor._referred_to()
     instance.tell(ServiceStarting, kind=kind, scope=executor.scope, after=after)
     pid, log = instance.process.pid, instance.log.path
-    instance.tell(ServiceSpawned, pid=pid, command=argv, cwd=cwd, log=log)
+    instance.tell(ServiceSpawned, pid=pid, command=argv, cwd=cwd, log=log, attached=True)
     return instance

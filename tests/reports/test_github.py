@@ -44,6 +44,16 @@ def test_no_text_breaks_an_annotation() -> None:
     assert not set("\x1b\r\n") & set(line)
 
 
+def test_uses_are_no_starts() -> None:
+    """Of a service that another process has started; what this tells of it is told once."""
+    died = {"at": 2.0, "how": "was killed by SIGKILL", "when": "during a test"}
+    own, attached = service("db", ready=1.5, died=died), service("db", ready=1.1, died=died)
+    attached["lives"][0]["attached"] = True
+    row = "| ShopTest.db | {} | {} | **1** | 0 |"
+    assert row.format("0.50 s", 1) in github.summary(report(own, attached, attached), "report")
+    assert row.format("attached", 0) in github.summary(report(attached), "report")
+
+
 def test_an_annotation_is_a_line_of_its_own(tmp_path: Path) -> None:
     """Also behind the progress of a runner, whose line has not ended."""
     script = (

@@ -44,6 +44,8 @@ services.forEach((service, number) => {
   service.lives ||= [];
   service.resets ||= [];
   service.restarts ||= [];
+  // another process has started it, whose report may be this one
+  service.attached = service.lives.length > 0 && service.lives.every((life) => life.attached);
   service.process = processes.find((process) => process.id === service.process);
   for (const life of service.lives) {
     seen(

@@ -67,7 +67,8 @@ function head() {
     figure(number(passed), "passed", {onclick: () => list("passed")});
     if (skipped) figure(number(skipped), "skipped", {onclick: () => list("skipped")});
   }
-  figure(number(services.length), services.length === 1 ? "service" : "services");
+  const count = services.filter((service) => !service.attached).length || services.length;
+  figure(number(count), count === 1 ? "service" : "services");
   const starts = services.flatMap((service) =>
     service.lives
       .filter((life) => life.ready != null)
