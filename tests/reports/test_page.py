@@ -172,6 +172,10 @@ class PageTest(SummonMixin, unittest.TestCase):
         failed.update(ready=None, failed=failed["ready"], error="mail is not ready\nbut why")
         cancelled = made_up["untested"]["services"][-2]["lives"][-1]
         cancelled.update(ready=None, failed=cancelled["starting"], error="cancelled")
+        made_up["attached"] = run(12, 7, 1)
+        (again,) = (one for one in made_up["attached"]["services"] if one["restarts"])
+        lives = [{**life, "attached": True} for life in again["lives"]]
+        made_up["attached"]["services"].append({**again, "id": "p1.attached", "lives": lives})
         mail = made_up["small"]["services"][2]["lives"][0]
         mail.update(excerpt=[], marks=[], shortened=True)
         for name, made in {**made_up, "empty": {}}.items():
@@ -269,6 +273,14 @@ class PageTest(SummonMixin, unittest.TestCase):
                 for apart, together in zip(seen["apart"], seen["together"], strict=True):
                     self.assertGreater(apart, 20)
                     self.assertGreater(together, 0.9 * apart)
+
+    def test_what_is_attached_is_counted_once(self) -> None:
+        self.open("attached")
+        labels = [label.text for label in self.all("#labels .service") if "redis" in label.text]
+        self.assertEqual(sorted("attached" in label for label in labels), [False, True])
+        figures = self.find("#figures").text.split("\n")
+        for name, count in {"services": "7", "death: redis": "1", "restart": "1"}.items():
+            self.assertEqual(figures[figures.index(name) - 1], count)
 
     def test_nothing_is_cut_off(self) -> None:
         for width, height in (1280, 800), (390, 844):
