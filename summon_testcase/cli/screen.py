@@ -76,13 +76,20 @@ class Screen:
 
     def __init__(self, names: Iterable[str], stream: TextIO) -> None:
         names = list(names)
+        #: whether what the stream does not take is lost, since nobody reads it who could be told
+        self.may_lose = False
         self._stream = stream
         self._width = max(map(len, [*names, OURS]))
         self._colours = {n: _COLOURS[i % len(_COLOURS)] for i, n in enumerate(names)}
 
     def write(self, text: str) -> None:
         """Write text as it is, at once; :func:`put` tells the errors."""
-        put(text, self._stream, flush=True)
+        try:
+            put(text, self._stream, flush=True)
+        except OSError as error:
+            let_through(error)
+            if not self.may_lose:
+                raise
 
     def lines(self, name: str, texts: Iterable[str]) -> None:
         """Write lines of a service."""

@@ -82,6 +82,7 @@ def call(options: argparse.Namespace) -> int:
             owner.add(watching.restarts(owner, options.watch, options.cascade, out))
         if in_background:
             background.detach(options.ready_to, stack.registration.stack.output)
+            out.may_lose = True
 
     try:
         stack.until_down(when_up)

@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from ..declaration import command as commands
-from ..declaration import file_arguments, templates, variables
+from ..declaration import file_arguments, templates
 from ..errors import CommandNotFound, InvalidArgument, RequirementMissing
 from ..foreign import let_through
 from ..tracebacks import hidden
@@ -29,10 +29,10 @@ def check(executor: SimpleExecutor, may_appear: bool) -> None:
     called = executor._called
     refuse_a_reset_for_all(executor)
     executor._found.clear()
-    for name, field in sorted(templates.named(executor._texts())):
+    for name, field in sorted(executor._names()):
         if name:
             references.check(executor, name, field)
-    for layer in variables.services(executor._env):
+    for layer in executor._env:
         if isinstance(layer, str) and layer not in executor._services:
             raise templates.unknown_name(called, "env", layer, executor._services)
     prepares = overridden(executor, "prepare")

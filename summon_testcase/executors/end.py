@@ -20,6 +20,10 @@ def steps(
 ) -> Steps[None]:
     """The stop as steps; see ``SimpleExecutor._stopping``."""
     keep_lease = for_now or executor._stays()
+    if executor._attached and not keep_lease:
+        from . import sharing
+
+        yield from sharing.undo_stop(executor)
     instance = executor._instance
     if instance is None or not (instance.in_use and instance.process.mine()):
         kill(executor, keep_lease)
@@ -104,7 +108,7 @@ def _clean_up(executor: SimpleExecutor, instance: Instance) -> None:
             return
         due, instance.prepared = instance.prepared, False
     if due:
-        perform(f"{executor._called}: cleanup()", executor.cleanup)
+        perform(f"{instance.name}: cleanup()", executor.cleanup)
 
 
 def _end(executor: SimpleExecutor, instance: Instance, keep_lease: bool) -> None:

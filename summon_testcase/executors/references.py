@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections import ChainMap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ..declaration import command as commands
 from ..declaration import templates, variables
+from ..declaration.programs import activate
 from ..errors import InvalidArgument, NotRunning, UnknownReference
 from ..tracebacks import hidden
 from ..unpatched import os
@@ -172,4 +174,9 @@ def environment(executor: SimpleExecutor) -> dict[str, str]:
 
 def search_path(executor: SimpleExecutor) -> str | None:
     """The PATH of the service, with templates that are not filled in; None if it has none."""
-    return commands.environment(variables.merged(executor._env), executor._tty).get("PATH")
+    declared = variables.merged(executor._env)
+    if "PATH" in declared:
+        return declared["PATH"]
+    env: ChainMap[str, str] = ChainMap({}, os.environ)
+    activate(env)
+    return env.get("PATH")

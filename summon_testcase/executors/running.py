@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import TYPE_CHECKING
 
 from ..scheduling.steps import run, run_all
 from ..supervision import shutdown
+from ..unpatched import os
 from .executor import Executor, stop_of
 
 if TYPE_CHECKING:
@@ -25,6 +27,16 @@ def _stop_all_at_exit() -> None:
         emit(Warned(text=str(error), service=getattr(error, "executor", ""), level="error"))
 
 
+@functools.cache
+def _stop_all_at_exit_of(pid: int) -> None:
+    """See to it that the end of this process stops them, after the pools have stopped theirs.
+
+    Only once: the pools are registered behind it, and a service that a test stops and starts again
+    must not change that order.
+    """
+    shutdown.at_exit(_stop_all_at_exit)
+
+
 shutdown.in_forked_child(_alive.clear)
 shutdown.hold_while_forking(handover)
 
@@ -34,8 +46,7 @@ def hold(executor: Executor, instance: Instance) -> None:
     with handover:
         if executor._instance is not instance or instance.over:
             return
-        if not _alive:
-            shutdown.at_exit(_stop_all_at_exit)
+        _stop_all_at_exit_of(os.getpid())
         _alive.add(executor)
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..declaration.command import Launch
-from ..errors import AlreadyRunning
+from ..errors import AlreadyRunning, AttachFailed
 from ..events import ServiceSpawned, ServiceStarting
-from ..foreign import let_through
+from ..foreign import let_through, suppress
 from ..scheduling.steps import Steps
 from ..supervision import run
 from ..supervision.attached import AttachedInstance, Facts, Owner, runs
@@ -82,6 +82,24 @@ def starting(executor: SimpleExecutor) -> Steps[None]:
     yield
 
 
+def undo_stop(executor: SimpleExecutor) -> Steps[None]:
+    """Have a service run again that a test has stopped, before this process uses it no more.
+
+    The others need it, and only then can what this process had of it be given up.
+    """
+    instance = executor._instance
+    assert isinstance(instance, AttachedInstance)
+    if instance.lease.interrupted:
+        instance.lease.interrupted = False
+        with suppress(AttachFailed):  # the stack has ended
+            yield from starting(executor)
+
+
+def _match_of(told: Facts) -> Any:
+    """The match of the banner; None if there is none."""
+    return told["match"] and told_match(*told["match"])
+
+
 def _started(executor: SimpleExecutor, owner: Owner, service: str) -> Facts:
     patience = executor._limits.timeout
     try:
@@ -101,11 +119,10 @@ def _lead(
 ) -> AttachedInstance:
     """Have the executor lead the life of which the owner has told; the instance."""
     whose = executor._called, executor._owner_name, executor._limits
-    instance = AttachedInstance(*whose, owner, service, told, former)
+    instance = AttachedInstance(*whose, owner, service, told, _match_of, former)
     argv, cwd = tuple(told.get("command", ("",))), told.get("cwd", "")
     instance.launch = instance.process.launch = Launch(argv, argv[0], {}, cwd, fine=fine(executor))
     instance.one_shot, instance.serves = executor._one_shot, executor._serves
-    instance.match = told["match"] and told_match(*told["match"])
     executor._instance = instance
     hold(executor, instance)
     run.begin()

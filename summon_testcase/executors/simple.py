@@ -310,6 +310,8 @@ class SimpleExecutor(Copied, Addressed):
         alive = self._alive if isinstance(self._alive, tuple) else ()
         return [self._command[0], *self._stop_command[:1], *alive[:1]]
 
+    #: what its templates name, if a start has asked for that
+    _named: set[tuple[str, str]] | None = None
     #: whether others talk to the service, so that more than its output is of interest
     _serves = False
     #: its own ways to forget what a test has left in it, as ``reset=`` names them
@@ -356,9 +358,20 @@ class SimpleExecutor(Copied, Addressed):
 
     # -- templates --
 
+    def _bind(self, services: Mapping[str, object]) -> None:
+        super()._bind(services)
+        self._named = None  # a file with templates may have changed
+
+    def _names(self) -> set[tuple[str, str]]:
+        """The ``(service, field)`` pairs that its templates name, found once for each start."""
+        named = self._named
+        if named is None:
+            named = self._named = templates.named(self._texts())
+        return named
+
     def _needs(self) -> set[str]:
         """Names of the services that the templates refer to."""
-        return {name for name, _ in templates.named(self._texts()) if name in self._services}
+        return {name for name, _ in self._names() if name in self._services}
 
     def _waits_for(self) -> tuple[object, ...]:
         return (*self.after, *variables.services(self._env))
@@ -420,6 +433,7 @@ class SimpleExecutor(Copied, Addressed):
         """
         warn_on_a_loop("start()", "await …start_async()")
         self._tell_what_is_ignored()
+        self._bind(self._services)
         self._check()
         before = self._instance
         try:
@@ -918,7 +932,7 @@ class SimpleExecutor(Copied, Addressed):
     def __getstate__(self) -> dict[str, Any]:
         """What was declared: a copy of an executor has not been started."""
         state = {**vars(self), "_instance": None}
-        for bound in ("_services", "_in_testcase"):
+        for bound in ("_services", "_named", "_in_testcase"):
             state.pop(bound, None)
         return state
 

@@ -172,7 +172,7 @@ class Group(Executor):
             before = {preceding} if preceding else set()
             if isinstance(member, Executor):
                 member._preceding = preceding
-                before |= {name for name in member._needs() if name in self._members}
+                before |= self._members.keys() & member._needs()
                 for thing in member._waits_for():
                     argument = "after" if any(thing is entry for entry in member.after) else "env"
                     before |= {n} if (n := self._awaited(key, argument, thing)) else set()

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from ..unpatched import time
 
 #: seconds after which it is told; after these, each minute
 MOMENTS = (1.0, 5.0, 10.0, 30.0)
-
-
-def _moments() -> Iterator[float]:
-    # not a generator: Ctrl-C that comes while a generator is being dropped would be lost
-    return itertools.chain(MOMENTS, itertools.count(60, 60))
 
 
 class Progress:
@@ -25,7 +20,8 @@ class Progress:
     def __init__(self, told: Callable[[float, str], object]) -> None:
         self._told = told
         self._began = time.monotonic()
-        self._moments = _moments()
+        # not a generator: Ctrl-C that comes while a generator is being dropped would be lost
+        self._moments = itertools.chain(MOMENTS, itertools.count(60.0, 60.0))
         #: the moment of :func:`time.monotonic` at which it has to be told next
         self.due = self._began + next(self._moments)
 

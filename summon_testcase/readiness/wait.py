@@ -83,7 +83,7 @@ def until_ready(
     def again() -> float | None:
         nonlocal attempts, until
         now = time.monotonic()
-        if now >= min(due, end) or target.heard != heard or target.fileno() < 0:
+        if now >= min(due, end) or target.gone or target.heard != heard:
             return None
         if not probe.still_refused():
             return None
@@ -136,7 +136,7 @@ def until_ready(
             if progress is not None and now >= due:
                 progress.tell(refusal)
             # a pause may also end early without news, and is then continued
-            if now >= until or target.heard != heard or target.fileno() < 0:
+            if now >= until or target.gone or target.heard != heard:
                 break
             if any(question.pump() for question in asked):
                 break

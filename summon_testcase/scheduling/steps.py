@@ -65,11 +65,10 @@ def nothing() -> Steps[None]:
 
 
 def wait(pause: Pause) -> None:
-    """Sleep as a pause says, as precisely as the system allows.
+    """Sleep as a pause says, as precisely as the system allows, and on while nothing has changed.
 
     May return early: the caller looks whether its event has come.
     """
-    seconds = max(0.0, min(pause.until - time.monotonic(), 86400.0))
     every = pause.fds
     if pause.asked:
         if any(question.fresh for question in pause.asked):
@@ -78,36 +77,31 @@ def wait(pause: Pause) -> None:
     from . import greenlets  # not needed to declare a service
 
     here = greenlets.waiting()
-    if not every:
-        here.sleep(seconds)
-        return
-    whole = min(every) >= 0
+    whole = min(every, default=0) >= 0
     fds = every if whole else tuple(fd for fd in every if fd >= 0)
-    if seconds > SHARED:
-        alone = whole and threading.active_count() == 1 and here is greenlets.Blocking
-        seconds = min(seconds, _ALONE) if alone else SHARED
-    if len(fds) <= 8 and max(fds, default=0) < 1024:
-        try:
-            # select() waits for less than a millisecond, which poll() cannot; it refuses
-            # descriptors from 1024 on, for which poll() is used
-            here.select(fds, [], [], seconds)
-        except OSError as error:
-            let_through(error)
-            if error.errno != errno.EBADF:  # a descriptor was closed meanwhile: that is news
-                raise
-    else:
-        poller = here.poll()
-        for fd in fds:
-            poller.register(fd, unpatched.select.POLLIN)
-        # rounded up to a whole millisecond: otherwise the caller's loop would be busy
-        poller.poll(math.ceil(seconds * 1000))
-
-
-def _wait_on(pause: Pause) -> None:
-    """Sleep as a pause says, and on while nothing has changed."""
     until: float | None = pause.until
     while until is not None:
-        wait(pause._replace(until=until))
+        seconds = max(0.0, min(until - time.monotonic(), 86400.0))
+        if every and seconds > SHARED:
+            alone = whole and threading.active_count() == 1 and here is greenlets.Blocking
+            seconds = min(seconds, _ALONE) if alone else SHARED
+        if not every:
+            here.sleep(seconds)
+        elif len(fds) <= 8 and max(fds, default=0) < 1024:
+            try:
+                # select() waits for less than a millisecond, which poll() cannot; it refuses
+                # descriptors from 1024 on, for which poll() is used
+                here.select(fds, [], [], seconds)
+            except OSError as error:
+                let_through(error)
+                if error.errno != errno.EBADF:  # a descriptor was closed meanwhile: that is news
+                    raise
+        else:
+            poller = here.poll()
+            for fd in fds:
+                poller.register(fd, unpatched.select.POLLIN)
+            # rounded up to a whole millisecond: otherwise the caller's loop would be busy
+            poller.poll(math.ceil(seconds * 1000))
         # before its end a pause ends with news
         until = pause.again() if pause.again and time.monotonic() >= until else None
 
@@ -124,7 +118,7 @@ def run(steps: Steps[T]) -> T:
         pause = next(steps)
         while True:
             try:
-                _wait_on(background.beside(pause) if background.members else pause)
+                wait(background.beside(pause) if background.members else pause)
                 if background.members:
                     background.advance()
             except BaseException as error:

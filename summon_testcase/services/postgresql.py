@@ -16,7 +16,7 @@ from ..executors.coordinated import OutputCoordinatedExecutor
 from ..executors.loading import load
 from ..foreign import suppress
 from ..unpatched import open, os
-from .database_server import DatabaseServer
+from .database_server import DatabaseServer, mark
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -205,6 +205,10 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
 
         If there is one of that name, it is dropped first, and its clients are cut off.
 
+        On a server of a stack, of which each process has a database of its own, each has also those
+        of its own that are made here: the name in the URL is a longer one, and they are dropped
+        when the process ends.
+
         :param name: its name.
         :returns: its URL.
         :raises NotRunning: if it is not running.
@@ -212,10 +216,12 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
         """
         from .postgresql_reset import make_fresh
 
-        url = self.url_for_database(name)
-        if name in (self._database, "postgres") or _RESERVED.match(name):
+        own = self._checked_name(self._called, name) + mark(self)
+        url = self.url_for_database(own)
+        needed = {self._database, self._whole, "postgres"}
+        if name in needed or own in needed or _RESERVED.match(name):
             raise _reserved(self._called, f"fresh({name!r})")
-        make_fresh(self, name)
+        make_fresh(self, own)
         return url
 
     def _make_part(self) -> None:
@@ -291,6 +297,9 @@ class PostgreSQL(DatabaseServer, OutputCoordinatedExecutor):
     def _renew(self) -> None:
         from .postgresql_reset import SPARES
 
+        # if another process has restarted a server that both use, nothing has ended the spares
+        if self._spares is not None and not (self.running() and self._spares.pid == self.pid):
+            self._end_spares()
         try:
             if self._spares is None:
                 self._begin_spares()

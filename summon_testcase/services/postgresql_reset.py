@@ -52,6 +52,8 @@ class Spares:
 
     def __init__(self, server: PostgreSQL) -> None:
         self._server = server
+        #: the process that makes them
+        self.pid = server.pid
         self._address = server._host, server._port_now()
         # not asked for: the answer to a first connection takes longer than all that a start does
         self._version = server._version()

@@ -25,7 +25,7 @@ other:
 ``kill``              kills ``service``, which keeps port and files (``signal``)
 ``restart``           stops and starts ``service``; ``cascade``: also those that refer to it
 ``pause``             freezes ``service`` until ``resume``, or until this connection is closed
-``resume``            lets ``service`` go on
+``resume``            ends the pause of this connection; if it has none, those of all
 ``signal``            sends ``number`` to ``service`` (``everything``: to all its processes)
 ``reset``             resets ``service``
 ``down``              stops everything; the answer comes when all is gone

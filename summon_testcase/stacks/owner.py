@@ -31,6 +31,8 @@ LONGEST_REQUEST = 1 << 20
 _LOOK = 0.5
 #: seconds between looks whether something else has come to its end
 _SOON = 0.01
+#: seconds for which those wait who ask for a service that has died, and is started again at once
+_MENDING = 2.0
 #: A service that dies again within this time is started again only after a second, then two, and
 #: so on up to the longest pause, which must be shorter.
 _SETTLED, _LONGEST_PAUSE = 60.0, 30.0
@@ -91,6 +93,8 @@ class Owner:
         self._scheduler = Scheduler()
         #: for each service that has died when it is started again
         self._due: dict[str, float] = {}
+        #: by name of the service: how often it has died, and how it has the last time
+        self._died: dict[str, tuple[int, str]] = {}
         #: when services have died, or could not be started
         self._deaths: dict[str, list[float]] = {}
 
@@ -151,6 +155,10 @@ class Owner:
             name: describe(executor, self._references[name], self._declarations.get(name))
             for name, executor in self.services.items()
         }
+        for name, died in self._died.items():
+            services[name]["died"] = died
+        for name in self.dead:
+            services[name]["wanted"] = True  # also if its start has failed, so that it is stopped
         self.registration.facts.update(services=services, **({"state": state} if state else {}))
         with suppress(OSError):  # a full disk: who asks is told nevertheless
             self.registration.write()
@@ -177,8 +185,10 @@ class Owner:
     def _notice(self, name: str, executor: Executor) -> None:
         instance = executor._instance
         death = None if instance is None else instance.death("while the stack was up")
-        if death is None or self.dead.get(name) is death:
+        if instance is None or death is None or self.dead.get(name) is death:
             return
+        before, _ = self._died.get(name, (0, ""))
+        self._died[name] = before + 1, instance.exit_words() or "has ended"
         self._take_death(name, death)
 
     def _take_death(self, name: str, death: Exception) -> None:
@@ -344,9 +354,11 @@ class Owner:
                 raise InvalidArgument('a request is an object, such as {"do": "describe"}')
             do = str(request.get("do"))
             if do == "describe":
-                self.note()
                 if "service" in request:
                     self._service(request["service"])
+                    yield from self._mended(request["service"])
+                self.note()
+                if "service" in request:
                     return self._done(request)
                 return {"ok": True, "stack": self.registration.facts}
             if do == "catch_up":
@@ -383,6 +395,17 @@ class Owner:
         except Exception as error:
             let_through(error)
             return _refused(error)
+
+    def _mended(self, name: str) -> Steps[None]:
+        """If a service has died that is started again at once, wait until it runs.
+
+        Otherwise it would depend on the moment of the question whether its death is an error.
+        """
+        until = time.monotonic() + _MENDING
+        while self._restart and (name in self.dead or state_of(self.services[name]) == "dead"):
+            if max(time.monotonic(), self._due.get(name, 0.0)) >= until:
+                return
+            yield Pause((), time.monotonic() + _SOON)
 
     def _done(self, request: Request) -> dict[str, Any]:
         services = self.registration.facts["services"]
@@ -443,9 +466,10 @@ class Owner:
         _process(executor, "paused")._current("process to pause").pause(by)
         yield from nothing()
 
-    def _do_resume(self, executor: Executor, request: Request, _: object) -> Steps[None]:
+    def _do_resume(self, executor: Executor, request: Request, by: object) -> Steps[None]:
         instance = _process(executor, "paused")._current("process to resume")
-        for block in list(instance.pauses):
+        # others may need their pauses still; who has none wants to end those that were forgotten
+        for block in [by] if by in instance.pauses else list(instance.pauses):
             instance.unpause(block)
         yield from nothing()
 

@@ -12,7 +12,15 @@ from typing import Any, Protocol
 
 from ..declaration.arguments import Limits
 from ..errors import AlreadyRunning, AttachFailed, NotRunning
-from ..events import numbers
+from ..events import (
+    ServiceDied,
+    ServiceReady,
+    ServiceRestarted,
+    ServiceSpawned,
+    Warned,
+    emit,
+    numbers,
+)
 from ..foreign import let_through, suppress
 from ..output.log import Log
 from ..system import procfs
@@ -128,7 +136,11 @@ class _Process(Process):
     tells = False
 
     def __init__(
-        self, files: InstanceFiles, lease: _Lease, usual: int, new_life: Callable[[], None]
+        self,
+        files: InstanceFiles,
+        lease: _Lease,
+        usual: int,
+        new_life: Callable[[Facts, str], None],
     ) -> None:
         super().__init__(files, lease.service)
         self._lease, self._new_life = lease, new_life
@@ -136,6 +148,8 @@ class _Process(Process):
         self._usual = usual
         #: why it cannot be used any more; empty while it can
         self.why_gone = ""
+        #: how often it had died when this life of it was new
+        self._deaths = 0
         #: readable when its main process has ended
         self._pidfd = -1
         # so that a forked child forgets it
@@ -143,12 +157,17 @@ class _Process(Process):
 
     def take(self, facts: Facts) -> None:
         """Note what the owner tells."""
-        former, self.pid = self.pid, facts.get("pid", self.pid)
+        former = self.pid
+        if not (former and facts["state"] == "starting"):  # not all is known of its new life yet
+            self.pid = facts.get("pid", former)
         self.keeper_pid = facts["keeper"]
         self.exit_code, self.ended = facts["exit_code"], not runs(facts)
         self.ended_at = facts["ended_at"]
+        self.stopped_by_others = facts["state"] == "stopped" and not facts.get("wanted")
         if self.pid == former:
             return
+        deaths, how = facts.get("died", (0, ""))
+        died, self._deaths = how if deaths > self._deaths else "", deaths
         self._close()
         try:
             if not self.ended:
@@ -159,7 +178,7 @@ class _Process(Process):
             # another process has started it again
             log = self.files.log.path = facts.get("log", "")
             self.files.base = log.removesuffix(".log")
-            self._new_life()
+            self._new_life(facts, died)
 
     def pump(self) -> None:
         """Look whether it is alive; if not, ask what has become of it."""
@@ -195,8 +214,12 @@ class _Process(Process):
     def signal_everything(self, number: int) -> int:
         """Have its owner signal all processes."""
         with self._lock:
-            if number in (signal.SIGSTOP, signal.SIGCONT):
-                self._lease.ask("pause" if number == signal.SIGSTOP else "resume")
+            if number == signal.SIGSTOP:
+                self._lease.ask("pause")
+            elif number == signal.SIGCONT:
+                # if another process has stopped it meanwhile, that has ended the pause
+                with suppress(NotRunning):
+                    self._lease.ask("resume")
             else:
                 self._lease.ask("signal", number=number, everything=True)
             self.signalled = self._orders = self._orders + 1
@@ -246,6 +269,7 @@ class AttachedInstance(Instance):
     :param owner: who has started the stack.
     :param service: what the stack calls the service.
     :param facts: what the owner tells of it.
+    :param match_of: returns the match of the banner that the facts tell, if they tell one.
     :param previous: the instance before this one, if a test has stopped that.
     """
 
@@ -262,6 +286,7 @@ class AttachedInstance(Instance):
         owner: Owner,
         service: str,
         facts: Facts,
+        match_of: Callable[[Facts], Any],
         previous: Instance | None = None,
     ) -> None:
         number = next(numbers) if previous is None else previous.lease.number
@@ -270,17 +295,54 @@ class AttachedInstance(Instance):
         self.process = _Process(self.files, self.lease, limits.stop_signal, self._begin_life)
         self.process.take(facts)
         self.in_use = self.ready = self.has_run = True
-        self.waits, self.url = facts["waits"], facts.get("url", "")
-        self.port = facts.get("port")
+        self._match_of = match_of
+        self._know(facts)
         #: whether the owner has answered whenever it should wait for output
         self._owner_answers = True
+        #: in words, how it has died before the owner has started it again; empty if it has not
+        self._mended = ""
         # what was written before is of no interest to these tests
         self.mark = self.output_from = self.log.size()
         self.since = self.mark
 
-    def _begin_life(self) -> None:
-        """Another process has started it again, and it writes another log."""
+    def _know(self, facts: Facts) -> None:
+        """Note what each life of it may have anew."""
+        self.lease.facts = facts
+        self.waits, self.url = facts["waits"], facts.get("url", "")
+        self.port, self.match = facts.get("port"), self._match_of(facts)
+
+    def _begin_life(self, facts: Facts, died: str) -> None:
+        """Another process has started it again, and it writes another log.
+
+        :param facts: what the owner tells of it now.
+        :param died: in words, how it has ended before, if nobody has asked for that.
+        """
+        self._know(facts)
         self.mark = self.output_from = self.since = 0
+        known, self.died, self.awaited = self.died is not None or self.awaited, None, False
+        if died and not known:
+            self._tell_death(f"{died} in the stack of {self.lease.owner.called}")
+
+    def _tell_death(self, how: str) -> None:
+        """Tell of a death that was mended before anybody here has noticed it."""
+        self._mended = f"{how}, and was started again there"
+        words = f"{self.name}: {self._mended}"
+        self.tell(ServiceDied, how=how, when="and was started again there")
+        self.tell(ServiceRestarted, reason=how)
+        pid, log, launch = self.process.pid, self.log.path, self.launch
+        where = {"command": launch.argv, "cwd": launch.cwd, "log": log}
+        self.tell(ServiceSpawned, pid=pid, **where, attached=True)
+        self.tell(ServiceReady, after=0.0, looks=0, refusal="", url=self.url)
+        emit(Warned(text=words, service=self.name))
+
+    def ended(self) -> str:
+        """In words, how it ended, also if it was started again; see :meth:`Instance.ended`."""
+        return super().ended() or self._mended
+
+    def end_test(self) -> None:
+        """The test is over; see :meth:`Instance.end_test`."""
+        super().end_test()
+        self._mended = ""
 
     def catch_up(self) -> int:
         """Have the owner wait until the keeper has stored all output up to now.
@@ -295,9 +357,18 @@ class AttachedInstance(Instance):
                 self._owner_answers = False
         return self.process.fileno()
 
+    def pause(self, block: object) -> None:
+        """Freeze it for a block; see :meth:`Instance.pause`."""
+        if not self.running():
+            raise self.exited("before it should be paused")
+        super().pause(block)
+
     def exit_words(self) -> str:
         """How the main process ended; empty while it lives."""
         if self.process.why_gone:
             return self.process.why_gone
+        stack = f"the stack of {self.lease.owner.called}"
+        if self.process.stopped_by_others:
+            return f"was stopped by another process that uses {stack}"
         how = super().exit_words()
-        return how and f"{how} in the stack of {self.lease.owner.called}"
+        return how and f"{how} in {stack}"

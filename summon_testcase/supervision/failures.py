@@ -139,4 +139,5 @@ def died(instance: Instance, when: str, daemon: bool) -> ProcessExited:
         ": if it is meant to end, wait() for that or call its stop() afterwards; declare "
         "one_shot=True if it is ready once it has ended"
     )
-    return instance.exited(when + (meant if process.exit_code == 0 else ""))
+    by_itself = process.exit_code == 0 and not process.stopped_by_others
+    return instance.exited(when + (meant if by_itself else ""))

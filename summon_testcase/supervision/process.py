@@ -92,6 +92,8 @@ class Process:
         self._lock = threading.RLock()
         #: whether the service was asked to end, so that its end is no death
         self.ending = False
+        #: of one that other processes use, too: whether one of them has asked it to end
+        self.stopped_by_others = False
         #: whether kill() was called, or a stop was interrupted, so that this end was wished for
         self.kill_wished = False
         self._launched = self._probing = self._watching = self._stopping = False

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 REPORT, LOGS = "SUMMON_REPORT", "SUMMON_LOGS"
 
 _recorder: ModuleType | None = None
+#: whether this process has asked the variables; whoever sets them later is too late
+_begun = False
 
 
 def begin(report: str = "", logs: str = "") -> None:
@@ -24,7 +26,8 @@ def begin(report: str = "", logs: str = "") -> None:
     :param logs: the directory for the logs of all services; default: the one that ``SUMMON_LOGS``
         names, or else ``logs`` in that of the report.
     """
-    global _recorder
+    global _recorder, _begun
+    _begun = True
     report, logs = report or variable(REPORT), logs or variable(LOGS)
     if _recorder is None and (report or logs):
         _recorder = undisturbed(_imported)
@@ -39,7 +42,7 @@ def _imported() -> ModuleType:
 
 def wanted() -> bool:
     """Whether something is recorded, or will be once the run begins."""
-    return _recorder is not None or bool(variable(REPORT) or variable(LOGS))
+    return _recorder is not None or bool(not _begun and (variable(REPORT) or variable(LOGS)))
 
 
 def place_of_log(owner: str, name: str) -> str:
@@ -56,10 +59,10 @@ def command() -> list[str]:
 
 
 def _forget() -> None:
-    global _recorder
+    global _recorder, _begun
     if _recorder is not None:
         _recorder.forget()
-    _recorder = None
+    _recorder, _begun = None, False
 
 
 shutdown.at_reset(_forget)

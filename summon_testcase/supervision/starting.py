@@ -72,10 +72,11 @@ def _tell_waiting(instance: Instance, after: float, refusal: str) -> None:
 
 def _spawned(instance: Instance) -> Steps[None]:
     process, deadline = instance.process, Deadline(warden.ANSWER)
+    pause = Pause((process.fileno(),), deadline.at)
     while not process.pid and not process.gone:
         if deadline.expired():
             process.abandon()
-        yield Pause((process.fileno(),), deadline.at)
+        yield pause
         process.pump()
     if process.pid:
         if process.keeps_no_orphans:

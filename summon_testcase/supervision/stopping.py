@@ -145,10 +145,11 @@ def _gone(instance: Instance, request: Callable[[], None], patience: float) -> S
     if not process.gone:
         request()
     deadline = Deadline(patience)
+    pause = Pause((process.fileno(),), deadline.at)
     while not process.gone:
         if deadline.expired():
             process.abandon()
-        yield Pause((process.fileno(),), deadline.at)
+        yield pause
         process.pump()
 
 

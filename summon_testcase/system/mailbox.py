@@ -40,7 +40,7 @@ class Mailbox:
             kept = self._kept
             over = kept[-1:] == [b""]
             received = bytearray().join(kept)
-            while (message := take(received)) is not None:
+            while received and (message := take(received)) is not None:
                 self._note(message)
             rest = [bytes(received)] if received else []
             # if a signal handler has collected meanwhile, it has noted all of these, too

@@ -41,7 +41,7 @@ class Farewell:
 
     def __init__(self, batch: Orchestrator, keys: set[str], life: Scope, owner: str) -> None:
         self.life = life
-        self.declared = [part for key in keys for part in parts(batch._members[key])]
+        self.declared = parts(*(batch._members[key] for key in keys))
         self._owner = owner
         self._services = batch._split(keys)
         #: what went wrong
@@ -98,7 +98,7 @@ def make_room(services: Iterable[Executor]) -> None:
     """Before some services start, wait until at most one former life of each is left."""
     if not _farewells:
         return
-    starting = [part for service in services for part in parts(service)]
+    starting = parts(*services)
     seen: list[Executor] = []
     older: list[Farewell] = []
     for farewell in reversed(under_way()):

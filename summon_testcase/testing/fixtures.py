@@ -21,7 +21,7 @@ from ..orchestration.orchestrator import Orchestrator
 from ..scheduling.steps import background
 from ..tracebacks import boundary, hidden, trimmed
 from . import farewells
-from .pool import ServicePool, everywhere, only_skips
+from .pool import ServicePool, everywhere, leave, only_skips
 from .selection import parts
 from .unstarted import services_not_up
 
@@ -175,7 +175,7 @@ class Stack:
                     f"{name}=SimpleExecutor(…), or {name}=summoned(…) for an object of your own"
                 )
         life = _LIVES[scope]
-        for part in [p for e in self.services.values() for p in (e, *parts(e))]:
+        for part in [*self.services.values(), *parts(*self.services.values())]:
             if isinstance(stack, type) or not part._owner_name:
                 part.scope = life  # as reports have it; a class keeps what it says
         self.pool = ServicePool(life)
@@ -203,7 +203,7 @@ class Stack:
 
     def parts(self, names: list[str]) -> list[Executor]:
         """All executors of some services, also those in groups."""
-        return [part for name in names for part in parts(self.services[name])]
+        return parts(*(self.services[name] for name in names))
 
     def serve(
         self, request: Any, names: list[str], pick: Callable[[Any], T]
@@ -294,7 +294,7 @@ class Stack:
         try:
             self.pool.stop()
         finally:
-            self.pool.leave()
+            leave([self.pool])
 
 
 def _copied(services: Mapping[str, Executor]) -> dict[str, Executor]:

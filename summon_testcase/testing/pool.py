@@ -158,7 +158,7 @@ class ServicePool:
         :raises ProcessExited: for a service that has died and may not be started again.
         :raises SummonError: or another exception of a service; the same one at each call.
         """
-        everything = [p for e in wanted.values() for p in (e, *parts(e))]
+        everything = [*wanted.values(), *parts(*wanted.values())]
         free = functools.partial(self._may_have, everything) if self.life == "test" else None
         with turns.claimed(everything, free):
             for executor, (error, traceback) in self._failures:
@@ -204,7 +204,7 @@ class ServicePool:
         when: str,
     ) -> None:
         _stop_all_at_exit_of(os.getpid())
-        self.enter()
+        enter([self])
         batch = Orchestrator(missing)
         batch._bind({**everywhere, **around})
         for failed in _tried:
@@ -220,12 +220,12 @@ class ServicePool:
             for name, executor in missing.items():
                 refuse_shorter_lives(name, executor, around)
             farewells.make_room(missing.values())
-            _attach([part for e in missing.values() for part in parts(e)], self.life)
+            _attach(parts(*missing.values()), self.life)
             _begin(batch)
         except BaseException as error:
             with suppress(Exception):
                 batch._stop()
-            for part in everything:
+            for part in [part for e in missing.values() for part in parts(e)]:
                 if part._attached:  # and the start has not come to it
                     with suppress(Exception):
                         part.stop()
@@ -384,7 +384,7 @@ class ServicePool:
                     errors.append(error)
         self.forget()  # not reached after Ctrl-C: then the exit of the process tries again
         if self.life == "test":
-            self.leave()
+            leave([self])
         for problem in errors:
             let_through(problem)
         if len(errors) > 1:
@@ -394,24 +394,27 @@ class ServicePool:
 
     def forget(self) -> None:
         """Drop all services without stopping them."""
-        for part in self._parts():
-            part._in_testcase = False
         self._batches, self.up, self.used = [], [], {}
         if self in holders:
             holders.remove(self)
 
-    def enter(self) -> None:
-        """Note that this thread uses the pool, until it calls :meth:`leave`."""
-        me = threading.current_thread()
-        self.users[id(me)] = me
-
-    def leave(self) -> None:
-        """Note that this thread does not use the pool any more."""
-        self.users.pop(id(threading.current_thread()), None)
-
     def shares(self, services: Iterable[Executor]) -> bool:
         """Whether one of some services is up in this pool."""
         return any(is_in(executor, self.up) for executor in services)
+
+
+def enter(pools: Iterable[ServicePool]) -> None:
+    """Note that this thread uses some pools, until it calls :func:`leave`."""
+    me = threading.current_thread()
+    for pool in pools:
+        pool.users[id(me)] = me
+
+
+def leave(pools: Iterable[ServicePool]) -> None:
+    """Note that this thread does not use some pools any more."""
+    me = threading.current_thread()
+    for pool in pools:
+        pool.users.pop(id(me), None)
 
 
 def _attach(everything: Iterable[Executor], life: Scope) -> None:
@@ -526,6 +529,8 @@ def _own_nothing() -> None:
     """In a forked child: drop all services, which belong to the parent."""
     for group in list(holders):
         group.users = {}
+        for part in group._parts():
+            part._in_testcase = False
         group.forget()
 
 

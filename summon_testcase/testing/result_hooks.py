@@ -43,21 +43,20 @@ class _Note(str):
     """A note of ours; its type tells it from others if several tests raise one exception."""
 
 
-class _Hook:
+class _Hook(functools.partial[Any]):
     """Takes the place of a method of a result object while a test runs."""
 
-    def __init__(self, name: str, result: Any, call: Callable[..., Any]) -> None:
-        self.name, self._result, self._call = name, result, call
-        #: what the result object had in its place; below: whether the test is over
-        self.former: object = getattr(result, "__dict__", {}).get(name, _MISSING)
-        self.over = False
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._call(*args, **kwargs)
+    #: the result object, and the name of its method
+    result: Any
+    name: str
+    #: what the result object had in its place
+    former: object
+    #: whether the test is over
+    over = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Django's parallel runner pickles results while a test runs
-        return getattr, (self._result, self.name)
+        return getattr, (self.result, self.name)
 
 
 def begin_later(test: Any, begin: Callable[[tuple[str, ...]], object]) -> None:
@@ -90,7 +89,9 @@ def reported(test: Any, result: Any, watch: Watch, tell: bool = True) -> Iterato
         told = reporter.failed if name in _FAILURES else reporter.passed
         if name == "addSkip":
             told = reporter.skipped
-        hook = _Hook(name, result, functools.partial(told, name, original))
+        hook = _Hook(told, name, original)
+        hook.result, hook.name = result, name
+        hook.former = getattr(result, "__dict__", {}).get(name, _MISSING)
         try:
             setattr(result, name, hook)
         except AttributeError:  # the result object has slots

@@ -15,14 +15,17 @@ from ..foreign import let_through
 from ..orchestration.orchestrator import Orchestrator
 
 
-def parts(executor: object) -> list[Executor]:
-    """The executors of a declaration: itself, or the members of a group."""
-    if isinstance(executor, Orchestrator):
-        keys = executor._order or executor._members
-        return [part for key in keys for part in parts(executor._members[key])]
-    if isinstance(executor, Summoned):
-        return [executor, *parts(executor._thing)]
-    return [executor] if isinstance(executor, Executor) else []
+def parts(*things: object) -> list[Executor]:
+    """The executors of some declarations: themselves, or the members of groups."""
+    found: list[Executor] = []
+    for thing in things:
+        if isinstance(thing, Orchestrator):
+            found += parts(*(thing._members[key] for key in thing._order or thing._members))
+        elif isinstance(thing, Executor):
+            found.append(thing)
+            if isinstance(thing, Summoned):
+                found += parts(thing._thing)
+    return found
 
 
 def resettable(executor: object) -> list[Executor]:

@@ -96,7 +96,7 @@ class _ClassServices:
             self.entered.add(threading.get_ident())
             try:
                 self.start(services, f"before {self.case.__qualname__}", self.groups[:-1])
-                self.reset(self.parts(services))
+                self.reset(parts(*services.values()))
             except Exception as error:
                 let_through(error)
                 self.failure = self.verdict(error)
@@ -114,8 +114,7 @@ class _ClassServices:
         from . import pool
 
         background.advance()
-        for group in self.groups[:-1]:
-            group.enter()
+        pool.enter(self.groups[:-1])
         pool.make_room(self.case.__module__, self.groups, services.values())
         wanted = pool.by_life(services)
         said: list[str] = []
@@ -135,9 +134,10 @@ class _ClassServices:
 
     def leave(self) -> None:
         """The last class clean-up: stop the services, unless another thread uses them."""
+        from . import pool
+
         self.entered.discard(threading.get_ident())
-        for group in self.groups[:-1]:
-            group.leave()
+        pool.leave(self.groups[:-1])
         self._see_to_module()
         self.of_class.stop()
 
@@ -159,11 +159,6 @@ class _ClassServices:
         self.of_module.cleanup_due = False
         if not self.of_module.inside:  # a suite that a test runs inside itself calls this, too
             self.of_module.stop()
-
-    @staticmethod
-    def parts(services: dict[str, Executor]) -> list[Executor]:
-        """All executors among some services, also those in groups."""
-        return [part for service in services.values() for part in parts(service)]
 
     @staticmethod
     def verdict(error: Exception) -> Exception:
@@ -194,7 +189,7 @@ class _ClassServices:
         from . import result_hooks, turns, unstarted
 
         label = self._label(test)
-        everything = self.parts(services)
+        everything = parts(*services.values())
         watch = self.watch(everything, label)
         reason = self.failure
         if not all(part._stop_wait for part in everything):
@@ -335,9 +330,8 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
         body()
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, SkipTest):
-            services = services_of(case)
-            everything = services.parts(declared(case))
-            watch = services.watch(everything, f"setUpClass of {case.__qualname__}")
+            everything = parts(*declared(case).values())
+            watch = services_of(case).watch(everything, f"setUpClass of {case.__qualname__}")
             from . import result_hooks
             from .watch import PATIENCE
 

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from summon_testcase.stacks import registry
 from summon_testcase.stacks.client import Client
 from summon_testcase.stacks.registry import Registration
 
-from ..places import unshare
+from ..places import require, root, unshare
 from ..samples import PATIENCE, alive, eventually
 from .stage import Stage, ended
 
@@ -151,6 +152,38 @@ def test_a_failed_start_in_the_background_is_told_in_front(stage: Stage) -> None
     assert "summon: it: exited with status 3 before it was ready" in said
     assert "no disk" in said
     stage.remove_named_logs()
+
+
+@root
+def test_no_room_for_what_it_would_tell(stage: Stage, ask: Ask) -> None:
+    """A stack in the background goes on, and answers what has become of requests."""
+    small = str(stage.runtime)
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", small]
+    require(subprocess.run(mounted).returncode == 0, "a small tmpfs can be mounted")
+    try:
+        stage.summon("up", "-d", "stack.py")
+        with (
+            pytest.raises(OSError, match="No space left"),
+            open(f"{small}/filler", "wb", 0) as file,
+        ):
+            while True:
+                file.write(bytes(1024))
+        ask("restart", "db")
+        os.kill(stage.pid_of("lone"), signal.SIGKILL)
+
+        def lone() -> dict[str, Any]:
+            with Client(registry.find()) as client:
+                found: dict[str, Any] = client.ask("describe")["stack"]["services"]["lone"]
+            return found
+
+        eventually(lambda: "died" in lone(), "its death is noticed")
+        ask("restart", "web")
+        ask("down")
+        stage.remove_named_logs()
+        stage.nothing_is_left()
+    finally:
+        stage.kill_what_is_left()
+        subprocess.run(["umount", "-l", small], check=True)
 
 
 FRAIL = """

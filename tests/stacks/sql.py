@@ -9,9 +9,12 @@ from summon_testcase.scheduling.deadline import Deadline
 from summon_testcase.services.postgresql_connection import Connection
 
 
-def ask(server: PostgreSQL, statement: str) -> list[list[str | None]]:
-    """The rows that the database of these tests answers."""
-    database = urlsplit(server.url).path.strip("/")
+def ask(server: PostgreSQL, statement: str, url: str = "") -> list[list[str | None]]:
+    """The rows that a database answers.
+
+    :param url: of the database; default: the one of these tests.
+    """
+    database = urlsplit(url or server.url).path.strip("/")
     with Connection((server.host, server.port), "postgres", database) as connection:
         return connection.ask(statement, Deadline(10))
 

@@ -25,10 +25,11 @@ from summon_testcase import (
     InvalidArgument,
     PostgreSQL,
     SimpleExecutor,
+    SummonError,
     SummonTestCase,
     subscribe,
 )
-from summon_testcase.events import Event, ServiceDied
+from summon_testcase.events import Event, ServiceDied, ServiceRestarted, Warned
 from summon_testcase.scheduling.deadline import Deadline
 from summon_testcase.services import Redis
 from summon_testcase.services.client import Client as Conversation
@@ -52,14 +53,14 @@ from ..samples import (
     processes_with,
     status,
 )
-from .sql import names
+from .sql import ask, names
 
 find("redis-server")
 find("postgres", package="postgresql")
 
 HEAD = """
 import os
-from summon_testcase import PostgreSQL, SimpleExecutor, SummonTestCase
+from summon_testcase import OutputCoordinatedExecutor, PostgreSQL, SimpleExecutor, SummonTestCase
 from summon_testcase.services import MariaDB, Redis
 from tests.stacks.sql import ask
 
@@ -68,16 +69,17 @@ class ShopTest(SummonTestCase):
 CACHE = """
     cache = Redis(options=["--loglevel", "debug"], scope="run", shared=True)
 """
-SHOP = f"""{HEAD}{CACHE}
+DATABASE = """
     db = PostgreSQL(
         database="shop",
         template="create table orders (id int); insert into orders values (7)",
-        env={{"TOKEN": "hush"}},
+        env={"TOKEN": "hush"},
         reset=True,
         scope="run",
         shared=True,
     )
-
+"""
+SHOP = f"""{HEAD}{CACHE}{DATABASE}
     def find_only_what_the_template_has(self):
         self.assertEqual(ask(self.db, "select * from orders"), [["7"]])
         ask(self.db, "insert into orders values (8)")
@@ -106,6 +108,24 @@ DIVIDED = f"""{HEAD}
     used = Divided(scope="run", shared=True)
     web = SimpleExecutor("sleep 600", env=[used], scope="run", shared=True)
 """
+FRAIL = f"""{HEAD}
+    frail = OutputCoordinatedExecutor(
+        "test -e broken && exit 3; echo up; exec sleep 600",
+        "up",
+        shell=True,
+        scope="run",
+        shared=True,
+    )
+"""
+TOLD = f"""{HEAD}
+    told = OutputCoordinatedExecutor(
+        "echo word $$ port $(( $$ % 1000 + 1024 )); exec sleep 600",
+        r"word (?P<word>\\d+) port (?P<port>\\d+)\\n",
+        shell=True,
+        scope="run",
+        shared=True,
+    )
+"""
 OWNER = """
 from summon_testcase.cli.target import load
 from summon_testcase.scheduling.steps import run as take
@@ -114,7 +134,8 @@ from summon_testcase.stacks.registry import Registration
 
 target = load("shop.py")
 entry = Registration(how="up", target=target.text, file=target.file, name=target.name)
-owner = Owner(target.orchestrator, entry, tell=lambda name, what: None)
+restart = "RESTART" in os.environ
+owner = Owner(target.orchestrator, entry, restart=restart, tell=lambda name, what: None)
 try:
     take(owner.steps(lambda: say("up")))
 finally:
@@ -194,6 +215,19 @@ def nap(**options: Any) -> SimpleExecutor:
     return SimpleExecutor("sleep 600", scope="run", shared=True, **options)
 
 
+def run_alone(stack: Stack, text: str) -> subprocess.CompletedProcess[str]:
+    """Run the first test of the class in a process of its own, if the file had some text."""
+    (stack.place / "shop.py").write_text(text)
+    return subprocess.run(
+        [*STRICT, "-m", "unittest", "-q", "shop.ShopTest.test_1"],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+    )
+
+
 def passed(case: type[unittest.TestCase]) -> None:
     result = run(case)
     assert (result.failures, result.errors) == ([], [])
@@ -247,6 +281,23 @@ def test_several_workers_share_it(place: Path) -> None:
     assert all(url.endswith(f"/{name}") for _, name, url in lines)
 
 
+def test_more_databases_of_its_own(stack: Stack) -> None:
+    """Other processes may give theirs the same name."""
+
+    def test(case: Any) -> None:
+        url = case.db.fresh("other")
+        case.assertTrue(url.endswith(f"/other_summon_{os.getpid()}"), url)
+        case.assertEqual(ask(case.db, "select * from orders", url), [["7"]])
+        case.assertNotIn("other", stack.databases())
+        for name in "shop", case.db.env()["PGDATABASE"]:
+            with case.assertRaisesRegex(InvalidArgument, "needs a database of that name"):
+                case.db.fresh(name)
+
+    passed(stack.case(test_1=test, test_2=test))
+    reset()
+    assert stack.databases() == ["postgres", "shop"]
+
+
 def test_faults_reach_its_owner(stack: Stack) -> None:
     def test(case: Any) -> None:
         cache = case.cache
@@ -286,6 +337,48 @@ def test_somebody_else_restarts_it(stack: Stack) -> None:
         case.cache.wait_for_output("Ready to accept", timeout=PATIENCE)
 
     passed(stack.case(test=test))
+
+
+def test_somebody_else_restarts_its_database_server(stack: Stack) -> None:
+    """What was prepared on the former one for the next reset has gone with it."""
+
+    def find_only_what_the_template_has(case: Any) -> None:
+        case.assertEqual(ask(case.db, "select * from orders"), [["7"]])
+        ask(case.db, "insert into orders values (8)")
+
+    def restart(case: Any) -> None:
+        find_only_what_the_template_has(case)
+        with Client(stack.entry) as client:
+            client.ask("restart", service="db")
+        case.assertEqual(ask(case.db, "select * from orders"), [["7"], ["8"]])
+
+    def reset_it(case: Any) -> None:
+        restart(case)
+        case.db.reset()  # nobody has looked at it since
+        find_only_what_the_template_has(case)
+
+    first, last = find_only_what_the_template_has, restart
+    passed(stack.case(test_1=first, test_2=restart, test_3=reset_it, test_4=first, test_5=last))
+    reset()
+    assert stack.databases() == ["postgres", "shop"]
+
+
+def test_somebody_else_restarts_what_tells_its_address() -> None:
+    """It has another one then."""
+
+    def test(case: Any) -> None:
+        before = case.told.word
+        with Client(stack.entry) as client:
+            client.ask("restart", service="told")
+            now = client.ask("describe", service="told")["service"]
+        case.assertTrue(case.told.running())
+        after = case.told.port, case.told.url, case.told.word
+        case.assertEqual(after, (now["port"], now["url"], now["groups"]["word"]))
+        case.assertNotEqual(case.told.word, before)
+
+    with brought_up(TOLD) as stack:
+        passed(stack.case(test=test))
+        reset()
 
 
 def test_what_it_writes(stack: Stack) -> None:
@@ -368,6 +461,84 @@ def test_a_death(stack: Stack) -> None:
     passed(stack.case(test=lambda case: case.assertTrue(case.cache.running())))
 
 
+def test_somebody_else_stops_it(stack: Stack) -> None:
+    """That is no death which the declaration could have avoided."""
+
+    def stop(case: Any) -> None:
+        with Client(stack.entry) as client:
+            client.ask("stop", service="cache")
+
+    def stop_in_a_pause(case: Any) -> None:
+        with case.cache.paused():
+            stop(case)
+
+    def pause_what_is_stopped(case: Any) -> None:
+        stop(case)
+        with case.cache.paused():
+            case.fail("it is paused")
+
+    stopped = (
+        "cache: was stopped by another process that uses the stack of "
+        rf"shop.py in {stack.place} \(pid {stack.entry.pid}\) "
+    )
+    for test in stop, stop_in_a_pause:
+        error = error_of(stack.case(test=test))
+        unittest.TestCase().assertRegex(error, f"{stopped}during ShopTest.test\n")
+        reset()
+    error = error_of(stack.case(test=pause_what_is_stopped))
+    unittest.TestCase().assertRegex(error, f"{stopped}before it should be paused")
+    reset()
+    passed(stack.case(test=lambda case: None))
+
+
+def test_a_restart_of_somebody_else_that_fails() -> None:
+    """Nobody has wanted it to end."""
+
+    def test(case: Any) -> None:
+        Path("broken").touch()
+        with Client(stack.entry) as client, case.assertRaisesRegex(SummonError, "status 3"):
+            client.ask("restart", service="frail")
+
+    with brought_up(FRAIL) as stack:
+        assert "frail: exited with status 3 in the stack of" in error_of(stack.case(test=test))
+        reset()
+
+
+def test_a_death_that_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``--restart`` it is no error, and is told nevertheless, unless it was asked for."""
+
+    def test_1_dies(case: Any) -> None:
+        # whether its owner has noticed that already makes no difference
+        os.kill(case.cache.pid, signal.SIGKILL)
+        case.fail("no answer")
+
+    def test_2_goes_on(case: Any) -> None:
+        case.assertTrue(case.cache.running())
+
+    def test_3_is_asked_for(case: Any) -> None:
+        with Client(stack.entry) as client:
+            client.ask("restart", service="cache")
+        case.fail("on purpose")
+
+    monkeypatch.setenv("RESTART", "1")
+    with brought_up(f"{HEAD}{CACHE}") as stack:
+        told: list[Any] = []
+        end = subscribe(told.append)
+        case = stack.case(test_1=test_1_dies, test_2=test_2_goes_on, test_3=test_3_is_asked_for)
+        result = run(case)
+        end()
+        assert result.errors == []
+        (_, first), (_, last) = result.failures
+        owner = f"shop.py in {stack.place} (pid {stack.entry.pid})"
+        said = f"cache: was killed by SIGKILL in the stack of {owner}, and was started again there"
+        assert said in first
+        assert "SIGKILL" not in last
+        assert [event.text for event in told if isinstance(event, Warned)] == [said]
+        died, restarted = (e for e in told if isinstance(e, ServiceDied | ServiceRestarted))
+        assert (type(died), type(restarted)) == (ServiceDied, ServiceRestarted)
+        reset()
+
+
 def test_one_that_hangs(stack: Stack) -> None:
     pid = stack.service("cache")["pid"]
 
@@ -385,15 +556,8 @@ def test_one_that_hangs(stack: Stack) -> None:
 @pytest.mark.parametrize("fault", ["kill", "stop"])
 def test_a_process_that_is_killed_leaves_no_fault(stack: Stack, fault: str) -> None:
     end = f"    def test_1(self):\n        self.cache.{fault}()\n        os.kill(os.getpid(), 9)\n"
-    (stack.place / "shop.py").write_text(SHOP + end)
     before = stack.service("cache")["pid"]
-    done = subprocess.run(
-        [sys.executable, "-m", "unittest", "-q", "shop.ShopTest.test_1"],
-        env={**os.environ, "PYTHONPATH": ROOT},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=PATIENCE,
-    )
+    done = run_alone(stack, SHOP + end)
     assert done.returncode == -signal.SIGKILL, done.stderr
     eventually(lambda: stack.service("cache")["state"] == "running", "it is started again")
     assert stack.service("cache")["pid"] != before
@@ -404,6 +568,45 @@ def test_a_process_that_is_killed_leaves_no_fault(stack: Stack, fault: str) -> N
         case.assertEqual(stack.databases(), ["postgres", "shop", f"shop_summon_{os.getpid()}"])
 
     passed(stack.case(test=test))
+
+
+@pytest.mark.parametrize(
+    "fault", ["cache.restart()", "cache.stop(); self.cache.start()", "cache.kill()", "cache.stop()"]
+)
+def test_the_end_of_a_process_is_no_fault(stack: Stack, fault: str) -> None:
+    """Also if the service was, for a moment, all that the process had."""
+    test = f"""
+    def test_1(self):
+        self.{fault}
+        print(self.cache.running() and self.cache.pid)
+"""
+    done = run_alone(stack, f"{HEAD}{CACHE}{test}")
+    assert done.returncode == 0, done.stderr
+    after = stack.service("cache")
+    assert after["state"] == "running"
+    assert done.stdout in (f"{after['pid']}\n", "False\n")
+
+
+@pytest.mark.parametrize("fault", ["restart", "kill", "stop"])
+def test_its_database_is_dropped_after_a_fault(stack: Stack, fault: str) -> None:
+    test = f"    def test_1(self):\n        self.db.{fault}()\n"
+    done = run_alone(stack, f"{HEAD}{DATABASE}{test}")
+    assert (done.returncode, "Warning" in done.stderr) == (0, False), done.stderr
+    assert stack.service("db")["state"] == "running"
+    assert stack.databases() == ["postgres", "shop"]
+
+
+def test_a_start_beside_it_that_fails(stack: Stack) -> None:
+    before = stack.service("cache")["pid"]
+    case = stack.case(test=lambda case: None)
+    fails = SimpleExecutor("exit 3", shell=True, until=lambda it: False, scope="run")
+    more = type("More", (case,), {"fails": fails, "test": lambda case: None})
+    fails.__set_name__(more, "fails")
+    passed(case)
+    assert "fails: exited with status 3" in error_of(more)
+    # others still use it, and so may this process
+    assert stack.service("cache")["pid"] == before
+    passed(case)
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,18 @@ def test_a_pause_ends_with_the_connection_that_has_asked(owner: Running) -> None
     eventually(lambda: status(pid)[0] == "S", "it goes on")
 
 
+def test_a_pause_of_another_connection_goes_on(owner: Running) -> None:
+    pid = owner.service("db")["pid"]
+    with Client(owner.stack) as one, Client(owner.stack) as other:
+        one.ask("pause", service="db")
+        other.ask("pause", service="db")
+        assert one.ask("resume", service="db")["service"]["state"] == "paused"
+        assert status(pid)[0] == "T"
+        # but who has none may end those that were forgotten
+        assert owner.ask("resume", service="db")["service"]["state"] == "running"
+        eventually(lambda: status(pid)[0] == "S", "it goes on")
+
+
 def test_signal_and_reset(owner: Running) -> None:
     owner.ask("reset", service="db")
     assert line(owner.process) == ["reset", "db"]
