@@ -93,8 +93,8 @@ class Owner:
         self._scheduler = Scheduler()
         #: for each service that has died when it is started again
         self._due: dict[str, float] = {}
-        #: by name of the service: how often it has died, and how it has the last time
-        self._died: dict[str, tuple[int, str]] = {}
+        #: by name of the service: how often it has died, how it has the last time, and when
+        self._died: dict[str, tuple[int, str, float]] = {}
         #: when services have died, or could not be started
         self._deaths: dict[str, list[float]] = {}
 
@@ -187,8 +187,8 @@ class Owner:
         death = None if instance is None else instance.death("while the stack was up")
         if instance is None or death is None or self.dead.get(name) is death:
             return
-        before, _ = self._died.get(name, (0, ""))
-        self._died[name] = before + 1, instance.exit_words() or "has ended"
+        before, how = self._died.get(name, (0,))[0], instance.exit_words() or "has ended"
+        self._died[name] = before + 1, how, instance.process.ended_at
         self._take_death(name, death)
 
     def _take_death(self, name: str, death: Exception) -> None:

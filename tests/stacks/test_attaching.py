@@ -504,6 +504,27 @@ def test_a_restart_of_somebody_else_that_fails() -> None:
         reset()
 
 
+def test_a_death_that_is_mended_has_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that at which the process of the tests has noticed it."""
+
+    def test(case: Any) -> None:
+        pid = case.cache.pid
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: stack.service("cache")["pid"] != pid, "its owner has mended it")
+        known.append(time.monotonic())
+
+    known: list[float] = []
+    told: list[Event] = []
+    monkeypatch.setenv("RESTART", "1")
+    with brought_up(f"{HEAD}{CACHE}") as stack:
+        end = subscribe(told.append)
+        passed(stack.case(test=test))
+        end()
+        reset()
+    (died,) = (event for event in told if isinstance(event, ServiceDied))
+    assert died.at <= known[0]
+
+
 def test_a_death_that_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
     """With ``--restart`` it is no error, and is told nevertheless, unless it was asked for."""
 
