@@ -157,6 +157,16 @@ def is_ours(error: BaseException) -> bool:
     return isinstance(error, SummonError) and not is_foreign(error)
 
 
+def blame(error: BaseException, name: str) -> None:
+    """Note which service an exception of the user's own code is about, if that is not known."""
+    vars(error).setdefault("_summon_service", name)
+
+
+def blamed(error: BaseException) -> str:
+    """The service that an exception of the user's own code is about; empty if it is not known."""
+    return str(vars(error).get("_summon_service", ""))
+
+
 def sentence(error: BaseException) -> str:
     """The message of an error, in one line if possible."""
     return error.message if isinstance(error, SummonError) else f"{type(error).__name__}: {error}"

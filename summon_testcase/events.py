@@ -105,12 +105,14 @@ class ServiceSpawned(ServiceEvent):
     :param command: the words of the command, templates filled in.
     :param cwd: the directory that it runs in.
     :param log: the path of the file with its output.
+    :param attached: whether it is that of a stack, which another process has started.
     """
 
     pid: int
     command: tuple[str, ...]
     cwd: str
     log: str
+    attached: bool = False
 
 
 class ServiceWaiting(ServiceEvent):
@@ -178,6 +180,8 @@ class ServiceReset(ServiceEvent):
 
 class ServiceDied(ServiceEvent):
     """It has ended, or does not answer any more, though nobody asked for that.
+
+    It is told when that is noticed, with the moment of the end as ``at``, where that is known.
 
     :param how: in words, such as ``was killed by SIGKILL``.
     :param when: the moment at which it was noticed, in words.

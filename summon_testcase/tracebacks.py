@@ -4,19 +4,24 @@
 The message of an error says what the user has to know; frames of this package below the user's
 call say nothing to them.  pytest hides modules with ``__tracebackhide__``, and unittest hides
 modules with ``__unittest`` at the beginning of a traceback.  For other runners the frames are
-removed.
+removed.  A command shows no tracebacks: there a sentence says what the user's code has raised.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType, TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from .errors import SummonError, is_ours
-from .unpatched import switched_on
+from .errors import SummonError, blamed, is_ours
+from .foreign import let_through
+from .unpatched import os, switched_on
+
+if TYPE_CHECKING:
+    from traceback import FrameSummary
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,6 +66,54 @@ def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
         if not ours:
             kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
     return kept
+
+
+def raised(error: BaseException) -> str:
+    """What the user's own code has raised, and where, in one line."""
+    kind, text = type(error).__name__, str(error).strip().partition("\n")[0]
+    if isinstance(error, SyntaxError):
+        where = f"{error.filename}, line {error.lineno}"
+    else:
+        frames = _theirs(error)
+        where = f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+    return (f"{kind}: {text}" if text else kind) + (f" ({where})" if where else "")
+
+
+def _theirs(error: BaseException) -> list[FrameSummary]:
+    """The lines that are neither of this package nor of the machinery that has called them."""
+    import traceback
+
+    ours = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen")
+    frames = traceback.extract_tb(error.__traceback__)
+    return [
+        frame
+        for frame in frames
+        if not frame.filename.startswith(ours)
+        and not {"importlib", "contextlib.py"} & {*frame.filename.split(os.sep)}
+    ]
+
+
+@contextlib.contextmanager
+def in_a_sentence(name: str = "") -> Iterator[None]:
+    """A block that runs code of the user's in a command: what that raises becomes a sentence.
+
+    A runner of tests shows a traceback; whoever types a command wants to know which service it is.
+
+    :param name: of the service, if the exception does not know it.
+    :raises SummonError: that sentence.
+    """
+    try:
+        yield
+    except (SummonError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # also SystemExit, and the exceptions of pytest.skip()
+        if isinstance(error, Exception):
+            let_through(error)
+        frames, name = _theirs(error), blamed(error) or name
+        code = frames[0].name if frames else "start or stop"
+        called = f"{code}()" if code.isidentifier() else code.strip("<>")
+        who = f"{name}: " if name else ""
+        raise SummonError(f"{who}{called} raised {raised(error)}") from error
 
 
 def warn(said: str) -> None:

@@ -296,7 +296,7 @@ class TestMessages:
         assert all(str(e) in str(error) for e in error.errors)
 
     def test_stop_errors_of_the_users(self) -> None:
-        """An error of other code is shown with its kind, and with its line of the user's."""
+        """An error of other code has its kind, its service, and its line of the user's."""
 
         class Broken(summon_testcase.Executor):
             def start(self) -> Broken:
@@ -307,7 +307,8 @@ class TestMessages:
 
         error = failure(summon_testcase.Orchestrator([Broken(), Broken()]).start().stop)
         assert isinstance(error, StopFailed)
-        assert str(error).splitlines()[1:] == ["'lock' (KeyError)"] * 2
+        of_both = ["Broken 2: 'lock' (KeyError)", "Broken 1: 'lock' (KeyError)"]
+        assert str(error).splitlines()[1:] == of_both
         assert error.__cause__ is error.errors[0]
 
     def test_a_constructor_that_forgets(self) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import unittest
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ import pytest
 import summon_testcase
 from summon_testcase import (
     Executor,
+    FileCoordinatedExecutor,
     Note,
     Orchestrator,
     OutputCoordinatedExecutor,
@@ -188,6 +190,22 @@ def test_a_death(mark: str) -> None:
     assert restarted.reason.startswith("it: was killed by SIGKILL during ")
     (warned,) = of(Warned, events)
     assert (warned.level, warned.service) == ("warning", "it")
+
+
+@pytest.mark.parametrize("end", ["", " & read it"])
+def test_a_death_has_the_moment_at_which_it_was(mark: str, end: str) -> None:
+    """And not that at which it is noticed; also that of a daemon, whose parent has ended."""
+    script, path = f"sh -c 'echo $$ >$0; exec sleep 600' $0{end}", "{tmpdir}/it.pid"
+    it = FileCoordinatedExecutor(["sh", "-c", script, path, mark], path)
+    with heard() as events, pytest.raises(ProcessExited), it:
+        if end:
+            it.sendline()
+            eventually(lambda: it.exit_code == 0, "the end of the parent")
+        os.kill(int(Path(it.path).read_text()), signal.SIGKILL)
+        eventually(lambda: not it.running(), "its end")
+        known = time.monotonic()
+    assert names(events) == [*LIFE, "Died", *STOP]
+    assert events[2].at <= events[3].at <= known < events[4].at
 
 
 def test_a_stop_finds_a_death(mark: str) -> None:

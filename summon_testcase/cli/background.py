@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from collections.abc import Sequence
 
 from ..foreign import let_through
 from ..unpatched import os, subprocess
+from .screen import NobodyReads, put
 
 
 def start(words: Sequence[str]) -> int:
@@ -44,16 +46,16 @@ def detach(ready_to: int, output: str) -> None:
 
     :param ready_to: the descriptor by which the foreground waits.
     :param output: the path of a file for what the process writes from now on.
-    :raises BrokenPipeError: if the foreground was killed meanwhile.
+    :raises NobodyReads: if the foreground was killed meanwhile.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        put("", stream, flush=True)
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(ready_to, b"+")
     except OSError as error:
         let_through(error)
-        raise BrokenPipeError("the command in the foreground has ended") from None
+        raise NobodyReads(errno.EPIPE, "the command in the foreground has ended") from None
     for fd in (1, 2):
         os.dup2(file, fd)
     os.close(file)

@@ -45,10 +45,11 @@ def call(options: argparse.Namespace) -> int:
     if not options.yes:
         if sys.stdin is None or not sys.stdin.isatty():
             raise UsageError("nothing was removed, since nobody can be asked here: write --yes")
+        put(f"Remove these {size(total)}? [y/N] ", sys.stdout, flush=True)
         try:
-            put(f"Remove these {size(total)}? [y/N] ", sys.stdout, flush=True)
             answer = input()
-        except EOFError:
+        except (EOFError, OSError) as error:  # the terminal is gone perhaps, which say() tells
+            let_through(error)
             answer = ""
             say()
         if answer.strip().lower() not in ("y", "yes"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from contextlib import closing
 
@@ -27,7 +28,7 @@ _DOWN = 300.0
 
 def add(parsers: Parsers) -> None:
     """Add the commands."""
-    which = "the stack; without it, the only one that runs in this directory"
+    which = "the stack, or its pid; without it, the only one that runs in this directory"
     down = parsers.add(
         "down",
         "stop a stack that runs",
@@ -44,7 +45,9 @@ def add(parsers: Parsers) -> None:
         "examples:\n  summon ps\n  summon ps --json | jq '.[].services.db.url'\n",
         _ps,
     )
-    ps.add_argument("target", metavar="TARGET", nargs="?", default="", help="only this stack")
+    ps.add_argument(
+        "target", metavar="TARGET", nargs="?", default="", help="only this stack, or its pid"
+    )
     ps.add_argument("--json", action="store_true", help="all that is known, for programs")
     ps.add_argument("-a", "--all", action="store_true", help="those of other directories, too")
     logs = parsers.add(
@@ -77,7 +80,20 @@ def add(parsers: Parsers) -> None:
         _wait,
     )
     until.add_argument("target", metavar="TARGET", nargs="?", default="", help=which)
-    until.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="default: 60")
+    until.add_argument(
+        "--timeout", type=_seconds, default=60, metavar="SECONDS", help="default: 60; inf: for ever"
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError as error:
+        let_through(error)
+        number = math.nan
+    if not number >= 0:  # also for nan, which no time is ever after
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, such as 30")
+    return number
 
 
 def _down(options: argparse.Namespace) -> int:

@@ -37,7 +37,7 @@ def add(parsers: Parsers) -> None:
         call,
     )
     parser.add_argument(
-        "target", metavar="TARGET", nargs="?", default="", help=f"which stack: {FORMS}"
+        "target", metavar="TARGET", nargs="?", default="", help=f"which stack: {FORMS}, or its pid"
     )
     parser.add_argument("--json", action="store_true", help="one object instead of export lines")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import sys
 from collections.abc import Sequence
 
@@ -78,14 +77,10 @@ def _carried_out(words: list[str]) -> int:
         return _fail(error, 1)
     except KeyboardInterrupt as interrupt:
         return signals.status_of(interrupt)
-    except BrokenPipeError as error:
-        let_through(error)
+    except screen.NobodyReads:
         return BROKEN_PIPE
-    except OSError as error:
-        let_through(error)
-        if error.errno != errno.EIO:
-            raise
-        return signals.HUNG_UP  # the terminal is gone, and SIGHUP was ignored
+    except screen.TerminalGone:
+        return signals.HUNG_UP
 
 
 def _fail(error: object, status: int) -> int:

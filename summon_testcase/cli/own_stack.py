@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import stat
 from collections.abc import Callable
 from contextlib import closing
 
 from ..errors import SummonError
-from ..events import Event, ServiceReady, ServiceWaiting, subscribe
+from ..events import Event, ServiceReady, ServiceWaiting, Warned, subscribe
 from ..foreign import suppress
 from ..reports import terminal
 from ..scheduling.steps import Pause, Scheduler, Steps, run
 from ..stacks.owner import Owner
 from ..stacks.registry import Registration
 from ..supervision.recording import REPORT
+from ..tracebacks import in_a_sentence
 from ..unpatched import os, select, time
 from . import target
-from .screen import Following, Screen
+from .screen import Following, NobodyReads, Screen
 from .target import Target
 
 #: seconds between looks at what services have written
@@ -120,7 +122,8 @@ class OwnStack:
             if self._orchestrator._started and self._tells_progress:
                 with suppress(OSError):
                     self.screen.tell("stopping")
-            run(self._stopping())
+            with in_a_sentence():
+                run(self._stopping())
         except BaseException as error:
             self.killed = not isinstance(error, Exception)
             self._orchestrator._clear()
@@ -170,10 +173,12 @@ class OwnStack:
             elif isinstance(event, ServiceWaiting):
                 hint = f" ({event.hint})" if event.hint else ""
                 self.screen.tell(f"{event.service} is waited for: {event.refusal}{hint}")
+            elif isinstance(event, Warned):
+                self.screen.tell(event.text)
 
 
 def _reader_is_there(fd: int) -> Steps[None]:
-    """Raise BrokenPipeError once nobody can read any more what is written to a pipe.
+    """Raise NobodyReads once nobody can read any more what is written to a pipe.
 
     Otherwise a stack whose services are silent would go on after ``| head``.
     """
@@ -183,4 +188,4 @@ def _reader_is_there(fd: int) -> Steps[None]:
     poller.register(fd, 0)  # errors alone
     while not poller.poll(0):
         yield Pause((fd,), math.inf)
-    raise BrokenPipeError("nobody reads standard output any more")
+    raise NobodyReads(errno.EPIPE, "nobody reads standard output any more")

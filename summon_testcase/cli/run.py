@@ -71,7 +71,7 @@ def _run(command: _Command, target: Target, options: argparse.Namespace) -> None
 
     def when_up() -> None:
         facts = stack.registration.facts["services"]
-        env = {name: executor.env() for name, executor in stack.owner.services.items()}
+        env = stack.owner.env()
         own = {ATTACH_VARIABLE: stack.registration.stack.path}
         command.start({**os.environ, **own, **variables(facts, env)})
         stack.owner.add(command.until_ended(stack.owner.end))

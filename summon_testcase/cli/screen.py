@@ -28,6 +28,17 @@ class CannotWrite(OSError):
     """Standard output takes nothing, such as a file on a disk that is full."""
 
 
+class NobodyReads(OSError):
+    """The other end of the pipe is closed.
+
+    Not BrokenPipeError, which executors of the user's raise, too.
+    """
+
+
+class TerminalGone(OSError):
+    """The terminal is closed, and SIGHUP was ignored."""
+
+
 def put(text: str, stream: TextIO, *, flush: bool = False) -> None:
     """Write text as it is; characters that the stream cannot encode are spelt out.
 
@@ -35,7 +46,8 @@ def put(text: str, stream: TextIO, *, flush: bool = False) -> None:
 
     :param flush: whether to write at once, and not when there is more.
     :raises CannotWrite: if standard output does not take it.
-    :raises OSError: if the terminal, or the other end of the pipe, is gone.
+    :raises NobodyReads: if the other end of the pipe is gone.
+    :raises TerminalGone: if the terminal is gone.
     """
     try:
         stream.write(encodable(text, stream))
@@ -43,8 +55,9 @@ def put(text: str, stream: TextIO, *, flush: bool = False) -> None:
             stream.flush()
     except OSError as error:
         let_through(error)
-        if error.errno in (errno.EPIPE, errno.EIO):
-            raise
+        gone = {errno.EPIPE: NobodyReads, errno.EIO: TerminalGone}.get(error.errno or 0)
+        if gone is not None:
+            raise gone(error.errno, error.strerror) from None
         if stream is not sys.stderr:
             raise CannotWrite(error.errno, error.strerror) from None
 

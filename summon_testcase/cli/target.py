@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from types import ModuleType
@@ -14,7 +13,7 @@ from ..executors.declared import declared
 from ..executors.executor import Executor
 from ..foreign import let_through
 from ..orchestration.orchestrator import Orchestrator, orchestrated
-from ..tracebacks import hidden
+from ..tracebacks import hidden, raised
 from ..unpatched import os
 
 __tracebackhide__ = hidden
@@ -167,22 +166,7 @@ def _run(said: str, call: Callable[[], object]) -> None:
     except BaseException as error:  # also SystemExit, and the exceptions of pytest.skip()
         if isinstance(error, Exception):
             let_through(error)
-        kind, text = type(error).__name__, str(error).strip().partition("\n")[0]
-        if isinstance(error, SyntaxError):
-            where = f"{error.filename}, line {error.lineno}"
-        else:
-            frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_theirs(f)]
-            where = f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
-        told = f"{kind}: {text}" if text else kind
-        raise UsageError(
-            f"{said} cannot be imported: {told}" + (f" ({where})" if where else "")
-        ) from error
-
-
-def _is_theirs(frame: traceback.FrameSummary) -> bool:
-    """Whether a line is neither of this package nor of the machinery of imports."""
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return not frame.filename.startswith((ours, "<frozen")) and "importlib" not in frame.filename
+        raise UsageError(f"{said} cannot be imported: {raised(error)}") from error
 
 
 def _attribute(text: str, module: ModuleType, name: str) -> object:

@@ -105,7 +105,7 @@ def restarts(owner: Owner, watched: Sequence[str], cascade: bool, screen: Screen
         paths = ", ".join(dict.fromkeys(concerned.values()))
         screen.tell(f"{paths} has changed: restarting {', '.join(names_in_order)}")
         try:
-            yield from owner.restart(names_in_order, cascade)
+            yield from owner.restart(names_in_order, cascade, f"--watch: {paths} has changed")
         except Exception as error:
             let_through(error)  # the owner has told it
         else:

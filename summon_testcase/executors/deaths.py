@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
-from ..errors import ProcessExited, StopFailed, SummonError, sentence
+from ..errors import ProcessExited, StopFailed, SummonError, blamed, sentence
 from ..foreign import let_through
 from ..scheduling.steps import Steps, run, run_all
 from .executor import Executor
@@ -26,12 +26,17 @@ def all_of(errors: Iterable[BaseException]) -> StopFailed:
     from ..wording import counted
 
     failed = tuple(errors)
-    said = (str(e) if isinstance(e, SummonError) else f"{e} ({type(e).__name__})" for e in failed)
+    said = (str(e) if isinstance(e, SummonError) else _of_their_own(e) for e in failed)
     number = counted(len(failed), "service")
     error = StopFailed("\n".join([f"{number} did not stop as they should:", *said]), errors=failed)
-    # an error that is not ours names no executor, but the traceback of a cause shows whose it is
     error.__cause__ = next((e for e in failed if not isinstance(e, SummonError)), None)
     return error
+
+
+def _of_their_own(error: BaseException) -> str:
+    """An exception of the user's own code, and which service it is about, if that is known."""
+    name = blamed(error)
+    return (f"{name}: " if name else "") + f"{error} ({type(error).__name__})"
 
 
 def deaths_of(executors: Iterable[Executor]) -> list[Exception]:

@@ -114,6 +114,23 @@ def _told(
     return own.starting(thing, name) if what == "starting" else own.stopping(thing, name)
 
 
+def tell_restart(thing: Startable, reason: str, name: str = "") -> None:
+    """Tell that an object is about to be started again.
+
+    :param reason: why, in words.
+    :param name: what it is called if it has no name.
+    """
+    if isinstance(thing, Executor) and thing._instance is not None:
+        from ..events import ServiceRestarted
+
+        thing._instance.tell(ServiceRestarted, reason=reason)
+    elif not tells(thing):
+        load("executors.own")
+        from . import own
+
+        own.restarted(thing, reason, name)
+
+
 def reset_and_tell(thing: Executor) -> None:
     """Call the ``reset()`` of an executor, and tell of it if it runs a process."""
     began = time.monotonic()

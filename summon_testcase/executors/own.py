@@ -10,6 +10,7 @@ from ..errors import sentence
 from ..events import (
     ServiceFailed,
     ServiceReady,
+    ServiceRestarted,
     ServiceStarting,
     ServiceStopped,
     ServiceStopping,
@@ -31,6 +32,11 @@ def _who(thing: Any, name: str) -> dict[str, Any]:
         vars(thing)["_number"] = next(numbers)
     number: int = vars(thing)["_number"]
     return {"service": thing.name or name or kind, "owner": thing._owner_name, "number": number}
+
+
+def restarted(thing: Any, reason: str, name: str) -> None:
+    """Tell that an object is about to be started again; see ``tell_restart`` of its module."""
+    emit(ServiceRestarted(**_who(thing, name), reason=reason))
 
 
 @contextmanager

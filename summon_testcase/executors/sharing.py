@@ -47,6 +47,7 @@ def inner_facts(instance: Instance) -> dict[str, Any]:
     return {
         "keeper": process.keeper_pid,
         "exit_code": process.exit_code,
+        "ended_at": process.ended_at,
         "elsewhere": instance.lease.elsewhere,
         "match": match and [match.group(), match.groups(), match.groupdict(), match.string],
         "waits": instance.waits,
@@ -128,5 +129,5 @@ def _lead(
     kind, after = type(executor).__name__, executor._referred_to()
     instance.tell(ServiceStarting, kind=kind, scope=executor.scope, after=after)
     pid, log = instance.process.pid, instance.log.path
-    instance.tell(ServiceSpawned, pid=pid, command=argv, cwd=cwd, log=log)
+    instance.tell(ServiceSpawned, pid=pid, command=argv, cwd=cwd, log=log, attached=True)
     return instance

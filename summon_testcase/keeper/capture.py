@@ -52,8 +52,8 @@ class Storage:
         self._limit = max(limit, _LEAST) if limit else 0
         #: the size of the file, holes included
         self.size = 0
-        #: the first error of writing it
-        self.errno = 0
+        #: the first error of writing it, and how many bytes such errors have cost
+        self.errno = self.lost = 0
         self._hole = self._hole_end = self._limit // 4 // _BLOCK * _BLOCK
         #: bytes that were not stored, and the position of the line that says so
         self._dropped = 0
@@ -78,6 +78,7 @@ class Storage:
             # next line that fits says how much.
             self.errno = self.errno or error.errno or errno.EIO
             self._dropped += len(data)
+            self.lost += len(data)
 
     def _say_dropped(self) -> None:
         """After the disk was full: write how many bytes are missing here, if there is room."""
@@ -160,9 +161,9 @@ class Capture:
         return self._log.size if self._log else 0
 
     @property
-    def log_errno(self) -> int:
-        """The first error of writing the log."""
-        return self._log.errno if self._log else 0
+    def lost(self) -> tuple[int, int]:
+        """The first error of writing the log, and how many bytes such errors have cost."""
+        return (self._log.errno, self._log.lost) if self._log else (0, 0)
 
     def open_terminal(self, silent: bool = False) -> tuple[int, int]:
         """Make a pseudo-terminal; the descriptors for standard input and output.

@@ -63,7 +63,8 @@ class Keeper:
         self.empty = False
         #: whether the test process wants a message at the next output
         self.watched = False
-        self.told_lost = self.told_exit = False
+        self.told_exit = False
+        self.told_lost = (0, 0)
         self.told_taken = (0, 0, 0)
         self.stop_signal = 0
         self.stop_half = self.stop_end = 0.0
@@ -118,6 +119,7 @@ class Keeper:
         elif verb == b"sync":
             self.reap()
             self.drain()
+            self.tell_lost()
             self.tell("synced", int(rest))
         elif verb == b"send":
             position, text = rest.split(b"\0", 1)
@@ -199,9 +201,15 @@ class Keeper:
         before = self.capture.stored
         self.capture.drain(limit)
         self.announce(before)
-        if self.capture.log_errno and not self.told_lost:
-            self.told_lost = True
-            self.tell("lost", self.capture.log_errno)
+        if not self.told_lost[0]:
+            self.tell_lost()
+
+    def tell_lost(self) -> None:
+        """Tell the test process how much output could not be stored, if that has changed."""
+        lost = self.capture.lost
+        if lost != self.told_lost:
+            self.told_lost = lost
+            self.tell("lost", *lost)
 
     def announce(self, position: int) -> None:
         """Tell the test process that there is output beyond a position, if it wants to know."""
@@ -232,7 +240,7 @@ class Keeper:
 
     def reap(self) -> None:
         """Reap children that have ended, and tell the test process."""
-        left, probed = True, None
+        left, probed, now = True, None, time.monotonic()
         try:
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 pid, code = found[0], os.waitstatus_to_exitcode(found[1])
@@ -250,8 +258,9 @@ class Keeper:
         if self.status is not None and not self.empty and not (left and self.told_exit):
             self.told_exit = True
             self.drain(_LAST_OUTPUT)
+            self.tell_lost()
             self.empty = not left
-            self.tell("exited", self.status, int(left))
+            self.tell("exited", self.status, int(left), now)
         if probed:
             # sent after "exited": the test process knows the state of the service by then
             self.tell("probed", probed[0], probed[1].rpartition(b"\n")[2])
@@ -376,6 +385,7 @@ class Keeper:
             self.status = os.waitstatus_to_exitcode(reaped[main])
         killed = [pid for pid, status in reaped.items() if status == signal.SIGKILL]
         self.drain(_LAST_OUTPUT)
+        self.tell_lost()
         status = "" if self.status is None else self.status
         said = self.stopper_said or ("", b"")
         self.tell("gone", status, int(main in killed), len(killed), immortal, *said)

@@ -13,6 +13,7 @@ from ..errors import (
     StartFailed,
     StopFailed,
     SummonError,
+    blame,
     is_ours,
     sentence,
 )
@@ -27,6 +28,7 @@ from ..executors.executor import (
     stands_idle,
     start_of,
     stop_of,
+    tell_restart,
 )
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through, suppress
@@ -156,6 +158,7 @@ class Orchestrator(Copied, Group):
                 )
             if graph_run.errors:
                 self._culprit = graph_run.failed[0]
+                blame(graph_run.errors[0], self._culprit)
                 raise graph_run.errors[0]
             self._order = list(graph_run.done)
         except BaseException as error:
@@ -222,10 +225,7 @@ class Orchestrator(Copied, Group):
             if own or stands_idle(member):
                 # an object that is no service does not tell whether it runs
                 stay_imported()
-                if isinstance(member, Executor) and member._instance is not None:
-                    from ..events import ServiceRestarted
-
-                    member._instance.tell(ServiceRestarted, reason="a test had stopped it")
+                tell_restart(member, "a test had stopped it", key)
                 run(start_of(member, key))
             self._started.append(key)
 
@@ -410,6 +410,8 @@ class Orchestrator(Copied, Group):
             raise
         self._killed = [key for key in self._killed if key in but]
         errors = graph_run.errors
+        for key, error in zip(graph_run.failed, errors, strict=True):
+            blame(error, key)
         if len(errors) == 1:
             raise errors[0]
         if errors:

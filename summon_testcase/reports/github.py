@@ -54,7 +54,7 @@ def summary(report: Facts, path: str) -> str:
     lines = ["### Services", "", "| Service | Ready after | Starts | Deaths | Restarts |"]
     lines += ["| --- | ---: | ---: | ---: | ---: |"]
     for row in services[:_ROWS]:
-        ready = f"{row.slowest:.2f} s" if row.was_ready else "never"
+        ready = f"{row.slowest:.2f} s" if row.was_ready else "never" if row.starts else "attached"
         deaths = f"**{row.deaths}**" if row.deaths else "0"
         cells = (_cell(row.name), ready, str(row.starts), deaths, str(row.restarts))
         lines.append(f"| {' | '.join(cells)} |")
@@ -89,8 +89,9 @@ class _Row:
     def add(self, service: Facts) -> None:
         self.restarts += len(service["restarts"])
         for life in service["lives"]:
-            self.starts += 1
-            if life["ready"] is not None:
+            own = not life.get("attached")
+            self.starts += own
+            if own and life["ready"] is not None:
                 self.was_ready = True
                 self.slowest = max(self.slowest, life["ready"] - life["starting"])
             # a start is cancelled since another one has failed, which is the one to look at
@@ -104,11 +105,22 @@ class _Row:
 
 
 def _together(services: Iterable[Facts]) -> list[_Row]:
-    rows: dict[str, _Row] = {}
+    found: dict[str, list[Facts]] = {}
     for service in services:
         name = ".".join(filter(None, (service["owner"], service["name"])))
-        rows.setdefault(name, _Row(name)).add(service)
+        found.setdefault(name, []).append(service)
+    rows = {name: _Row(name) for name in found}
+    for name, of_name in found.items():
+        # what has started them tells of their deaths and restarts, too, if it is in this report
+        for service in [each for each in of_name if not _is_attached(each)] or of_name:
+            rows[name].add(service)
     return list(rows.values())
+
+
+def _is_attached(service: Facts) -> bool:
+    """Whether a process has only used it, and another one has started it."""
+    lives = service["lives"]
+    return bool(lives) and all(life.get("attached") for life in lives)
 
 
 def _cell(text: str) -> str:
@@ -138,8 +150,11 @@ def annotate(report: Facts) -> None:
         return
     with suppress(OSError, ValueError):  # they may be closed
         stream = sys.__stderr__ if _goes_nowhere(1) else sys.__stdout__
+        # a runner may have written half a line, such as its progress, and GitHub reads whole ones
+        start = "\n"
         for line in errors(report) if stream is not None else ():
-            print(encodable(line, stream), file=stream, flush=True)
+            print(start + encodable(line, stream), file=stream, flush=True)
+            start = ""
 
 
 def _goes_nowhere(fd: int) -> bool:

@@ -164,6 +164,7 @@ class _Process:
                     **dict.fromkeys(("spawned", "ready", "failed", "stopping", "stopped")),
                     "starting": at,
                     "pid": 0,
+                    "attached": False,
                     "looks": 0,
                     **dict.fromkeys(("refusal", "error", "how"), ""),
                     "died": None,
@@ -187,7 +188,7 @@ class _Process:
     def _on_spawned(self, service: Facts, at: float, line: Facts) -> None:
         last = service["lives"][-1] if service["lives"] else {}
         life = self._life(service, at, begins=last.get("spawned") is not None)
-        life.update(spawned=at, pid=line["pid"])
+        life.update(spawned=at, pid=line["pid"], attached=line.get("attached", False))
         service.update(command=list(line.get("command", ())), cwd=line.get("cwd", ""))
         # what is in the directory of the report is named relative to it, which may have been moved
         path = os.path.join(self._folder, line["log"]) if line.get("log") else ""

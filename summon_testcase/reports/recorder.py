@@ -9,6 +9,7 @@ from ..events import (
     Event,
     Note,
     RunEnded,
+    ServiceDied,
     ServiceFailed,
     ServiceSpawned,
     ServiceStopped,
@@ -56,7 +57,8 @@ class Recorder:
                 facts["log"] = self.directory.relative(event.log)
                 self._running[event.number] = event.log
                 self._sizes.pop(event.number, None)
-            sizes = self._grown()
+            # a death was earlier than its event: what the logs have now comes with the next one
+            sizes = {} if isinstance(event, ServiceDied) else self._grown()
             self.directory.append({**facts, "sizes": sizes} if sizes else facts)
             if isinstance(event, ServiceStopped | ServiceFailed):
                 self._running.pop(event.number, None)

@@ -13,7 +13,7 @@ from ..unpatched import switched_on
 #: a variable that, if set and not ``0``, has slow starts reported without a terminal, too
 VERBOSE = "SUMMON_VERBOSE"
 
-#: whether somebody else shows slow starts, as the screen of ``summon up`` does
+#: whether somebody else shows slow starts and warnings, as the screen of ``summon up`` does
 shown_elsewhere = False
 #: the logger, once it is known
 _logger: Any = None
@@ -25,7 +25,8 @@ def tell(event: Event) -> None:
     :param event: what has happened.
     """
     if isinstance(event, Warned):
-        _log(event.level, "%s", event.text)
+        if not shown_elsewhere:
+            _log(event.level, "%s", event.text)
     elif isinstance(event, ServiceWaiting):
         if not shown_elsewhere:
             _show(event)

@@ -49,7 +49,11 @@ def state_of(executor: Executor) -> str:
     instance = executor._instance
     if instance is None:
         runs = getattr(executor, "running", None)
-        idle = isinstance(executor, SimpleExecutor) or (callable(runs) and not runs())
+        idle = isinstance(executor, SimpleExecutor)
+        try:
+            idle = idle or (callable(runs) and not runs())
+        except Exception as error:  # it is the user's own, and may raise anything
+            let_through(error)
         return "stopped" if idle else "running"
     if instance.starting or (instance.in_use and not instance.ready and instance.running()):
         return "starting"

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..declaration import arguments
 from ..errors import AlreadyRunning, InvalidArgument, SummonError, sentence
-from ..executors.executor import Executor, overridden, start_of, stop_of
+from ..executors.executor import Executor, overridden, start_of, stop_of, tell_restart
 from ..executors.sharing import declaration
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through, suppress
@@ -20,6 +20,7 @@ from ..orchestration.orchestrator import Orchestrator
 from ..readiness.paths import UNIX_PATH_LIMIT
 from ..scheduling.graph import GraphRun, reverse, up_to
 from ..scheduling.steps import Pause, Scheduler, Steps, nothing
+from ..tracebacks import in_a_sentence
 from ..unpatched import os, socket, time
 from .description import describe, references, services_of, state_of
 from .registry import Registration
@@ -92,8 +93,8 @@ class Owner:
         self._scheduler = Scheduler()
         #: for each service that has died when it is started again
         self._due: dict[str, float] = {}
-        #: by name of the service: how often it has died, and how it has the last time
-        self._died: dict[str, tuple[int, str]] = {}
+        #: by name of the service: how often it has died, how it has the last time, and when
+        self._died: dict[str, tuple[int, str, float]] = {}
         #: when services have died, or could not be started
         self._deaths: dict[str, list[float]] = {}
 
@@ -130,12 +131,14 @@ class Owner:
         self._over = True
 
     def _start(self, when_up: Callable[[], object]) -> Steps[None]:
-        self.orchestrator._check()
-        self._references = references(self.orchestrator)
+        with in_a_sentence():
+            self.orchestrator._check()
+            self._references = references(self.orchestrator)
         self.note()  # so that others know its services from now on
         self._busy = True
         try:
-            yield from self.orchestrator._starting()
+            with in_a_sentence():
+                yield from self.orchestrator._starting()
         finally:
             self._busy = False
         self.up = True
@@ -184,8 +187,8 @@ class Owner:
         death = None if instance is None else instance.death("while the stack was up")
         if instance is None or death is None or self.dead.get(name) is death:
             return
-        before, _ = self._died.get(name, (0, ""))
-        self._died[name] = before + 1, instance.exit_words() or "has ended"
+        before, how = self._died.get(name, (0,))[0], instance.exit_words() or "has ended"
+        self._died[name] = before + 1, how, instance.process.ended_at
         self._take_death(name, death)
 
     def _take_death(self, name: str, death: Exception) -> None:
@@ -212,17 +215,24 @@ class Owner:
     def _mend(self, name: str) -> Steps[None]:
         del self._due[name]
         try:
-            yield from self._start_one(name)
+            yield from self._start_one(name, f"--restart: {sentence(self.dead[name])}")
         except Exception as error:
             let_through(error)  # is told, and tried again
         else:
             self._tell(name, "was started again")
         self.note()
 
-    def _start_one(self, name: str) -> Steps[None]:
-        """Start a service that has run before; if that fails, it counts as dead."""
+    def _start_one(self, name: str, reason: str) -> Steps[None]:
+        """Start a service that has run before; if that fails, it counts as dead.
+
+        :param reason: why, in words.
+        """
+        executor = self.services[name]
+        if executor._instance is None or not executor._instance.running():
+            tell_restart(executor, reason, name)
         try:
-            yield from start_of(self.services[name])
+            with in_a_sentence(name):
+                yield from start_of(executor)
         except AlreadyRunning:
             raise  # so it does run
         except Exception as error:
@@ -230,6 +240,22 @@ class Owner:
             self._take_death(name, error)
             raise
         self._forget_death(name)
+
+    def _stop_one(self, name: str) -> Steps[None]:
+        with in_a_sentence(name):
+            yield from _stop(self.services[name])
+
+    def env(self) -> dict[str, dict[str, str]]:
+        """The variables that clients of each service read, of those that can tell.
+
+        :raises SummonError: what an ``env()`` of the user's has raised, as a sentence.
+        """
+        told = {}
+        for name, executor in self.services.items():
+            if state_of(executor) in ("running", "paused", "done"):
+                with in_a_sentence(name):
+                    told[name] = executor.env()
+        return told
 
     # -- requests --
 
@@ -313,7 +339,7 @@ class Owner:
         """Start a service that a process has stopped which has gone."""
         try:
             if state_of(self.services[name]) == "stopped":
-                yield from self._alone(self._start_one(name))
+                yield from self._alone(self._start_one(name, "a test had stopped it"))
                 self._tell(name, "was started again")
         except Exception as error:
             let_through(error)  # is told already; or another process has started it
@@ -341,9 +367,7 @@ class Owner:
                     instance.catch_up()
                 return {"ok": True}
             if do == "env":
-                telling = ("running", "paused", "done")
-                up = {n: e for n, e in self.services.items() if state_of(e) in telling}
-                return {"ok": True, "env": {name: e.env() for name, e in up.items()}}
+                return {"ok": True, "env": self.env()}
             if do == "down" and not self.up:
                 self.end()  # the start is cancelled
                 return {"ok": True}
@@ -358,7 +382,8 @@ class Owner:
             executor = self._service(request.get("service"))
             if request.get("until_closed"):
                 ended.add(str(request["service"]))
-            yield from self._alone(operation(executor, request, connection))
+            with in_a_sentence(executor.name):
+                yield from self._alone(operation(executor, request, connection))
             if do in ("start", "restart"):
                 ended.discard(str(request["service"]))
             if do in ("stop", "kill"):
@@ -406,7 +431,8 @@ class Owner:
     def _go_down(self) -> Steps[None]:
         self.note("stopping")
         try:
-            yield from self.orchestrator._stopping()
+            with in_a_sentence():
+                yield from self.orchestrator._stopping()
         except Exception as error:
             let_through(error)
             self.failure = error
@@ -415,7 +441,9 @@ class Owner:
     # each of these carries out the request of its name
 
     def _do_start(self, executor: Executor, request: Request, _: object) -> Steps[None]:
-        yield from self._start_one(str(request["service"]))
+        name = str(request["service"])
+        reason = "a test needs it" if name in self.dead else "a test had stopped it"
+        yield from self._start_one(name, reason)
 
     def _do_stop(self, executor: Executor, request: Request, _: object) -> Steps[None]:
         number, timeout = request.get("signal"), request.get("timeout")
@@ -430,7 +458,9 @@ class Owner:
         yield from nothing()
 
     def _do_restart(self, executor: Executor, request: Request, _: object) -> Steps[None]:
-        yield from self._restarting([str(request["service"])], bool(request.get("cascade")))
+        name, cascade = str(request["service"]), bool(request.get("cascade"))
+        reason = f"summon restart {name}{' --cascade' if cascade else ''}"
+        yield from self._restarting([name], cascade, reason)
 
     def _do_pause(self, executor: Executor, request: Request, by: object) -> Steps[None]:
         _process(executor, "paused")._current("process to pause").pause(by)
@@ -454,15 +484,16 @@ class Owner:
 
     # -- restarts --
 
-    def restart(self, names: Iterable[str], cascade: bool) -> Steps[None]:
+    def restart(self, names: Iterable[str], cascade: bool, reason: str) -> Steps[None]:
         """Stop services in the reverse order of the graph, and start them again.
 
         :param cascade: whether also those are restarted that refer to them.
+        :param reason: why, in words.
         :raises SummonError: the error of the start that failed first; the others are tried.
         """
-        yield from self._alone(self._restarting(names, cascade))
+        yield from self._alone(self._restarting(names, cascade, reason))
 
-    def _restarting(self, names: Iterable[str], cascade: bool) -> Steps[None]:
+    def _restarting(self, names: Iterable[str], cascade: bool, reason: str) -> Steps[None]:
         wanted = set(names)
         needed = {key: up_to(self._references, key) for key in self.services}
         if cascade:
@@ -471,11 +502,11 @@ class Owner:
         before = {key: needed[key] & wanted - {key} for key in needed if key in wanted}
         for key in before:
             self._forget_death(key)
-        stop = GraphRun(reverse(before, list(before)), lambda key: _stop(self.services[key]))
+        stop = GraphRun(reverse(before, list(before)), self._stop_one)
         yield from stop.steps(go_on=True)
         for key, failure in zip(stop.failed, stop.errors, strict=True):
             self._tell(key, failure)
-        start = GraphRun(before, self._start_one)
+        start = GraphRun(before, lambda key: self._start_one(key, reason))
         yield from start.steps(go_on=True)
         self.note()
         if start.errors:

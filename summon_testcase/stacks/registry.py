@@ -64,8 +64,11 @@ class Stack:
         return _beside(self.path, "log")
 
     def is_meant_by(self, target: str) -> bool:
-        """Whether TARGET of the command line means this stack; nothing is imported for that."""
-        if target == self.target:
+        """Whether TARGET of the command line means this stack; nothing is imported for that.
+
+        :param target: or the pid of the owner, as messages name it.
+        """
+        if target in (self.target, str(self.pid)):
             return True
         place, _, name = target.rpartition(":") if ":" in target else (target, "", "")
         module = os.sep + place.replace(".", os.sep)
@@ -202,29 +205,33 @@ def meant(target: str = "") -> list[Stack]:
     """The stacks that a command may mean.
 
     That is the one in which ``summon run`` has started this process, or else those that were
-    brought up in the current directory.
+    brought up in the current directory; one that is named by its pid may be in any.
 
-    :param target: TARGET, where a command names it.
+    :param target: TARGET or a pid, where a command names it.
     """
     within = read(variable(ATTACH_VARIABLE))
     if within is not None and within.lives() and (not target or within.is_meant_by(target)):
         return [within]
-    here = running(os.getcwd())
+    here = running(None if target.isdigit() else os.getcwd())
     return [stack for stack in here if not target or stack.is_meant_by(target)]
 
 
 def find(target: str = "") -> Stack:
     """The stack that a command means, see :func:`meant`.
 
-    :param target: TARGET, where a command names it.
+    Of several that is the only one that ``summon up`` has brought up: those of ``summon run`` are
+    of their commands.
+
+    :param target: TARGET or a pid, where a command names it.
     :raises NoStack: if there is none, or there are several.
     """
     found = meant(target)
-    if len(found) == 1:
-        return found[0]
+    for stacks in (found, [stack for stack in found if stack.how == "up"]):
+        if len(stacks) == 1:
+            return stacks[0]
     if found:
         said = ", ".join(str(stack) for stack in found)
-        raise NoStack(f"several stacks run here: say which: {said}")
+        raise NoStack(f"several stacks run here: say which, by its TARGET or its pid: {said}")
     others = ", ".join(str(stack) for stack in (running(os.getcwd()) or running()))
     named = f" of {target}" if target else ""
     raise NoStack(
@@ -270,6 +277,7 @@ class Registration:
                 self._enter()
             except OSError as error:
                 let_through(error)
+                self.remove()
                 raise SummonError(f"{self.stack.path} cannot be written: {error}") from None
 
     def _enter(self) -> None:

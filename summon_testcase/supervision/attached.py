@@ -25,7 +25,7 @@ from ..foreign import let_through, suppress
 from ..output.log import Log
 from ..system import procfs
 from ..system.descriptors import moved
-from ..unpatched import os
+from ..unpatched import os, time
 from .instance import Instance
 from .lease import InstanceFiles, Lease
 from .process import Process, _processes
@@ -150,6 +150,8 @@ class _Process(Process):
         self.why_gone = ""
         #: how often it had died when this life of it was new
         self._deaths = 0
+        #: the moment of the last of these deaths; 0 if it is not known
+        self.died_at = 0.0
         #: readable when its main process has ended
         self._pidfd = -1
         # so that a forked child forgets it
@@ -162,10 +164,11 @@ class _Process(Process):
             self.pid = facts.get("pid", former)
         self.keeper_pid = facts["keeper"]
         self.exit_code, self.ended = facts["exit_code"], not runs(facts)
+        self.ended_at = facts["ended_at"]
         self.stopped_by_others = facts["state"] == "stopped" and not facts.get("wanted")
         if self.pid == former:
             return
-        deaths, how = facts.get("died", (0, ""))
+        deaths, how, self.died_at = facts.get("died", (0, "", 0.0))
         died, self._deaths = how if deaths > self._deaths else "", deaths
         self._close()
         try:
@@ -326,10 +329,13 @@ class AttachedInstance(Instance):
         """Tell of a death that was mended before anybody here has noticed it."""
         self._mended = f"{how}, and was started again there"
         words = f"{self.name}: {self._mended}"
-        self.tell(ServiceDied, how=how, when="and was started again there")
+        now = time.monotonic()
+        at = min(max(self.process.died_at, self.ready_at), now) if self.process.died_at else now
+        self.tell(ServiceDied, at=at, how=how, when="and was started again there")
         self.tell(ServiceRestarted, reason=how)
         pid, log, launch = self.process.pid, self.log.path, self.launch
-        self.tell(ServiceSpawned, pid=pid, command=launch.argv, cwd=launch.cwd, log=log)
+        where = {"command": launch.argv, "cwd": launch.cwd, "log": log}
+        self.tell(ServiceSpawned, pid=pid, **where, attached=True)
         self.tell(ServiceReady, after=0.0, looks=0, refusal="", url=self.url)
         emit(Warned(text=words, service=self.name))
 

@@ -30,6 +30,7 @@ from ..events import (
     ServiceResumed,
     ServiceStopped,
     ServiceStopping,
+    Warned,
     emit,
 )
 from ..output.excerpt import ERROR_LINES, Line, excerpt, shorten
@@ -38,7 +39,7 @@ from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Pause, Steps, wait
 from ..system import ports
 from ..unpatched import os, time
-from ..wording import Report, describe_exit
+from ..wording import Report, describe_exit, size
 from . import failures, recording
 from .lease import Lease
 from .process import Process
@@ -99,8 +100,8 @@ class Instance:
         #: before, a stop has nothing to do; it may have died
         self.in_use = False
         self.ready = False
-        #: seconds until it was ready
-        self.took = 0.0
+        #: seconds until it was ready, and the moment of that
+        self.took = self.ready_at = 0.0
         #: whether its processes are gone and its files are removed
         self.over = False
         #: whether this or an earlier instance was launched
@@ -146,6 +147,8 @@ class Instance:
         # its use, and its end
         #: whether events have told that it is ready, and that it has ended
         self.told_ready = self.told_end = False
+        #: whether it was told that its log lacks something
+        self._told_lost = False
         #: the moment at which its stop has begun; 0 before
         self.stop_began = 0.0
         #: in words, why another instance follows, if one does
@@ -175,6 +178,8 @@ class Instance:
         self.earlier: list[Line] = previous.earlier if previous is not None else []
         #: the position in the log at which the last test began; None before the first one
         self.since: int | None = None
+        #: the bytes that could not be stored before
+        self._lost_before = 0
 
     @property
     def starting(self) -> bool:
@@ -186,6 +191,7 @@ class Instance:
         if not self.in_use:
             return False
         self.process.pump()
+        self._warn_of_losses()
         ask = self.lives_elsewhere
         if ask is not None and self.process.ended:
             self.lives_elsewhere, self.outlasts = None, ask()
@@ -210,9 +216,30 @@ class Instance:
 
         :param url: its URL; empty if it has none.
         """
-        self.told_ready = True
-        self.took = time.monotonic() - self.began
-        self.tell(ServiceReady, after=self.took, looks=self.looks, refusal=self.refusal, url=url)
+        self.told_ready, self.ready_at = True, time.monotonic()
+        self.took = self.ready_at - self.began
+        asked = {"looks": self.looks, "refusal": self.refusal}
+        self.tell(ServiceReady, at=self.ready_at, after=self.took, url=url, **asked)
+
+    def tell_death(self, when: str) -> None:
+        """Emit that it has ended though nobody asked for that, at the moment at which it has.
+
+        :param when: the moment at which it was noticed, in words.
+        """
+        process, now = self.process, time.monotonic()
+        at = process.ended_at
+        if not at or (at < self.ready_at and process.exit_code in process.fine):
+            at = now  # nobody knows when the server has ended that a launcher has left
+        at = min(max(at, self.ready_at), now)  # it may have ended just before it was called ready
+        self.tell(ServiceDied, at=at, how=self.exit_words(), when=when)
+
+    def _warn_of_losses(self) -> None:
+        """Warn, once only, that output could not be stored, and so is missing in the log."""
+        lost = self.process.log_errno
+        if lost and self.told_ready and not self._told_lost:
+            self._told_lost = True
+            said = f"part of its log could not be written: {os.strerror(lost)}"
+            emit(Warned(text=f"{self.name}: {said}", service=self.name))
 
     def tell_stopping(self) -> None:
         """Emit that a stop has begun, once only."""
@@ -232,6 +259,7 @@ class Instance:
         if told:
             return
         now, facts = time.monotonic(), {"error": error, "how": self.exit_words()}
+        self._warn_of_losses()
         if self.told_ready:
             took = now - self.stop_began if self.stop_began else 0.0
             self.tell(ServiceStopped, after=took, **facts)
@@ -399,6 +427,7 @@ class Instance:
             # output that is not in the log yet belongs to the test before
             self.catch_up()
             first, self.since = self.since is None, self.log.size()
+            self._lost_before = self.process.lost_bytes
             if not first:
                 self.mark = max(self.mark, self.since)
 
@@ -423,7 +452,11 @@ class Instance:
 
     def excerpt(self) -> list[Line]:
         """The lines of output since the test began; repeated lines are folded."""
-        return excerpt(self.log, self.since or 0)
+        lines, lost = excerpt(self.log, self.since or 0), self.process.lost_bytes
+        if lost > self._lost_before:
+            count, why = size(lost - self._lost_before), os.strerror(self.process.log_errno)
+            lines.append(Line(f"[{count} of output could not be stored: {why}]", 0, 0))
+        return lines
 
     def wrote(self) -> tuple[list[str], str]:
         """The output during the test, without its middle if it is long, and the log's path.
@@ -469,7 +502,7 @@ class Instance:
         if ended_well and not process.lost and (self.one_shot or not self.waits):
             return None
         if self.died is None:
-            self.tell(ServiceDied, how=self.exit_words(), when=when)
+            self.tell_death(when)
             self.died = failures.died(self, when, process.left_others and ended_well)
         return self.died
 

@@ -48,6 +48,8 @@ class Process:
         self.keeps_no_orphans = False
         #: status of the main process once it has ended, as in subprocess
         self.exit_code: int | None = None
+        #: the moment at which what should run has ended, as the keeper has seen it; 0 if unknown
+        self.ended_at = 0.0
         #: whether no process of the service is alive
         self.ended = False
         #: whether other processes of the service were alive when the main process had ended
@@ -79,8 +81,8 @@ class Process:
         self.senders: list[tuple[int, object]] = []
         #: status and last line of the probe command that ended last
         self.probed: tuple[int, str] | None = None
-        #: errno of the first output that could not be stored
-        self.log_errno = 0
+        #: errno of the first output that could not be stored, and how many bytes could not be
+        self.log_errno = self.lost_bytes = 0
         #: at the stop: whether the main process had to be killed, how many others had to be, and
         #: how many could not be killed
         self.killed = (False, 0, 0)
@@ -194,6 +196,9 @@ class Process:
         elif verb == b"exited":
             self.exit_code, self.ended = int(fields[0]), self.gone or fields[1] == b"0"
             self.left_others |= fields[1] != b"0"
+            # of a main process that may end, what it has left should run
+            if fields[2:] and (not self.ended_at or self.exit_code in self.fine):
+                self.ended_at = float(fields[2])
         elif verb == b"output":
             self._watching = False
         elif verb == b"taken":
@@ -211,7 +216,7 @@ class Process:
                 False,
             )
         elif verb == b"lost":
-            self.log_errno = int(fields[0])
+            self.log_errno, self.lost_bytes = int(fields[0]), int(fields[1])
         elif verb == b"refused":
             self.refused = fields[0].decode(), int(fields[1])
         elif verb == b"stopping":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..clean import line_of
 from ..errors import StopFailed
-from ..events import ServiceDied, Warned, emit
+from ..events import Warned, emit
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Pause, Steps, run
 from ..unpatched import time
@@ -54,7 +54,7 @@ def stop(
         raise
     if instance.needed is not None and _died(instance, instance.needed, number):
         when = "before it was stopped"
-        instance.tell(ServiceDied, how=instance.exit_words(), when=when)
+        instance.tell_death(when)
         raise instance.exited(when)
     failure = _not_stopped(instance, number, grace, argv, was_running)
     if elsewhere and not failure:

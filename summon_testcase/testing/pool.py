@@ -24,9 +24,9 @@ from ..errors import (
     SummonError,
     sentence,
 )
-from ..events import ServiceRestarted, Warned, emit
+from ..events import Warned, emit
 from ..executors.deaths import all_of, ask, death_of, is_named, name_it
-from ..executors.executor import Executor, reset_and_tell, stands_idle
+from ..executors.executor import Executor, reset_and_tell, stands_idle, tell_restart
 from ..executors.simple import SimpleExecutor
 from ..foreign import is_foreign, let_through, suppress
 from ..orchestration.orchestrator import Orchestrator
@@ -292,9 +292,7 @@ class ServicePool:
             try:
                 with suppress(Exception):
                     part.stop()
-                if part._instance is not None:
-                    reason = "a test had stopped it" if death is None else sentence(death)
-                    part._instance.tell(ServiceRestarted, reason=reason)
+                tell_restart(part, "a test had stopped it" if death is None else sentence(death))
                 with part._attempt():
                     part.start()
             except Exception as error:

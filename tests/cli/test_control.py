@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from summon_testcase import ProcessExited
+from summon_testcase import AlreadyRunning, ProcessExited
 from summon_testcase.cli import control, signals
 from summon_testcase.cli.main import main
 from summon_testcase.stacks import registry
@@ -235,6 +235,43 @@ def test_a_failed_start_on_request_is_mended(stage: Stage, ask: Ask, how: str) -
     stage.remove_named_logs()
 
 
+def test_restarts_are_in_the_report(stage: Stage, ask: Ask) -> None:
+    """With their reasons; also those of an executor of one's own, and not one that fails."""
+    (stage.here / "own.py").write_text(
+        "from summon_testcase import Executor, SimpleExecutor\n"
+        "class Own(Executor):\n"
+        "    def start(self): return self\n"
+        "    def stop(self): pass\n"
+        "class Stack:\n"
+        "    a, b = SimpleExecutor('sleep 600'), SimpleExecutor('sleep 600')\n"
+        "    own = Own()\n"
+        "    own.after = (b,)\n"
+    )
+    with stage.start("up", "own.py", "--restart", "--report", "out") as process:
+        ask("wait", "--timeout", "30")
+        ask("restart", "b", "--cascade")
+        before = stage.pid_of("b")
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda: stage.pid_of("b") != before, "it is mended")
+        with Client(registry.find()) as client:
+            client.ask("stop", service="a")
+            client.ask("start", service="a")
+            with pytest.raises(AlreadyRunning):
+                client.ask("start", service="a")
+            client.ask("stop", service="a", until_closed=True)
+        eventually(lambda: stage.state_of("a") == "running", "it runs again")
+        ask("down")
+        process.communicate(timeout=PATIENCE)
+    made = json.loads((stage.here / "out" / "report.json").read_text())
+    reasons = {each["name"]: [why for _, why in each["restarts"]] for each in made["services"]}
+    death = "--restart: b: was killed by SIGKILL while the stack was up"
+    assert reasons == {
+        "a": ["a test had stopped it", "a test had stopped it"],
+        "b": ["summon restart b --cascade", death],
+        "own": ["summon restart b --cascade"],
+    }
+
+
 GROUPS = """
 from summon_testcase import Orchestrator, SimpleExecutor
 def nap(**options):
@@ -378,7 +415,7 @@ def test_several_stacks(stage: Stage, ask: Ask) -> None:
         another = Registration(how="up", target="x.py", file="/x.py", name="X")
         try:
             said = ask("down", status=1)
-            assert "several stacks run here: say which: other.py in" in said
+            assert "several stacks run here: say which, by its TARGET or its pid: other.py" in said
             assert "restarted" in ask("restart", "nap", "--target", "other.py")
             assert "is down" in ask("down", "other:Other")
         finally:
@@ -386,6 +423,31 @@ def test_several_stacks(stage: Stage, ask: Ask) -> None:
         said, _ = process.communicate(timeout=15)
     assert "summon | nap was restarted on request\n" in said
     assert process.returncode == 0
+
+
+def test_several_stacks_of_one_target(up: Stage, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a pid; without that the one which is up is meant, and not those of summon run."""
+    owner = up.stack()["pid"]
+    with up.start("run", "stack.py", "lone", "--", "sleep", "600") as first:
+        with up.start("run", "stack.py", "lone", "--", "sleep", "600") as second:
+
+            def are_up() -> bool:
+                stacks = json.loads(ask("ps", "--json"))
+                return [stack["state"] for stack in stacks] == ["running"] * 3
+
+            eventually(are_up, "all are up")
+            assert "web was restarted" in ask("restart", "web")
+            assert ask("ps", "stack.py").count("running\n") >= 3
+            monkeypatch.chdir("/")
+            assert f"(pid {first.pid}): running\n" in ask("ps", str(first.pid))
+            assert "no stack of 1 runs in /: what runs is " in ask("down", "1", status=1)
+            monkeypatch.chdir(up.here)
+            assert f"(pid {owner}) is down" in ask("down", "stack.py")
+            said = ask("down", "stack.py", status=1)
+            assert f"(pid {first.pid})" in said and f"(pid {second.pid})" in said
+            for process in (first, second):
+                assert f"(pid {process.pid}) is down" in ask("down", str(process.pid))
+                process.communicate(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(

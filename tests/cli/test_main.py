@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -34,7 +35,9 @@ def said(capsys: pytest.CaptureFixture[str], status: int, *words: str) -> str:
         ("up stack.py --cascade", "--cascade says what --watch restarts: give --watch GLOB, too"),
         ("up stack.py --watch nowhere/*.py", "--watch nowhere/*.py: there is no directory /"),
         ("run stack.py", "nothing to run: write summon run TARGET -- COMMAND"),
-        ("wait --timeout soon", "argument --timeout: invalid float value: 'soon'"),
+        ("wait --timeout soon", "argument --timeout: 'soon' is no number of seconds, such as 30"),
+        ("wait --timeout nan", "argument --timeout: 'nan' is no number of seconds, such as 30"),
+        ("wait --timeout=-1", "argument --timeout: '-1' is no number of seconds, such as 30"),
     ],
 )
 def test_usage(here: Path, capsys: pytest.CaptureFixture[str], words: str, expected: str) -> None:
@@ -107,3 +110,70 @@ def test_standard_output_on_a_disk_that_is_full(stage: Stage) -> None:
     for words in ("ps", "ps --json", "env", "env --json", "logs web", "restart lone", "down"):
         assert stage.redirected(">/dev/full", *words.split()) == complaint, words
     assert stage.stack() == {}
+
+
+OWN = """
+import errno
+from summon_testcase import Executor, Orchestrator, SimpleExecutor
+
+class Own(Executor):
+    def __init__(self, **raises):
+        self.raises = raises
+    def start(self):
+        self.say("start")
+    def stop(self):
+        self.say("stop")
+    def env(self):
+        self.say("env")
+        return {}
+    def running(self):
+        self.say("running")
+        return True
+    def say(self, what):
+        if what in self.raises:
+            raise self.raises[what]
+
+class Prepares(SimpleExecutor):
+    def prepare(self):
+        raise BrokenPipeError("as it should")
+
+pipe = {"it": Own(start=BrokenPipeError(errno.EPIPE, "as it should"))}
+terminal = {"it": Own(start=OSError(errno.EIO, "as it should"))}
+exits = {"it": Own(start=SystemExit(0))}
+prepares = {"it": Prepares("sleep 600")}
+inner = {"group": Orchestrator({"it": Own(start=KeyError("as it should"))})}
+stops = {"it": Own(stop=ValueError("as it should"))}
+tells = {"it": Own(env=BrokenPipeError("as it should"), running=KeyError("not this one"))}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("pipe", "it: start() raised BrokenPipeError: [Errno 32] as it should"),
+        ("terminal", "it: start() raised OSError: [Errno 5] as it should"),
+        ("exits", "start() raised SystemExit: 0"),
+        ("prepares", "it: prepare() raised BrokenPipeError: as it should"),
+        ("inner", "it: start() raised KeyError: 'as it should'"),
+        ("stops", "it: stop() raised ValueError: as it should"),
+        ("tells", "it: env() raised BrokenPipeError: as it should"),
+    ],
+)
+def test_what_code_of_the_user_raises_is_told(stage: Stage, name: str, expected: str) -> None:
+    """In a sentence; it is not taken for a terminal, or a pipe, that is gone."""
+    (stage.here / "own.py").write_text(OWN)
+    said = stage.summon("run", f"own:{name}", "--", "true", status=1)
+    assert re.fullmatch(
+        rf"summon: {re.escape(expected)} \({stage.here}/own\.py, line \d+\)\n", said
+    )
+
+
+def test_what_code_of_the_user_raises_in_the_background(stage: Stage) -> None:
+    """It is told to whoever asks."""
+    (stage.here / "own.py").write_text(OWN)
+    stage.summon("up", "-d", "own:tells")
+    assert "it: env() raised BrokenPipeError: as it should" in stage.summon("env", status=1)
+    assert "it    running" in stage.summon("ps")
+    stage.summon("down")
+    stage.summon("up", "-d", "own:stops")
+    assert "it: stop() raised ValueError: as it should" in stage.summon("down", status=1)

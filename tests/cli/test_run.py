@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -197,3 +198,21 @@ def test_killed_by_sigkill(stage: Stage) -> None:
         process.wait()
     os.kill(command, signal.SIGKILL)
     stage.summon("ps", status=1)
+
+
+def test_uses_are_marked_in_the_report(stage: Stage) -> None:
+    """Services of the stack are there once for each process that uses them, and started once."""
+    (stage.here / "shared.py").write_text(
+        "from summon_testcase import SimpleExecutor, SummonTestCase\n"
+        "class SharedTest(SummonTestCase):\n"
+        "    db = SimpleExecutor('sleep 600', scope='run', shared=True)\n"
+        "    def test(self): pass\n"
+    )
+    stage.env["GITHUB_STEP_SUMMARY"] = str(stage.here / "summary")
+    tests = [sys.executable, "-m", "unittest", "shared"]
+    stage.summon("run", "shared.py", "--report", "out", "--", *tests)
+    made = json.loads((stage.here / "out" / "report.json").read_text())
+    lives = [life for service in made["services"] for life in service["lives"]]
+    assert sorted(life["attached"] for life in lives) == [False, True]
+    summary = (stage.here / "summary").read_text()
+    assert re.search(r"\| SharedTest\.db \| [\d.]+ s \| 1 \| 0 \| 0 \|", summary), summary

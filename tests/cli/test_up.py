@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ..places import unshare
 from ..samples import PATIENCE, eventually, processes_with
 from .stage import Stage, ended
 
@@ -142,6 +144,44 @@ def test_a_death_is_mended(stage: Stage) -> None:
     stage.remove_named_logs()
 
 
+def test_a_full_disk_is_told(stage: Stage) -> None:
+    """Once, by the screen alone."""
+    (stage.here / "loud.py").write_text(
+        "from summon_testcase import OutputCoordinatedExecutor\n"
+        "class Loud:\n"
+        "    web = OutputCoordinatedExecutor(\n"
+        "        'echo up; until test -e go; do sleep 0.05; done; '\n"
+        "        'head -c 300000 /dev/zero; touch wrote; exec sleep 600', 'up', shell=True)\n"
+    )
+    (stage.here / "kept").mkdir()
+    stage.env["SUMMON_LOGS"] = "kept"
+    mount = 'mount -t tmpfs -o size=64k none kept; exec "$@"'
+    within = [*unshare("--user", "--map-root-user", "--mount"), "sh", "-c", mount, "sh"]
+    said = "web: part of its log could not be written: No space left on device"
+    with stage.start("up", "loud.py", within=within) as process:
+        eventually(stage.is_up, "it is up")
+        (stage.here / "go").touch()
+        eventually((stage.here / "wrote").exists, "the disk is full")
+        stage.summon("ps")
+        process.terminate()
+        told, _ = process.communicate(timeout=PATIENCE)
+    assert [line for line in told.splitlines() if said in line] == [f"summon | {said}"]
+
+
+@pytest.mark.parametrize("detach", [(), ("-d",)])
+def test_a_full_disk_for_the_registry(stage: Stage, detach: tuple[str, ...]) -> None:
+    """The start fails, and leaves no files."""
+    script = (
+        'mount -t tmpfs -o size=16k none "$XDG_RUNTIME_DIR"; '
+        'cat /dev/zero >"$XDG_RUNTIME_DIR/zeros" 2>/dev/null; '
+        '"$@"; echo $?; ls "$XDG_RUNTIME_DIR/summon_testcase"'
+    )
+    within = [*unshare("--user", "--map-root-user", "--mount"), "sh", "-c", script, "sh"]
+    said = stage.summon("up", *detach, "stack.py", within=within)
+    assert "cannot be written: [Errno 28] No space left on device" in said
+    assert said.endswith("\n1\nlock\n")
+
+
 def test_it_ends_when_nothing_runs_any_more(stage: Stage) -> None:
     (stage.here / "brief.py").write_text(
         "from summon_testcase import SimpleExecutor\n"
@@ -180,6 +220,7 @@ def test_watch(stage: Stage) -> None:
         "    lone = SimpleExecutor('sleep 600')\n"
     )
     words = ["up", "stack.py", "--watch", "code/*.conf", "--watch", "lone=code/*.txt", "--cascade"]
+    words += ["--report", "out"]
     with stage.terminal(*words) as terminal:
         terminal.expect(r"watching code/\*\.conf")
         before = {name: stage.pid_of(name) for name in ("db", "web", "lone")}
@@ -203,7 +244,10 @@ def test_watch(stage: Stage) -> None:
         terminal.expect("db restarted")
         terminal.sendintr()
         ended(terminal, 1)  # lone is dead
-    stage.remove_named_logs()
+    made = json.loads((stage.here / "out" / "report.json").read_text())
+    reasons = {each["name"]: [why for _, why in each["restarts"]] for each in made["services"]}
+    assert reasons["lone"] == ["--watch: code/a.txt has changed"]
+    assert reasons["db"] == ["--watch: code/db.conf has changed"] * 2
 
 
 def test_a_failed_restart_by_watch_is_told_once(stage: Stage) -> None:

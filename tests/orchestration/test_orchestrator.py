@@ -619,7 +619,7 @@ class TestStop:
             group.stop()
         assert events[3:] == ["stop c", "stop b", "stop a"]
         assert [str(error) for error in caught.value.errors] == ["c: was killed", "a hangs"]
-        assert "c: was killed\na hangs" in str(caught.value)
+        assert "c: was killed\nForeign 1: a hangs" in str(caught.value)
         assert not group.running()
 
     def test_one_error_is_raised_as_it_is(self, events: list[str]) -> None:

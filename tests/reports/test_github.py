@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from summon_testcase.reports import github
+
+from ..samples import ROOT
 
 NASTY = "a|b `c` <script> *d* @all %0A\x1b[31m ::error::no"
 
@@ -38,6 +42,35 @@ def test_no_text_breaks_an_annotation() -> None:
     assert line.startswith("::error title=ShopTest.we%2Cb%3A1::we,b:1: was killed%0A::error::a|b")
     assert line.endswith("100%25")
     assert not set("\x1b\r\n") & set(line)
+
+
+def test_uses_are_no_starts() -> None:
+    """Of a service that another process has started; what this tells of it is told once."""
+    died = {"at": 2.0, "how": "was killed by SIGKILL", "when": "during a test"}
+    own, attached = service("db", ready=1.5, died=died), service("db", ready=1.1, died=died)
+    attached["lives"][0]["attached"] = True
+    row = "| ShopTest.db | {} | {} | **1** | 0 |"
+    assert row.format("0.50 s", 1) in github.summary(report(own, attached, attached), "report")
+    assert row.format("attached", 0) in github.summary(report(attached), "report")
+
+
+def test_an_annotation_is_a_line_of_its_own(tmp_path: Path) -> None:
+    """Also behind the progress of a runner, whose line has not ended."""
+    script = (
+        "import sys\n"
+        "from summon_testcase.reports import github\n"
+        "print('.F. [100%]', end='', flush=True)\n"
+        f"github.annotate({report(*(service(n, failed=2.0, error='no') for n in 'ab'))!r})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": ROOT, "GITHUB_ACTIONS": "true"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    lines = [f"::error title=ShopTest.{name}::no" for name in "ab"]
+    assert done.stdout.splitlines() == [".F. [100%]", *lines], done
 
 
 def test_only_what_failed_itself_is_annotated() -> None:

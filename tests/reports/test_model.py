@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import unittest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,9 @@ from summon_testcase import events
 from summon_testcase.reports.directory import Directory
 from summon_testcase.reports.model import report
 from summon_testcase.reports.recorder import Recorder
+from summon_testcase.reports.trace import trace
+
+from .test_trace import complaints
 
 NASTY = b"hello\n\x1b[32mgreen\x1b[0m </script>\xff\xfe\x00\n"
 
@@ -119,6 +123,25 @@ class ModelTest(unittest.TestCase):
         self.assertLess(since, until)
         self.assertLess(second["stopping"], second["stopped"])
         self.assertEqual(second["how"], "exited with status 0")
+
+    def test_a_death_that_is_noticed_late(self):
+        """It is older than what was told before it, and what was written since is no matter."""
+        self.start()
+        self.tell(events.TestBegan, test="it", services=("web",))
+        moment = time.monotonic()
+        self.write(b"during\n")
+        self.tell(events.ServiceReset, after=0.1)
+        self.write(b"at last\n")
+        self.tell(events.ServiceDied, at=moment, how="was killed by SIGKILL", when="during it")
+        self.tell(events.TestEnded, test="it", outcome="failed")
+        self.tell(events.ServiceStopped)
+        life = self.life()
+        ((reset, _),) = report(self.directory)["services"][0]["resets"]
+        self.assertLess(life["ready"], life["died"]["at"])
+        self.assertLess(life["died"]["at"], reset)
+        self.assertEqual(life["marks"], sorted(life["marks"]))
+        self.assertEqual(self.wrote_during("it"), "during\nat last\n")
+        self.assertEqual(complaints(trace(report(self.directory))), [])
 
     def test_shows_all_that_was_written_during_a_test_that_failed(self):
         self.start()

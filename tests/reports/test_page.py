@@ -78,20 +78,23 @@ def test_tests_that_passed_are_left_out_last() -> None:
     assert [test[4] for test in data(html)["tests"]] == ["error"]
 
 
-#: how many pixels are red in the lane of the first service that is called so
-RED = """
-    const name = arguments[0], lanes = document.querySelector("#lanes");
+#: how many pixels have a colour of the page in the lane of the first service that is called so
+COLOURED = """
+    const [name, colour] = arguments, lanes = document.querySelector("#lanes");
     const label = [...document.querySelectorAll("#labels button")].find(
         (button) => button.textContent.startsWith(name));
     const copy = new OffscreenCanvas(innerWidth, label.offsetHeight);
     const pen = copy.getContext("2d", {willReadFrequently: true});
     pen.drawImage(lanes.querySelector("canvas"), 0, lanes.scrollTop - label.offsetTop);
     const {data} = pen.getImageData(0, 0, copy.width, copy.height);
-    let red = 0;
+    pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(`--${colour}`);
+    pen.fillRect(0, 0, 1, 1);
+    const wanted = pen.getImageData(0, 0, 1, 1).data;
+    let found = 0;
     for (let at = 0; at < data.length; at += 4) {
-        if (data[at] > 180 && data[at + 1] < 80 && data[at + 2] < 100) red += 1;
+        if ([0, 1, 2, 3].every((part) => Math.abs(data[at + part] - wanted[part]) < 30)) found += 1;
     }
-    return red;
+    return found;
 """
 #: the ink of a text, and what is behind it
 COLOURS = """
@@ -161,10 +164,18 @@ class PageTest(SummonMixin, unittest.TestCase):
         (cls.place / "attachments").mkdir()
         (cls.place / "attachments" / "basket.png").write_bytes(PICTURE)
         made_up = {"large": run(), "small": run(12, 7, 1), "untested": run(0, 5, 2)}
+        for name, later in {"together": 0.0, "apart": 1.0}.items():
+            made_up[name] = run(12, 7, 1)
+            (again,) = (one for one in made_up[name]["services"] if one["restarts"])
+            again["restarts"][0][0] = again["lives"][0]["died"]["at"] + later
         failed = made_up["untested"]["services"][-1]["lives"][-1]
         failed.update(ready=None, failed=failed["ready"], error="mail is not ready\nbut why")
         cancelled = made_up["untested"]["services"][-2]["lives"][-1]
         cancelled.update(ready=None, failed=cancelled["starting"], error="cancelled")
+        made_up["attached"] = run(12, 7, 1)
+        (again,) = (one for one in made_up["attached"]["services"] if one["restarts"])
+        lives = [{**life, "attached": True} for life in again["lives"]]
+        made_up["attached"]["services"].append({**again, "id": "p1.attached", "lives": lives})
         mail = made_up["small"]["services"][2]["lives"][0]
         mail.update(excerpt=[], marks=[], shortened=True)
         for name, made in {**made_up, "empty": {}}.items():
@@ -217,6 +228,12 @@ class PageTest(SummonMixin, unittest.TestCase):
     def chosen(self) -> str:
         return self.find("#list [aria-selected=true] .name").text
 
+    def coloured(self, name: str, colour: str) -> int:
+        """How many pixels have a colour in the lane of a service."""
+        count = self.browser.execute_script(COLOURED, name, colour)
+        assert isinstance(count, int)
+        return count
+
     def shown(self) -> str:
         """The times that the lanes show; empty for all."""
         self.frame()
@@ -237,10 +254,33 @@ class PageTest(SummonMixin, unittest.TestCase):
                 self.assertIn("was killed by SIGKILL", first.text)
                 inside = first.find_element("css selector", ".inside")
                 self.assertEqual(inside.text.split("\n")[-1], "1:M # Out of memory")
-                self.assertGreater(self.browser.execute_script(RED, "redis"), 20)
-                self.assertEqual(self.browser.execute_script(RED, "postgres"), 0)
+                self.assertGreater(self.coloured("redis", "dead"), 20)
+                self.assertEqual(self.coloured("postgres", "dead"), 0)
                 self.assertEqual(len(self.all("#labels .process")), 8)
                 self.assertEqual(len(self.all("#labels .service")), 50)
+
+    def test_a_death_and_the_restart_after_it_are_both_seen(self) -> None:
+        """Though with restart=True they may be at the same moment: neither hides the other."""
+        for scheme in ("light", "dark"):
+            with self.subTest(scheme):
+                seen = {}
+                for name in ("apart", "together"):
+                    self.open(name, scheme=scheme)
+                    # the lines of the chosen test go through all lanes
+                    lines = self.coloured("postgres", "accent")
+                    crosses = self.coloured("redis", "dead")
+                    seen[name] = crosses, self.coloured("redis", "accent") - lines
+                for apart, together in zip(seen["apart"], seen["together"], strict=True):
+                    self.assertGreater(apart, 20)
+                    self.assertGreater(together, 0.9 * apart)
+
+    def test_what_is_attached_is_counted_once(self) -> None:
+        self.open("attached")
+        labels = [label.text for label in self.all("#labels .service") if "redis" in label.text]
+        self.assertEqual(sorted("attached" in label for label in labels), [False, True])
+        figures = self.find("#figures").text.split("\n")
+        for name, count in {"services": "7", "death: redis": "1", "restart": "1"}.items():
+            self.assertEqual(figures[figures.index(name) - 1], count)
 
     def test_nothing_is_cut_off(self) -> None:
         for width, height in (1280, 800), (390, 844):

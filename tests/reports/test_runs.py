@@ -288,6 +288,55 @@ def test_a_full_disk(runs: Runs) -> None:
     assert done.stderr.count("RuntimeWarning: SUMMON_REPORT") == 1
 
 
+LOUD = """
+import os, time, unittest
+from summon_testcase import OutputCoordinatedExecutor, SummonTestCase
+
+LOUD = "echo ready; while read word; do head -c 300000 /dev/zero | tr '\\\\0' x; touch $word; done"
+
+class LoudTest(SummonTestCase):
+    web = OutputCoordinatedExecutor(["sh", "-c", LOUD], "ready")
+
+    def tearDown(self):
+        while not os.path.exists(self.id()):
+            time.sleep(0.01)
+
+    def test_passes(self):
+        self.web.sendline(self.id())
+
+    def test_fails(self):
+        self.test_passes()
+        self.tearDown()
+        self.fail("as it should")
+"""
+
+
+@linux
+@pytest.mark.parametrize("test", ["test_passes", "test_fails"])
+def test_a_full_disk_for_the_logs(runs: Runs, test: str) -> None:
+    """A warning says so, and a test that fails how much it lacks."""
+    (runs.path / "loud.py").write_text(LOUD)
+    (runs.path / "kept").mkdir()
+    mount = "mount -t tmpfs -o size=64k none kept; "
+    shell = f'{mount} exec "$0" -m unittest loud.LoudTest.{test}'
+    done = subprocess.run(
+        [*unshare("--user", "--map-root-user", "--mount"), "sh", "-c", shell, sys.executable],
+        cwd=runs.path,
+        env={**os.environ, "PYTHONPATH": ROOT, "SUMMON_LOGS": "kept", "SUMMON_REPORT": "report"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == (test == "test_fails"), done.stderr
+    warning = "web: part of its log could not be written: No space left on device"
+    assert done.stderr.count(warning) == 1
+    lacks = re.findall(r"\[(\d+) KiB of output could not be stored: No space .*\]", done.stderr)
+    assert len(lacks) == (test == "test_fails")
+    assert all(200 < int(number) < 300 for number in lacks)
+    made = json.loads((runs.path / "report" / "report.json").read_text())
+    assert [each["text"] for each in made["warnings"]] == [warning]
+
+
 BOTH = """
 import pytest
 from summon_testcase import OutputCoordinatedExecutor, summon_fixture

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from summon_testcase import (
     SummonTestCase,
     subscribe,
 )
-from summon_testcase.events import ServiceDied, ServiceRestarted, Warned
+from summon_testcase.events import Event, ServiceDied, ServiceRestarted, Warned
 from summon_testcase.scheduling.deadline import Deadline
 from summon_testcase.services import Redis
 from summon_testcase.services.client import Client as Conversation
@@ -441,9 +442,17 @@ def test_what_was_written_before_is_of_no_interest(stack: Stack) -> None:
 def test_a_death(stack: Stack) -> None:
     def test(case: Any) -> None:
         os.kill(case.cache.pid, signal.SIGKILL)
+        eventually(lambda: not case.cache.running(), "its end")
+        known.append(time.monotonic())
         case.fail("no answer")
 
+    known: list[float] = []
+    told: list[Event] = []
+    unsubscribe = subscribe(told.append)
     result = run(stack.case(test=test))
+    unsubscribe()
+    (died,) = (event for event in told if isinstance(event, ServiceDied))
+    assert died.at <= known[0]  # and not when it was noticed
     ((_, said),) = result.failures + result.errors
     owner = f"shop.py in {stack.place} (pid {stack.entry.pid})"
     assert f"cache: was killed by SIGKILL in the stack of {owner} during ShopTest.test" in said
@@ -493,6 +502,27 @@ def test_a_restart_of_somebody_else_that_fails() -> None:
     with brought_up(FRAIL) as stack:
         assert "frail: exited with status 3 in the stack of" in error_of(stack.case(test=test))
         reset()
+
+
+def test_a_death_that_is_mended_has_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that at which the process of the tests has noticed it."""
+
+    def test(case: Any) -> None:
+        pid = case.cache.pid
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: stack.service("cache")["pid"] != pid, "its owner has mended it")
+        known.append(time.monotonic())
+
+    known: list[float] = []
+    told: list[Event] = []
+    monkeypatch.setenv("RESTART", "1")
+    with brought_up(f"{HEAD}{CACHE}") as stack:
+        end = subscribe(told.append)
+        passed(stack.case(test=test))
+        end()
+        reset()
+    (died,) = (event for event in told if isinstance(event, ServiceDied))
+    assert died.at <= known[0]
 
 
 def test_a_death_that_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:

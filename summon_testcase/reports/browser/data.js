@@ -44,6 +44,8 @@ services.forEach((service, number) => {
   service.lives ||= [];
   service.resets ||= [];
   service.restarts ||= [];
+  // another process has started it
+  service.attached = service.lives.length > 0 && service.lives.every((life) => life.attached);
   service.process = processes.find((process) => process.id === service.process);
   for (const life of service.lives) {
     seen(
@@ -120,7 +122,15 @@ function deathsOf(service) {
   });
 }
 for (const service of services) service.deaths = deathsOf(service);
-const deaths = services.flatMap((service) => service.deaths).sort((a, b) => a.at - b.at);
+/* Without those that are attached to one in another lane, of which this lane tells all. */
+const distinct = services.filter(
+  (service) =>
+    !service.attached ||
+    !services.some(
+      (other) => !other.attached && other.name === service.name && other.owner === service.owner,
+    ),
+);
+const deaths = distinct.flatMap((service) => service.deaths).sort((a, b) => a.at - b.at);
 const died = deaths.filter((death) => !death.byTest && !death.start);
 // a start is cancelled since another one has failed, which is the one to look at
 const unstarted = deaths.filter((death) => death.start && death.how !== "cancelled");

@@ -188,24 +188,25 @@ function drawService(pen, service, y) {
     pen.arc(x, middle, 1.8, 0, 7);
     pen.fill();
   }
+  const marks = [
+    ...service.deaths.map((death) => death.at),
+    ...service.restarts.map(([at]) => at),
+  ].map(xOf);
+  for (const death of service.deaths) cross(pen, xOf(death.at), middle, death.short, marks);
+  // below the crosses, since a restart is often at the moment of a death
   for (const [at] of service.restarts) {
     const x = xOf(at);
     pen.fillStyle = colour.accent;
     pen.strokeStyle = colour.sheet;
     pen.lineWidth = 1.5;
     pen.beginPath();
-    pen.moveTo(x, y + 4);
-    pen.lineTo(x + 5, y + LANE - 5);
-    pen.lineTo(x - 5, y + LANE - 5);
+    pen.moveTo(x, y + LANE - 9.5);
+    pen.lineTo(x + 6, y + LANE - 1.5);
+    pen.lineTo(x - 6, y + LANE - 1.5);
     pen.closePath();
     pen.stroke();
     pen.fill();
   }
-  const marks = [
-    ...service.deaths.map((death) => death.at),
-    ...service.restarts.map(([at]) => at),
-  ].map(xOf);
-  for (const death of service.deaths) cross(pen, xOf(death.at), middle, death.short, marks);
 }
 function drawTests(pen, lane, y) {
   const high = LANE - 7;

@@ -15,7 +15,7 @@ function head() {
     : tests.length
       ? `${tests.length === 1 ? "The test" : `All ${all}`} passed`
       : services.length
-        ? `${counted(services.length, "service")}, no tests`
+        ? `${counted(distinct.length, "service")}, no tests`
         : "Nothing was recorded";
   $("h1").textContent = verdict;
   document.title = verdict;
@@ -67,8 +67,8 @@ function head() {
     figure(number(passed), "passed", {onclick: () => list("passed")});
     if (skipped) figure(number(skipped), "skipped", {onclick: () => list("skipped")});
   }
-  figure(number(services.length), services.length === 1 ? "service" : "services");
-  const starts = services.flatMap((service) =>
+  figure(number(distinct.length), distinct.length === 1 ? "service" : "services");
+  const starts = distinct.flatMap((service) =>
     service.lives
       .filter((life) => life.ready != null)
       .map((life) => ({service, life, took: life.ready - life.starting})),
@@ -106,7 +106,7 @@ function head() {
       unstarted.length === 1 ? `failed start: ${unstarted[0].service.name}` : "failed starts",
       lead(unstarted),
     );
-  const sum = (facts) => services.reduce((total, service) => total + service[facts].length, 0);
+  const sum = (facts) => distinct.reduce((total, service) => total + service[facts].length, 0);
   if (sum("restarts"))
     figure(number(sum("restarts")), sum("restarts") === 1 ? "restart" : "restarts");
   if (sum("resets")) figure(number(sum("resets")), sum("resets") === 1 ? "reset" : "resets");

@@ -29,13 +29,8 @@ function issue(about) {
   }
   if (about.length > told.length)
     said.push(`… and ${counted(about.length - told.length, "more test", "more tests")}`);
-  const others = [...unstarted, ...died].filter(
-    (death) =>
-      !told.some(
-        (test) =>
-          death.at >= test.began && death.at <= test.known && test.services.includes(death.service),
-      ),
-  );
+  const known = new Set(told.flatMap(evidences).flatMap((one) => one.fatal));
+  const others = [...unstarted, ...died].filter((death) => !known.has(death));
   for (const death of others.slice(0, 20))
     said.push(`**${clean(fullName(death.service))}** ${clean(death.how)} at ${moment(death.at)}`);
   const facts = Object.entries({...report.versions, ...report.machine}).map(

@@ -82,7 +82,8 @@ function label(row) {
     inside = [el("span", {class: "name"}, labelOf(process)), el("span", {class: "of"}, said)];
   } else if (kind === "service") {
     Object.assign(attributes, {title: fullName(service), onclick: () => choose(service)});
-    inside = [el("span", {class: "name"}, service.name), el("span", {class: "of"}, service.owner)];
+    const of = [service.owner, service.attached && "attached"].filter(Boolean).join(", ");
+    inside = [el("span", {class: "name"}, service.name), el("span", {class: "of"}, of)];
     const count = (facts, glyph, name) =>
       service[facts].length &&
       inside.push(
