@@ -209,13 +209,14 @@ def boundary_of_start(start: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(start)
     def public(*args: P.args, **kwargs: P.kwargs) -> R:
         __tracebackhide__ = hidden
+        it: Any = args[0]
+        before = it._last_start()
         try:
             return start(*args, **kwargs)
         except BaseException as error:
             if is_ours(error):
                 raise trimmed(error)
-            it: Any = args[0]
-            it._undo_start()
+            it._undo_start(before)
             raise
 
     return public

@@ -84,6 +84,7 @@ class _Instance(_Facts):
 
     launched = in_use = True
     starting = over = False
+    starter = None
 
     @property
     def process(self) -> _Instance:

@@ -17,6 +17,7 @@ from ..unpatched import stay_imported, time
 from .loading import load
 
 if TYPE_CHECKING:
+    from ..scheduling.caller import Caller
     from ..supervision.instance import Instance
 
 E = TypeVar("E", bound="Executor")
@@ -442,8 +443,15 @@ class Executor:
         """End it at once after Ctrl-C in its start or stop, by any method that it has."""
         getattr(self, "kill", self.stop)()
 
-    def _undo_start(self) -> None:
-        """End it, if it runs, after an interrupt that came when the start had succeeded."""
+    def _last_start(self) -> Caller | None:
+        """Who has called the last start that was not refused; the object tells starts apart."""
+        return None
+
+    def _undo_start(self, before: Caller | None) -> None:
+        """End it, if it runs, after an interrupt that came when the start had succeeded.
+
+        :param before: what :meth:`_last_start` returned when the start was called.
+        """
         if getattr(self, "running", bool)():
             self._clear()
 

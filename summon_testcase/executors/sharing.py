@@ -19,7 +19,7 @@ from ..unpatched import os
 from .address import told_url
 from .elsewhere import told_match
 from .fingerprint import fingerprint
-from .running import hold
+from .running import handover, hold
 from .start import fine, refuse_twice
 
 if TYPE_CHECKING:
@@ -123,7 +123,14 @@ def _lead(
     argv, cwd = tuple(told.get("command", ("",))), told.get("cwd", "")
     instance.launch = instance.process.launch = Launch(argv, argv[0], {}, cwd, fine=fine(executor))
     instance.one_shot, instance.serves = executor._one_shot, executor._serves
-    executor._instance = instance
+    with handover:
+        try:
+            # another thread may have begun a life while the owner was asked
+            refuse_twice(executor)
+        except AlreadyRunning:
+            instance.process.forget()
+            raise
+        executor._instance = instance
     hold(executor, instance)
     run.begin()
     kind, after = type(executor).__name__, executor._referred_to()

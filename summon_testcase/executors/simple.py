@@ -22,6 +22,7 @@ from ..declaration.concealed import concealing
 from ..declaration.directory import declaring_place
 from ..declaration.lifetime import Reset, Scope
 from ..errors import InvalidArgument, StopFailed, is_ours
+from ..scheduling.caller import Caller, is_own
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Steps, run
 from ..supervision import interpreter  # noqa: F401  # it remembers how we were started
@@ -441,7 +442,7 @@ class SimpleExecutor(Copied, Addressed):
             run(self._starting())
             return self
         except BaseException as error:
-            instance = self._instance
+            instance = self._begun_since(before)
             if instance is not None and not is_ours(error):
                 # Ctrl-C may have come when the service was ready already
                 same = before is not None and before.lease is instance.lease
@@ -661,11 +662,26 @@ class SimpleExecutor(Copied, Addressed):
         try:
             yield
         except BaseException:
-            instance = self._instance
-            # if the service was running already, that was the error, and it goes on
-            if instance is not None and instance is not before and instance.in_use:
+            instance = self._begun_since(before)
+            if instance is not None and instance.in_use:
                 self._finish(instance, self._stays())
             raise
+
+    def _begun_since(self, before: Instance | None) -> Instance | None:
+        """The life that a start which this thread or task has called has begun, if there is one.
+
+        :param before: the last life when it was called.
+        """
+        former = None if before is None else before.starter
+        return self._instance if is_own(self._last_start(), former) else None
+
+    def _last_start(self) -> Caller | None:
+        instance = self._instance
+        return None if instance is None else instance.starter
+
+    def _undo_start(self, before: Caller | None) -> None:
+        if is_own(self._last_start(), before):
+            super()._undo_start(before)
 
     def _clear(self) -> None:
         """End it at once after Ctrl-C in its start or stop, by any method that it has."""

@@ -30,8 +30,10 @@ from ..executors.executor import (
     stop_of,
     tell_restart,
 )
+from ..executors.running import handover
 from ..executors.simple import SimpleExecutor
 from ..foreign import let_through, suppress
+from ..scheduling.caller import Caller, here, is_own
 from ..scheduling.graph import GraphRun, reverse
 from ..scheduling.steps import Steps, nothing, run
 from ..tracebacks import boundary, boundary_of_start, boundary_on_a_loop, hidden, warn_on_a_loop
@@ -78,13 +80,15 @@ class Orchestrator(Copied, Group):
         self._culprit = ""
         #: members that were killed, and have not been stopped since
         self._killed: list[str] = []
+        #: for each member that the last start has come to, who had called its start before that
+        self._before: dict[str, Caller | None] = {}
 
     # -- copies --
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy is a declaration that has not been started."""
-        state = {**vars(self), "_started": [], "_order": [], "_killed": []}
-        for bound in ("_services", "_start", "_in_testcase"):
+        state = {**vars(self), "_started": [], "_order": [], "_killed": [], "_before": {}}
+        for bound in ("_services", "_start", "_starter", "_in_testcase"):
             state.pop(bound, None)
         return state
 
@@ -123,11 +127,12 @@ class Orchestrator(Copied, Group):
     def _begin(self: O) -> O:
         self._refuse_elsewhere()
         self._check()
+        before = self._starter
         try:
             run(self._starting())
             return self
         except BaseException as error:
-            if not is_ours(error):
+            if not is_ours(error) and is_own(self._starter, before):
                 # needed if Ctrl-C came when all were ready already, or during the clean-up
                 self._clear()
                 vars(self).pop("_start", None)
@@ -135,14 +140,19 @@ class Orchestrator(Copied, Group):
 
     #: the start that is under way
     _start: GraphRun | None = None
+    #: who has called the last start that was not refused: a new object at each start
+    _starter: Caller | None = None
 
     def _starting(self) -> Steps[None]:
         """The start as steps."""
         graph_run = GraphRun(self._graph, self._starting_of)
         try:
-            # setdefault() is one step, so that one of two threads is refused
-            if self._started or vars(self).setdefault("_start", graph_run) is not graph_run:
-                state = "running" if self._started else "being started"
+            with handover:
+                # asked in this order, since a start that comes to its end has started members
+                state = "being started" if self._start else "running" if self._started else ""
+                if not state:
+                    self._start, self._starter, self._before = graph_run, here(), {}
+            if state:
                 raise AlreadyRunning(
                     f"{self._called}: is {state} already: call stop() first",
                     executor=self.name or None,
@@ -175,6 +185,8 @@ class Orchestrator(Copied, Group):
 
     def _starting_of(self, key: str) -> Steps[None]:
         member = self._members[key]
+        if isinstance(member, Executor):
+            self._before[key] = member._last_start()
         done = isinstance(member, SimpleExecutor) and member._needs_no_start()
         return nothing() if done else start_of(member, key)
 
@@ -197,7 +209,7 @@ class Orchestrator(Copied, Group):
         errors = graph_run.cancel()
         # also members that became ready just when the start failed, or when Ctrl-C came
         self._started = graph_run.done + [
-            key for key in graph_run.under_way if key not in graph_run.done
+            key for key in self._begun(graph_run) if key not in graph_run.done
         ]
         try:
             yield from self._stopping()
@@ -331,21 +343,24 @@ class Orchestrator(Copied, Group):
 
     @contextlib.contextmanager
     def _attempt(self) -> Iterator[None]:
-        before = bool(self._started) or self._start is not None
+        before = self._starter
         try:
             yield
         except BaseException:
-            if not before:
+            if is_own(self._starter, before):
                 self._clear()
             raise
+
+    def _last_start(self) -> Caller | None:
+        return self._starter
 
     def _clear(self) -> None:
         """After Ctrl-C in a start or stop: kill what is left of the members."""
         with suppress(StopFailed):
             self._each(_clear)
 
-    def _undo_start(self) -> None:
-        if self._started:
+    def _undo_start(self, before: Caller | None) -> None:
+        if self._started and is_own(self._starter, before):
             self._clear()
 
     def _each(self, end: Callable[[Startable], object]) -> None:
@@ -372,7 +387,20 @@ class Orchestrator(Copied, Group):
         if graph_run is None:
             return self._started[::-1]
         graph_run.called_off = True
-        return list(dict.fromkeys([*graph_run.under_way, *self._started[::-1]]))
+        return list(dict.fromkeys([*self._begun(graph_run), *self._started[::-1]]))
+
+    def _begun(self, graph_run: GraphRun) -> list[str]:
+        """The members whose start is under way, but for those that somebody else has started."""
+        return [key for key in graph_run.under_way if not self._is_anothers(key)]
+
+    def _is_anothers(self, key: str) -> bool:
+        member = self._members[key]
+        if not isinstance(member, Executor):
+            return False
+        last, before = member._last_start(), self._before.get(key)
+        if last is before:
+            return last is not None and bool(getattr(member, "running", bool)())
+        return last != self._starter
 
     def _can_part(self) -> bool:
         members = self._members.values()
@@ -513,8 +541,11 @@ class orchestrated(contextlib.ContextDecorator):
         self._orchestrator.start()
         return self
 
-    def _undo_start(self) -> None:
-        self._orchestrator._undo_start()
+    def _last_start(self) -> Caller | None:
+        return self._orchestrator._last_start()
+
+    def _undo_start(self, before: Caller | None) -> None:
+        self._orchestrator._undo_start(before)
 
     @boundary
     def stop(self) -> None:

@@ -35,6 +35,7 @@ from ..events import (
 )
 from ..output.excerpt import ERROR_LINES, Line, excerpt, shorten
 from ..readiness.probe import failed
+from ..scheduling.caller import here
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Pause, Steps, wait
 from ..system import ports
@@ -85,6 +86,8 @@ class Instance:
         self.name = name
         self.owner = owner
         self.limits = limits
+        #: who has called the start that has made it
+        self.starter = here()
         if lease is None and previous is not None and previous.lease.lasts():
             lease = previous.lease
         self.lease = Lease(name) if lease is None else lease

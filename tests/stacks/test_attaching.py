@@ -13,6 +13,7 @@ import tempfile
 import time
 import unittest
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from summon_testcase import (
+    AlreadyRunning,
     AttachFailed,
     Defaults,
     InvalidArgument,
@@ -325,6 +327,20 @@ def test_faults_reach_its_owner(stack: Stack) -> None:
     passed(stack.case(test=test, test_begins=test_begins_with_one_that_runs))
     reset()
     assert stack.service("cache")["state"] == "running"
+
+
+def test_two_threads_start_it_again(stack: Stack) -> None:
+    """One of them is told that it is running already."""
+
+    def test(case: Any) -> None:
+        case.cache.kill()
+        with ThreadPoolExecutor(2) as threads:
+            found = [threads.submit(case.cache.start).exception for _ in range(2)]
+            errors = [error for get in found if (error := get()) is not None]
+        case.assertEqual([type(error) for error in errors], [AlreadyRunning])
+        case.assertTrue(case.cache.running())
+
+    passed(stack.case(test=test))
 
 
 def test_somebody_else_restarts_it(stack: Stack) -> None:
