@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable
 
 from ..errors import ProcessExited, StopFailed, SummonError, blamed, sentence
-from ..foreign import let_through
+from ..foreign import is_foreign, let_through
 from ..scheduling.steps import Steps, run, run_all
 from .executor import Executor
 
@@ -86,13 +86,33 @@ def note_on(error: BaseException, deaths: Iterable[Exception]) -> None:
             first.__cause__ = death
 
 
+def must_arrive(error: BaseException) -> bool:
+    """Whether an exception has to leave a block unchanged, whatever goes wrong at its end.
+
+    Somebody waits for just this one: a runner for Ctrl-C, an event loop for the end of a task, a
+    test for what its signal handler has raised.
+    """
+    return not isinstance(error, Exception) or is_foreign(error)
+
+
+def tell_too(error: BaseException, failure: Exception) -> None:
+    """Tell of a failure at the end of a block, when the block's own exception has to leave it."""
+    from ..events import Warned, emit
+
+    note_on(error, [failure])
+    # whoever catches the exception may show no notes, or nothing
+    service = getattr(failure, "executor", None) or ""
+    emit(Warned(text=str(failure), service=service, level="error"))
+
+
 def leave(
     error: BaseException | None, stop: Steps[None], executors: Iterable[Executor]
 ) -> Steps[None]:
     """Stop the executors of a block at its end, and report deaths that came in the block.
 
     :param error: the exception that leaves the block; it gets notes about the deaths. If there is
-        none, the first death is raised.
+        none, the first death is raised. An error of the stop is raised in its place, but for
+        Ctrl-C and the like, see :func:`must_arrive`.
     :param stop: stops all of the executors.
     """
     if error is None:
@@ -104,7 +124,9 @@ def leave(
         deaths, failure = yield from _stop(stop)
         note_on(error, deaths)
         if failure is not None:
-            raise failure
+            if not must_arrive(error):
+                raise failure
+            tell_too(error, failure)
 
 
 def stop_and_tell(stop: Steps[None], executors: Iterable[Executor]) -> Steps[None]:

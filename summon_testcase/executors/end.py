@@ -46,12 +46,15 @@ def steps(
         del failure
 
 
-def kill(executor: SimpleExecutor, keep_lease: bool) -> None:
-    """Kill the processes of the last start, if there are any, and clean up after them."""
+def kill(executor: SimpleExecutor, keep_lease: bool, failure: BaseException | None = None) -> None:
+    """Kill the processes of the last start, if there are any, and clean up after them.
+
+    :param failure: the exception that is being raised, if there is one; see :func:`finish`.
+    """
     instance = executor._instance
     # a start that has launched nothing yet cleans up itself
     if instance is not None and not instance.starting and not executor._elsewhere:
-        executor._finish(instance, keep_lease)
+        executor._finish(instance, keep_lease, failure)
 
 
 def finish(

@@ -11,7 +11,7 @@ from ..declaration.arguments import perform
 from ..declaration.defaults import of_class
 from ..declaration.lifetime import Scope
 from ..errors import is_ours
-from ..scheduling.steps import Steps, nothing
+from ..scheduling.steps import Steps, nothing, run
 from ..tracebacks import boundary, boundary_of_start, boundary_on_a_loop, warn, warn_on_a_loop
 from ..unpatched import stay_imported, time
 from .loading import load
@@ -303,7 +303,9 @@ class Executor:
 
     @boundary
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self._stop_at_once()
+        from .deaths import leave
+
+        run(leave(error, at_once(self._stop_at_once), self._everyone()))
 
     def _stop_at_once(self) -> None:
         with _told("stopping", self):

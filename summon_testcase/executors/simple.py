@@ -22,6 +22,7 @@ from ..declaration.concealed import concealing
 from ..declaration.directory import declaring_place
 from ..declaration.lifetime import Reset, Scope
 from ..errors import InvalidArgument, StopFailed, is_ours
+from ..foreign import let_through
 from ..scheduling.caller import Caller, is_own
 from ..scheduling.deadline import Deadline
 from ..scheduling.steps import Steps, run
@@ -32,7 +33,7 @@ from ..wording import at, signal_name
 from . import checks, end, references
 from .address import Addressed
 from .copies import Copied
-from .deaths import leave
+from .deaths import leave, must_arrive, tell_too
 from .executor import at_once, overridden
 from .loading import load, warm_up
 from .running import handover, hold, let_go
@@ -446,7 +447,7 @@ class SimpleExecutor(Copied, Addressed):
             if instance is not None and not is_ours(error):
                 # Ctrl-C may have come when the service was ready already
                 same = before is not None and before.lease is instance.lease
-                self._finish(instance, keep_lease=same)
+                self._finish(instance, same, error)
             raise
 
     _native_start = start
@@ -540,7 +541,7 @@ class SimpleExecutor(Copied, Addressed):
         except BaseException as error:
             if not (isinstance(error, InvalidArgument) and is_ours(error)):
                 # Ctrl-C may have come before the stop has cleaned up
-                end.kill(self, self._stays())
+                end.kill(self, self._stays(), error)
             raise
 
     _native_stop = stop
@@ -587,7 +588,7 @@ class SimpleExecutor(Copied, Addressed):
         except BaseException as failure:
             if not is_ours(failure):
                 # Ctrl-C may have come before the stop began
-                end.kill(self, self._stays())
+                end.kill(self, self._stays(), failure)
             raise
 
     def _start_again(self, former: Instance) -> None:
@@ -634,12 +635,18 @@ class SimpleExecutor(Copied, Addressed):
         try:
             self._stop_for_now()
             yield self
-        except Exception:
-            self._start_again(former)
+        except Exception as error:
+            try:
+                self._start_again(former)
+            except Exception as failure:
+                let_through(failure)
+                if not must_arrive(error):
+                    raise
+                tell_too(error, failure)
             raise
-        except BaseException:
+        except BaseException as error:
             # after Ctrl-C nobody needs the service any more
-            end.kill(self, self._stays())
+            end.kill(self, self._stays(), error)
             raise
         self._start_again(former)
 
@@ -661,10 +668,10 @@ class SimpleExecutor(Copied, Addressed):
         before = self._instance
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             instance = self._begun_since(before)
             if instance is not None and instance.in_use:
-                self._finish(instance, self._stays())
+                self._finish(instance, self._stays(), error)
             raise
 
     def _begun_since(self, before: Instance | None) -> Instance | None:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, get_args, overload
 
 from ..declaration.lifetime import Scope
 from ..errors import InvalidArgument, is_ours, sentence
+from ..executors.deaths import tell_too
 from ..executors.declared import declared
 from ..executors.executor import Executor
 from ..foreign import let_through
@@ -285,9 +286,13 @@ class Stack:
             self.bring_up(names, label)
             if self._value is None and len(names) == len(self.services):
                 self._value = self._made()
-        except BaseException:
+        except BaseException as error:
             if not self.users:
-                self._stop()
+                try:
+                    self._stop()
+                except Exception as failure:
+                    let_through(failure)
+                    tell_too(error, failure)  # the error of the start is the one to see
             raise
         self.users[user] = names
         self.pool.inside = 1  # the services are not in the way of a TestCase, nor left over

@@ -52,6 +52,8 @@ Reason = tuple[Exception, TracebackType | None]
 everywhere: dict[str, Any] = {}
 #: the pools that have services up, in the order of their starts
 holders: list[ServicePool] = []
+#: whether Ctrl-C ends the run, so that an error of a stop must not take its place
+interrupted = False
 
 
 def only_skips(error: Exception) -> bool:
@@ -387,6 +389,9 @@ class ServicePool:
             leave([self])
         for problem in errors:
             let_through(problem)
+        if interrupted:
+            _warn_of(errors)
+            return
         if len(errors) > 1:
             raise all_of(errors)
         if errors:

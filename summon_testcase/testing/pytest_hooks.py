@@ -17,7 +17,7 @@ from ..executors.declared import declared
 from ..executors.executor import Executor
 from ..foreign import let_through
 from ..tracebacks import hidden, trimmed
-from . import result_hooks
+from . import pool, result_hooks
 from .attachments import attach
 from .selection import is_in, parts
 from .testcase import SummonMixin, services_of
@@ -248,6 +248,20 @@ def pytest_fixture_setup(
             writer = request.config.get_terminal_writer()
             writer.write(f" (services: {', '.join(uses[1]())})", flush=True)
     return result
+
+
+def pytest_keyboard_interrupt() -> None:
+    """After Ctrl-C pytest ends its fixtures, and would show their errors instead of it."""
+    pool.interrupted = True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish() -> Generator[None, object, object]:
+    """When the fixtures have ended, another session may begin in this process."""
+    try:
+        return (yield)
+    finally:
+        pool.interrupted = False
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -29,6 +29,7 @@ from unittest import (
 
 from ..errors import SummonError
 from ..executors.copies import Copied
+from ..executors.deaths import tell_too
 from ..executors.declared import declared
 from ..executors.executor import Executor
 from ..executors.wrapped import summoned
@@ -229,9 +230,13 @@ class _ClassServices:
         elif self.of_test.up and not early:
             # pytest --pdb calls tearDown when the debugger is left, and nothing after it
             vars(result)["_explicit_tearDown"] = functools.partial(self._torn_down, postponed)
+        leaving: BaseException | None = None
         try:
             with result_hooks.reported(test, result, watch):
                 yield
+        except BaseException as error:  # Ctrl-C, and any error of debug()
+            leaving = error
+            raise
         finally:
             if reason is not None:
                 test.__dict__.pop("setUp", None)
@@ -245,8 +250,11 @@ class _ClassServices:
             except Exception as error:
                 if is_foreign(error) and result is not None:
                     result.addError(test, sys.exc_info())
+                elif leaving is not None:
+                    tell_too(leaving, error)
                 else:
                     warnings.warn(f"services of {label}: {error}", RuntimeWarning, stacklevel=2)
+            del leaving  # with its traceback, which has this frame
             if not early:
                 watch.end()
             self._see_to_module()

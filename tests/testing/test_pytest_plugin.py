@@ -940,3 +940,49 @@ def test_a_testcase_whose_services_cannot_start_before_its_fixtures(
         assert failed.count("\n>") == 1, "frames of ours are shown"
     assert "web: command not found: 'not-installed' is not on the PATH" in said
     assert (tmp_path / "tried").read_text() == "no\n"
+
+
+def test_ctrl_c_is_what_the_run_ends_with(project: Project) -> None:
+    """Also if a service does not stop then, which is a warning; of a fixture and of a TestCase."""
+    declared = """
+import os, signal
+from unittest import TestCase
+from summon_testcase import OutputCoordinatedExecutor, SummonMixin, summon_fixture
+
+script = "trap '' TERM; echo up; while :; do sleep 0.1; done"
+
+def stubborn():
+    return OutputCoordinatedExecutor(["sh", "-c", script], "up", stop_timeout=0.1)
+
+def interrupted():
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+"""
+    tests = {
+        "test_a_fixture": """
+stack = summon_fixture(it=stubborn())
+
+def test(stack):
+    interrupted()
+""",
+        "test_a_case": """
+class ItTest(SummonMixin, TestCase):
+    it = stubborn()
+
+    def test(self):
+        interrupted()
+""",
+        "test_a_block": """
+def test():
+    with stubborn():
+        interrupted()
+
+def test_later():
+    assert False
+""",
+    }
+    project.write(**{name: declared + text for name, text in tests.items()})
+    for name in tests:
+        printed = project.run("-W", "default", f"{name}.py", status=pytest.ExitCode.INTERRUPTED)
+        assert "Traceback" not in printed, printed
+        assert "KeyboardInterrupt" in printed and "did not end within 0.1 s" in printed, printed
