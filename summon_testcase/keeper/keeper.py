@@ -19,6 +19,7 @@ from .processes import (
     Ended,
     RunnerWatch,
     children,
+    is_dying,
     kill,
     others_in_group,
     program_of,
@@ -118,6 +119,7 @@ class Keeper:
             self.announce(int(rest))
         elif verb == b"sync":
             self.reap()
+            self.reap_the_dying()
             self.drain()
             self.tell_lost()
             self.tell("synced", int(rest))
@@ -266,6 +268,16 @@ class Keeper:
             self.tell("probed", probed[0], probed[1].rpartition(b"\n")[2])
         if self.stop_signal:
             self.go_on_stopping()
+
+    def reap_the_dying(self, patience: float = 0.1) -> None:
+        """Reap the main process if its end is only a moment away.
+
+        :param patience: seconds after which it is left for later, since it hangs in the kernel.
+        """
+        end = time.monotonic() + patience
+        while self.main and is_dying(self.main) and time.monotonic() < end:
+            time.sleep(0.0002)
+            self.reap()
 
     def begin_stop(self, number: int, grace: float, elsewhere: bool, argv: list[bytes]) -> None:
         """Ask the main process to end by a signal, or run the stop command.

@@ -63,6 +63,24 @@ def program_of(pid: int) -> bytes:
     return b"" if begin == b"0" else begin
 
 
+#: bits of the flags in /proc/PID/stat: it has begun to exit; a signal has ended it
+_EXITING, _SIGNALED = 0x4, 0x400
+
+
+def is_dying(pid: int) -> bool:
+    """Whether a process has been killed, or has begun to exit, and can be reaped in a moment.
+
+    SIGKILL takes effect when the process runs the next time; then the kernel has to free its
+    memory.
+    """
+    facts = _stat(pid)
+    if len(facts) < 29:
+        return False
+    flags, killed = int(facts[6]), int(facts[28]) >> (signal.SIGKILL - 1) & 1
+    # the first thread may have ended while others go on: then it is a zombie for long
+    return bool(killed or flags & _SIGNALED or (flags & _EXITING and facts[0] != b"Z"))
+
+
 def wait_until_stopped(pids: Iterable[int], patience: float = 0.1) -> None:
     """Wait until processes that were sent SIGSTOP have stopped.
 

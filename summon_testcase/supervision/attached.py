@@ -23,6 +23,8 @@ from ..events import (
 )
 from ..foreign import let_through, suppress
 from ..output.log import Log
+from ..scheduling.deadline import Deadline
+from ..scheduling.steps import Pause, wait
 from ..system import procfs
 from ..system.descriptors import moved
 from ..unpatched import os, time
@@ -33,6 +35,8 @@ from .warden import ANSWER
 
 #: seconds for which a test waits until all output is in the log
 _PATIENCE = 2.0
+#: seconds that a process which was killed takes to die, unless it hangs in the kernel
+_MOMENT = 0.1
 #: what its owner tells of a service, see ``describe`` in ``stacks/description.py``
 Facts = Mapping[str, Any]
 
@@ -348,12 +352,22 @@ class AttachedInstance(Instance):
         super().end_test()
         self._mended = ""
 
-    def catch_up(self) -> int:
+    def ask_for_news(self) -> int:
+        """See here whether it has died; only then its owner, which takes longer, is asked."""
+        process, deadline = self.process, Deadline(_MOMENT)
+        while procfs.is_dying(process.pid) and not deadline.expired():
+            wait(Pause((process.fileno(),), deadline.at))
+        if not process.ended and not procfs.is_alive(process.pid):
+            self.catch_up()  # until its keeper has told the owner, that takes it for alive
+        return 0
+
+    def catch_up(self, order: int | None = None) -> int:
         """Have the owner wait until the keeper has stored all output up to now.
 
-        An owner that has not answered, since Ctrl-Z has stopped it perhaps, is not asked again.
+        Not if :meth:`ask_for_news` was called before, and output is of no interest. An owner that
+        has not answered, since Ctrl-Z has stopped it perhaps, is not asked again.
         """
-        if self._owner_answers:
+        if self._owner_answers and order is None:
             try:
                 self.lease.ask("catch_up", _PATIENCE)
             except AttachFailed as error:

@@ -439,15 +439,23 @@ class Instance:
         self.in_test = False
         self.earlier.clear()
 
-    def catch_up(self) -> int:
+    def ask_for_news(self) -> int:
+        """Ask the keeper to store all output and to report all news up to now.
+
+        :returns: the number of the order, for :meth:`catch_up`; 0 if no keeper would answer.
+        """
+        process = self.process
+        return process.sync() if process.mine() and process.pid and not process.gone else 0
+
+    def catch_up(self, order: int | None = None) -> int:
         """Wait until the keeper has stored all output and reported all news up to now.
 
+        :param order: what :meth:`ask_for_news` has returned, if that was called before: then other
+            keepers can be asked meanwhile.
         :returns: a descriptor that is readable when there is more news, or -1.
         """
         process, deadline = self.process, Deadline(ANSWER)
-        if not process.mine() or process.gone or not process.pid:  # no keeper would answer
-            return process.fileno()
-        order = process.sync()
+        order = self.ask_for_news() if order is None else order
         while process.synced < order and not process.gone and not deadline.expired():
             wait(Pause((process.fileno(),), deadline.at))
             process.pump()

@@ -207,6 +207,11 @@ def _not_stopped(
         return command
     # a shell, a JVM and others turn the signal into a status
     accepted = {0, -number, 128 + number, *instance.limits.expected_exit, None}
+    if ran and status == -signal.SIGKILL and not argv and status not in accepted:
+        return (
+            f"{instance.exit_words()} when it was stopped by {by}, and not by this library: the "
+            "system may have run out of memory, or another program has killed it"
+        )
     if ran and status not in accepted:
         return (
             f"{instance.exit_words()} when it was stopped by {by.partition(' ')[0]}: if that is "

@@ -10,12 +10,15 @@ import re
 import shlex
 import struct
 from collections.abc import Callable, Iterable
+from signal import SIGKILL
 
 from ..foreign import let_through
 from ..unpatched import open, os, socket
 
 #: characters of a command line that are shown at most
 COMMAND_LENGTH = 200
+#: bits of the flags of a process: it has begun to exit; a signal has ended it
+_EXITING, _SIGNALED = 0x4, 0x400
 
 
 def is_ours() -> bool:
@@ -66,6 +69,17 @@ def is_alive(pid: int) -> bool:
         return False
     fields = _stat(pid)
     return not fields or fields[0] not in (b"Z", b"X")
+
+
+def is_dying(pid: int) -> bool:
+    """Whether a process was killed, or has begun to exit, and ends in a moment.
+
+    As ``is_dying`` of ``keeper/processes.py``, for processes of others; a zombie has ended.
+    """
+    fields = _stat(pid)
+    if len(fields) < 29 or not is_alive(pid):
+        return False
+    return bool(int(fields[6]) & (_EXITING | _SIGNALED) or int(fields[28]) >> (SIGKILL - 1) & 1)
 
 
 def descends_from(pid: int, ancestor: int) -> bool:

@@ -141,7 +141,7 @@ class InTest:
         :raises ProcessExited: unless the service is started again before the next test.
         """
         for watch in self._watches:
-            watch.look(ask_too=True)
+            watch.look(at_its_end=True)
             death = watch.fatal()
             if death is not None:
                 services_not_up(death, None)
@@ -152,7 +152,7 @@ class InTest:
         :param when: "setup", "call" or "teardown".
         """
         for watch in self._watches_of(when):
-            watch.look(PATIENCE, ask_too=True)
+            watch.look(PATIENCE, at_its_end=True)
             result_hooks.explained(error, watch, "causes")
         if not self._attached:
             self._attached = True

@@ -158,7 +158,7 @@ class _Reporter(Ending):
     def passed(self, name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Takes the place of addSuccess and the like: a death makes an error of the success."""
         if args and args[0] is self._test:
-            self._watch.look(ask_too=True)
+            self._watch.look(at_its_end=True)
             death = self._watch.fatal()
             if death is not None:
                 try:
@@ -192,7 +192,7 @@ class _Reporter(Ending):
             value.value = self._explained(value.value)
         elif isinstance(value, dict) and value and "testtools.content" in sys.modules:
             # testtools has made text of its exceptions by now
-            self._watch.look(PATIENCE, ask_too=True)
+            self._watch.look(PATIENCE, at_its_end=True)
             text = self._fit(self._watch.text())
             text_content = sys.modules["testtools.content"].text_content
             if text and self._watch.reason is None:
@@ -216,7 +216,7 @@ class _Reporter(Ending):
             self._attached = True
             attach(self._result, self._watch.kept_logs())
         if error is not self._watch.reason:
-            self._watch.look(PATIENCE, ask_too=True)
+            self._watch.look(PATIENCE, at_its_end=True)
         for each in [*_chain(error), *self._watch.deaths]:
             _make_fit(each, self._fit)
         if error is not self._watch.reason:

@@ -295,7 +295,7 @@ class _ClassServices:
             from .watch import PATIENCE
 
             self.early = self.early_watch = None
-            watch.look(PATIENCE if failed else 0, ask_too=failed)
+            watch.look(PATIENCE if failed else 0, at_its_end=failed)
             if failed:
                 watch.keep()
             self.of_test.stop()
@@ -314,7 +314,7 @@ class _ClassServices:
         # up to Python 3.10 unittest reports errors only after all clean-ups
         errors = getattr(getattr(test, "_outcome", None), "errors", None) or ()
         failed = any(error for _, error in errors)
-        watch.look(PATIENCE if failed else 0, ask_too=True)
+        watch.look(PATIENCE if failed else 0, at_its_end=True)
         if failed:
             watch.keep()
         self.of_test.stop(deaths=False)
@@ -370,7 +370,7 @@ def _set_up_class(case: type[TestCase], body: Callable[[], None]) -> None:
             from . import result_hooks
             from .watch import PATIENCE
 
-            watch.look(PATIENCE, ask_too=True)
+            watch.look(PATIENCE, at_its_end=True)
             result_hooks.explained(error, watch)
         # some runners call the class clean-ups now, but none does after a KeyboardInterrupt
         case.doClassCleanups()

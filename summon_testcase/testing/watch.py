@@ -67,26 +67,37 @@ class Watch:
         files = [instance.files for instance in self._instances()]
         return [each.log.path for each in files if each.log_is_kept]
 
-    def look(self, patience: float = 0, ask_too: bool = False) -> None:
+    def look(self, patience: float = 0, at_its_end: bool = False) -> None:
         """Look which services have died.
 
         :param patience: seconds to wait for a death, if there is none yet.
-        :param ask_too: whether to ask services with ``alive=`` whether they still answer.
+        :param at_its_end: whether the test has come to its end: then services with ``alive=`` are
+            asked whether they still answer, and all keepers for news of deaths up to now.
         """
-        if ask_too:
-            ask(self._parts, f"during {self._label}")
         fds: tuple[int, ...] = ()
-        if patience:
-            fds = tuple(fd for instance in self._instances() if (fd := instance.catch_up()) >= 0)
+        if at_its_end:
+            ask(self._parts, f"during {self._label}")
+            fds = self._hear(output_too=patience > 0)
         until = time.monotonic() + patience
         while True:
             for part in self._parts:
                 death = death_of(part, f"during {self._label}")
                 if death is not None and not is_in(death, self.deaths):
                     self._deaths.append((death, part))
-            if self._deaths or not fds or time.monotonic() >= until:
+            if self._deaths or not (fds and patience) or time.monotonic() >= until:
                 return
             wait(Pause(fds, until))
+
+    def _hear(self, output_too: bool) -> tuple[int, ...]:
+        """Receive all news of the keepers, which answer at the same time.
+
+        :param output_too: whether output is of interest, which the owner of an attached service
+            has to be asked for.
+        :returns: descriptors that are readable when there is more news.
+        """
+        asked = [(instance, instance.ask_for_news()) for instance in self._instances()]
+        found = [it.catch_up(order or (None if output_too else 0)) for it, order in asked]
+        return tuple(fd for fd in found if fd >= 0)
 
     @property
     def deaths(self) -> list[Exception]:

@@ -1133,6 +1133,24 @@ class TestStop:
                 pass
             assert accepting.exit_code == 3
 
+    def test_killed_by_somebody_else(self, mark: str) -> None:
+        """A SIGKILL that is not ours is no way to end that a user should declare."""
+        script = 'trap "kill -9 $$" TERM; echo up; while :; do sleep 0.01; done'
+        command = ["sh", "-c", script, mark]
+        executor = OutputCoordinatedExecutor(command, "up").start()
+        with pytest.raises(
+            StopFailed, match=r"SIGKILL .* by SIGTERM, and not by this library"
+        ) as e:
+            executor.stop()
+        assert "expected_exit" not in str(e.value)
+        with pytest.raises(StopFailed, match="declare expected_exit=-9"):
+            by_command = OutputCoordinatedExecutor(
+                ["sh", "-c", 'echo $$ >"$0"; echo up; sleep 1000', "{tmpdir}/pid", mark],
+                "up",
+                stop_command="sh -c 'kill -9 $(cat $0)' {tmpdir}/pid",
+            )
+            by_command.start().stop()
+
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGRTMIN + 1])
     def test_the_signal_as_a_status(self, number: int, mark: str) -> None:
         """128 and the signal is how JVMs, shells and others tell that it ended them."""

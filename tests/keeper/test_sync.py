@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
+from summon_testcase import SimpleExecutor
+
+from ..doubles import instance_of
 from ..programs import run
 
 
@@ -29,3 +34,16 @@ theirs.close()
 ours.close()
 """
     assert run(source, mark, place) == ["a line"]
+
+
+def test_a_service_that_has_been_killed() -> None:
+    """It may not have died yet when its keeper is asked, which waits for that."""
+    it = SimpleExecutor("sleep 60")
+    for number in (signal.SIGKILL, signal.SIGTERM) * 20:
+        it.start()
+        instance = instance_of(it)
+        os.kill(it.pid, number)
+        instance.catch_up()
+        assert instance.process.exit_code == -number
+        it.kill()
+    it.stop()

@@ -576,6 +576,16 @@ def test_a_death_that_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
         reset()
 
 
+def test_a_death_in_the_last_moment_of_a_test(stack: Stack) -> None:
+    def test(case: Any) -> None:
+        os.kill(case.cache.pid, signal.SIGKILL)
+
+    for _ in range(5):
+        assert "during ShopTest.test" in error_of(stack.case(test=test))
+        reset()
+    passed(stack.case(test=lambda case: case.assertTrue(case.cache.running())))
+
+
 def test_one_that_hangs(stack: Stack) -> None:
     pid = stack.service("cache")["pid"]
 

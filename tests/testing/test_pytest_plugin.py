@@ -942,6 +942,31 @@ def test_a_testcase_whose_services_cannot_start_before_its_fixtures(
     assert (tmp_path / "tried").read_text() == "no\n"
 
 
+def test_a_death_in_the_last_moment_of_a_test(project: Project) -> None:
+    """Is an error of this test, and not of the next one."""
+    project.write(
+        test_last="""
+import os
+import pytest
+from summon_testcase import OutputCoordinatedExecutor, summon_fixture
+
+it = OutputCoordinatedExecutor("echo up; cat", "up", shell=True)
+stack = summon_fixture(it=it, scope="class")
+
+class Base:
+    def test_dies(self, stack):
+        os.kill(stack.it.pid, 9)
+
+    def test_later(self, stack):
+        pass
+"""
+        + "".join(f"\nclass Test{number}(Base):\n    pass\n" for number in range(8))
+    )
+    printed = project.run(status=1)
+    assert "8 failed, 8 errors" in printed, printed
+    assert "during test_last.py" in printed and "before test_last.py" not in printed, printed
+
+
 def test_ctrl_c_is_what_the_run_ends_with(project: Project) -> None:
     """Also if a service does not stop then, which is a warning; of a fixture and of a TestCase."""
     declared = """

@@ -583,6 +583,34 @@ class DeathTest(ReportTest):
         self.assertIn("mortal: was killed by SIGKILL after the last test", text)
         self.logs_of(text)
 
+    def test_in_the_last_moment_of_a_test(self) -> None:
+        """It is a death in that test, which has passed otherwise, and not in the next one."""
+
+        class Case(SummonTestCase):
+            first, last = repl(), repl()
+
+            def test_1(self) -> None:
+                pass
+
+            def test_2(self) -> None:
+                os.kill(self.last.pid, signal.SIGKILL)
+
+            def test_3(self) -> None:
+                pass
+
+        class Own(Case):
+            first, last = repl(scope="test"), repl(scope="test")
+
+        for _ in range(5):
+            result = run(Case)
+            self.assertEqual(result.failures, [])
+            said = self.report(result, "test_2")
+            self.assertRegex(said, r"last: was killed by SIGKILL during .*Case\.test_2")
+            self.assertIn("during", self.report(result, "test_3"))
+            ((test, said),) = run(Own).errors
+            self.assertEqual(test._testMethodName, "test_2")  # type: ignore[attr-defined]
+            self.assertRegex(said, r"last: was killed by SIGKILL during .*Own\.test_2")
+
     def test_in_setupclass(self) -> None:
         """If setUpClass fails because a service died, the error names the death as its cause."""
 
