@@ -43,7 +43,7 @@ PROGRAMS: dict[str, set[str]] = {
 }
 #: modules that only one file or room may import, or two
 ONLY: dict[str, str | tuple[str, ...]] = {
-    "unittest": "testing/testcase",
+    "unittest": ("testing/testcase", "testing/class_services"),
     "requests": "asker/",
     "urllib3": "asker/",
     "pexpect": "readiness/output",
@@ -432,7 +432,9 @@ class CheckerTest(unittest.TestCase):
 
     def test_imports_that_one_module_owns_are_reported(self):
         self.assert_complains(
-            "only testing/testcase may", "executors/executor", "import unittest.mock"
+            "only testing/testcase and testing/class_services may",
+            "executors/executor",
+            "import unittest.mock",
         )
         self.assert_complains(
             "only readiness/output may", "executors/executor", "from pexpect import EOF"

@@ -10,7 +10,7 @@ import functools
 from typing import Any
 
 from ..executors.declared import declared
-from ..testing.testcase import services_of
+from ..testing.class_services import services_of
 from .results import Preparation, ServiceResult, with_services
 
 __unittest = True

@@ -19,8 +19,9 @@ from ..foreign import let_through
 from ..tracebacks import hidden, trimmed
 from . import pool, result_hooks
 from .attachments import attach
+from .class_services import services_of
 from .selection import is_in, parts
-from .testcase import SummonMixin, services_of
+from .testcase import SummonMixin
 from .unstarted import services_not_up
 from .watch import PATIENCE, Watch
 

@@ -1010,4 +1010,7 @@ def test_later():
     for name in tests:
         printed = project.run("-W", "default", f"{name}.py", status=pytest.ExitCode.INTERRUPTED)
         assert "Traceback" not in printed, printed
-        assert "KeyboardInterrupt" in printed and "did not end within 0.1 s" in printed, printed
+        assert "KeyboardInterrupt" in printed, printed
+        # up to Python 3.10 exceptions have no notes, and pytest shows no causes of Ctrl-C
+        if name != "test_a_block" or sys.version_info >= (3, 11):
+            assert "did not end within 0.1 s" in printed, printed
