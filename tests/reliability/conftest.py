@@ -1,6 +1,7 @@
 """Tests that interrupt by a tracer run apart from the exceptions and the garbage of all others."""
 
 import gc
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,10 @@ def own_garbage() -> None:
     It does so after each of many rounds, to see what is left, and most of the time of such a
     test would be a search through all that other tests have left, and have imported.
     """
-    gc.collect()
+    with warnings.catch_warnings():
+        # what others have left would be the error of a test that has nothing to do with it
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
     gc.freeze()
 
 

@@ -226,7 +226,9 @@ class PageTest(SummonMixin, unittest.TestCase):
         ActionChains(self.browser, duration=0).send_keys(*keys).perform()
 
     def chosen(self) -> str:
-        return self.find("#list [aria-selected=true] .name").text
+        # in one step, since the list may be drawn anew between two
+        script = "return document.querySelector('#list [aria-selected=true] .name').innerText"
+        return str(self.browser.execute_script(script))
 
     def coloured(self, name: str, colour: str) -> int:
         """How many pixels have a colour in the lane of a service."""

@@ -5,6 +5,7 @@ It answers every HTTP request with its name, and what the other one says, and pr
 """
 
 import os
+import select
 import signal
 import socket
 import sys
@@ -29,9 +30,14 @@ def main(name, port, *others):
         os._exit(0)
 
     signal.signal(signal.SIGTERM, stop)
+    # a signal that comes just before accept() would not be noticed until the next request
+    woken, wakes = socket.socketpair()
+    wakes.setblocking(False)
+    signal.set_wakeup_fd(wakes.fileno())
     note(f"start {name} {os.getpid()}")
     with socket.create_server(("127.0.0.1", int(port))) as listener:
         while True:
+            select.select([listener, woken], [], [])
             connection = listener.accept()[0]
             with connection:
                 if request := connection.recv(4096):
